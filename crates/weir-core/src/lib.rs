@@ -1,1 +1,19 @@
-//! Placeholder.
+//! Nouns, limits, clocks and threads as values: what every other crate of Weir agrees on.
+//!
+//! Called by all of them. It knows no socket, no file, no JSON and no async runtime, and it must never learn one:
+//! the simulator and the real servers both stand on it.
+#![forbid(unsafe_code)]
+
+pub mod limits;
+
+pub mod effect;
+pub mod hash_key;
+pub mod id;
+pub mod sequence;
+pub mod shard;
+
+pub mod clock;
+pub mod entropy;
+pub mod rendezvous;
+pub mod threads;
+pub mod units;

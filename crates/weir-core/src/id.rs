@@ -1,0 +1,203 @@
+//! The names of things: accounts, streams, shards, servers, cells, and the counters that order their news.
+//!
+//! Every id is a type of its own, so that a node's number cannot be passed where a member's is asked for.
+//! Nothing here looks anything up.
+
+use std::{fmt, str::FromStr, sync::Arc};
+
+use serde::{Deserialize, Serialize};
+
+/// An AWS account: twelve decimal digits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct AccountId(u64);
+
+impl AccountId {
+    /// The account of callers whose credentials name none.
+    pub const DEFAULT: Self = Self(0);
+
+    /// `number` below 10^12, else `None`.
+    pub const fn new(number: u64) -> Option<Self> {
+        if number < 1_000_000_000_000 { Some(Self(number)) } else { None }
+    }
+
+    /// The account as a number.
+    pub const fn number(self) -> u64 {
+        self.0
+    }
+}
+
+impl fmt::Display for AccountId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:012}", self.0)
+    }
+}
+
+/// Text that names no [`AccountId`].
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("an account id is twelve digits, not {0:?}")]
+pub struct AccountIdError(String);
+
+impl FromStr for AccountId {
+    type Err = AccountIdError;
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        if text.len() == 12 && text.bytes().all(|b| b.is_ascii_digit()) {
+            Ok(Self(text.parse().map_err(|_| AccountIdError(text.to_owned()))?))
+        } else {
+            Err(AccountIdError(text.to_owned()))
+        }
+    }
+}
+
+macro_rules! text_id {
+    ($(#[$doc:meta])* $name:ident) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+        #[serde(transparent)]
+        pub struct $name(Arc<str>);
+
+        impl $name {
+            /// Takes the text as it is: whoever reads it from outside checks its form.
+            pub fn new(text: impl Into<Arc<str>>) -> Self {
+                Self(text.into())
+            }
+
+            /// The text.
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+
+        impl std::borrow::Borrow<str> for $name {
+            fn borrow(&self) -> &str {
+                &self.0
+            }
+        }
+    };
+}
+
+text_id! {
+    /// A stream's name, unique within an account.
+    StreamName
+}
+text_id! {
+    /// A tenant: who shares a placement. An access key belongs to one.
+    TenantName
+}
+text_id! {
+    /// A front-end cell.
+    CellName
+}
+text_id! {
+    /// A server's own name, stable over its restarts (`fe-03`, `node-1`).
+    ServerName
+}
+
+macro_rules! number_id {
+    ($(#[$doc:meta])* $name:ident, $inner:ty) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+        #[serde(transparent)]
+        pub struct $name(pub $inner);
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                write!(f, "{}", self.0)
+            }
+        }
+    };
+}
+
+number_id! {
+    /// A stream as the log knows it: given by the control plane at creation, never used twice.
+    StreamId, u64
+}
+number_id! {
+    /// A server registered with the control plane (front end, cache server or node): never used twice, kept over
+    /// restarts of the same server.
+    MemberId, u32
+}
+number_id! {
+    /// One life of a server: a random number drawn at its start, so that a restart is told from a reconnect.
+    Incarnation, u64
+}
+number_id! {
+    /// The version of a membership view or of a shard map built from it; rises by one with each change.
+    Generation, u64
+}
+number_id! {
+    /// Who owns a shard, in order of time: a higher epoch beats a lower one, whoever says so.
+    Epoch, u64
+}
+
+/// A shard's number within its stream.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct ShardIndex(pub u32);
+
+impl fmt::Display for ShardIndex {
+    /// Kinesis's form: `shardId-000000000005`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "shardId-{:012}", self.0)
+    }
+}
+
+/// Text that names no shard.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("a shard id is shardId- and twelve digits, not {0:?}")]
+pub struct ShardIndexError(String);
+
+impl FromStr for ShardIndex {
+    type Err = ShardIndexError;
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let digits = text.strip_prefix("shardId-").unwrap_or(text);
+        if digits.len() <= 12 && !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit()) {
+            digits.parse().map(Self).map_err(|_| ShardIndexError(text.to_owned()))
+        } else {
+            Err(ShardIndexError(text.to_owned()))
+        }
+    }
+}
+
+/// One shard of one stream: the key of the log's index and of the shard map.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct ShardKey {
+    /// The stream.
+    pub stream: StreamId,
+    /// The shard within it.
+    pub shard: ShardIndex,
+}
+
+impl fmt::Display for ShardKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "stream {} {}", self.stream, self.shard)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_account_is_twelve_digits() {
+        assert_eq!("000000000042".parse::<AccountId>().unwrap().to_string(), "000000000042");
+        assert!("42".parse::<AccountId>().is_err());
+        assert!("00000000004x".parse::<AccountId>().is_err());
+        assert!(AccountId::new(1_000_000_000_000).is_none());
+    }
+
+    #[test]
+    fn a_shard_id_reads_back_what_it_prints() {
+        let shard = ShardIndex(5);
+        assert_eq!(shard.to_string(), "shardId-000000000005");
+        assert_eq!(shard.to_string().parse::<ShardIndex>().unwrap(), shard);
+        assert!("shardId-".parse::<ShardIndex>().is_err());
+        assert!("shardId-99999999999".parse::<ShardIndex>().is_err(), "does not fit a shard number");
+    }
+}

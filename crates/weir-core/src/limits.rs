@@ -1,0 +1,109 @@
+//! Every bound of Weir that more than one crate meets, in one place, each with its reason.
+//!
+//! Read by all crates. A queue, pool, map or retry without a name here (or beside its only user) is a bug.
+//! Kinesis's own quotas carry the word that AWS's documentation uses for them.
+
+use std::time::Duration;
+
+/// One kibibyte.
+pub const KIB: usize = 1024;
+/// One mebibyte.
+pub const MIB: usize = 1024 * KIB;
+
+// ---- Kinesis: what a caller may send ----
+
+/// Records in one `PutRecords` call (AWS).
+pub const PUT_RECORDS_COUNT_MAX: usize = 500;
+/// Bytes of data and partition keys in one `PutRecords` call (AWS, since 2025).
+pub const PUT_RECORDS_BYTES_MAX: usize = 10 * MIB;
+/// Bytes of one record's data and partition key, unless the stream is set higher (AWS).
+pub const RECORD_BYTES_MAX: usize = MIB;
+/// Unicode characters of a partition key (AWS). At most four bytes each in UTF-8.
+pub const PARTITION_KEY_CHARS_MAX: usize = 256;
+/// Bytes of a partition key: 256 characters of four bytes.
+pub const PARTITION_KEY_BYTES_MAX: usize = 4 * PARTITION_KEY_CHARS_MAX;
+/// Records that one `GetRecords` call may ask for (AWS).
+pub const GET_RECORDS_COUNT_MAX: usize = 10_000;
+/// Bytes that one `GetRecords` call returns at most (AWS).
+pub const GET_RECORDS_BYTES_MAX: usize = 10 * MIB;
+/// How long a shard iterator lives (AWS).
+pub const SHARD_ITERATOR_TTL: Duration = Duration::from_secs(300);
+/// Characters of a shard iterator (AWS).
+pub const SHARD_ITERATOR_CHARS_MAX: usize = 512;
+/// Shards of one stream. AWS's default quota is 20,000 an account in the large regions; one host keeps less.
+pub const SHARDS_PER_STREAM_MAX: u32 = 10_000;
+/// Streams that one control plane keeps. Bounded because every front end holds all of their shards in memory.
+pub const STREAMS_MAX: usize = 10_000;
+/// Retention when a stream is created (AWS).
+pub const RETENTION_HOURS_DEFAULT: u32 = 24;
+/// Bytes a second that one shard takes in (AWS).
+pub const SHARD_WRITE_BYTES_PER_SECOND: u64 = MIB as u64;
+/// Records a second that one shard takes in (AWS).
+pub const SHARD_WRITE_RECORDS_PER_SECOND: u64 = 1_000;
+/// Bytes a second that one shard gives out (AWS).
+pub const SHARD_READ_BYTES_PER_SECOND: u64 = 2 * MIB as u64;
+/// `GetRecords` calls a second on one shard (AWS).
+pub const SHARD_READS_PER_SECOND: u64 = 5;
+
+// ---- HTTP: what a socket may cost ----
+
+/// Bytes of a request body: the largest `PutRecords` in base64 inside JSON (10 MiB x 4/3) with room for keys.
+pub const HTTP_BODY_BYTES_MAX: usize = 16 * MIB;
+/// Bytes of all header lines of a request. SDKs send under 2 KiB; a session token may add 4 KiB.
+pub const HTTP_HEADER_BYTES_MAX: usize = 32 * KIB;
+/// Connections that one listener serves at once; the next waits in the kernel's accept queue.
+pub const HTTP_CONNECTIONS_MAX: usize = 16_384;
+/// A connection that has not sent its request head after this long is closed.
+pub const HTTP_HEAD_TIMEOUT: Duration = Duration::from_secs(20);
+/// A body that has not arrived after this long ends the request.
+pub const HTTP_BODY_TIMEOUT: Duration = Duration::from_secs(30);
+/// Bytes of request bodies that one listener holds at once; beyond, requests are refused with 503.
+pub const HTTP_BODIES_BYTES_MAX: usize = 512 * MIB;
+
+// ---- Between front end and node ----
+
+/// Bytes of one frame's payload on Weir's own sockets. Above the largest `PutRecords` and the largest read.
+pub const FRAME_BYTES_MAX: usize = 24 * MIB;
+/// Frames that may wait in one direction of one link before the sender waits.
+pub const LINK_FRAMES_MAX: usize = 1_024;
+/// Calls in flight from one front end to one node; the next is refused with `ServiceUnavailable`.
+pub const NODE_CALLS_MAX: usize = 4_096;
+/// How long a front end waits for a node's answer before it says `ServiceUnavailable`.
+pub const NODE_CALL_TIMEOUT: Duration = Duration::from_secs(10);
+
+// ---- The log ----
+
+/// Bytes of one journal segment. Large enough that a footer is rare, small enough that retention drops in steps.
+pub const SEGMENT_BYTES: u64 = 64 * MIB as u64;
+/// Bytes that one group commit takes: about 1 MiB is where write and sync cost the same on common disks.
+pub const COMMIT_GROUP_BYTES_MAX: usize = 4 * MIB;
+/// Bytes of appends that may wait for the committer; beyond, appends are refused, never queued without end.
+pub const COMMIT_QUEUE_BYTES_MAX: usize = 64 * MIB;
+/// Appends that may wait for the committer.
+pub const COMMIT_QUEUE_ITEMS_MAX: usize = 65_536;
+
+// ---- The fleet ----
+
+/// Members of one front-end cell. A full mesh of more does not fit under the kernel's largest pid_max.
+pub const CELL_MEMBERS_MAX: usize = 4_096;
+/// Front-end cells of one fleet.
+pub const CELLS_MAX: usize = 256;
+/// Back-end nodes of one fleet.
+pub const NODES_MAX: usize = 1_024;
+/// Peer threads for one peer (k).
+pub const THREADS_PER_PEER_MAX: usize = 16;
+/// Bytes of stack for a peer thread: it holds one frame header and a few locals; payloads are on the heap.
+pub const PEER_THREAD_STACK_BYTES: usize = 64 * KIB;
+/// Messages that may wait for one peer before the oldest is dropped: each message carries the whole truth of
+/// its sender, so that only the newest matters.
+pub const PEER_QUEUE_MAX: usize = 64;
+/// Tenants that a control plane places.
+pub const TENANTS_MAX: usize = 65_536;
+
+const _: () = {
+    assert!(HTTP_BODY_BYTES_MAX > PUT_RECORDS_BYTES_MAX / 3 * 4);
+    assert!(FRAME_BYTES_MAX > PUT_RECORDS_BYTES_MAX + PUT_RECORDS_COUNT_MAX * PARTITION_KEY_BYTES_MAX);
+    assert!(FRAME_BYTES_MAX > GET_RECORDS_BYTES_MAX + RECORD_BYTES_MAX);
+    assert!(SEGMENT_BYTES as usize > FRAME_BYTES_MAX, "the largest batch must fit into a segment");
+    assert!(COMMIT_QUEUE_BYTES_MAX > FRAME_BYTES_MAX, "the largest batch must be able to wait");
+};
