@@ -1,0 +1,217 @@
+//! The hand-off of group commit: many writers leave their items, one committer takes all that wait at once.
+//!
+//! The journal of `weir-log` uses it, so that one sync serves everybody who came while the last one ran. The gate is
+//! bounded in items and in bytes; a front desk that must not wait uses [`CommitGate::try_enqueue`] and turns a refusal
+//! into throttling. It must never reorder items, never lose one, and never let a committer sleep beside an item.
+
+use std::fmt;
+
+use crate::facade::{Condvar, Mutex, MutexGuard, lock, wait_while};
+
+/// A bounded place where items wait for their committer.
+pub struct CommitGate<T> {
+    limits: GateLimits,
+    state: Mutex<State<T>>,
+    /// The committer sleeps here for an item.
+    arrived: Condvar,
+    /// Writers in [`CommitGate::enqueue`] sleep here for room.
+    room: Condvar,
+}
+
+/// How much may wait at once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct GateLimits {
+    /// The most items.
+    pub items: usize,
+    /// The most bytes, summed over the items.
+    pub bytes: usize,
+}
+
+/// An item that was not taken in, and why. It is certain that it will not be committed.
+#[derive(Debug, PartialEq, Eq)]
+pub enum EnqueueRefused<T> {
+    /// There is no room now. Only [`CommitGate::try_enqueue`] says so.
+    Full(T),
+    /// It has more bytes than may ever wait.
+    TooLarge(T),
+    /// The gate is closed.
+    Closed(T),
+}
+
+/// What one [`CommitGate::take_all`] took.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[must_use = "`closed` tells the committer to stop"]
+pub struct Taken {
+    /// Items that were appended to the committer's list.
+    pub items: usize,
+    /// Their bytes.
+    pub bytes: usize,
+    /// The gate is closed and nothing waits any more: there will be no further item. Items taken along are valid.
+    pub closed: bool,
+}
+
+struct State<T> {
+    items: Vec<T>,
+    /// The bytes of each item, in the same order: apart from `items`, so that all of them can be moved out in one copy.
+    sizes: Vec<usize>,
+    bytes: usize,
+    closed: bool,
+    takers_waiting: usize,
+    writers_waiting: usize,
+}
+
+impl<T> CommitGate<T> {
+    /// Makes an open, empty gate.
+    ///
+    /// # Panics
+    /// When a limit is 0.
+    pub fn new(limits: GateLimits) -> Self {
+        assert!(limits.items >= 1 && limits.bytes >= 1, "nothing can pass a gate with {limits:?}");
+        let state = State {
+            items: Vec::new(),
+            sizes: Vec::new(),
+            bytes: 0,
+            closed: false,
+            takers_waiting: 0,
+            writers_waiting: 0,
+        };
+        Self { limits, state: Mutex::new(state), arrived: Condvar::new(), room: Condvar::new() }
+    }
+
+    /// Leaves `item`, which counts for `bytes`, if there is room now. Never waits.
+    ///
+    /// # Errors
+    /// The item comes back in the reason.
+    pub fn try_enqueue(&self, item: T, bytes: usize) -> Result<(), EnqueueRefused<T>> {
+        let state = lock(&self.state);
+        self.admit(state, item, bytes)
+    }
+
+    /// Leaves `item`, which counts for `bytes`; waits for room. Who waits longest is not served first.
+    ///
+    /// # Errors
+    /// The item comes back in the reason, which is never [`EnqueueRefused::Full`].
+    pub fn enqueue(&self, item: T, bytes: usize) -> Result<(), EnqueueRefused<T>> {
+        let mut state = lock(&self.state);
+        if bytes <= self.limits.bytes {
+            state.writers_waiting += 1;
+            state = wait_while(&self.room, state, |state| !self.has_room(state, bytes) && !state.closed);
+            state.writers_waiting -= 1;
+        }
+        self.admit(state, item, bytes)
+    }
+
+    /// Moves what waits to the end of `out`, in order of arrival, and waits while there is nothing: everything if it has
+    /// at most `max_bytes`, else as many of the first as have, but at least one.
+    pub fn take_all(&self, max_bytes: usize, out: &mut Vec<T>) -> Taken {
+        let mut state = lock(&self.state);
+        state.takers_waiting += 1;
+        state = wait_while(&self.arrived, state, |state| state.items.is_empty() && !state.closed);
+        state.takers_waiting -= 1;
+        let (items, bytes) = state.move_out(max_bytes, out);
+        let closed = state.closed && state.items.is_empty();
+        let blocked = state.writers_waiting;
+        drop(state);
+        if blocked > 0 && items > 0 {
+            // All of them: how many fit now depends on their sizes, and each judges that for itself.
+            self.room.notify_all();
+        }
+        Taken { items, bytes, closed }
+    }
+
+    /// Refuses items from now on and wakes everybody. What waits can still be taken. Harmless twice.
+    pub fn close(&self) {
+        lock(&self.state).closed = true;
+        self.arrived.notify_all();
+        self.room.notify_all();
+    }
+
+    /// Whether [`Self::close`] was called.
+    pub fn is_closed(&self) -> bool {
+        lock(&self.state).closed
+    }
+
+    /// Items and bytes that wait now.
+    pub fn waiting(&self) -> GateLimits {
+        let state = lock(&self.state);
+        GateLimits { items: state.items.len(), bytes: state.bytes }
+    }
+
+    /// How much may wait at once.
+    pub fn limits(&self) -> GateLimits {
+        self.limits
+    }
+
+    fn has_room(&self, state: &State<T>, bytes: usize) -> bool {
+        state.items.len() < self.limits.items && bytes <= self.limits.bytes - state.bytes
+    }
+
+    fn admit(
+        &self,
+        mut state: MutexGuard<'_, State<T>>,
+        item: T,
+        bytes: usize,
+    ) -> Result<(), EnqueueRefused<T>> {
+        if state.closed {
+            return Err(EnqueueRefused::Closed(item));
+        }
+        if bytes > self.limits.bytes {
+            return Err(EnqueueRefused::TooLarge(item));
+        }
+        if !self.has_room(&state, bytes) {
+            return Err(EnqueueRefused::Full(item));
+        }
+        state.items.push(item);
+        state.sizes.push(bytes);
+        state.bytes += bytes;
+        let waiting = state.takers_waiting;
+        drop(state);
+        if waiting > 0 {
+            self.arrived.notify_one();
+        }
+        Ok(())
+    }
+}
+
+impl<T> State<T> {
+    fn move_out(&mut self, max_bytes: usize, out: &mut Vec<T>) -> (usize, usize) {
+        if self.bytes <= max_bytes {
+            let taken = (self.items.len(), self.bytes);
+            out.append(&mut self.items);
+            self.sizes.clear();
+            self.bytes = 0;
+            return taken;
+        }
+        let mut bytes = 0;
+        let mut count = 0;
+        for &size in &self.sizes {
+            if count > 0 && size > max_bytes - bytes {
+                break;
+            }
+            bytes += size;
+            count += 1;
+            if bytes >= max_bytes {
+                break;
+            }
+        }
+        out.extend(self.items.drain(..count));
+        self.sizes.drain(..count);
+        self.bytes -= bytes;
+        (count, bytes)
+    }
+}
+
+impl<T> EnqueueRefused<T> {
+    /// The item that was not taken in.
+    pub fn into_item(self) -> T {
+        match self {
+            Self::Full(item) | Self::TooLarge(item) | Self::Closed(item) => item,
+        }
+    }
+}
+
+impl<T> fmt::Debug for CommitGate<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("CommitGate").field("limits", &self.limits).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,107 @@
+//! One value that is replaced as a whole and read far more often than it changes: the shard map.
+//!
+//! The builder of the map publishes, every request thread reads through a [`SnapshotReader`] of its own. A reader
+//! must never see an older value than one that it has seen, and a publisher must never wait for a reader for longer
+//! than a pointer swap. It is not a history: a reader may skip values.
+
+use std::fmt;
+
+use crate::facade::atomic::{AtomicU64, Ordering};
+use crate::facade::{Arc, Mutex, lock};
+
+/// The current value and the number of times that it was replaced.
+///
+/// Price: the mutex. It is held for a pointer swap or a reference count, and a [`SnapshotReader`] takes it only after
+/// a publish. It stands in place of a lock-free pointer swap, which would need `unsafe` and buys nothing at a few
+/// publishes a second.
+pub struct Snapshot<T> {
+    current: Mutex<Arc<T>>,
+    /// Written under the lock of `current`, so that value and version move together for whoever holds it.
+    version: AtomicU64,
+}
+
+/// One thread's view of a [`Snapshot`]: costs one acquire load while nothing was published.
+///
+/// It keeps the value that it saw last alive until it looks again. A thread that sleeps for long should drop it.
+pub struct SnapshotReader<T> {
+    source: Arc<Snapshot<T>>,
+    cached: Arc<T>,
+    seen: u64,
+}
+
+impl<T> Snapshot<T> {
+    /// Starts with `initial` at version 0.
+    pub fn new(initial: Arc<T>) -> Self {
+        Self { current: Mutex::new(initial), version: AtomicU64::new(0) }
+    }
+
+    /// Replaces the value and returns its version. Whoever loads after this has returned gets this value or a later
+    /// one. The old value, if nobody else holds it, is dropped here, after the lock.
+    pub fn publish(&self, value: Arc<T>) -> u64 {
+        let mut current = lock(&self.current);
+        let replaced = std::mem::replace(&mut *current, value);
+        let version = self.version.load(Ordering::Relaxed) + 1;
+        self.version.store(version, Ordering::Release);
+        drop(current);
+        drop(replaced);
+        version
+    }
+
+    /// The current value.
+    pub fn load(&self) -> Arc<T> {
+        self.load_versioned().0
+    }
+
+    /// The current value and its version, which belong together.
+    pub fn load_versioned(&self) -> (Arc<T>, u64) {
+        let current = lock(&self.current);
+        (Arc::clone(&current), self.version.load(Ordering::Relaxed))
+    }
+
+    /// How many values were published after the first.
+    pub fn version(&self) -> u64 {
+        self.version.load(Ordering::Acquire)
+    }
+
+    /// A reader with a cache of its own, one for each thread.
+    pub fn reader(self: &Arc<Self>) -> SnapshotReader<T> {
+        let (cached, seen) = self.load_versioned();
+        SnapshotReader { source: Arc::clone(self), cached, seen }
+    }
+}
+
+impl<T> SnapshotReader<T> {
+    /// The current value: the cached one if nothing was published since, else the newest.
+    pub fn get(&mut self) -> &Arc<T> {
+        if self.source.version() != self.seen {
+            let (value, version) = self.source.load_versioned();
+            assert!(version > self.seen, "the version went back from {} to {version}", self.seen);
+            self.cached = value;
+            self.seen = version;
+        }
+        &self.cached
+    }
+
+    /// The version of the value that [`Self::get`] returned last.
+    pub fn seen_version(&self) -> u64 {
+        self.seen
+    }
+}
+
+impl<T> Clone for SnapshotReader<T> {
+    fn clone(&self) -> Self {
+        Self { source: Arc::clone(&self.source), cached: Arc::clone(&self.cached), seen: self.seen }
+    }
+}
+
+impl<T> fmt::Debug for Snapshot<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Snapshot").field("version", &self.version()).finish_non_exhaustive()
+    }
+}
+
+impl<T> fmt::Debug for SnapshotReader<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SnapshotReader").field("seen", &self.seen).finish_non_exhaustive()
+    }
+}
