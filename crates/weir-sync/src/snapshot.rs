@@ -62,15 +62,15 @@ impl<T> Snapshot<T> {
     pub fn version(&self) -> u64 {
         self.version.load(Ordering::Acquire)
     }
-
-    /// A reader with a cache of its own, one for each thread.
-    pub fn reader(self: &Arc<Self>) -> SnapshotReader<T> {
-        let (cached, seen) = self.load_versioned();
-        SnapshotReader { source: Arc::clone(self), cached, seen }
-    }
 }
 
 impl<T> SnapshotReader<T> {
+    /// A reader with a cache of its own, one for each thread.
+    pub fn new(source: Arc<Snapshot<T>>) -> Self {
+        let (cached, seen) = source.load_versioned();
+        Self { source, cached, seen }
+    }
+
     /// The current value: the cached one if nothing was published since, else the newest.
     pub fn get(&mut self) -> &Arc<T> {
         if self.source.version() != self.seen {
