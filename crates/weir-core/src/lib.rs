@@ -6,6 +6,7 @@
 
 pub mod limits;
 
+pub mod batch;
 pub mod effect;
 pub mod hash_key;
 pub mod id;
