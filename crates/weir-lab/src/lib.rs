@@ -1,1 +1,9 @@
-//! Placeholder.
+//! The lab: scenarios, envelopes, the out-of-band recorder, the judge and the report.
+//!
+//! Called by the one binary (`weir run`, `weir report`, `weir compare`, `weir limits`). It starts servers as processes
+//! and watches them from outside; it must never share a process or a thread with what it measures.
+#![forbid(unsafe_code)]
+
+pub mod series;
+
+pub mod oracle;

@@ -1,0 +1,143 @@
+//! Questions that every reader of a series asks: which windows belong to a stage, how many calls failed, how late.
+//!
+//! Used by the oracle, the summary, the comparison and the report, so that "success ratio" means one thing. Pure
+//! reading; no judgement.
+
+use super::{ArmSeries, At, LoadWindow, Phase, PhaseKind};
+
+/// The three stretches that the summary speaks of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Stage {
+    /// Before the trigger.
+    Baseline,
+    /// From the trigger to the first restart (or to the end, when nothing is restarted).
+    Cliff,
+    /// After the last restart (or, without one, the recovery phases).
+    Recovery,
+}
+
+impl Stage {
+    /// All, in the order of time.
+    pub const ALL: [Self; 3] = [Self::Baseline, Self::Cliff, Self::Recovery];
+
+    /// The name that results use.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Baseline => "baseline",
+            Self::Cliff => "cliff",
+            Self::Recovery => "recovery",
+        }
+    }
+}
+
+/// Calls that ended, by success.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Calls {
+    /// Succeeded.
+    pub succeeded: u64,
+    /// Failed.
+    pub failed: u64,
+}
+
+impl Calls {
+    /// Succeeded and failed.
+    pub const fn total(&self) -> u64 {
+        self.succeeded + self.failed
+    }
+
+    /// Share that succeeded; `None` when there were none.
+    pub fn success_ratio(&self) -> Option<f64> {
+        (self.total() > 0).then(|| self.succeeded as f64 / self.total() as f64)
+    }
+
+    /// Share that failed; `None` when there were none.
+    pub fn error_ratio(&self) -> Option<f64> {
+        self.success_ratio().map(|ratio| 1.0 - ratio)
+    }
+
+    fn add(&mut self, other: Self) {
+        self.succeeded += other.succeeded;
+        self.failed += other.failed;
+    }
+}
+
+impl FromIterator<Self> for Calls {
+    fn from_iter<I: IntoIterator<Item = Self>>(parts: I) -> Self {
+        let mut sum = Self::default();
+        for part in parts {
+            sum.add(part);
+        }
+        sum
+    }
+}
+
+impl LoadWindow {
+    /// How the window's calls ended, over all operations.
+    pub fn calls(&self) -> Calls {
+        let mut calls = Calls::default();
+        for outcome in &self.outcomes {
+            match outcome.error {
+                None => calls.succeeded += outcome.count,
+                Some(_) => calls.failed += outcome.count,
+            }
+        }
+        calls
+    }
+
+    /// The end of the window.
+    pub fn end(&self) -> At {
+        At(self.at.0 + self.length_ms)
+    }
+}
+
+impl Phase {
+    /// The end, or `last` while it is open.
+    pub fn end_or(&self, last: At) -> At {
+        self.end.unwrap_or(last)
+    }
+}
+
+impl ArmSeries {
+    /// The last moment that anything was recorded of.
+    pub fn end(&self) -> At {
+        let phase = self.phases.last().map(|p| p.end.unwrap_or(p.start));
+        let sample = self.samples.last().map(|s| s.at);
+        let load = self.load.last().map(LoadWindow::end);
+        [phase, sample, load].into_iter().flatten().max().unwrap_or_default()
+    }
+
+    /// The first phase of a kind.
+    pub fn phase(&self, kind: PhaseKind) -> Option<&Phase> {
+        self.phases.iter().find(|p| p.action == kind)
+    }
+
+    /// When the trigger was pulled.
+    pub fn trigger(&self) -> Option<At> {
+        self.phase(PhaseKind::Add).map(|p| p.start)
+    }
+
+    /// The span of a stage; `None` when the arm has no such stretch.
+    pub fn stage(&self, stage: Stage) -> Option<(At, At)> {
+        let restarts = |p: &&Phase| matches!(p.action, PhaseKind::Restart | PhaseKind::FastRestart);
+        let end = self.end();
+        match stage {
+            Stage::Baseline => self.phase(PhaseKind::Baseline).map(|p| (p.start, p.end_or(end))),
+            Stage::Cliff => {
+                let start = self.trigger()?;
+                let first_restart = self.phases.iter().find(restarts).map(|p| p.start);
+                let recovery = self.phase(PhaseKind::Recovery).map(|p| p.start);
+                Some((start, first_restart.or(recovery).unwrap_or(end)))
+            }
+            Stage::Recovery => {
+                let restarted = self.phases.iter().rfind(restarts).and_then(|p| p.end);
+                let start = self.phase(PhaseKind::Recovery).map(|p| p.start).or(restarted)?;
+                (start < end).then_some((start, end))
+            }
+        }
+    }
+
+    /// Load windows that lie wholly within a span.
+    pub fn windows(&self, (start, end): (At, At)) -> impl Iterator<Item = &LoadWindow> {
+        self.load.iter().filter(move |w| w.at >= start && w.end() <= end)
+    }
+}
