@@ -1,0 +1,391 @@
+//! The control plane's protocol: one question, one answer, JSON over HTTP (`POST /v1/call`).
+//!
+//! Front ends, nodes, consumers, the load generator and the lab ask; `weir-control` answers, over a socket or in the
+//! same process ([`ControlService`] hides which). It carries decisions and must never make one.
+
+mod remote;
+
+use std::{future::Future, net::SocketAddr, pin::Pin, sync::Arc};
+
+use serde::{Deserialize, Serialize};
+use weir_core::{
+    id::{AccountId, CellName, Generation, Incarnation, MemberId, ServerName, StreamName, TenantName},
+    shard::OwnedShard,
+    units::Span,
+};
+
+pub use self::remote::{CallOutcome, RemoteControl};
+use crate::fragment::Fragment;
+
+/// What a server is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Role {
+    /// Takes requests, routes them, keeps a shard map.
+    Frontend,
+    /// Keeps the mesh for the front ends of a `cache-fleet` cell; takes no requests.
+    Cache,
+    /// Owns shards and their log.
+    Backend,
+}
+
+/// How the servers of a cell hear from each other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum MeshKind {
+    /// k operating-system threads for each peer, as in 2020.
+    ThreadPerPeer,
+    /// All peers on a fixed number of threads.
+    Multiplexed,
+    /// Front ends ask one of K cache servers; cache servers keep a thread per peer and per subscriber.
+    CacheFleet,
+}
+
+/// What a builder does after the kernel refused it a peer thread.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum OnRefusal {
+    /// Stops for good; only a restart helps. As in 2020.
+    Wedge,
+    /// Tries again with the next generation and after the build deadline.
+    Retry,
+}
+
+/// Where a booting server gets its first map.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Bootstrap {
+    /// Whole maps from its peers.
+    Peers,
+    /// The control plane's store.
+    Authoritative,
+}
+
+/// How the front-end fleet behaves: one mechanism, every fix a value of it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FleetConfig {
+    /// How servers of a cell hear from each other.
+    pub mesh: MeshKind,
+    /// k: threads for one peer.
+    pub threads_per_peer: usize,
+    /// How often a peer says that it is there and a node renews its fragment.
+    pub gossip_interval: Span,
+    /// D: within this time every member has learned of a joiner.
+    pub discovery_window: Span,
+    /// How old a shard map may be and still be routed by.
+    pub map_ttl: Span,
+    /// How long one build of the map may take.
+    pub build_deadline: Span,
+    /// After a refused thread.
+    pub on_refusal: OnRefusal,
+    /// Where the first map comes from.
+    pub bootstrap: Bootstrap,
+}
+
+/// An access key and who it speaks for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Credential {
+    /// The access key id.
+    pub access_key: String,
+    /// The secret access key.
+    pub secret_key: String,
+    /// The account.
+    pub account: AccountId,
+    /// The tenant that the key is placed and throttled as.
+    pub tenant: TenantName,
+}
+
+/// What every front end must agree on.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SharedConfig {
+    /// Signs shard iterators: hexadecimal, 32 bytes.
+    pub iterator_secret: String,
+    /// Known access keys. Empty: any signature is accepted.
+    pub credentials: Vec<Credential>,
+    /// Are Kinesis's limits per shard kept?
+    pub shard_limits: bool,
+    /// The region in ARNs and signatures.
+    pub region: String,
+}
+
+/// A server of a cell as its peers see it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Member {
+    /// Its number.
+    pub id: MemberId,
+    /// Its name.
+    pub name: ServerName,
+    /// Front end or cache server.
+    pub role: Role,
+    /// Which life of it is registered.
+    pub life: Incarnation,
+    /// Where its mesh listens.
+    pub mesh: SocketAddr,
+}
+
+/// A back-end node as front ends see it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NodeEntry {
+    /// Its number.
+    pub id: MemberId,
+    /// Its name.
+    pub name: ServerName,
+    /// Which life of it is registered.
+    pub life: Incarnation,
+    /// Where it takes frames.
+    pub address: SocketAddr,
+}
+
+/// Who is in a cell and which nodes exist, at one generation.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MembershipView {
+    /// Rises with every change of `members` or `nodes`.
+    pub generation: Generation,
+    /// The cell.
+    pub cell: CellName,
+    /// Its servers, by number.
+    pub members: Vec<Member>,
+    /// The nodes, by number.
+    pub nodes: Vec<NodeEntry>,
+    /// How the fleet behaves.
+    pub fleet: FleetConfig,
+    /// What all front ends agree on.
+    pub shared: SharedConfig,
+}
+
+/// A stream's state.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum StreamStatus {
+    /// Its shards are not all owned yet.
+    Creating,
+    /// Serves.
+    Active,
+    /// Its shards are being given up.
+    Deleting,
+}
+
+/// A stream as the configuration store has it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StreamDescription {
+    /// The account.
+    pub account: AccountId,
+    /// The name.
+    pub name: StreamName,
+    /// The state.
+    pub status: StreamStatus,
+    /// When it was created, milliseconds since 1970.
+    pub created_ms: u64,
+    /// How long records are kept.
+    pub retention_hours: u32,
+    /// True for the on-demand capacity mode.
+    pub on_demand: bool,
+    /// Its shards, by number.
+    pub shards: Vec<OwnedShard>,
+}
+
+/// A registered server, as the control plane judges it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ServerStatus {
+    /// Its number.
+    pub id: MemberId,
+    /// Its name.
+    pub name: ServerName,
+    /// What it is.
+    pub role: Role,
+    /// Its cell; none for a node.
+    pub cell: Option<CellName>,
+    /// Its life.
+    pub life: Incarnation,
+    /// Has answered `/ready` in this life.
+    pub ready: bool,
+    /// Answers health checks in time.
+    pub healthy: bool,
+    /// Is being taken out.
+    pub draining: bool,
+}
+
+/// One question.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "call", rename_all = "kebab-case", deny_unknown_fields)]
+pub enum ControlRequest {
+    /// A server starts: it gets its number (the same for the same name) and a new, higher life.
+    Register {
+        /// Its name.
+        name: ServerName,
+        /// What it is.
+        role: Role,
+        /// Its cell; none for a node.
+        cell: Option<CellName>,
+        /// Where it serves: HTTP for a front end, frames for a node.
+        service: SocketAddr,
+        /// Where its mesh listens; none for a node.
+        mesh: Option<SocketAddr>,
+        /// Where its admin listener is.
+        admin: SocketAddr,
+    },
+    /// A server leaves for good.
+    Deregister {
+        /// Who.
+        member: MemberId,
+    },
+    /// Take a server off the endpoint list (or put it back); it stays a member.
+    Drain {
+        /// Who.
+        member: MemberId,
+        /// Off or back.
+        on: bool,
+    },
+    /// Who is in my cell?
+    View {
+        /// The cell.
+        cell: CellName,
+    },
+    /// Where does this tenant send its requests? The first tenant-less answer holds all endpoints.
+    Endpoints {
+        /// The tenant, or all.
+        tenant: Option<TenantName>,
+    },
+    /// A node says what it owns and asks what it should own.
+    Report {
+        /// What it owns now.
+        fragment: Fragment,
+    },
+    /// Every fragment in the store: the authoritative bootstrap.
+    Fragments,
+    /// Every cell with its mesh members, so that a node finds its homes.
+    Cells,
+    /// Create a stream.
+    CreateStream {
+        /// The account.
+        account: AccountId,
+        /// The name.
+        name: StreamName,
+        /// How many shards.
+        shards: u32,
+        /// Capacity mode.
+        on_demand: bool,
+    },
+    /// Delete a stream.
+    DeleteStream {
+        /// The account.
+        account: AccountId,
+        /// The name.
+        name: StreamName,
+    },
+    /// What is this stream?
+    DescribeStream {
+        /// The account.
+        account: AccountId,
+        /// The name.
+        name: StreamName,
+    },
+    /// Names of an account's streams, in order.
+    ListStreams {
+        /// The account.
+        account: AccountId,
+        /// Only names after this one.
+        after: Option<StreamName>,
+        /// At most so many.
+        limit: u32,
+    },
+    /// Put a tenant on a cell (or let rendezvous hashing place it).
+    PlaceTenant {
+        /// The tenant.
+        tenant: TenantName,
+        /// The cell; none: hashed.
+        cell: Option<CellName>,
+    },
+    /// Change how the fleet behaves from the next poll on.
+    SetFleet {
+        /// The new configuration.
+        fleet: FleetConfig,
+    },
+    /// Everything that the control plane knows of its servers.
+    Status,
+}
+
+/// One answer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "reply", content = "body", rename_all = "kebab-case")]
+pub enum ControlReply {
+    /// To `Register`.
+    Registered {
+        /// The server's number.
+        member: MemberId,
+        /// This life of it.
+        life: Incarnation,
+    },
+    /// Done, nothing to say.
+    Done,
+    /// To `View`.
+    View(Box<MembershipView>),
+    /// To `Endpoints`.
+    Endpoints {
+        /// Rises with every change.
+        version: u64,
+        /// Base URLs.
+        urls: Vec<String>,
+    },
+    /// To `Report`: everything that the node should own. What it owns beyond that it gives up.
+    Assignments {
+        /// The shards.
+        shards: Vec<OwnedShard>,
+        /// Retention by stream, in hours, where it is not the default.
+        retention_hours: Vec<(weir_core::id::StreamId, u32)>,
+    },
+    /// To `Fragments`.
+    Fragments(Vec<Fragment>),
+    /// To `Cells`: each cell's mesh members (cache servers where the cell has them, else front ends).
+    Cells(Vec<(CellName, Vec<Member>)>),
+    /// To `CreateStream` and `DescribeStream`.
+    Stream(Box<StreamDescription>),
+    /// To `ListStreams`.
+    Streams {
+        /// In order of name.
+        streams: Vec<StreamDescription>,
+        /// Are there more?
+        more: bool,
+    },
+    /// To `Status`.
+    Status(Vec<ServerStatus>),
+}
+
+/// Why the control plane did not do what it was asked.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+#[serde(tag = "error", content = "detail", rename_all = "kebab-case")]
+pub enum ControlError {
+    /// No such thing.
+    #[error("{0} not found")]
+    NotFound(String),
+    /// There is one already.
+    #[error("{0} already exists")]
+    AlreadyExists(String),
+    /// Not in this state.
+    #[error("{0}")]
+    InUse(String),
+    /// A bound was met.
+    #[error("{0}")]
+    LimitExceeded(String),
+    /// The question makes no sense.
+    #[error("{0}")]
+    Invalid(String),
+    /// The control plane could not be asked, or its store failed. It may have happened.
+    #[error("the control plane is unavailable: {0}")]
+    Unavailable(String),
+}
+
+/// The answer, when it comes.
+pub type ControlFuture<'a> = Pin<Box<dyn Future<Output = Result<ControlReply, ControlError>> + Send + 'a>>;
+
+/// Somebody who answers the control plane's questions: over a socket ([`RemoteControl`]) or in the same process.
+pub trait ControlService: Send + Sync {
+    /// Asks. Bounded in time: a control plane that does not answer is [`ControlError::Unavailable`].
+    fn call(&self, request: ControlRequest) -> ControlFuture<'_>;
+}
+
+/// A shared way to the control plane.
+pub type Control = Arc<dyn ControlService>;

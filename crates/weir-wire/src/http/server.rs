@@ -1,0 +1,202 @@
+//! A bounded HTTP/1.1 listener on the current thread's runtime.
+//!
+//! A front end's service port, the control plane, consumers and admin listeners are each one of these with a
+//! [`Handler`]. It reads whole bodies up to a bound, hands them on and writes the answer; a slow or broken client
+//! costs one small buffer and its own connection.
+
+use std::{convert::Infallible, future::Future, net::SocketAddr, pin::Pin, sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use http_body_util::{BodyExt, Full, Limited, combinators::UnsyncBoxBody};
+use hyper::{
+    Request, Response, StatusCode,
+    body::{Body as _, Incoming},
+    header,
+    server::conn::http1,
+    service::service_fn,
+};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::{
+    net::{TcpListener, TcpStream},
+    sync::{Semaphore, watch},
+};
+use weir_core::limits::{
+    HTTP_BODIES_BYTES_MAX, HTTP_BODY_BYTES_MAX, HTTP_BODY_TIMEOUT, HTTP_CONNECTIONS_MAX, HTTP_HEAD_TIMEOUT,
+    HTTP_HEADER_BYTES_MAX, KIB,
+};
+
+/// A response body: whole, or a stream of frames.
+pub type ResponseBody = UnsyncBoxBody<Bytes, Infallible>;
+
+/// The answer, when it comes.
+pub type ResponseFuture<'a> = Pin<Box<dyn Future<Output = Response<ResponseBody>> + Send + 'a>>;
+
+/// Who answers requests.
+pub trait Handler: Send + Sync + 'static {
+    /// One request with its whole body.
+    fn handle(&self, request: Request<Bytes>, peer: SocketAddr) -> ResponseFuture<'_>;
+
+    /// The answer to a request whose body could not be taken; each protocol has its own form.
+    fn refuse(&self, refusal: Refusal) -> Response<ResponseBody> {
+        let (status, text) = match refusal {
+            Refusal::BodyTooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "the body is too large\n"),
+            Refusal::BodyBroken => (StatusCode::BAD_REQUEST, "the body did not arrive whole\n"),
+            Refusal::BodyTimeout => (StatusCode::REQUEST_TIMEOUT, "the body took too long\n"),
+            Refusal::Busy => (StatusCode::SERVICE_UNAVAILABLE, "too many request bodies at once\n"),
+        };
+        text_response(status, text)
+    }
+}
+
+/// Why a body was not taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Refusal {
+    /// Over [`HTTP_BODY_BYTES_MAX`].
+    BodyTooLarge,
+    /// Cut short or badly chunked.
+    BodyBroken,
+    /// Longer than [`HTTP_BODY_TIMEOUT`].
+    BodyTimeout,
+    /// All bodies together are over [`HTTP_BODIES_BYTES_MAX`].
+    Busy,
+}
+
+/// A body of bytes that are all here.
+pub fn full(bytes: impl Into<Bytes>) -> ResponseBody {
+    Full::new(bytes.into()).boxed_unsync()
+}
+
+/// A plain-text answer.
+pub fn text_response(status: StatusCode, text: impl Into<Bytes>) -> Response<ResponseBody> {
+    let mut response = Response::new(full(text));
+    *response.status_mut() = status;
+    response
+        .headers_mut()
+        .insert(header::CONTENT_TYPE, header::HeaderValue::from_static("text/plain; charset=utf-8"));
+    response
+}
+
+/// Bodies are reserved in units of this many bytes: a semaphore counts 32 bits of permits.
+const BODY_UNIT_BYTES: usize = KIB;
+
+struct Shared {
+    handler: Arc<dyn Handler>,
+    bodies: Arc<Semaphore>,
+}
+
+/// Listens on `address`, with the port shared over a quick restart.
+pub fn bind(address: SocketAddr) -> std::io::Result<TcpListener> {
+    let socket = socket2::Socket::new(socket2::Domain::for_address(address), socket2::Type::STREAM, None)?;
+    socket.set_reuse_address(true)?;
+    socket.set_nonblocking(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(1024)?;
+    TcpListener::from_std(socket.into())
+}
+
+/// Serves until `stop` turns true; then takes no new connection, lets requests in flight end, and returns within
+/// `grace`.
+pub async fn serve(
+    listener: TcpListener,
+    handler: Arc<dyn Handler>,
+    mut stop: watch::Receiver<bool>,
+    grace: Duration,
+) {
+    let shared = Arc::new(Shared {
+        handler,
+        bodies: Arc::new(Semaphore::new(HTTP_BODIES_BYTES_MAX / BODY_UNIT_BYTES)),
+    });
+    let connections = Arc::new(Semaphore::new(HTTP_CONNECTIONS_MAX));
+    loop {
+        let permit = tokio::select! {
+            permit = Arc::clone(&connections).acquire_owned() => permit.expect("never closed"),
+            () = stopped(&mut stop) => break,
+        };
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            () = stopped(&mut stop) => break,
+        };
+        match accepted {
+            Ok((stream, peer)) => {
+                let (shared, stop) = (Arc::clone(&shared), stop.clone());
+                tokio::spawn(async move {
+                    serve_connection(stream, peer, shared, stop).await;
+                    drop(permit);
+                });
+            }
+            // Out of file descriptors, or the client was gone already: wait a moment rather than spin.
+            Err(error) => {
+                tracing::warn!(%error, "accept failed");
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+        }
+    }
+    drop(listener);
+    let all = u32::try_from(HTTP_CONNECTIONS_MAX).expect("fits a semaphore");
+    let _ = tokio::time::timeout(grace, connections.acquire_many(all)).await;
+}
+
+/// Waits for the stop signal; a sender that is gone is one, too. (The value's guard must not live over an await.)
+async fn stopped(stop: &mut watch::Receiver<bool>) {
+    let _ = stop.wait_for(|stop| *stop).await;
+}
+
+async fn serve_connection(
+    stream: TcpStream,
+    peer: SocketAddr,
+    shared: Arc<Shared>,
+    mut stop: watch::Receiver<bool>,
+) {
+    let _ = stream.set_nodelay(true); // an answer is one write; a failure here only costs time
+    let service = service_fn(move |request| {
+        let shared = Arc::clone(&shared);
+        async move { Ok::<_, Infallible>(answer(&shared, request, peer).await) }
+    });
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HTTP_HEAD_TIMEOUT)
+        .max_buf_size(HTTP_HEADER_BYTES_MAX.max(64 * KIB))
+        .half_close(false)
+        .pipeline_flush(true)
+        .serve_connection(TokioIo::new(stream), service);
+    tokio::pin!(connection);
+    let ended = tokio::select! {
+        ended = connection.as_mut() => ended,
+        () = stopped(&mut stop) => {
+            connection.as_mut().graceful_shutdown();
+            connection.await
+        }
+    };
+    if let Err(error) = ended {
+        tracing::debug!(%peer, %error, "connection ended");
+    }
+}
+
+async fn answer(shared: &Shared, request: Request<Incoming>, peer: SocketAddr) -> Response<ResponseBody> {
+    let (head, body) = request.into_parts();
+    let announced = body.size_hint().upper();
+    if announced.is_some_and(|bytes| bytes > HTTP_BODY_BYTES_MAX as u64) {
+        return close(shared.handler.refuse(Refusal::BodyTooLarge));
+    }
+    let reserve = announced.map_or(HTTP_BODY_BYTES_MAX, |bytes| bytes as usize);
+    let units = u32::try_from(reserve.div_ceil(BODY_UNIT_BYTES)).expect("bodies are bounded");
+    let Ok(_reserved) = Arc::clone(&shared.bodies).try_acquire_many_owned(units) else {
+        return close(shared.handler.refuse(Refusal::Busy));
+    };
+    let whole =
+        tokio::time::timeout(HTTP_BODY_TIMEOUT, Limited::new(body, HTTP_BODY_BYTES_MAX).collect()).await;
+    match whole {
+        Ok(Ok(body)) => shared.handler.handle(Request::from_parts(head, body.to_bytes()), peer).await,
+        Ok(Err(error)) if error.is::<http_body_util::LengthLimitError>() => {
+            close(shared.handler.refuse(Refusal::BodyTooLarge))
+        }
+        Ok(Err(_)) => close(shared.handler.refuse(Refusal::BodyBroken)),
+        Err(_) => close(shared.handler.refuse(Refusal::BodyTimeout)),
+    }
+}
+
+/// What is left of the body is not worth reading: the connection ends with this answer.
+fn close(mut response: Response<ResponseBody>) -> Response<ResponseBody> {
+    response.headers_mut().insert(header::CONNECTION, header::HeaderValue::from_static("close"));
+    response
+}
