@@ -4,6 +4,8 @@
 //! and watches them from outside; it must never share a process or a thread with what it measures.
 #![forbid(unsafe_code)]
 
+pub mod envelope;
+
 pub mod series;
 
 pub mod oracle;
