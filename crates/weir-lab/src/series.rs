@@ -9,7 +9,11 @@ mod record;
 mod setup;
 pub mod store;
 
-pub use query::{Calls, Stage};
+#[cfg(test)]
+pub(crate) mod synthetic;
+
+pub(crate) use query::metric;
+pub use query::{Calls, Stage, Track};
 pub use record::{
     Alarms, ConsumerKind, ConsumerSample, ControlSample, Integrity, LatencyOf, LoadWindow, Outcome, Phase,
     PhaseKind, Record, ServerEvent, ServerHappening, ServerMetrics, ServerSample, TenantWindow,

@@ -3,7 +3,11 @@
 //! Used by the oracle, the summary, the comparison and the report, so that "success ratio" means one thing. Pure
 //! reading; no judgement.
 
-use super::{ArmSeries, At, LoadWindow, Phase, PhaseKind};
+use hdrhistogram::Histogram;
+
+use super::{
+    ArmSeries, At, LatencyOf, LoadWindow, Phase, PhaseKind, Role, ServerInfo, ServerMetrics, ServerSample,
+};
 
 /// The three stretches that the summary speaks of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -71,6 +75,51 @@ impl FromIterator<Self> for Calls {
     }
 }
 
+/// One server's rows, in the order of time.
+#[derive(Debug, Clone)]
+pub struct Track<'a> {
+    /// Whose.
+    pub info: &'a ServerInfo,
+    /// Its samples.
+    pub samples: Vec<&'a ServerSample>,
+}
+
+impl<'a> Track<'a> {
+    /// Samples from `start` up to and including `end`.
+    pub fn between(&self, (start, end): (At, At)) -> impl Iterator<Item = &'a ServerSample> + '_ {
+        self.samples.iter().copied().filter(move |s| s.at >= start && s.at <= end)
+    }
+
+    /// How much a counter rose within a span, over restarts: a value below the one before starts again from zero, and
+    /// so does a server that was not seen before the span. `None` when the counter was never seen in it.
+    pub fn rise(&self, span: (At, At), counter: impl Fn(&ServerSample) -> Option<f64>) -> Option<f64> {
+        let mut last = self.samples.iter().rev().filter(|s| s.at < span.0).find_map(|s| counter(s));
+        let mut rise = None;
+        for value in self.between(span).filter_map(counter) {
+            let step = match last {
+                Some(last) if value >= last => value - last,
+                Some(_) | None => value,
+            };
+            rise = Some(rise.unwrap_or(0.0) + step);
+            last = Some(value);
+        }
+        rise
+    }
+
+    /// Processor seconds a second within a span; `None` with fewer than two samples.
+    pub fn cpu_rate(&self, span: (At, At)) -> Option<f64> {
+        let first = self.between(span).next()?.at;
+        let last = self.between(span).last()?.at;
+        let rise = self.rise((At(first.0 + 1), last), |s| Some(s.cpu_seconds))?;
+        (last > first).then(|| rise / last.secs_since(first))
+    }
+}
+
+/// The value of a metric in a sample, when the server answered and has it.
+pub(crate) fn metric<T>(sample: &ServerSample, of: impl Fn(&ServerMetrics) -> Option<T>) -> Option<T> {
+    sample.metrics.as_ref().and_then(of)
+}
+
 impl LoadWindow {
     /// How the window's calls ended, over all operations.
     pub fn calls(&self) -> Calls {
@@ -98,6 +147,36 @@ impl Phase {
 }
 
 impl ArmSeries {
+    /// Every server's rows.
+    pub fn tracks(&self) -> Vec<Track<'_>> {
+        let mut tracks: Vec<Track<'_>> =
+            self.servers.iter().map(|info| Track { info, samples: Vec::new() }).collect();
+        for sample in &self.samples {
+            tracks[sample.server.0 as usize].samples.push(sample);
+        }
+        tracks
+    }
+
+    /// The rows of the servers of one role.
+    pub fn tracks_of(&self, role: Role) -> Vec<Track<'_>> {
+        self.tracks().into_iter().filter(|t| t.info.role == role).collect()
+    }
+
+    /// Latencies of the calls that succeeded in `windows`, microseconds from intended start, over the tenants for
+    /// which `of_tenant` says yes (`None` is a row that does not tell tenants apart).
+    pub fn latencies<'a>(
+        windows: impl IntoIterator<Item = &'a LoadWindow>,
+        of_tenant: impl Fn(Option<&str>) -> bool,
+    ) -> Histogram<u64> {
+        let mut sum = LatencyOf::histogram();
+        for latency in windows.into_iter().flat_map(|w| &w.latency) {
+            if of_tenant(latency.tenant.as_deref()) {
+                latency.add_to(&mut sum);
+            }
+        }
+        sum
+    }
+
     /// The last moment that anything was recorded of.
     pub fn end(&self) -> At {
         let phase = self.phases.last().map(|p| p.end.unwrap_or(p.start));

@@ -290,3 +290,6 @@ fn folder_name(arm: &str, repeat: u32) -> String {
 fn io_error(operation: &'static str, path: &Path, source: io::Error) -> StoreError {
     StoreError::Io { operation, path: path.to_owned(), source }
 }
+
+#[cfg(test)]
+mod tests;
