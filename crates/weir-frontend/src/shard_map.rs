@@ -1,0 +1,234 @@
+//! The shard map: stream -> hash range -> shard -> back-end node, with a generation and an age.
+//!
+//! The fleet builds it from fragments and publishes it; routing reads it. A map never changes: a fresher one takes its
+//! place. It must never be asked without a `now`: a map older than its TTL is no map.
+
+mod current;
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    net::SocketAddr,
+    sync::Arc,
+};
+
+use weir_core::{
+    clock::Monotonic,
+    hash_key::HashKey,
+    id::{AccountId, Generation, MemberId, ShardIndex, StreamId, StreamName},
+    shard::OwnedShard,
+};
+
+pub use self::current::{CurrentMap, MapState};
+
+/// One shard and the node that serves it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RoutedShard {
+    /// The shard as its owner says it.
+    pub shard: OwnedShard,
+    /// The node that owns it.
+    pub node: MemberId,
+    /// Where that node takes frames.
+    pub address: SocketAddr,
+}
+
+/// The shards of one stream that are known to be owned.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StreamShards {
+    account: AccountId,
+    name: StreamName,
+    id: StreamId,
+    /// By the first key of their range.
+    by_range: Vec<RoutedShard>,
+    /// Positions in `by_range`, by shard number.
+    by_number: Vec<(ShardIndex, usize)>,
+}
+
+impl StreamShards {
+    /// The stream's account.
+    pub fn account(&self) -> AccountId {
+        self.account
+    }
+
+    /// The stream's name.
+    pub fn name(&self) -> &StreamName {
+        &self.name
+    }
+
+    /// The stream as the log knows it.
+    pub fn id(&self) -> StreamId {
+        self.id
+    }
+
+    /// Its shards, by the first key of their range.
+    pub fn shards(&self) -> &[RoutedShard] {
+        &self.by_range
+    }
+
+    /// The shard that takes `hash`; `None` when its owner is not known (it is silent, or has not spoken yet).
+    pub fn route(&self, hash: HashKey) -> Option<&RoutedShard> {
+        let after = self.by_range.partition_point(|routed| routed.shard.range.start <= hash);
+        let candidate = &self.by_range[after.checked_sub(1)?];
+        candidate.shard.range.contains(hash).then_some(candidate)
+    }
+
+    /// The shard of this number; `None` when its owner is not known.
+    pub fn shard(&self, number: ShardIndex) -> Option<&RoutedShard> {
+        let found = self.by_number.binary_search_by_key(&number, |(number, _)| *number).ok()?;
+        Some(&self.by_range[self.by_number[found].1])
+    }
+
+    fn new(id: StreamId, mut by_range: Vec<RoutedShard>) -> Self {
+        by_range.sort_by_key(|routed| (routed.shard.range.start, routed.shard.key.shard));
+        let mut by_number: Vec<_> =
+            by_range.iter().enumerate().map(|(at, routed)| (routed.shard.key.shard, at)).collect();
+        by_number.sort_unstable();
+        let first = &by_range.first().expect("a stream without shards is not in the map").shard;
+        Self { account: first.account, name: first.stream_name.clone(), id, by_range, by_number }
+    }
+}
+
+/// Everything that a map says, apart from when it was said: shared by the maps that confirm it.
+#[derive(Debug, Default)]
+pub struct Routes {
+    by_id: BTreeMap<StreamId, Arc<StreamShards>>,
+    by_name: HashMap<AccountId, HashMap<StreamName, Arc<StreamShards>>>,
+    shards_count: usize,
+}
+
+impl Routes {
+    /// Routes to these shards. The caller has decided between owners: no shard may come twice.
+    pub fn new(shards: impl IntoIterator<Item = RoutedShard>) -> Self {
+        let mut grouped: BTreeMap<StreamId, Vec<RoutedShard>> = BTreeMap::new();
+        let mut shards_count = 0;
+        for routed in shards {
+            shards_count += 1;
+            grouped.entry(routed.shard.key.stream).or_default().push(routed);
+        }
+        let mut routes = Self { shards_count, ..Self::default() };
+        // In order of id, so that of two streams of one name (the older is being deleted) the newer is found by name.
+        for (id, shards) in grouped {
+            let stream = Arc::new(StreamShards::new(id, shards));
+            let names = routes.by_name.entry(stream.account).or_default();
+            names.insert(stream.name.clone(), Arc::clone(&stream));
+            routes.by_id.insert(id, stream);
+        }
+        routes
+    }
+}
+
+/// One published map.
+#[derive(Debug, Clone)]
+pub struct ShardMap {
+    /// The membership generation that it was built in.
+    pub generation: Generation,
+    /// When it was last confirmed as complete.
+    pub built_at: Monotonic,
+    /// Nodes that exist but have gone silent: their shards are missing from this map.
+    pub silent_nodes: usize,
+    routes: Arc<Routes>,
+}
+
+impl ShardMap {
+    /// A map of `routes`, confirmed at `built_at`.
+    pub fn new(
+        generation: Generation,
+        built_at: Monotonic,
+        silent_nodes: usize,
+        routes: Arc<Routes>,
+    ) -> Self {
+        Self { generation, built_at, silent_nodes, routes }
+    }
+
+    /// The stream of this name. `None` while `silent_nodes` is zero means that no node owns a shard of it; else it may
+    /// only mean that its owners are silent.
+    pub fn stream(&self, account: AccountId, name: &str) -> Option<&StreamShards> {
+        self.routes.by_name.get(&account)?.get(name).map(Arc::as_ref)
+    }
+
+    /// The stream of this id.
+    pub fn stream_by_id(&self, id: StreamId) -> Option<&StreamShards> {
+        self.routes.by_id.get(&id).map(Arc::as_ref)
+    }
+
+    /// All streams, by id.
+    pub fn streams(&self) -> impl Iterator<Item = &StreamShards> {
+        self.routes.by_id.values().map(Arc::as_ref)
+    }
+
+    /// How many shards it routes to.
+    pub fn shards_count(&self) -> usize {
+        self.routes.shards_count
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use std::num::NonZeroU32;
+
+    use proptest::prelude::*;
+    use weir_core::{
+        hash_key::HashKeyRange,
+        id::{Epoch, ShardKey},
+    };
+
+    use super::*;
+
+    /// Shard `index` of `count` of stream `stream`, owned by `node`.
+    pub(crate) fn routed(stream: u64, index: u32, count: u32, node: u32) -> RoutedShard {
+        let name = StreamName::new(format!("stream-{stream}"));
+        RoutedShard {
+            shard: OwnedShard {
+                key: ShardKey { stream: StreamId(stream), shard: ShardIndex(index) },
+                account: AccountId::DEFAULT,
+                stream_name: name,
+                range: HashKeyRange::uniform(index, NonZeroU32::new(count).unwrap()),
+                created_ms: 1,
+                epoch: Epoch(1),
+            },
+            node: MemberId(node),
+            address: SocketAddr::from(([127, 0, 0, 1], 4000)),
+        }
+    }
+
+    fn map(shards: impl IntoIterator<Item = RoutedShard>) -> ShardMap {
+        ShardMap::new(Generation(1), Monotonic::ZERO, 0, Arc::new(Routes::new(shards)))
+    }
+
+    #[test]
+    fn a_stream_is_found_by_name_and_by_id_and_only_in_its_account() {
+        let map = map([routed(7, 0, 1, 3)]);
+        let by_name = map.stream(AccountId::DEFAULT, "stream-7").unwrap();
+        assert_eq!(by_name, map.stream_by_id(StreamId(7)).unwrap());
+        assert!(map.stream(AccountId::new(1).unwrap(), "stream-7").is_none());
+        assert_eq!(by_name.shard(ShardIndex(0)).unwrap().node, MemberId(3));
+        assert!(by_name.shard(ShardIndex(1)).is_none());
+    }
+
+    #[test]
+    fn of_two_streams_of_one_name_the_newer_is_found() {
+        let mut older = routed(7, 0, 1, 3);
+        older.shard.stream_name = StreamName::new("stream-8");
+        let map = map([routed(8, 0, 1, 4), older]);
+        assert_eq!(map.stream(AccountId::DEFAULT, "stream-8").unwrap().id(), StreamId(8));
+    }
+
+    #[test]
+    fn a_hole_where_an_owner_is_unknown_routes_nowhere() {
+        let map = map([routed(1, 0, 3, 1), routed(1, 2, 3, 2)]);
+        let stream = map.stream_by_id(StreamId(1)).unwrap();
+        let middle = HashKeyRange::uniform(1, NonZeroU32::new(3).unwrap());
+        assert!(stream.route(middle.start).is_none());
+        assert!(stream.route(middle.end).is_none());
+        assert_eq!(stream.route(HashKey::MAX).unwrap().node, MemberId(2));
+        assert_eq!(stream.route(HashKey::MIN).unwrap().node, MemberId(1));
+    }
+
+    proptest! {
+        #[test]
+        fn every_key_of_a_whole_stream_routes_to_the_shard_that_holds_it(count in 1u32..64, key: u128) {
+            let map = map((0..count).rev().map(|index| routed(5, index, count, index)));
+            let found = map.stream_by_id(StreamId(5)).unwrap().route(HashKey(key)).unwrap();
+            prop_assert!(found.shard.range.contains(HashKey(key)));
+        }
+    }
+}
