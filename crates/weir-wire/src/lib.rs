@@ -14,3 +14,5 @@ pub mod fragment;
 pub mod mesh;
 
 pub mod http;
+
+pub mod sigv4;
