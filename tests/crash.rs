@@ -1,0 +1,127 @@
+//! kill -9 at any moment: what was acknowledged is there, once and in order.
+//!
+//! The producers are real HTTP clients; the server is the real process; the moments are drawn from a seed that a
+//! failure prints.
+
+use std::{
+    collections::BTreeMap,
+    net::SocketAddr,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+    thread,
+    time::Duration,
+};
+
+use nix::sys::signal::Signal;
+use serde_json::json;
+use weir_tests::{http, server::Server};
+
+const ROUNDS: u64 = 20;
+const PRODUCERS: u64 = 4;
+const SHARDS: u32 = 3;
+
+/// Acknowledged records: (shard, sequence number) -> partition key. Keys are unique over the whole run.
+type Acknowledged = Arc<Mutex<BTreeMap<(String, String), String>>>;
+
+/// Puts batches until the server is gone or `stop`.
+fn produce(address: SocketAddr, next: &AtomicU64, acknowledged: &Acknowledged, stop: &AtomicBool) {
+    while !stop.load(Ordering::Relaxed) {
+        let keys: Vec<String> =
+            (0..7).map(|_| format!("key-{}", next.fetch_add(1, Ordering::Relaxed))).collect();
+        let records: Vec<_> =
+            keys.iter().map(|key| json!({"PartitionKey": key, "Data": "cGF5bG9hZA=="})).collect();
+        let body = json!({"StreamName": "s", "Records": records}).to_string();
+        let head = format!(
+            "POST / HTTP/1.1\r\nhost: h\r\nx-amz-target: Kinesis_20131202.PutRecords\r\n\
+             content-type: application/x-amz-json-1.1\r\nauthorization: {}\r\nx-amz-date: 20201125T024400Z\r\n\
+             content-length: {}\r\nconnection: close\r\n\r\n{body}",
+            http::ANY_SIGNATURE,
+            body.len()
+        );
+        let Ok(answer) = http::send(address, head.as_bytes()) else { return };
+        if answer.status != 200 {
+            continue;
+        }
+        let Ok(put) = serde_json::from_slice::<serde_json::Value>(&answer.body) else { return };
+        let mut acknowledged = acknowledged.lock().expect("no producer panics");
+        for (key, result) in keys.iter().zip(put["Records"].as_array().expect("results")) {
+            if let (Some(shard), Some(sequence)) =
+                (result["ShardId"].as_str(), result["SequenceNumber"].as_str())
+            {
+                acknowledged.insert((shard.to_owned(), sequence.to_owned()), key.clone());
+            }
+        }
+    }
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a test's own producers: no server's thread count depends on them"
+)]
+fn producer_round(
+    address: SocketAddr,
+    next: &Arc<AtomicU64>,
+    acknowledged: &Acknowledged,
+    during: impl FnOnce(),
+) {
+    let stop = Arc::new(AtomicBool::new(false));
+    let producers: Vec<_> = (0..PRODUCERS)
+        .map(|_| {
+            let (next, acknowledged, stop) = (Arc::clone(next), Arc::clone(acknowledged), Arc::clone(&stop));
+            thread::spawn(move || produce(address, &next, &acknowledged, &stop))
+        })
+        .collect();
+    during();
+    stop.store(true, Ordering::Relaxed);
+    for producer in producers {
+        producer.join().expect("a producer does not panic");
+    }
+}
+
+fn check(server: &Server, acknowledged: &Acknowledged, round: u64) {
+    let mut found = BTreeMap::new();
+    for shard in (0..SHARDS).map(|n| format!("shardId-{n:012}")) {
+        let mut last = String::new();
+        for (sequence, key, _) in server.read_all("s", &shard) {
+            assert!(sequence > last, "round {round}: {shard} is out of order at {sequence}");
+            last.clone_from(&sequence);
+            found.insert((shard.clone(), sequence), key);
+        }
+    }
+    for (place, key) in acknowledged.lock().expect("no producer panics").iter() {
+        assert_eq!(found.get(place), Some(key), "round {round}: acknowledged {place:?} is lost or another");
+    }
+    let mut keys: Vec<_> = found.values().collect();
+    keys.sort();
+    let all = keys.len();
+    keys.dedup();
+    assert_eq!(all, keys.len(), "round {round}: a record is there twice");
+}
+
+#[test]
+fn acknowledged_records_survive_kill_9_at_any_moment() {
+    let mut server = Server::start_with(&["--shard-limits", "off"]);
+    server.stream("s", SHARDS);
+    let acknowledged = Acknowledged::default();
+    let next = Arc::new(AtomicU64::new(0));
+    let mut moment = 0x2545_f491_4f6c_dd1d_u64; // xorshift64: the moments are the same in every run
+    for round in 0..ROUNDS {
+        moment ^= moment << 13;
+        moment ^= moment >> 7;
+        moment ^= moment << 17;
+        let goal = next.load(Ordering::Relaxed) + moment % 400 + 1;
+        let address = server.address();
+        producer_round(address, &next, &acknowledged, || {
+            // Killed after a random number of records, not after a time: as good on a slow machine.
+            while next.load(Ordering::Relaxed) < goal {
+                thread::park_timeout(Duration::from_micros(200));
+            }
+            server.process().signal(Signal::SIGKILL);
+        });
+        server.kill_9_and_restart();
+        check(&server, &acknowledged, round);
+    }
+    assert!(!acknowledged.lock().expect("no producer panics").is_empty(), "the producers were heard");
+}

@@ -1,0 +1,17 @@
+//! The Kinesis API from outside: one module an operation, over a plain socket against the real process.
+//!
+//! What the SDKs cannot send is here; what they do send is in `sdks.rs`.
+#![expect(clippy::unwrap_used, reason = "a test's panic is its report")]
+
+#[path = "kinesis/get_records.rs"]
+mod get_records;
+#[path = "kinesis/put_record.rs"]
+mod put_record;
+#[path = "kinesis/put_records.rs"]
+mod put_records;
+#[path = "kinesis/shard_iterators.rs"]
+mod shard_iterators;
+#[path = "kinesis/streams.rs"]
+mod streams;
+#[path = "kinesis/wire.rs"]
+mod wire;

@@ -1,0 +1,101 @@
+//! CreateStream, DeleteStream, DescribeStream, DescribeStreamSummary, ListStreams, ListShards.
+
+use serde_json::json;
+use weir_tests::server::Server;
+
+#[test]
+fn a_stream_is_created_described_listed_and_deleted() {
+    let server = Server::start();
+    server.stream("orders", 3);
+
+    let described =
+        server.ok("DescribeStream", &json!({"StreamName": "orders"}))["StreamDescription"].clone();
+    assert_eq!(described["StreamStatus"], "ACTIVE");
+    assert_eq!(described["StreamARN"], "arn:aws:kinesis:us-east-1:000000000000:stream/orders");
+    assert_eq!(described["RetentionPeriodHours"], 24);
+    assert_eq!(described["HasMoreShards"], false);
+    let shards = described["Shards"].as_array().unwrap();
+    assert_eq!(shards.len(), 3);
+    assert_eq!(shards[0]["ShardId"], "shardId-000000000000");
+    assert_eq!(shards[0]["HashKeyRange"]["StartingHashKey"], "0");
+    assert_eq!(shards[2]["HashKeyRange"]["EndingHashKey"], "340282366920938463463374607431768211455");
+    assert_eq!(shards[0]["SequenceNumberRange"]["StartingSequenceNumber"].as_str().unwrap().len(), 56);
+
+    let summary = server.ok("DescribeStreamSummary", &json!({"StreamName": "orders"}));
+    assert_eq!(summary["StreamDescriptionSummary"]["OpenShardCount"], 3);
+
+    server.stream("audit", 1);
+    let listed = server.ok("ListStreams", &json!({}));
+    assert_eq!(listed["StreamNames"], json!(["audit", "orders"]));
+    assert_eq!(listed["HasMoreStreams"], false);
+    let first = server.ok("ListStreams", &json!({"Limit": 1}));
+    assert_eq!(
+        (first["StreamNames"].clone(), first["HasMoreStreams"].clone()),
+        (json!(["audit"]), json!(true))
+    );
+    let rest = server.ok("ListStreams", &json!({"ExclusiveStartStreamName": "audit"}));
+    assert_eq!(rest["StreamNames"], json!(["orders"]));
+
+    let shards = server.ok("ListShards", &json!({"StreamName": "orders"}))["Shards"].clone();
+    assert_eq!(shards.as_array().unwrap().len(), 3);
+
+    server.ok("DeleteStream", &json!({"StreamName": "orders"}));
+    let gone = std::iter::repeat_with(|| {
+        std::thread::park_timeout(std::time::Duration::from_millis(5));
+        server.call("DescribeStream", &json!({"StreamName": "orders"}))
+    })
+    .take(2_000)
+    .find(|answer| answer.status == 400)
+    .expect("the stream goes away");
+    assert_eq!(gone.json()["__type"], "ResourceNotFoundException");
+    assert_eq!(gone.json()["message"], "Stream orders under account 000000000000 not found.");
+}
+
+#[test]
+fn a_second_stream_of_the_same_name_is_refused() {
+    let server = Server::start();
+    server.stream("twice", 1);
+    let again = server.call("CreateStream", &json!({"StreamName": "twice", "ShardCount": 1}));
+    assert_eq!(again.status, 400);
+    assert_eq!(again.json()["__type"], "ResourceInUseException");
+    assert_eq!(again.json()["message"], "Stream twice under account 000000000000 already exists.");
+}
+
+#[test]
+fn every_operation_on_an_unknown_stream_says_not_found() {
+    let server = Server::start();
+    let calls = [
+        ("DescribeStream", json!({"StreamName": "nobody"})),
+        ("DescribeStreamSummary", json!({"StreamName": "nobody"})),
+        ("DeleteStream", json!({"StreamName": "nobody"})),
+        ("ListShards", json!({"StreamName": "nobody"})),
+        ("PutRecord", json!({"StreamName": "nobody", "PartitionKey": "k", "Data": "AAAA"})),
+        ("PutRecords", json!({"StreamName": "nobody", "Records": [{"PartitionKey": "k", "Data": "AAAA"}]})),
+        (
+            "GetShardIterator",
+            json!({"StreamName": "nobody", "ShardId": "shardId-000000000000", "ShardIteratorType": "LATEST"}),
+        ),
+    ];
+    for (operation, body) in calls {
+        let answer = server.call(operation, &body);
+        assert_eq!(answer.status, 400, "{operation}");
+        assert_eq!(answer.json()["__type"], "ResourceNotFoundException", "{operation}");
+        assert_eq!(
+            answer.json()["message"],
+            "Stream nobody under account 000000000000 not found.",
+            "{operation}"
+        );
+    }
+}
+
+#[test]
+fn streams_and_their_records_outlive_the_process() {
+    let mut server = Server::start();
+    server.stream("kept", 2);
+    let put = server.ok("PutRecord", &json!({"StreamName": "kept", "PartitionKey": "k", "Data": "a2VwdA=="}));
+    let shard = put["ShardId"].as_str().unwrap().to_owned();
+    server.stop_and_restart();
+    let records = server.read_all("kept", &shard);
+    let sequence = put["SequenceNumber"].as_str().unwrap().to_owned();
+    assert_eq!(records, [(sequence, "k".to_owned(), "a2VwdA==".to_owned())]);
+}

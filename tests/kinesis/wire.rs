@@ -1,0 +1,72 @@
+//! The wire itself: what no SDK sends, and what every answer carries.
+
+use serde_json::json;
+use weir_tests::{http, server::Server};
+
+fn raw(server: &Server, head: &str, body: &[u8]) -> http::Answer {
+    http::send(server.address(), &[head.as_bytes(), body].concat()).expect("an answer")
+}
+
+#[test]
+fn every_answer_has_its_ids_and_an_error_has_no_nulls() {
+    let server = Server::start();
+    let answer = server.call("DescribeStream", &json!({"StreamName": "nobody"}));
+    let head = answer.head.to_ascii_lowercase();
+    for header in ["x-amzn-requestid: ", "x-amz-id-2: ", "content-type: application/x-amz-json-1.1", "date: "]
+    {
+        assert!(head.contains(header), "{header} in {head}");
+    }
+    assert!(!String::from_utf8_lossy(&answer.body).contains("null"));
+}
+
+#[test]
+fn an_unknown_operation_and_a_missing_signature_are_told_apart() {
+    let server = Server::start();
+    let unknown = server.call("MakeCoffee", &json!({}));
+    assert_eq!((unknown.status, unknown.json()["__type"].clone()), (400, json!("UnknownOperationException")));
+    let unsigned = raw(
+        &server,
+        "POST / HTTP/1.1\r\nhost: h\r\nx-amz-target: Kinesis_20131202.ListStreams\r\n\
+         content-type: application/x-amz-json-1.1\r\ncontent-length: 2\r\nconnection: close\r\n\r\n",
+        b"{}",
+    );
+    assert_eq!(unsigned.status, 400);
+    assert_eq!(unsigned.json()["__type"], "MissingAuthenticationTokenException");
+}
+
+#[test]
+fn malformed_json_is_a_serialization_error_and_the_server_lives() {
+    let server = Server::start();
+    for body in [&b"{"[..], b"[]", b"\xff\xfe", b"{\"StreamName\": }", b""] {
+        let head = format!(
+            "POST / HTTP/1.1\r\nhost: h\r\nx-amz-target: Kinesis_20131202.DescribeStream\r\n\
+             content-type: application/x-amz-json-1.1\r\nauthorization: {}\r\nx-amz-date: 20201125T024400Z\r\n\
+             content-length: {}\r\nconnection: close\r\n\r\n",
+            http::ANY_SIGNATURE,
+            body.len()
+        );
+        let answer = raw(&server, &head, body);
+        assert_eq!(answer.status, 400, "{body:?}");
+    }
+    server.ok("ListStreams", &json!({}));
+}
+
+#[test]
+fn a_body_cut_short_and_a_head_too_large_close_that_connection_only() {
+    let server = Server::start();
+    let short = "POST / HTTP/1.1\r\nhost: h\r\nx-amz-target: Kinesis_20131202.ListStreams\r\ncontent-length: 100\r\n\r\n{";
+    let mut stream = std::net::TcpStream::connect(server.address()).unwrap();
+    std::io::Write::write_all(&mut stream, short.as_bytes()).unwrap();
+    drop(stream);
+    let large = format!("POST / HTTP/1.1\r\nhost: h\r\nx-large: {}\r\n\r\n", "x".repeat(300_000));
+    let answer = http::send(server.address(), large.as_bytes());
+    assert!(answer.is_err() || answer.is_ok_and(|answer| answer.status == 431));
+    server.ok("ListStreams", &json!({}));
+}
+
+#[test]
+fn the_listener_answers_health_checks() {
+    let server = Server::start();
+    let answer = raw(&server, "GET /health HTTP/1.1\r\nhost: h\r\nconnection: close\r\n\r\n", b"");
+    assert_eq!(answer.status, 200);
+}

@@ -1,0 +1,52 @@
+//! Real clients, unmodified: the AWS command line and boto3.
+//!
+//! `cargo xtask test` prepares their environment.
+#![expect(clippy::unwrap_used, reason = "a test's panic is its report")]
+
+use std::time::Duration;
+
+use serde_json::Value;
+use weir_tests::{process::output, python, server::Server};
+
+fn aws(server: &Server, arguments: &[&str]) -> Value {
+    let mut command = python::aws_kinesis(&server.url());
+    let ended = output(command.args(arguments), Duration::from_secs(60));
+    let errors = String::from_utf8_lossy(&ended.stderr);
+    assert!(ended.status.success(), "aws kinesis {arguments:?}: {errors}");
+    if ended.stdout.is_empty() { Value::Null } else { serde_json::from_slice(&ended.stdout).expect("JSON") }
+}
+
+#[test]
+fn the_aws_command_line_works_unmodified() {
+    let server = Server::start();
+    aws(&server, &["create-stream", "--stream-name", "cli", "--shard-count", "2"]);
+    aws(&server, &["wait", "stream-exists", "--stream-name", "cli"]);
+    let put =
+        aws(&server, &["put-record", "--stream-name", "cli", "--partition-key", "k", "--data", "aGVsbG8="]);
+    let shard = put["ShardId"].as_str().unwrap();
+    let from = ["get-shard-iterator", "--stream-name", "cli", "--shard-id", shard];
+    let iterator = aws(&server, &[&from[..], &["--shard-iterator-type", "TRIM_HORIZON"]].concat());
+    let read =
+        aws(&server, &["get-records", "--shard-iterator", iterator["ShardIterator"].as_str().unwrap()]);
+    assert_eq!(read["Records"][0]["Data"], "aGVsbG8=");
+    assert_eq!(read["Records"][0]["SequenceNumber"], put["SequenceNumber"]);
+    assert_eq!(aws(&server, &["list-shards", "--stream-name", "cli"])["Shards"].as_array().unwrap().len(), 2);
+    aws(&server, &["delete-stream", "--stream-name", "cli"]);
+    aws(&server, &["wait", "stream-not-exists", "--stream-name", "cli"]);
+}
+
+#[test]
+fn boto3_works_unmodified() {
+    let server = Server::start_with(&["--shard-limits", "off"]);
+    python::run("boto3_walk.py", &[&server.url()]);
+}
+
+#[test]
+fn signatures_are_verified_when_credentials_are_configured() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let file = folder.path().join("credentials");
+    let text = "[default]\naws_access_key_id = AKIDEXAMPLE\naws_secret_access_key = secret\naccount_id = 123456789012\n";
+    std::fs::write(&file, text).expect("write the credentials");
+    let server = Server::start_with(&["--credentials", file.to_str().expect("UTF-8")]);
+    python::run("boto3_signatures.py", &[&server.url()]);
+}

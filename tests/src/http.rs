@@ -1,0 +1,58 @@
+//! A bare Kinesis call over a plain socket: what no SDK would send can be sent, too.
+
+use std::{
+    io::{Read, Write},
+    net::{SocketAddr, TcpStream},
+    time::Duration,
+};
+
+use serde_json::Value;
+
+/// Any well-formed signature, for servers that have no credentials to check it by.
+pub const ANY_SIGNATURE: &str = "AWS4-HMAC-SHA256 Credential=AKID/20201125/us-east-1/kinesis/aws4_request, \
+     SignedHeaders=host;x-amz-date, Signature=0000000000000000000000000000000000000000000000000000000000000000";
+
+/// An answer, whole.
+#[derive(Debug, Clone)]
+pub struct Answer {
+    /// The status.
+    pub status: u16,
+    /// The head, as it came.
+    pub head: String,
+    /// The body.
+    pub body: Vec<u8>,
+}
+
+impl Answer {
+    /// The body as JSON.
+    pub fn json(&self) -> Value {
+        serde_json::from_slice(&self.body)
+            .unwrap_or_else(|error| panic!("{error}: {}", String::from_utf8_lossy(&self.body)))
+    }
+}
+
+/// One Kinesis operation with a JSON body, unsigned in effect.
+pub fn kinesis(address: SocketAddr, operation: &str, body: &Value) -> Answer {
+    let body = body.to_string();
+    let head = format!(
+        "POST / HTTP/1.1\r\nhost: {address}\r\nx-amz-target: Kinesis_20131202.{operation}\r\n\
+         content-type: application/x-amz-json-1.1\r\nx-amz-date: 20201125T024400Z\r\n\
+         authorization: {ANY_SIGNATURE}\r\ncontent-length: {}\r\nconnection: close\r\n\r\n",
+        body.len()
+    );
+    send(address, &[head.as_bytes(), body.as_bytes()].concat()).expect("the server answers")
+}
+
+/// Sends these very bytes and reads until the server closes.
+pub fn send(address: SocketAddr, bytes: &[u8]) -> std::io::Result<Answer> {
+    let mut stream = TcpStream::connect(address)?;
+    stream.set_read_timeout(Some(Duration::from_secs(30)))?;
+    stream.write_all(bytes)?;
+    let mut all = Vec::new();
+    stream.read_to_end(&mut all)?;
+    let split = all.windows(4).position(|w| w == b"\r\n\r\n").ok_or(std::io::ErrorKind::UnexpectedEof)?;
+    let head = String::from_utf8_lossy(&all[..split]).into_owned();
+    let status =
+        head.split(' ').nth(1).and_then(|code| code.parse().ok()).ok_or(std::io::ErrorKind::InvalidData)?;
+    Ok(Answer { status, head, body: all[split + 4..].to_vec() })
+}
