@@ -158,7 +158,8 @@ impl<T> BoundedQueue<T> {
         out.extend(state.items.drain(..taken));
         let blocked = state.counters.blocked_now;
         drop(state);
-        if blocked > 0 && taken == 1 {
+        let one = taken == 1 || cfg!(loom_broken = "bounded_queue_pop_many_wakes_one");
+        if blocked > 0 && one {
             self.room.notify_one();
         } else if blocked > 0 && taken > 1 {
             self.room.notify_all();
@@ -170,7 +171,9 @@ impl<T> BoundedQueue<T> {
     pub fn close(&self) {
         lock(&self.state).closed = true;
         self.arrived.notify_all();
-        self.room.notify_all();
+        if !cfg!(loom_broken = "bounded_queue_close_forgets_pushers") {
+            self.room.notify_all();
+        }
     }
 
     /// Whether [`Self::close`] was called.
@@ -221,6 +224,12 @@ impl<T> BoundedQueue<T> {
     /// Appends under the lock, then wakes one consumer without it. Whoever waits counted itself under the same lock,
     /// so "nobody waits" cannot be stale, and the system call is saved when it is true.
     fn append(&self, mut state: MutexGuard<'_, State<T>>, item: T) {
+        if cfg!(loom_broken = "bounded_queue_notifies_before_append") {
+            drop(state);
+            self.arrived.notify_one();
+            lock(&self.state).items.push_back(item);
+            return;
+        }
         state.items.push_back(item);
         let length = state.items.len();
         assert!(length <= self.capacity, "the queue holds {length} of at most {} items", self.capacity);
@@ -252,3 +261,8 @@ impl<T> fmt::Debug for BoundedQueue<T> {
             .finish_non_exhaustive()
     }
 }
+
+#[cfg(all(loom, test))]
+mod loom_tests;
+#[cfg(all(not(loom), test))]
+mod tests;

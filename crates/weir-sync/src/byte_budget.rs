@@ -52,7 +52,12 @@ impl ByteBudget {
     /// Borrows `bytes` if they are available now. Never waits.
     pub fn try_acquire(&self, bytes: usize) -> Option<Permit> {
         let mut state = lock(&self.pool.state);
-        state.available = state.available.checked_sub(bytes)?;
+        let left = state.available.checked_sub(bytes)?;
+        if cfg!(loom_broken = "byte_budget_checks_then_takes") {
+            drop(state);
+            state = lock(&self.pool.state);
+        }
+        state.available = left;
         drop(state);
         Some(self.permit(bytes))
     }
@@ -144,7 +149,11 @@ impl Pool {
         drop(state);
         if waiting > 0 {
             // All of them: the first to wake may need more than came back, and the next one less.
-            self.returned.notify_all();
+            if cfg!(loom_broken = "byte_budget_wakes_one") {
+                self.returned.notify_one();
+            } else {
+                self.returned.notify_all();
+            }
         }
     }
 }
@@ -168,3 +177,8 @@ impl fmt::Display for OverBudget {
 }
 
 impl std::error::Error for OverBudget {}
+
+#[cfg(all(loom, test))]
+mod loom_tests;
+#[cfg(all(not(loom), test))]
+mod tests;

@@ -114,7 +114,11 @@ impl<T> CommitGate<T> {
         drop(state);
         if blocked > 0 && items > 0 {
             // All of them: how many fit now depends on their sizes, and each judges that for itself.
-            self.room.notify_all();
+            if cfg!(loom_broken = "commit_gate_wakes_one_writer") {
+                self.room.notify_one();
+            } else {
+                self.room.notify_all();
+            }
         }
         Taken { items, bytes, closed }
     }
@@ -146,12 +150,17 @@ impl<T> CommitGate<T> {
         state.items.len() < self.limits.items && bytes <= self.limits.bytes - state.bytes
     }
 
-    fn admit(
-        &self,
-        mut state: MutexGuard<'_, State<T>>,
+    fn admit<'a>(
+        &'a self,
+        mut state: MutexGuard<'a, State<T>>,
         item: T,
         bytes: usize,
     ) -> Result<(), EnqueueRefused<T>> {
+        let mut waiting = state.takers_waiting;
+        if cfg!(loom_broken = "commit_gate_asks_too_early") {
+            drop(state);
+            state = lock(&self.state);
+        }
         if state.closed {
             return Err(EnqueueRefused::Closed(item));
         }
@@ -164,7 +173,9 @@ impl<T> CommitGate<T> {
         state.items.push(item);
         state.sizes.push(bytes);
         state.bytes += bytes;
-        let waiting = state.takers_waiting;
+        if !cfg!(loom_broken = "commit_gate_asks_too_early") {
+            waiting = state.takers_waiting;
+        }
         drop(state);
         if waiting > 0 {
             self.arrived.notify_one();
@@ -215,3 +226,8 @@ impl<T> fmt::Debug for CommitGate<T> {
         f.debug_struct("CommitGate").field("limits", &self.limits).finish_non_exhaustive()
     }
 }
+
+#[cfg(all(loom, test))]
+mod loom_tests;
+#[cfg(all(not(loom), test))]
+mod tests;

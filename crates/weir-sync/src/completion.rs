@@ -62,7 +62,7 @@ impl<T> Completer<T> {
 
 impl<T> Drop for Completer<T> {
     fn drop(&mut self) {
-        if !self.answered {
+        if !self.answered && !cfg!(loom_broken = "completion_drop_is_silent") {
             self.shared.resolve(Slot::Dropped);
         }
     }
@@ -111,7 +111,12 @@ impl<T> Future for Completion<T> {
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         let mut slot = lock(&self.shared.slot);
-        match slot.take() {
+        let outcome = slot.take();
+        if cfg!(loom_broken = "completion_registers_late") {
+            drop(slot);
+            slot = lock(&self.shared.slot);
+        }
+        match outcome {
             Some(outcome) => Poll::Ready(outcome),
             None => {
                 let replaced = slot.set_waiter(Waiter::Task(context.waker().clone()));
@@ -184,3 +189,8 @@ impl fmt::Display for Dropped {
 }
 
 impl std::error::Error for Dropped {}
+
+#[cfg(all(loom, test))]
+mod loom_tests;
+#[cfg(all(not(loom), test))]
+mod tests;

@@ -1,7 +1,8 @@
 //! The only file in Weir that names `std::sync`, `std::thread` or `loom` for the primitives: they import from here
 //! and nowhere else, so that `--cfg loom` swaps the ground under all of them at once.
 //!
-//! It also owns the three waits that every primitive is made of. It must never hold a decision of a primitive:
+//! It also owns the waits that every primitive is made of and, for tests, the ground to stand on: threads, `check_model`,
+//! `block_on`. It must never hold a decision of a primitive:
 //! what is waited for stays in the primitive's own file.
 
 use std::time::Duration;
@@ -10,6 +11,11 @@ use std::time::Duration;
 pub(crate) use loom::sync::{Arc, Condvar, Mutex, MutexGuard, atomic};
 #[cfg(not(loom))]
 pub(crate) use std::sync::{Arc, Condvar, Mutex, MutexGuard, atomic};
+
+#[cfg(all(test, loom))]
+pub(crate) use loom::thread;
+#[cfg(all(test, not(loom)))]
+pub(crate) use std::thread;
 
 /// A lock is poisoned only when an assertion of the primitive itself failed under it. Going on would mean to trust
 /// a state that is known to be broken, so every later user fails as well.
@@ -60,4 +66,66 @@ pub(crate) fn wait_while_timeout<'a, T>(
     }
     drop(guard);
     lock(mutex)
+}
+
+/// Runs `model` once for every order of its threads' steps that the preemption bound allows, and prints how many that
+/// were. A model with one single order checks nothing that a unit test would not, so that fails as well.
+#[cfg(all(test, loom))]
+pub(crate) fn check_model(model: impl Fn() + Send + Sync + 'static) {
+    use std::sync::atomic::{AtomicU64, Ordering};
+
+    let executions = std::sync::Arc::new(AtomicU64::new(0));
+    let counter = std::sync::Arc::clone(&executions);
+    loom::model(move || {
+        counter.fetch_add(1, Ordering::Relaxed);
+        model();
+    });
+    let executions = executions.load(Ordering::Relaxed);
+    assert!(executions > 1, "the threads of this model never meet");
+    println!("executions: {executions}");
+}
+
+/// The smallest executor: polls `future` on this thread and sleeps until its waker is called.
+#[cfg(test)]
+pub(crate) fn block_on<F: Future + Unpin>(mut future: F) -> F::Output {
+    let (alarm, waker) = Alarm::new();
+    let mut context = std::task::Context::from_waker(&waker);
+    loop {
+        if let std::task::Poll::Ready(output) = std::pin::Pin::new(&mut future).poll(&mut context) {
+            return output;
+        }
+        let rung = lock(&alarm.rung);
+        *wait_while(&alarm.rings, rung, |rung| !rung) = false;
+    }
+}
+
+/// A waker that can be slept on and asked. `std::task::Wake` demands std's `Arc`; the lock inside is the facade's.
+#[cfg(test)]
+#[derive(Default)]
+pub(crate) struct Alarm {
+    rung: Mutex<bool>,
+    rings: Condvar,
+}
+
+#[cfg(test)]
+impl Alarm {
+    /// An alarm and the waker that rings it.
+    pub(crate) fn new() -> (std::sync::Arc<Self>, std::task::Waker) {
+        let alarm = std::sync::Arc::new(Self::default());
+        let waker = std::task::Waker::from(std::sync::Arc::clone(&alarm));
+        (alarm, waker)
+    }
+
+    /// Whether the waker was called.
+    pub(crate) fn is_rung(&self) -> bool {
+        *lock(&self.rung)
+    }
+}
+
+#[cfg(test)]
+impl std::task::Wake for Alarm {
+    fn wake(self: std::sync::Arc<Self>) {
+        *lock(&self.rung) = true;
+        self.rings.notify_all();
+    }
 }

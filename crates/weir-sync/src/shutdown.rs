@@ -47,6 +47,11 @@ impl Shutdown {
 
     /// Begins the shutdown and wakes everybody who waits for it. Harmless twice.
     pub fn begin(&self) {
+        if cfg!(loom_broken = "shutdown_begins_unlocked") {
+            self.shared.begun.store(true, Ordering::Release);
+            self.shared.begins.notify_all();
+            return;
+        }
         let mut wakers = lock(&self.shared.wakers);
         self.shared.begun.store(true, Ordering::Release);
         let waiting = wakers.take_all();
@@ -100,7 +105,7 @@ impl Future for ShutdownBegun {
         }
         let shared = Arc::clone(&self.shared);
         let mut wakers = lock(&shared.wakers);
-        if shared.is_begun() {
+        if shared.is_begun() && !cfg!(loom_broken = "shutdown_future_looks_once") {
             return Poll::Ready(());
         }
         let (key, replaced) = wakers.register(self.key, context.waker());
@@ -137,3 +142,8 @@ impl fmt::Debug for ShutdownBegun {
         f.debug_struct("ShutdownBegun").field("begun", &self.shared.is_begun()).finish_non_exhaustive()
     }
 }
+
+#[cfg(all(loom, test))]
+mod loom_tests;
+#[cfg(all(not(loom), test))]
+mod tests;

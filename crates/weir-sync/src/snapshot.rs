@@ -38,10 +38,14 @@ impl<T> Snapshot<T> {
     /// Replaces the value and returns its version. Whoever loads after this has returned gets this value or a later
     /// one. The old value, if nobody else holds it, is dropped here, after the lock.
     pub fn publish(&self, value: Arc<T>) -> u64 {
+        if cfg!(loom_broken = "snapshot_version_moves_first") {
+            let version = self.version.fetch_add(1, Ordering::AcqRel) + 1;
+            *lock(&self.current) = value;
+            return version;
+        }
         let mut current = lock(&self.current);
         let replaced = std::mem::replace(&mut *current, value);
-        let version = self.version.load(Ordering::Relaxed) + 1;
-        self.version.store(version, Ordering::Release);
+        let version = self.version.fetch_add(1, Ordering::Release) + 1;
         drop(current);
         drop(replaced);
         version
@@ -55,7 +59,12 @@ impl<T> Snapshot<T> {
     /// The current value and its version, which belong together.
     pub fn load_versioned(&self) -> (Arc<T>, u64) {
         let current = lock(&self.current);
-        (Arc::clone(&current), self.version.load(Ordering::Relaxed))
+        let value = Arc::clone(&current);
+        if cfg!(loom_broken = "snapshot_version_read_unlocked") {
+            drop(current);
+            return (value, self.version());
+        }
+        (value, self.version.load(Ordering::Relaxed))
     }
 
     /// How many values were published after the first.
@@ -105,3 +114,8 @@ impl<T> fmt::Debug for SnapshotReader<T> {
         f.debug_struct("SnapshotReader").field("seen", &self.seen).finish_non_exhaustive()
     }
 }
+
+#[cfg(all(loom, test))]
+mod loom_tests;
+#[cfg(all(not(loom), test))]
+mod tests;

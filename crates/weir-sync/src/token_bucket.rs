@@ -62,6 +62,10 @@ impl TokenBucket {
             if after > earned.saturating_add(self.rate.burst) {
                 return Err(self.nanos_until_earned(after - self.rate.burst).saturating_sub(now_nanos));
             }
+            if cfg!(loom_broken = "token_bucket_takes_by_store") {
+                self.spent.store(after, Ordering::Relaxed);
+                return Ok(());
+            }
             match self.spent.compare_exchange_weak(spent, after, Ordering::Relaxed, Ordering::Relaxed) {
                 Ok(_) => return Ok(()),
                 Err(changed) => spent = changed,
@@ -75,6 +79,10 @@ impl TokenBucket {
         let mut spent = self.spent.load(Ordering::Relaxed);
         loop {
             let after = spent.saturating_sub(n);
+            if cfg!(loom_broken = "token_bucket_gives_back_by_store") {
+                self.spent.store(after, Ordering::Relaxed);
+                return;
+            }
             match self.spent.compare_exchange_weak(spent, after, Ordering::Relaxed, Ordering::Relaxed) {
                 Ok(_) => return,
                 Err(changed) => spent = changed,
@@ -112,3 +120,8 @@ impl fmt::Debug for TokenBucket {
         f.debug_struct("TokenBucket").field("rate", &self.rate).finish_non_exhaustive()
     }
 }
+
+#[cfg(all(loom, test))]
+mod loom_tests;
+#[cfg(all(not(loom), test))]
+mod tests;

@@ -46,13 +46,23 @@ impl Watermark {
     /// # Panics
     /// When `to` is lower than the current value.
     pub fn advance(&self, to: u64) -> Result<(), Poisoned> {
+        if cfg!(loom_broken = "watermark_advances_unlocked") {
+            self.current.store(to, Ordering::Release);
+            self.moved.notify_all();
+            return Ok(());
+        }
         let state = lock(&self.state);
         if let Some(poisoned) = &state.poison {
             return Err(poisoned.clone());
         }
-        let from = self.current.load(Ordering::Relaxed);
+        let publish = if cfg!(loom_broken = "watermark_publishes_relaxed") {
+            Ordering::Relaxed
+        } else {
+            Ordering::Release
+        };
+        // One step and not a load and a store: so it cannot go back even while the assertion below fails.
+        let from = self.current.fetch_max(to, publish);
         assert!(to >= from, "a watermark went back from {from} to {to}");
-        self.current.store(to, Ordering::Release);
         let waiting = state.waiting;
         drop(state);
         if waiting > 0 {
@@ -102,7 +112,9 @@ impl Watermark {
     pub fn poison(&self, reason: impl Into<String>) {
         let poisoned = Poisoned { reason: reason.into() };
         lock(&self.state).poison.get_or_insert(poisoned);
-        self.moved.notify_all();
+        if !cfg!(loom_broken = "watermark_poison_wakes_nobody") {
+            self.moved.notify_all();
+        }
     }
 
     /// Why it was poisoned, if it was.
@@ -130,3 +142,8 @@ impl fmt::Display for Poisoned {
 }
 
 impl std::error::Error for Poisoned {}
+
+#[cfg(all(loom, test))]
+mod loom_tests;
+#[cfg(all(not(loom), test))]
+mod tests;

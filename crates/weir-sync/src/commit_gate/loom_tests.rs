@@ -1,0 +1,106 @@
+//! Models of the commit gate: no item without a committer, no writer left asleep, and group commit as a whole.
+
+use super::{CommitGate, EnqueueRefused, GateLimits};
+use crate::facade::atomic::{AtomicU64, Ordering};
+use crate::facade::{Arc, check_model, thread};
+use crate::watermark::Watermark;
+
+fn shared<T>(items: usize) -> Arc<CommitGate<T>> {
+    Arc::new(CommitGate::new(GateLimits { items, bytes: 100 }))
+}
+
+#[test]
+fn every_item_of_two_writers_is_taken_once() {
+    check_model(|| {
+        let gate = shared(2);
+        let writers = [1, 2].map(|item| {
+            let gate = Arc::clone(&gate);
+            thread::spawn(move || gate.try_enqueue(item, 10).unwrap())
+        });
+        let mut taken = Vec::new();
+        while taken.len() < 2 {
+            let batch = gate.take_all(100, &mut taken);
+            assert!(!batch.closed);
+        }
+        taken.sort_unstable();
+        assert_eq!(taken, [1, 2]);
+        writers.into_iter().for_each(|writer| writer.join().unwrap());
+    });
+}
+
+#[test]
+fn a_committer_takes_what_came_before_the_close_and_then_stops() {
+    check_model(|| {
+        let gate = shared(2);
+        let writer = {
+            let gate = Arc::clone(&gate);
+            thread::spawn(move || {
+                gate.try_enqueue(1, 10).unwrap();
+                gate.close();
+                assert_eq!(gate.try_enqueue(2, 10), Err(EnqueueRefused::Closed(2)));
+            })
+        };
+        let mut taken = Vec::new();
+        while !gate.take_all(100, &mut taken).closed {}
+        assert_eq!(taken, [1]);
+        writer.join().unwrap();
+    });
+}
+
+#[test]
+fn a_take_wakes_every_writer_that_fits_now() {
+    check_model(|| {
+        let gate = shared(2);
+        gate.try_enqueue(1, 10).unwrap();
+        gate.try_enqueue(2, 10).unwrap();
+        let writers = [3, 4].map(|item| {
+            let gate = Arc::clone(&gate);
+            thread::spawn(move || gate.enqueue(item, 10).unwrap())
+        });
+        let mut taken = Vec::new();
+        let batch = gate.take_all(100, &mut taken);
+        assert_eq!((batch.items, batch.bytes), (2, 20));
+        writers.into_iter().for_each(|writer| writer.join().unwrap());
+        assert_eq!(gate.waiting().items, 2);
+    });
+}
+
+#[test]
+fn close_ends_a_writer_that_waits_for_room() {
+    check_model(|| {
+        let gate = shared(1);
+        gate.try_enqueue(1, 10).unwrap();
+        let writer = {
+            let gate = Arc::clone(&gate);
+            thread::spawn(move || gate.enqueue(2, 10))
+        };
+        gate.close();
+        assert_eq!(writer.join().unwrap(), Err(EnqueueRefused::Closed(2)));
+    });
+}
+
+/// The journal in small: gate, sync, watermark. `synced` stands for the disk.
+#[test]
+fn group_commit_acknowledges_only_what_is_synced() {
+    check_model(|| {
+        let gate = shared(2);
+        let watermark = Arc::new(Watermark::new(0));
+        let synced = Arc::new(AtomicU64::new(0));
+        let writers = [(); 2].map(|()| {
+            let (gate, watermark, synced) = (Arc::clone(&gate), Arc::clone(&watermark), Arc::clone(&synced));
+            thread::spawn(move || {
+                gate.try_enqueue((), 10).unwrap();
+                let past = watermark.wait_past(0).unwrap();
+                assert!(synced.load(Ordering::Relaxed) >= past, "acknowledged before the sync");
+            })
+        });
+        let mut batch = Vec::new();
+        let mut committed = 0;
+        while committed < 2 {
+            committed += gate.take_all(100, &mut batch).items as u64;
+            synced.store(committed, Ordering::Relaxed);
+            watermark.advance(committed).unwrap();
+        }
+        writers.into_iter().for_each(|writer| writer.join().unwrap());
+    });
+}

@@ -1,0 +1,167 @@
+//! The table of the deliberately broken variants of weir-sync: which model finds each, and by which words.
+//!
+//! Read by `cargo xtask loom` only. A row must name a model that uses no other primitive than its own.
+
+/// Loom's words when no thread can go on.
+const DEADLOCK: &str = "deadlock; threads";
+
+/// One broken variant: `--cfg loom_broken="name"`.
+#[derive(Debug)]
+pub(super) struct Variant {
+    /// The file of the primitive, and the beginning of `name`.
+    pub(super) primitive: &'static str,
+    pub(super) name: &'static str,
+    /// The test in the primitive's `loom_tests.rs` that must fail.
+    pub(super) model: &'static str,
+    /// What its failure says.
+    pub(super) found_as: &'static str,
+}
+
+impl Variant {
+    /// The value for rustc's `--cfg`.
+    pub(super) fn cfg(&self) -> String {
+        format!("loom_broken=\"{}\"", self.name)
+    }
+
+    /// The model's name in the test binary.
+    pub(super) fn model_path(&self) -> String {
+        format!("{}{}{}", self.primitive, super::MODULE, self.model)
+    }
+}
+
+/// All of them; the order in a primitive's rows is the order of the builds.
+pub(super) const VARIANTS: &[Variant] = &[
+    // The 2020 bug itself: the auth cache's analytics buffer under `Overflow::Block`, and nobody drains it.
+    Variant {
+        primitive: "bounded_queue",
+        name: "bounded_queue_auth_buffer_blocks",
+        model: "a_sign_in_worker_is_never_stalled_by_a_buffer_that_nobody_drains",
+        found_as: DEADLOCK,
+    },
+    // `close` wakes consumers only.
+    Variant {
+        primitive: "bounded_queue",
+        name: "bounded_queue_close_forgets_pushers",
+        model: "close_ends_a_push_that_waits_for_room",
+        found_as: DEADLOCK,
+    },
+    // The wake-up is sent before the item is there, without the lock.
+    Variant {
+        primitive: "bounded_queue",
+        name: "bounded_queue_notifies_before_append",
+        model: "two_consumers_share_the_items_without_loss",
+        found_as: DEADLOCK,
+    },
+    // Several places became free, one waiting push is woken.
+    Variant {
+        primitive: "bounded_queue",
+        name: "bounded_queue_pop_many_wakes_one",
+        model: "a_pop_of_many_wakes_every_push_that_fits_now",
+        found_as: DEADLOCK,
+    },
+    // The version moves before the value, not together with it.
+    Variant {
+        primitive: "snapshot",
+        name: "snapshot_version_moves_first",
+        model: "a_reader_never_goes_back_and_ends_at_the_newest",
+        found_as: "left == right",
+    },
+    // A reader pairs its value with a version that it reads after the lock.
+    Variant {
+        primitive: "snapshot",
+        name: "snapshot_version_read_unlocked",
+        model: "a_reader_never_goes_back_and_ends_at_the_newest",
+        found_as: "left == right",
+    },
+    // The advance falls between a waiter's look and its sleep.
+    Variant {
+        primitive: "watermark",
+        name: "watermark_advances_unlocked",
+        model: "no_advance_is_missed",
+        found_as: DEADLOCK,
+    },
+    // The poison is noted and nobody is told.
+    Variant {
+        primitive: "watermark",
+        name: "watermark_poison_wakes_nobody",
+        model: "poison_wakes_everybody_who_waits_for_more",
+        found_as: DEADLOCK,
+    },
+    // No release: the number is seen before what it covers.
+    Variant {
+        primitive: "watermark",
+        name: "watermark_publishes_relaxed",
+        model: "what_was_written_before_an_advance_is_seen_after_it",
+        found_as: "left == right",
+    },
+    // Whether the committer sleeps is asked under an earlier lock than the one that adds the item.
+    Variant {
+        primitive: "commit_gate",
+        name: "commit_gate_asks_too_early",
+        model: "every_item_of_two_writers_is_taken_once",
+        found_as: DEADLOCK,
+    },
+    // Everything was taken, one waiting writer is woken.
+    Variant {
+        primitive: "commit_gate",
+        name: "commit_gate_wakes_one_writer",
+        model: "a_take_wakes_every_writer_that_fits_now",
+        found_as: DEADLOCK,
+    },
+    // A dropped sender leaves the slot as it was.
+    Variant {
+        primitive: "completion",
+        name: "completion_drop_is_silent",
+        model: "a_sender_that_goes_away_ends_a_waiting_thread",
+        found_as: DEADLOCK,
+    },
+    // The waker is registered under a later lock than the one that found the slot empty.
+    Variant {
+        primitive: "completion",
+        name: "completion_registers_late",
+        model: "an_answer_reaches_an_awaiting_task",
+        found_as: DEADLOCK,
+    },
+    // A give-back overwrites a take.
+    Variant {
+        primitive: "token_bucket",
+        name: "token_bucket_gives_back_by_store",
+        model: "no_token_that_comes_back_is_lost_to_a_take",
+        found_as: "left == right",
+    },
+    // A take overwrites another take.
+    Variant {
+        primitive: "token_bucket",
+        name: "token_bucket_takes_by_store",
+        model: "two_takers_never_get_more_than_the_burst",
+        found_as: "two of three tokens fit once",
+    },
+    // The flag rises between a sleeper's look and its sleep.
+    Variant {
+        primitive: "shutdown",
+        name: "shutdown_begins_unlocked",
+        model: "no_sleeping_thread_misses_it",
+        found_as: DEADLOCK,
+    },
+    // The future does not look again under the lock that registers it.
+    Variant {
+        primitive: "shutdown",
+        name: "shutdown_future_looks_once",
+        model: "no_awaiting_task_misses_it",
+        found_as: DEADLOCK,
+    },
+    // Two borrowers pass the same check.
+    Variant {
+        primitive: "byte_budget",
+        name: "byte_budget_checks_then_takes",
+        model: "two_borrowers_never_hold_more_than_the_whole",
+        found_as: "more bytes came back than were lent",
+    },
+    // The one that is woken wants more than came back, the next would fit and sleeps on.
+    Variant {
+        primitive: "byte_budget",
+        name: "byte_budget_wakes_one",
+        model: "a_return_wakes_the_borrower_that_fits_and_not_only_the_first",
+        found_as: DEADLOCK,
+    },
+];
