@@ -1,7 +1,6 @@
 //! Real clients, unmodified: the AWS command line and boto3.
 //!
 //! `cargo xtask test` prepares their environment.
-#![expect(clippy::unwrap_used, reason = "a test's panic is its report")]
 
 use std::time::Duration;
 
