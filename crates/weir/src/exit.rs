@@ -1,0 +1,50 @@
+//! What the process's exit code means. Scripts depend on these numbers; they never change.
+
+use std::process::ExitCode;
+
+/// Everything asked for was done; in a run, every expectation held.
+pub(crate) const HELD: u8 = 0;
+/// It was done, but something expected did not hold.
+pub(crate) const NOT_HELD: u8 = 1;
+/// The command line or a file it names is wrong. (clap uses the same number.)
+pub(crate) const USAGE: u8 = 2;
+/// This host cannot run it; the message says what to change.
+pub(crate) const ENVIRONMENT: u8 = 3;
+
+/// Why a command ended early, and with which code.
+#[derive(Debug)]
+pub(crate) struct Failure {
+    code: u8,
+    error: anyhow::Error,
+}
+
+impl Failure {
+    /// The user can mend it by changing what was asked.
+    pub(crate) fn usage(error: impl Into<anyhow::Error>) -> Self {
+        Self { code: USAGE, error: error.into() }
+    }
+
+    /// The host must change first.
+    pub(crate) fn environment(error: impl Into<anyhow::Error>) -> Self {
+        Self { code: ENVIRONMENT, error: error.into() }
+    }
+}
+
+/// Anything else: it was tried and did not work.
+impl<E: Into<anyhow::Error>> From<E> for Failure {
+    fn from(error: E) -> Self {
+        Self { code: NOT_HELD, error: error.into() }
+    }
+}
+
+/// A command's outcome as the process's.
+#[expect(clippy::print_stderr, reason = "the last word of a failed command")]
+pub(crate) fn code(outcome: Result<u8, Failure>) -> ExitCode {
+    match outcome {
+        Ok(code) => ExitCode::from(code),
+        Err(failure) => {
+            eprintln!("weir: {:#}", failure.error);
+            ExitCode::from(failure.code)
+        }
+    }
+}
