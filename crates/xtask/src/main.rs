@@ -1,2 +1,52 @@
-//! Placeholder.
-fn main() {}
+//! What people and CI run besides the product: `cargo xtask test`, `check`, `loom`, `bench`.
+//!
+//! Nothing has to be installed first but Rust: each command prepares what it needs or fails with the exact command
+//! to run. It must never skip in silence.
+#![forbid(unsafe_code)]
+#![expect(clippy::print_stdout, reason = "a command's output is its product")]
+
+mod bench;
+mod cargo;
+mod check;
+mod loom;
+mod prepare;
+mod tally;
+mod test;
+
+use clap::{Parser, Subcommand};
+
+/// Checks, tests and benchmarks of Weir.
+#[derive(Debug, Parser)]
+#[command(name = "cargo xtask", disable_help_subcommand = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Everything: format, lints, documents, all tests, loom models, benches in small. What CI runs.
+    Test,
+    /// Format, lints and documentation only: seconds once built.
+    Check,
+    /// The loom models of weir-sync, and the broken variants that loom must find.
+    Loom,
+    /// The criterion benches at full size.
+    Bench {
+        /// Only benches whose name holds this text.
+        filter: Option<String>,
+    },
+}
+
+fn main() -> anyhow::Result<()> {
+    match Cli::parse().command {
+        Command::Test => test::run(),
+        Command::Check => {
+            let mut tally = tally::Tally::new();
+            check::run(&mut tally);
+            tally.close()
+        }
+        Command::Loom => loom::run(),
+        Command::Bench { filter } => bench::run(filter.as_deref()),
+    }
+}

@@ -1,0 +1,102 @@
+//! What the tests need besides Rust: Python clients, a browser, a second user.
+//!
+//! Called by `cargo xtask test` before the first test. What can be installed is; what cannot fails with the exact
+//! command to run. Nothing here is needed to use Weir.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+};
+
+use anyhow::{Context, bail};
+
+use crate::cargo::{prepared, root, run};
+
+/// The user that the "without root" tests run as when the tests run as root.
+pub(crate) const ORDINARY_USER: &str = "weir-test";
+
+/// Names under which distributions install a Chromium that runs headless.
+const BROWSERS: [&str; 4] = ["chromium", "chromium-browser", "google-chrome", "google-chrome-stable"];
+
+/// A virtual environment with the Python clients; its `python3`.
+pub(crate) fn python_clients() -> anyhow::Result<PathBuf> {
+    let requirements = root().join("tests/python/requirements.txt");
+    let wanted =
+        fs::read_to_string(&requirements).with_context(|| format!("read {}", requirements.display()))?;
+    let venv = prepared().join("venv");
+    let python = venv.join("bin/python3");
+    let stamp = venv.join("requirements.installed");
+    if fs::read_to_string(&stamp).is_ok_and(|installed| installed == wanted) {
+        return Ok(python);
+    }
+    if !succeeds(Command::new("python3").args(["-c", "import venv, ensurepip"])) {
+        install(&["python3", "python3-venv", "python3-pip"])?;
+    }
+    let mut create = Command::new("python3");
+    create.args(["-m", "venv", "--clear"]).arg(&venv);
+    run(create).context("create a Python environment")?;
+    let mut pip = Command::new(&python);
+    pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "-r"]).arg(&requirements);
+    run(pip).with_context(|| {
+        format!(
+            "install the Python clients; by hand: {} -m pip install -r {}",
+            python.display(),
+            requirements.display()
+        )
+    })?;
+    fs::write(&stamp, wanted).with_context(|| format!("write {}", stamp.display()))?;
+    Ok(python)
+}
+
+/// A browser that opens the report as a reader would.
+pub(crate) fn browser() -> anyhow::Result<PathBuf> {
+    if let Some(found) = BROWSERS.iter().find_map(|name| on_path(name)) {
+        return Ok(found);
+    }
+    install(&["chromium"])?;
+    BROWSERS.iter().find_map(|name| on_path(name)).context("chromium was installed but is not on the PATH")
+}
+
+/// A user without root. `None` when the tests run without root already.
+pub(crate) fn ordinary_user() -> anyhow::Result<Option<String>> {
+    if !is_root()? {
+        return Ok(None);
+    }
+    if !succeeds(Command::new("id").arg(ORDINARY_USER)) {
+        let mut add = Command::new("useradd");
+        add.args(["--system", "--no-create-home", "--shell", "/usr/sbin/nologin", ORDINARY_USER]);
+        run(add).with_context(|| format!("by hand: useradd --system --no-create-home {ORDINARY_USER}"))?;
+    }
+    Ok(Some(ORDINARY_USER.to_owned()))
+}
+
+fn is_root() -> anyhow::Result<bool> {
+    let id = Command::new("id").arg("-u").output().context("run id -u")?;
+    Ok(id.stdout.trim_ascii() == b"0")
+}
+
+fn install(packages: &[&str]) -> anyhow::Result<()> {
+    let by_hand =
+        format!("apt-get update && apt-get install -y --no-install-recommends {}", packages.join(" "));
+    if on_path("apt-get").is_none() || !is_root()? {
+        bail!("{} is missing; run as root: {by_hand}", packages.join(", "));
+    }
+    println!("installing {}", packages.join(", "));
+    let mut update = Command::new("apt-get");
+    update.args(["update", "-qq"]).stdout(Stdio::null());
+    run(update)?;
+    let mut apt = Command::new("apt-get");
+    apt.args(["install", "-y", "-qq", "--no-install-recommends"]).args(packages);
+    apt.env("DEBIAN_FRONTEND", "noninteractive").stdout(Stdio::null());
+    run(apt).with_context(|| format!("by hand, as root: {by_hand}"))
+}
+
+fn on_path(program: &str) -> Option<PathBuf> {
+    let path = std::env::var_os("PATH")?;
+    std::env::split_paths(&path).map(|folder| folder.join(program)).find(|file| Path::is_file(file))
+}
+
+fn succeeds(command: &mut Command) -> bool {
+    command.stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok_and(|status| status.success())
+}
