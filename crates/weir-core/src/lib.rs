@@ -15,6 +15,7 @@ pub mod shard;
 
 pub mod clock;
 pub mod entropy;
+pub mod homes;
 pub mod rendezvous;
 pub mod threads;
 pub mod units;

@@ -9,6 +9,19 @@ pub fn home(key: u64, members: impl IntoIterator<Item = u64>) -> Option<u64> {
     members.into_iter().max_by_key(|&member| (weight(key, member), std::cmp::Reverse(member)))
 }
 
+/// All members, the home first, then who stands in for it, and so on.
+pub fn ranked(key: u64, members: impl IntoIterator<Item = u64>) -> Vec<u64> {
+    let mut ranked: Vec<u64> = members.into_iter().collect();
+    ranked.sort_by_key(|&member| (std::cmp::Reverse(weight(key, member)), member));
+    ranked
+}
+
+/// A name as a key or as a member: FNV-1a, the same on every build for ever.
+pub fn key_of_name(name: &str) -> u64 {
+    name.bytes()
+        .fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
+}
+
 /// SplitMix64's finisher over both numbers: uniform, and the same on every build for ever (it is on the wire in
 /// effect, since two servers must agree).
 fn weight(key: u64, member: u64) -> u64 {
@@ -41,5 +54,6 @@ mod tests {
         }
         assert!(counts.iter().all(|&n| (800..1_200).contains(&n)), "{counts:?}");
         assert_eq!(home(1, []), None);
+        assert_eq!(ranked(3, 0..10).first().copied(), home(3, 0..10));
     }
 }

@@ -5,9 +5,10 @@
 
 mod remote;
 
-use std::{future::Future, net::SocketAddr, pin::Pin, sync::Arc};
+use std::{future::Future, net::SocketAddr, pin::Pin, sync::Arc, time::Duration};
 
 use serde::{Deserialize, Serialize};
+use tokio::sync::watch;
 use weir_core::{
     id::{AccountId, CellName, Generation, Incarnation, MemberId, ServerName, StreamName, TenantName},
     shard::OwnedShard,
@@ -81,6 +82,20 @@ pub struct FleetConfig {
     pub on_refusal: OnRefusal,
     /// Where the first map comes from.
     pub bootstrap: Bootstrap,
+}
+
+impl FleetConfig {
+    /// How long a node goes on bringing its fragment to a home that a membership change has displaced: until every
+    /// member has learned of the new home and had the time to build with it.
+    pub fn hand_over(&self) -> Duration {
+        self.discovery_window.0 + self.build_deadline.0
+    }
+
+    /// How long after it was heard a fragment may be routed by. A few renewals may be lost on the way; a silent node
+    /// stops being routed to no later than a silent front end stops routing.
+    pub fn fragment_ttl(&self) -> Duration {
+        (self.gossip_interval.0 * 4).max(self.map_ttl.0)
+    }
 }
 
 /// An access key and who it speaks for.
@@ -339,8 +354,13 @@ pub enum ControlReply {
     },
     /// To `Fragments`.
     Fragments(Vec<Fragment>),
-    /// To `Cells`: each cell's mesh members (cache servers where the cell has them, else front ends).
-    Cells(Vec<(CellName, Vec<Member>)>),
+    /// To `Cells`.
+    Cells {
+        /// How the fleet behaves: a node renews its fragment each `gossip_interval`.
+        fleet: Box<FleetConfig>,
+        /// Each cell's mesh members (cache servers where the cell has them, else front ends).
+        cells: Vec<(CellName, Vec<Member>)>,
+    },
     /// To `CreateStream` and `DescribeStream`.
     Stream(Box<StreamDescription>),
     /// To `ListStreams`.
@@ -385,7 +405,16 @@ pub type ControlFuture<'a> = Pin<Box<dyn Future<Output = Result<ControlReply, Co
 pub trait ControlService: Send + Sync {
     /// Asks. Bounded in time: a control plane that does not answer is [`ControlError::Unavailable`].
     fn call(&self, request: ControlRequest) -> ControlFuture<'_>;
+
+    /// A number that rises with every change of membership, assignments or configuration, for askers in the same
+    /// process: they need not wait for their next poll. `None` over a socket.
+    fn changes(&self) -> Option<watch::Receiver<u64>> {
+        None
+    }
 }
 
 /// A shared way to the control plane.
 pub type Control = Arc<dyn ControlService>;
+
+#[cfg(test)]
+mod tests;

@@ -167,3 +167,6 @@ impl MeshMessage {
         Ok(message)
     }
 }
+
+#[cfg(test)]
+pub(crate) mod tests;

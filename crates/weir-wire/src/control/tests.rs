@@ -1,0 +1,222 @@
+//! Every call and every answer survives JSON, and a misspelt field is refused.
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::mesh::tests::{address, fragment, owned_shard};
+
+fn span() -> impl Strategy<Value = Span> {
+    (0..10_000_000u64).prop_map(|ms| Span(Duration::from_millis(ms)))
+}
+
+fn fleet() -> impl Strategy<Value = FleetConfig> {
+    let mesh =
+        prop_oneof![Just(MeshKind::ThreadPerPeer), Just(MeshKind::Multiplexed), Just(MeshKind::CacheFleet)];
+    let on_refusal = prop_oneof![Just(OnRefusal::Wedge), Just(OnRefusal::Retry)];
+    let bootstrap = prop_oneof![Just(Bootstrap::Peers), Just(Bootstrap::Authoritative)];
+    (mesh, 1..16usize, [span(), span(), span(), span()], on_refusal, bootstrap).prop_map(
+        |(mesh, threads_per_peer, [gossip, window, ttl, deadline], on_refusal, bootstrap)| FleetConfig {
+            mesh,
+            threads_per_peer,
+            gossip_interval: gossip,
+            discovery_window: window,
+            map_ttl: ttl,
+            build_deadline: deadline,
+            on_refusal,
+            bootstrap,
+        },
+    )
+}
+
+fn member() -> impl Strategy<Value = Member> {
+    let role = prop_oneof![Just(Role::Frontend), Just(Role::Cache), Just(Role::Backend)];
+    ("[a-z0-9-]{1,9}", any::<(u32, u64)>(), role, address()).prop_map(|(name, (id, life), role, mesh)| {
+        Member { id: MemberId(id), name: ServerName::new(name), role, life: Incarnation(life), mesh }
+    })
+}
+
+fn view() -> impl Strategy<Value = MembershipView> {
+    let nodes = prop::collection::vec((any::<(u32, u64)>(), address()), 0..3).prop_map(|nodes| {
+        nodes
+            .into_iter()
+            .map(|((id, life), address)| NodeEntry {
+                id: MemberId(id),
+                name: ServerName::new("node"),
+                life: Incarnation(life),
+                address,
+            })
+            .collect()
+    });
+    (any::<u64>(), prop::collection::vec(member(), 0..4), nodes, fleet()).prop_map(
+        |(generation, members, nodes, fleet)| MembershipView {
+            generation: Generation(generation),
+            cell: CellName::new("a"),
+            members,
+            nodes,
+            fleet,
+            shared: SharedConfig {
+                iterator_secret: "00ff".to_owned(),
+                credentials: vec![Credential {
+                    access_key: "AKIA".to_owned(),
+                    secret_key: "secret".to_owned(),
+                    account: AccountId::DEFAULT,
+                    tenant: TenantName::new("t"),
+                }],
+                shard_limits: true,
+                region: "us-east-1".to_owned(),
+            },
+        },
+    )
+}
+
+fn stream() -> impl Strategy<Value = StreamDescription> {
+    let status =
+        prop_oneof![Just(StreamStatus::Creating), Just(StreamStatus::Active), Just(StreamStatus::Deleting)];
+    (status, any::<(u64, u32, bool)>(), prop::collection::vec(owned_shard(), 0..3)).prop_map(
+        |(status, (created_ms, retention_hours, on_demand), shards)| StreamDescription {
+            account: AccountId::DEFAULT,
+            name: StreamName::new("s"),
+            status,
+            created_ms,
+            retention_hours,
+            on_demand,
+            shards,
+        },
+    )
+}
+
+fn request() -> impl Strategy<Value = ControlRequest> {
+    let (account, name) = (AccountId::DEFAULT, StreamName::new("s"));
+    let cell = prop::option::of("[a-z]{1,4}".prop_map(CellName::new));
+    let (stream, deleted, listed) = (name.clone(), name.clone(), name.clone());
+    prop_oneof![
+        (member(), cell.clone()).prop_map(|(member, cell)| ControlRequest::Register {
+            name: member.name,
+            role: member.role,
+            cell,
+            service: member.mesh,
+            mesh: Some(member.mesh),
+            admin: member.mesh,
+        }),
+        any::<u32>().prop_map(|id| ControlRequest::Deregister { member: MemberId(id) }),
+        any::<(u32, bool)>().prop_map(|(id, on)| ControlRequest::Drain { member: MemberId(id), on }),
+        Just(ControlRequest::View { cell: CellName::new("a") }),
+        any::<bool>()
+            .prop_map(|all| ControlRequest::Endpoints { tenant: (!all).then(|| TenantName::new("t")) }),
+        fragment().prop_map(|fragment| ControlRequest::Report { fragment }),
+        Just(ControlRequest::Fragments),
+        Just(ControlRequest::Cells),
+        any::<(u32, bool)>().prop_map(move |(shards, on_demand)| ControlRequest::CreateStream {
+            account,
+            name: name.clone(),
+            shards,
+            on_demand
+        }),
+        Just(ControlRequest::DeleteStream { account, name: deleted }),
+        Just(ControlRequest::DescribeStream { account, name: stream }),
+        any::<u32>().prop_map(move |limit| ControlRequest::ListStreams {
+            account,
+            after: Some(listed.clone()),
+            limit
+        }),
+        cell.prop_map(|cell| ControlRequest::PlaceTenant { tenant: TenantName::new("t"), cell }),
+        fleet().prop_map(|fleet| ControlRequest::SetFleet { fleet }),
+        Just(ControlRequest::Status),
+    ]
+}
+
+fn reply() -> impl Strategy<Value = ControlReply> {
+    let shards = prop::collection::vec(owned_shard(), 0..3);
+    let cells = prop::collection::vec(member(), 0..3);
+    prop_oneof![
+        any::<(u32, u64)>().prop_map(|(id, life)| ControlReply::Registered {
+            member: MemberId(id),
+            life: Incarnation(life)
+        }),
+        Just(ControlReply::Done),
+        view().prop_map(|view| ControlReply::View(Box::new(view))),
+        any::<u64>().prop_map(|version| ControlReply::Endpoints {
+            version,
+            urls: vec!["http://127.1.2.3:80".to_owned()]
+        }),
+        (shards, any::<(u64, u32)>()).prop_map(|(shards, (stream, hours))| ControlReply::Assignments {
+            shards,
+            retention_hours: vec![(weir_core::id::StreamId(stream), hours)],
+        }),
+        prop::collection::vec(fragment(), 0..3).prop_map(ControlReply::Fragments),
+        (fleet(), cells).prop_map(|(fleet, members)| ControlReply::Cells {
+            fleet: Box::new(fleet),
+            cells: vec![(CellName::new("a"), members)],
+        }),
+        stream().prop_map(|stream| ControlReply::Stream(Box::new(stream))),
+        (prop::collection::vec(stream(), 0..3), any::<bool>())
+            .prop_map(|(streams, more)| ControlReply::Streams { streams, more }),
+        member().prop_map(|member| ControlReply::Status(vec![ServerStatus {
+            id: member.id,
+            name: member.name,
+            role: member.role,
+            cell: None,
+            life: member.life,
+            ready: true,
+            healthy: false,
+            draining: true,
+        }])),
+    ]
+}
+
+proptest! {
+    #[test]
+    fn a_call_reads_back_what_was_written(request in request()) {
+        let text = serde_json::to_string(&request).unwrap();
+        prop_assert_eq!(serde_json::from_str::<ControlRequest>(&text).unwrap(), request);
+    }
+
+    #[test]
+    fn an_answer_reads_back_what_was_written(reply in reply()) {
+        let text = serde_json::to_string(&CallOutcome::Ok(reply.clone())).unwrap();
+        let CallOutcome::Ok(read) = serde_json::from_str(&text).unwrap() else { panic!("{text}") };
+        prop_assert_eq!(read, reply);
+    }
+}
+
+#[test]
+fn every_error_reads_back_what_was_written() {
+    let text = "why".to_owned();
+    for error in [
+        ControlError::NotFound(text.clone()),
+        ControlError::AlreadyExists(text.clone()),
+        ControlError::InUse(text.clone()),
+        ControlError::LimitExceeded(text.clone()),
+        ControlError::Invalid(text.clone()),
+        ControlError::Unavailable(text),
+    ] {
+        let written = serde_json::to_string(&CallOutcome::Err(error.clone())).unwrap();
+        let CallOutcome::Err(read) = serde_json::from_str(&written).unwrap() else { panic!("{written}") };
+        assert_eq!(read, error);
+    }
+}
+
+#[test]
+fn a_call_is_this_json() {
+    let deregister = serde_json::to_string(&ControlRequest::Deregister { member: MemberId(4) }).unwrap();
+    assert_eq!(deregister, r#"{"call":"deregister","member":4}"#);
+    assert!(serde_json::from_str::<ControlRequest>(r#"{"call":"deregister","membr":4}"#).is_err());
+}
+
+#[test]
+fn a_fragment_outlives_some_lost_renewals_and_a_home_is_kept_until_all_have_learned() {
+    let mut config = FleetConfig {
+        mesh: MeshKind::ThreadPerPeer,
+        threads_per_peer: 1,
+        gossip_interval: Span(Duration::from_secs(1)),
+        discovery_window: Span(Duration::from_secs(8)),
+        map_ttl: Span(Duration::from_secs(3)),
+        build_deadline: Span(Duration::from_secs(2)),
+        on_refusal: OnRefusal::Wedge,
+        bootstrap: Bootstrap::Peers,
+    };
+    assert_eq!(config.fragment_ttl(), Duration::from_secs(4));
+    config.map_ttl = Span(Duration::from_secs(9));
+    assert_eq!(config.fragment_ttl(), Duration::from_secs(9));
+    assert_eq!(config.hand_over(), Duration::from_secs(10));
+}
