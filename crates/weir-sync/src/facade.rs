@@ -71,6 +71,7 @@ pub(crate) fn wait_while_timeout<'a, T>(
 /// Runs `model` once for every order of its threads' steps that the preemption bound allows, and prints how many that
 /// were. A model with one single order checks nothing that a unit test would not, so that fails as well.
 #[cfg(all(test, loom))]
+#[expect(clippy::print_stdout, reason = "`cargo xtask loom` reads the count")]
 pub(crate) fn check_model(model: impl Fn() + Send + Sync + 'static) {
     use std::sync::atomic::{AtomicU64, Ordering};
 

@@ -58,7 +58,8 @@ impl TokenBucket {
         let earned = self.earned(now_nanos);
         let mut spent = self.spent.load(Ordering::Relaxed);
         loop {
-            let after = spent.max(earned).saturating_add(n);
+            // Past the end of the count lies no time that a clock of 64 bits can tell.
+            let Some(after) = spent.max(earned).checked_add(n) else { return Err(NEVER) };
             if after > earned.saturating_add(self.rate.burst) {
                 return Err(self.nanos_until_earned(after - self.rate.burst).saturating_sub(now_nanos));
             }

@@ -37,6 +37,12 @@ impl WakerSet {
         Some(self.wakers.swap_remove(index).1)
     }
 
+    /// How many futures wait.
+    #[cfg(all(test, not(loom)))]
+    pub(crate) fn len(&self) -> usize {
+        self.wakers.len()
+    }
+
     /// Takes all wakers out, to be called after the lock.
     pub(crate) fn take_all(&mut self) -> impl Iterator<Item = Waker> + use<> {
         core::mem::take(&mut self.wakers).into_iter().map(|(_, waker)| waker)

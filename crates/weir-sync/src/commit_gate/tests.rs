@@ -1,1 +1,134 @@
-//! t
+//! Unit tests of the commit gate on real threads.
+
+use super::{CommitGate, EnqueueRefused, GateLimits, Taken};
+use crate::facade::thread;
+
+fn gate(items: usize, bytes: usize) -> CommitGate<u32> {
+    CommitGate::new(GateLimits { items, bytes })
+}
+
+fn until(condition: impl Fn() -> bool) {
+    while !condition() {
+        thread::yield_now();
+    }
+}
+
+#[test]
+fn one_take_gets_everything_that_waits_in_order() {
+    let gate = gate(10, 100);
+    for item in 1..=3 {
+        gate.try_enqueue(item, 10).unwrap();
+    }
+    let mut taken = vec![0];
+    assert_eq!(gate.take_all(1_000, &mut taken), Taken { items: 3, bytes: 30, closed: false });
+    assert_eq!(taken, [0, 1, 2, 3]);
+    assert_eq!(gate.waiting(), GateLimits { items: 0, bytes: 0 });
+}
+
+#[test]
+fn a_take_stops_before_the_item_that_exceeds_its_bytes() {
+    let gate = gate(10, 100);
+    for (item, bytes) in [(1, 10), (2, 20), (3, 30)] {
+        gate.try_enqueue(item, bytes).unwrap();
+    }
+    let mut taken = Vec::new();
+    assert_eq!(gate.take_all(35, &mut taken), Taken { items: 2, bytes: 30, closed: false });
+    assert_eq!(gate.waiting(), GateLimits { items: 1, bytes: 30 });
+    assert_eq!(gate.take_all(35, &mut taken), Taken { items: 1, bytes: 30, closed: false });
+    assert_eq!(taken, [1, 2, 3]);
+}
+
+#[test]
+fn an_item_larger_than_a_take_is_taken_alone() {
+    let gate = gate(10, 100);
+    gate.try_enqueue(1, 90).unwrap();
+    gate.try_enqueue(2, 0).unwrap();
+    let mut taken = Vec::new();
+    assert_eq!(gate.take_all(50, &mut taken), Taken { items: 1, bytes: 90, closed: false });
+    assert_eq!(taken, [1]);
+}
+
+#[test]
+fn both_limits_refuse_and_hand_the_item_back() {
+    let by_items = gate(1, 100);
+    by_items.try_enqueue(1, 1).unwrap();
+    assert_eq!(by_items.try_enqueue(2, 1), Err(EnqueueRefused::Full(2)));
+    let by_bytes = gate(10, 100);
+    by_bytes.try_enqueue(1, 60).unwrap();
+    assert_eq!(by_bytes.try_enqueue(2, 41), Err(EnqueueRefused::Full(2)));
+    by_bytes.try_enqueue(3, 40).unwrap();
+    assert_eq!(by_bytes.try_enqueue(4, 101), Err(EnqueueRefused::TooLarge(4)));
+    assert_eq!(by_bytes.enqueue(5, 101), Err(EnqueueRefused::TooLarge(5)));
+}
+
+#[test]
+fn a_closed_gate_gives_out_what_waits_and_then_says_so() {
+    let gate = gate(10, 100);
+    gate.try_enqueue(1, 60).unwrap();
+    gate.try_enqueue(2, 40).unwrap();
+    gate.close();
+    assert_eq!(gate.enqueue(3, 1).map_err(EnqueueRefused::into_item), Err(3));
+    let mut taken = Vec::new();
+    assert_eq!(gate.take_all(60, &mut taken), Taken { items: 1, bytes: 60, closed: false });
+    assert_eq!(gate.take_all(60, &mut taken), Taken { items: 1, bytes: 40, closed: true });
+    assert_eq!(gate.take_all(60, &mut taken), Taken { items: 0, bytes: 0, closed: true });
+    assert_eq!(taken, [1, 2]);
+}
+
+#[test]
+fn a_writer_that_waits_gets_in_after_the_take() {
+    let gate = gate(1, 100);
+    gate.try_enqueue(1, 1).unwrap();
+    thread::scope(|scope| {
+        let writer = scope.spawn(|| gate.enqueue(2, 1));
+        until(|| super::lock(&gate.state).writers_waiting == 1);
+        let mut taken = Vec::new();
+        assert_eq!(gate.take_all(100, &mut taken).items, 1);
+        assert_eq!(writer.join().unwrap(), Ok(()));
+        assert_eq!(gate.take_all(100, &mut taken).items, 1);
+        assert_eq!(taken, [1, 2]);
+    });
+}
+
+#[test]
+fn many_writers_hand_over_every_item_once_and_the_gate_keeps_its_bounds() {
+    const WRITERS: u32 = 4;
+    const ITEMS: u32 = 3_000;
+    let gate = CommitGate::new(GateLimits { items: 16, bytes: 640 });
+    let mut taken: Vec<(u32, u32)> = thread::scope(|scope| {
+        let committer = scope.spawn(|| {
+            let mut taken = Vec::new();
+            loop {
+                let before = taken.len();
+                let batch = gate.take_all(300, &mut taken);
+                assert_eq!(taken.len() - before, batch.items);
+                assert!(batch.items <= 16 && batch.bytes <= 300);
+                if batch.closed {
+                    return taken;
+                }
+            }
+        });
+        let writers: Vec<_> = (0..WRITERS)
+            .map(|writer| {
+                let gate = &gate;
+                scope.spawn(move || {
+                    for item in 0..ITEMS {
+                        gate.enqueue((writer, item), 1 + item as usize % 64).unwrap();
+                    }
+                })
+            })
+            .collect();
+        writers.into_iter().for_each(|writer| writer.join().unwrap());
+        gate.close();
+        committer.join().unwrap()
+    });
+    for writer in 0..WRITERS {
+        assert!(
+            taken.iter().filter(|(from, _)| *from == writer).is_sorted(),
+            "items of one writer changed places"
+        );
+    }
+    taken.sort_unstable();
+    let expected: Vec<_> = (0..WRITERS).flat_map(|w| (0..ITEMS).map(move |item| (w, item))).collect();
+    assert_eq!(taken, expected);
+}
