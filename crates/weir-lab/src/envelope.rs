@@ -29,7 +29,7 @@ use rustix::process::{Resource, Rlimit, getrlimit, prlimit};
 use serde::{Deserialize, Serialize};
 use weir_core::units::Size;
 
-use self::hierarchies::Hierarchies;
+pub(crate) use self::hierarchies::Hierarchies;
 pub use self::{
     claim::Claim,
     enter::{EnterError, EnvelopArgs, enter_and_exec},
