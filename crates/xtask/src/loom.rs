@@ -3,7 +3,7 @@
 //! the one in the table: a model that fails to build or to start proves nothing.
 
 use std::fs::{self, File};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::thread::sleep;
 use std::time::Duration;
@@ -12,6 +12,7 @@ use anyhow::{Context, bail, ensure};
 
 mod variants;
 
+use crate::cargo;
 use variants::{VARIANTS, Variant};
 
 /// Loom's bound on preemptions in one execution. Nearly all known interleaving bugs need two or fewer.
@@ -25,17 +26,16 @@ const MODULE: &str = "::loom_tests::";
 
 /// Runs it all, prints a line for each model and variant, and fails when one is not as it should be.
 pub(crate) fn run() -> anyhow::Result<()> {
-    let root = workspace_root();
-    check_table(&root)?;
+    check_table()?;
     let mut tally = Tally::default();
 
-    let clean = Build::new(&root, &[])?;
+    let clean = Build::new(&[])?;
     let models = clean.models()?;
     for model in &models {
         tally.count("model", model, clean.run_model(model)?.judge_clean());
     }
     for group in one_variant_a_primitive(VARIANTS) {
-        let broken = Build::new(&root, &group)?;
+        let broken = Build::new(&group)?;
         for variant in group {
             ensure!(models.contains(&variant.model_path()), "{}: no model {}", variant.name, variant.model);
             let verdict = broken.run_model(&variant.model_path())?.judge_broken(variant);
@@ -57,12 +57,11 @@ impl Build {
     /// `--cfg loom` is for every crate, so that loom is compiled once; `--cfg loom_broken` only for weir-sync. The
     /// profile is cargo's `test` without debug information and not `release`: the models run for a second in all,
     /// so the time goes to the compiler, which needs a third as long for this.
-    fn new(root: &Path, broken: &[&Variant]) -> anyhow::Result<Self> {
-        let target = root.join("target/loom");
+    fn new(broken: &[&Variant]) -> anyhow::Result<Self> {
+        let target = cargo::target().join("loom");
         let mut rustflags = std::env::var("RUSTFLAGS").unwrap_or_default();
         rustflags.push_str(" --cfg loom");
-        let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-        cargo.current_dir(root).args(["rustc", "--quiet", "--package", "weir-sync", "--lib"]);
+        let mut cargo = cargo::cargo(&["rustc", "--quiet", "--package", "weir-sync", "--lib"]);
         cargo.args(["--profile", "test", "--message-format", "json-render-diagnostics", "--target-dir"]);
         cargo.arg(&target).arg("--");
         cargo.args(broken.iter().flat_map(|variant| ["--cfg".to_owned(), variant.cfg()]));
@@ -198,8 +197,8 @@ fn one_variant_a_primitive(variants: &[Variant]) -> Vec<Vec<&Variant>> {
 }
 
 /// Every broken variant in the sources is in the table, and the other way round: else a variant could rot unseen.
-fn check_table(root: &Path) -> anyhow::Result<()> {
-    let sources = root.join("crates/weir-sync/src");
+fn check_table() -> anyhow::Result<()> {
+    let sources = cargo::root().join("crates/weir-sync/src");
     let mut in_sources = Vec::new();
     let mut folders = vec![sources];
     while let Some(folder) = folders.pop() {
@@ -243,10 +242,6 @@ fn executions(output: &str) -> Option<u64> {
     output.lines().find_map(|line| line.rsplit_once("executions: "))?.1.trim().parse().ok()
 }
 
-fn workspace_root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -256,7 +251,7 @@ mod tests {
 
     #[test]
     fn the_table_names_exactly_the_variants_in_the_sources() {
-        check_table(&workspace_root()).unwrap();
+        check_table().unwrap();
     }
 
     #[test]

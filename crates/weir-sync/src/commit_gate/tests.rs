@@ -32,10 +32,12 @@ fn a_take_stops_before_the_item_that_exceeds_its_bytes() {
         gate.try_enqueue(item, bytes).unwrap();
     }
     let mut taken = Vec::new();
-    assert_eq!(gate.take_all(35, &mut taken), Taken { items: 2, bytes: 30, closed: false });
-    assert_eq!(gate.waiting(), GateLimits { items: 1, bytes: 30 });
-    assert_eq!(gate.take_all(35, &mut taken), Taken { items: 1, bytes: 30, closed: false });
-    assert_eq!(taken, [1, 2, 3]);
+    assert_eq!(gate.take_all(29, &mut taken), Taken { items: 1, bytes: 10, closed: false });
+    gate.try_enqueue(4, 1).unwrap();
+    assert_eq!(gate.take_all(50, &mut taken), Taken { items: 2, bytes: 50, closed: false });
+    assert_eq!(gate.waiting(), GateLimits { items: 1, bytes: 1 });
+    assert_eq!(gate.take_all(50, &mut taken), Taken { items: 1, bytes: 1, closed: false });
+    assert_eq!(taken, [1, 2, 3, 4]);
 }
 
 #[test]
