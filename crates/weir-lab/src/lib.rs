@@ -5,6 +5,7 @@
 #![forbid(unsafe_code)]
 
 pub mod envelope;
+pub mod limits;
 
 pub mod series;
 
