@@ -1,0 +1,111 @@
+//! S18: with cells, only the tenants of a cell that met its limit are hurt; the others notice nothing.
+
+use crate::series::{At, PhaseKind};
+
+use super::{
+    facts::{Facts, STEADY_ERRORS_MAX},
+    noise::{Interval, bootstrap, by_window, percentile_ms},
+    signature::{SignatureId, Verdict},
+    trial::{Trial, not_applicable},
+};
+
+/// The p99 of other cells may move by this share, or by what the baseline's own windows move.
+const P99_BAND: f64 = 0.05;
+
+pub(super) fn judge(facts: &Facts<'_>) -> Verdict {
+    let setup = &facts.series.setup;
+    let (Some(baseline), Some(cliff)) = (facts.baseline(), facts.cliff()) else {
+        return not_applicable(SignatureId::S18, "the arm adds no capacity");
+    };
+    if setup.cells.len() < 2 {
+        return not_applicable(SignatureId::S18, "the front ends are one cell");
+    }
+    let mut trial = Trial::of(SignatureId::S18);
+    let over: Vec<&str> = facts.cells_over().into_iter().map(|cell| setup.cells[cell].as_str()).collect();
+    trial.shows_at(facts.refusals.first().map(|r| r.at).or(facts.series.trigger()));
+    let placed = |on: bool| -> Vec<&str> {
+        let here = setup.tenants.iter().filter(|t| over.contains(&t.cell.as_str()) == on);
+        here.map(|t| t.name.as_str()).collect()
+    };
+    let (hurt, others) = (placed(true), placed(false));
+    let affected = facts.tenants_affected();
+    trial.ask(
+        "the tenants of cells that met their limit are affected, and nobody else",
+        affected == hurt,
+        format!("{} of {} tenants affected, {} expected", affected.len(), setup.tenants.len(), hurt.len()),
+    );
+    trial.ask(
+        "at most one cell in C is hurt",
+        facts.cells_over().len() <= 1,
+        format!("{} of {} cells met the limit", facts.cells_over().len(), setup.cells.len()),
+    );
+    let errors = errors_of(facts, cliff, &others);
+    trial.ask(
+        "the other cells see no errors (below 0.1 %, as in the baseline)",
+        errors.is_some_and(|ratio| ratio < STEADY_ERRORS_MAX),
+        errors.map_or("no calls".to_owned(), |ratio| format!("{:.3} %", ratio * 100.0)),
+    );
+    latency(facts, baseline, cliff, &others, &mut trial);
+    let largest = facts.largest_counted();
+    trial.verdict(if hurt.is_empty() {
+        format!(
+            "the same growth met no limit: the largest of {} cells has {largest} members",
+            setup.cells.len()
+        )
+    } else {
+        format!(
+            "{} of {} tenants affected: those of one cell in {}",
+            affected.len(),
+            setup.tenants.len(),
+            setup.cells.len()
+        )
+    })
+}
+
+fn errors_of(facts: &Facts<'_>, span: (At, At), tenants: &[&str]) -> Option<f64> {
+    let rows = facts.series.windows(span).flat_map(|w| &w.tenants);
+    let (ok, failed) = rows
+        .filter(|t| tenants.contains(&t.tenant.as_str()))
+        .fold((0, 0), |sum, t| (sum.0 + t.succeeded, sum.1 + t.failed));
+    (ok + failed > 0).then(|| failed as f64 / (ok + failed) as f64)
+}
+
+/// The p99 of other cells after the growth against the baseline. Five per cent is less than what a shared host does by
+/// itself, so the band is widened to how far two draws from the baseline differ.
+fn latency(facts: &Facts<'_>, baseline: (At, At), cliff: (At, At), others: &[&str], trial: &mut Trial) {
+    let theirs = |tenant: Option<&str>| tenant.is_some_and(|t| others.contains(&t));
+    let before = by_window(facts.series.windows(baseline), theirs);
+    let waits = facts.phases(PhaseKind::Wait).map(|p| (p.start, p.end_or(cliff.1)));
+    let during: Vec<_> = waits
+        .filter(|(start, end)| *start >= cliff.0 && *end <= cliff.1)
+        .flat_map(|span| by_window(facts.series.windows(span), theirs))
+        .collect();
+    let all = |windows: &[_]| (0..windows.len()).collect::<Vec<usize>>();
+    let p99 = |windows: &[_]| percentile_ms(windows, &all(windows), 99.0);
+    let asks = "the p99 of the other cells stays within 5 %, or inside the noise of the baseline";
+    let (Some(was), Some(is)) = (p99(&before), p99(&during)) else {
+        trial.ask(asks, false, "their latencies were not recorded by tenant");
+        return;
+    };
+    let noise = bootstrap((before.len(), before.len()), |a, b| {
+        Some(percentile_ms(&before, b, 99.0)? / percentile_ms(&before, a, 99.0)?)
+    })
+    .unwrap_or(Interval { low: 1.0, high: 1.0 });
+    let ratio = is / was;
+    let within = (ratio - 1.0).abs() <= P99_BAND;
+    let word = match (within, noise.contains(ratio)) {
+        (true, _) => "within 5 %",
+        (false, true) => "inside the noise",
+        (false, false) => "outside the noise",
+    };
+    trial.ask(
+        asks,
+        within || noise.contains(ratio),
+        format!(
+            "{was:.2} to {is:.2} ms ({:+.0} %), {word}; the baseline alone moves {:+.0} to {:+.0} %",
+            (ratio - 1.0) * 100.0,
+            (noise.low - 1.0) * 100.0,
+            (noise.high - 1.0) * 100.0
+        ),
+    );
+}

@@ -1,0 +1,195 @@
+//! S8 and S9: restarted too fast, the fleet eats itself; at a pace, it comes back along a slope.
+
+use crate::series::{At, Cohort, LoadWindow, Phase, PhaseKind, ServerHappening, Track};
+
+use super::{
+    decay::slope,
+    facts::Facts,
+    noise::{bootstrap, by_window, percentile_ms},
+    signature::{SignatureId, Verdict},
+    trial::{Trial, not_applicable},
+};
+
+/// Tries that a caller is granted for one call: callers succeed more often than servers serve (assumed).
+const ATTEMPTS: i32 = 3;
+
+/// S8: needs a phase that restarts faster than the rest can bear.
+pub(super) fn judge_fast(facts: &Facts<'_>) -> Verdict {
+    let Some(phase) = facts.phases(PhaseKind::FastRestart).next() else {
+        return not_applicable(SignatureId::S8, "the arm has no fast-restart phase");
+    };
+    let span = (phase.start, phase.end_or(facts.series.end()));
+    let mut trial = Trial::of(SignatureId::S8);
+    trial.shows_at(Some(phase.start));
+    let boots = boots(facts, span);
+    let points: Vec<(f64, f64)> = boots.iter().map(|b| (b.1 as f64, b.0)).collect();
+    let rise = slope(&points);
+    trial.ask(
+        "boots take longer the more of them run at once",
+        rise.is_some_and(|slope| slope > 0.0),
+        rise.map_or(format!("only {} boots", boots.len()), |s| {
+            format!("{:.0} ms more for each other boot, over {} boots", s * 1e3, boots.len())
+        }),
+    );
+    slower(facts, span, &mut trial);
+    let row = |at: At| facts.series.control.iter().rfind(|c| c.at <= at).and_then(|c| c.health_removals);
+    let removed = row(span.1).unwrap_or(0).saturating_sub(row(span.0).unwrap_or(0));
+    trial.ask("health checks take slow servers out", removed > 0, format!("{removed} removals"));
+    let counts: Vec<u64> =
+        facts.serving().into_iter().filter(|(at, _)| *at >= span.0 && *at <= span.1).map(|c| c.1).collect();
+    let teeth = teeth(&counts);
+    trial.ask("the number of serving members saws", teeth >= 2, format!("{teeth} falls after a rise"));
+    trial.verdict(format!("{} boots hinder each other; {removed} healthy servers were removed", boots.len()))
+}
+
+/// Boot time in seconds and other boots under way at its start.
+fn boots(facts: &Facts<'_>, span: (At, At)) -> Vec<(f64, usize)> {
+    let mut open: Vec<(crate::series::ServerId, At, usize)> = Vec::new();
+    let mut boots = Vec::new();
+    for event in facts.series.events.iter().filter(|e| e.at >= span.0 && e.at <= span.1) {
+        match event.happening {
+            ServerHappening::Started { .. } => open.push((event.server, event.at, open.len())),
+            ServerHappening::Ready => {
+                if let Some(found) = open.iter().position(|b| b.0 == event.server) {
+                    let (_, start, others) = open.swap_remove(found);
+                    boots.push((event.at.secs_since(start), others));
+                }
+            }
+            ServerHappening::Stopped | ServerHappening::Exited { .. } => {
+                open.retain(|b| b.0 != event.server);
+            }
+        }
+    }
+    boots
+}
+
+fn slower(facts: &Facts<'_>, span: (At, At), trial: &mut Trial) {
+    let before = facts.baseline().map(|b| by_window(facts.series.windows(b), |_| true)).unwrap_or_default();
+    let during = by_window(facts.series.windows(span), |_| true);
+    let change = bootstrap((before.len(), during.len()), |b, d| {
+        Some(percentile_ms(&during, d, 99.0)? - percentile_ms(&before, b, 99.0)?)
+    });
+    trial.ask(
+        "members that serve get slow: p99 rises beyond the noise",
+        change.is_some_and(|interval| interval.low > 0.0),
+        change.map_or("no calls succeeded".to_owned(), |i| format!("by {:.2} to {:.2} ms", i.low, i.high)),
+    );
+}
+
+/// Falls of at least two members that follow a rise.
+fn teeth(counts: &[u64]) -> usize {
+    let (mut teeth, mut low, mut high) = (0, u64::MAX, 0);
+    for &count in counts {
+        high = high.max(count);
+        low = low.min(count);
+        if high >= low + 2 && count + 2 <= high && high > low {
+            teeth += 1;
+            (low, high) = (count, count);
+        }
+    }
+    teeth
+}
+
+/// S9: needs a paced restart of a fleet that was down.
+pub(super) fn judge_paced(facts: &Facts<'_>) -> Verdict {
+    let Some(phase) = facts.phases(PhaseKind::Restart).next() else {
+        return not_applicable(SignatureId::S9, "the arm has no paced restart");
+    };
+    if facts.first_error.is_none() {
+        return not_applicable(SignatureId::S9, "nothing was down, so a restart has nothing to bring back");
+    }
+    let mut trial = Trial::of(SignatureId::S9);
+    trial.shows_at(Some(phase.start));
+    let span = (phase.start, phase.end_or(facts.series.end()));
+    let points: Vec<(f64, f64)> = facts
+        .serving()
+        .into_iter()
+        .filter(|(at, _)| *at >= span.0 && *at <= span.1)
+        .map(|(at, count)| (at.secs(), count as f64))
+        .collect();
+    let pace = growth(facts, &points, &mut trial);
+    capacity_first(facts, span, &points, &mut trial);
+    let knee = knee(facts, phase, span, &mut trial);
+    let recovery = facts.series.stage(crate::series::Stage::Recovery);
+    let errors = recovery.and_then(|span| facts.error_ratio(span));
+    trial.ask(
+        "afterwards the fleet is well (success of 99 % or more)",
+        errors.is_some_and(|ratio| ratio <= 0.01),
+        errors.map_or("no calls".to_owned(), |ratio| format!("{:.2} % success", (1.0 - ratio) * 100.0)),
+    );
+    trial.verdict(format!("{pace} serving members a second; callers halfway back {knee}"))
+}
+
+/// Serving members grow in proportion to time: a straight line at the pace of the restarts.
+fn growth(facts: &Facts<'_>, points: &[(f64, f64)], trial: &mut Trial) -> String {
+    let fitted = slope(points).unwrap_or(0.0);
+    let fit = straightness(points);
+    trial.ask(
+        "serving members grow along a straight line (R² of 0.85 or more)",
+        fitted > 0.0 && fit >= 0.85,
+        format!("{fitted:.2} a second, R² {fit:.2}"),
+    );
+    if let Some(pace) = facts.series.setup.restart_per_second {
+        // A restart brings back only a server that was down.
+        let down = |t: &&Track<'_>| {
+            t.info.cohort == Cohort::Original && facts.refusals.iter().any(|r| r.server == t.info.id)
+        };
+        let share = facts.front_ends.iter().filter(down).count() as f64
+            / f64::from(facts.series.setup.front_ends.max(1));
+        let due = pace * share;
+        trial.ask(
+            "at the pace of the restarts of servers that were down (within 30 %)",
+            (fitted / due - 1.0).abs() <= 0.3,
+            format!("{fitted:.2} a second, restarted {due:.2} a second"),
+        );
+    }
+    format!("{fitted:.2}")
+}
+
+/// The share of the variance that a straight line explains.
+fn straightness(points: &[(f64, f64)]) -> f64 {
+    let Some(b) = slope(points) else { return 0.0 };
+    let n = points.len() as f64;
+    let (x, y) = (points.iter().map(|p| p.0).sum::<f64>() / n, points.iter().map(|p| p.1).sum::<f64>() / n);
+    let whole: f64 = points.iter().map(|p| (p.1 - y).powi(2)).sum();
+    let rest: f64 = points.iter().map(|p| (p.1 - y - b * (p.0 - x)).powi(2)).sum();
+    if whole > 0.0 { 1.0 - rest / whole } else { 0.0 }
+}
+
+/// Success never runs ahead of the members that serve: with s of them serving, callers with three tries reach at most
+/// 1 - (1-s)^3, give or take a tenth.
+fn capacity_first(facts: &Facts<'_>, span: (At, At), points: &[(f64, f64)], trial: &mut Trial) {
+    let all = f64::from(facts.series.setup.front_ends.max(1));
+    let mut worst: f64 = 0.0;
+    for window in facts.series.windows(span) {
+        let around = |p: &&(f64, f64)| p.0 >= window.at.secs() - 1.0 && p.0 <= window.end().secs() + 1.0;
+        let serving = points.iter().filter(around).map(|p| p.1 / all).fold(0.0, f64::max).min(1.0);
+        let reachable = 1.0 - (1.0 - serving).powi(ATTEMPTS);
+        worst = worst.max(window.calls().success_ratio().unwrap_or(0.0) - reachable);
+    }
+    trial.ask(
+        "errors fall only as capacity comes back (callers with three tries, give or take a tenth)",
+        worst <= 0.1,
+        format!("success at most {worst:.2} ahead of the serving members"),
+    );
+}
+
+/// Where callers are halfway back, as a share of the restart.
+fn knee(facts: &Facts<'_>, phase: &Phase, span: (At, At), trial: &mut Trial) -> String {
+    let windows: Vec<&LoadWindow> = facts.series.windows((span.0, facts.series.end())).collect();
+    let success = |w: &LoadWindow| w.calls().success_ratio().unwrap_or(0.0);
+    let first = windows.first().map_or(0.0, |w| success(w));
+    let last = windows.last().map_or(0.0, |w| success(w));
+    let middle = (first + last) / 2.0;
+    let crossed =
+        windows.windows(2).find(|pair| pair.iter().all(|w| success(w) >= middle)).map(|pair| pair[0].at);
+    let length = span.1.secs_since(phase.start);
+    let share = crossed.map(|at| at.secs_since(phase.start) / length);
+    let found = share.map_or("never".to_owned(), |s| format!("{:.0} % into the restart", s * 100.0));
+    trial.ask(
+        "callers are halfway back near the middle of the restart (15 % to 85 %)",
+        last > first && share.is_some_and(|s| (0.15..=0.85).contains(&s)),
+        found.clone(),
+    );
+    found
+}
