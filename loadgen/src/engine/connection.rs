@@ -1,0 +1,185 @@
+//! One connection: takes a start, sends its request, reads its answer, and takes the next.
+//!
+//! A task of its worker's runtime. It connects when it has to and gives up when the timeout says so; it never
+//! retries, because an open loop must show what the server did, not mend it. Whatever happens, a start that it took is
+//! recorded exactly once: [`Flight`] sees to it even when the task is dropped.
+
+use std::{
+    io::{self, IoSlice},
+    rc::Rc,
+};
+
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+};
+use weir_core::clock::Monotonic;
+
+use super::{
+    pool::{Pool, Start},
+    response::{Response, ResponseReader},
+    worker::Worker,
+};
+use crate::workload::{Answer, Code, OperationIndex, Prepared, RequestBuffer, Workload, codes};
+
+/// Serves `first`, then whatever waits for this endpoint, then idles for more.
+pub(super) async fn run<W: Workload>(worker: Rc<Worker<W>>, pool: Rc<Pool>, first: Start) {
+    let mut link = Link::default();
+    let mut next = Some(first);
+    while let Some(start) = next {
+        link.call(&worker, &pool, start).await;
+        next = loop {
+            match worker.take_waiting(&pool) {
+                Some(start) => break Some(start),
+                None if link.stream.is_none() || pool.is_over_limit() => {
+                    pool.closed();
+                    return;
+                }
+                None => break pool.idle(&mut link.stream).await,
+            }
+        };
+    }
+}
+
+/// A connection's socket and buffers.
+#[derive(Debug, Default)]
+struct Link {
+    stream: Option<TcpStream>,
+    request: RequestBuffer,
+    reader: ResponseReader,
+}
+
+impl Link {
+    async fn call<W: Workload>(&mut self, worker: &Rc<Worker<W>>, pool: &Pool, start: Start) {
+        let mut flight = Flight::new(worker.clone(), start);
+        let exchanged =
+            tokio::time::timeout(worker.config.timeout, self.exchange(worker, pool, &mut flight)).await;
+        match exchanged {
+            Ok(Ok(response)) => {
+                if !response.keep_alive {
+                    self.stream = None;
+                }
+                let answer =
+                    Answer { status: response.status, body: self.reader.bytes(response.body.clone()) };
+                flight.answered(answer);
+            }
+            Ok(Err(code)) => {
+                self.stream = None;
+                flight.failed(code);
+            }
+            Err(_) => {
+                self.stream = None;
+                flight.failed(codes::TIMEOUT);
+            }
+        }
+    }
+
+    async fn exchange<W: Workload>(
+        &mut self,
+        worker: &Worker<W>,
+        pool: &Pool,
+        flight: &mut Flight<W>,
+    ) -> Result<Response, &'static str> {
+        if self.stream.is_none() {
+            let stream = TcpStream::connect(pool.endpoint.address()).await.map_err(|_| codes::CONNECT)?;
+            stream.set_nodelay(true).map_err(|_| codes::CONNECT)?;
+            self.stream = Some(stream);
+        }
+        let stream = self.stream.as_mut().expect("connected above");
+        let prepared = worker.workload.borrow_mut().prepare(
+            flight.start.choice,
+            &pool.endpoint,
+            worker.clock.wall(),
+            &mut self.request,
+        );
+        flight.sending(prepared, worker.clock.now());
+        // A server may refuse a request before it has read all of it: its answer counts, not the broken write.
+        let written = write_all(stream, &self.request.head, self.request.body()).await;
+        self.reader.start();
+        loop {
+            let count = stream.read(self.reader.room()).await.map_err(|_| codes::CONNECTION)?;
+            if count == 0 {
+                let broken = if self.reader.is_empty() { codes::CONNECTION } else { codes::BAD_ANSWER };
+                return self.reader.closed().map_err(|_| broken);
+            }
+            if let Some(mut response) = self.reader.took(count).map_err(|_| codes::BAD_ANSWER)? {
+                response.keep_alive &= written.is_ok();
+                return Ok(response);
+            }
+        }
+    }
+}
+
+async fn write_all(stream: &mut TcpStream, head: &[u8], body: &[u8]) -> io::Result<()> {
+    let (mut head, mut body) = (head, body);
+    while !head.is_empty() {
+        let written = stream.write_vectored(&[IoSlice::new(head), IoSlice::new(body)]).await?;
+        let of_head = written.min(head.len());
+        head = &head[of_head..];
+        body = &body[written - of_head..];
+        if written == 0 {
+            return Err(io::ErrorKind::WriteZero.into());
+        }
+    }
+    stream.write_all(body).await
+}
+
+/// A start on its way. Ends exactly once; if nobody ends it, it was stopped.
+struct Flight<W: Workload> {
+    worker: Rc<Worker<W>>,
+    start: Start,
+    operation: OperationIndex,
+    ticket: Option<W::Ticket>,
+    sent: Option<Monotonic>,
+    ended: bool,
+}
+
+impl<W: Workload> Flight<W> {
+    fn new(worker: Rc<Worker<W>>, start: Start) -> Self {
+        Self { worker, start, operation: start.choice.operation, ticket: None, sent: None, ended: false }
+    }
+
+    fn sending(&mut self, prepared: Prepared<W::Ticket>, now: Monotonic) {
+        self.operation = prepared.operation;
+        self.ticket = Some(prepared.ticket);
+        self.sent = Some(now);
+    }
+
+    fn answered(mut self, answer: Answer<'_>) {
+        let done = self.worker.clock.now();
+        let ticket = self.ticket.take().expect("an answer comes after its request");
+        let verdict = self.worker.workload.borrow_mut().judge(ticket, answer);
+        self.end(done, verdict.code, verdict.records, verdict.bytes);
+    }
+
+    fn failed(mut self, code: &'static str) {
+        let done = self.worker.clock.now();
+        self.end(done, Code::Error(code), 0, 0);
+    }
+
+    fn end(&mut self, done: Monotonic, code: Code<'_>, records: u64, bytes: u64) {
+        self.ended = true;
+        if let Some(ticket) = self.ticket.take() {
+            self.worker.workload.borrow_mut().unanswered(ticket);
+        }
+        self.worker.ended(&crate::meter::Ended {
+            intended: self.start.intended,
+            sent: self.sent,
+            done,
+            tenant: self.start.choice.tenant,
+            operation: self.operation,
+            code,
+            records,
+            bytes,
+        });
+    }
+}
+
+impl<W: Workload> Drop for Flight<W> {
+    fn drop(&mut self) {
+        if !self.ended {
+            let done = self.worker.clock.now();
+            self.end(done, Code::Error(codes::STOPPED), 0, 0);
+        }
+    }
+}

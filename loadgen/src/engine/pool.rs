@@ -1,0 +1,163 @@
+//! The connections of one worker to one endpoint, and the starts that wait for one of them.
+//!
+//! The dispatcher hands starts in, connections take them out. Everything is of one thread. Connections are divided
+//! evenly over the endpoints, so that a server that hangs takes its own share of them and no more. It must never hold
+//! more connections than its limit, nor lose a start.
+
+use std::{
+    cell::{Cell, RefCell},
+    collections::VecDeque,
+    rc::Rc,
+    task::{Context, Poll, Waker},
+};
+
+use tokio::net::TcpStream;
+use weir_client::Endpoint;
+use weir_core::clock::Monotonic;
+
+use crate::workload::Choice;
+
+/// A request that is due.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Start {
+    /// When it was meant to start.
+    pub(super) intended: Monotonic,
+    /// What it is.
+    pub(super) choice: Choice,
+}
+
+/// One endpoint.
+pub(super) struct Pool {
+    pub(super) endpoint: Endpoint,
+    limit: Cell<usize>,
+    open: Cell<usize>,
+    /// The last one in is the first one out: at a low rate few connections are warm, as in a client's pool.
+    idle: RefCell<Vec<Rc<Slot>>>,
+    waiting: RefCell<VecDeque<Start>>,
+}
+
+/// Where an idle connection is given its next start.
+#[derive(Default)]
+pub(super) struct Slot {
+    start: Cell<Option<Start>>,
+    close: Cell<bool>,
+    waker: Cell<Option<Waker>>,
+}
+
+/// What became of a start that was handed in.
+#[derive(Debug)]
+pub(super) enum Handed {
+    /// An idle connection has it, or it waits for one.
+    Taken,
+    /// A new connection is to be opened for it.
+    Open(Start),
+}
+
+impl Pool {
+    pub(super) fn new(endpoint: Endpoint, limit: usize) -> Self {
+        Self {
+            endpoint,
+            limit: Cell::new(limit),
+            open: Cell::new(0),
+            idle: RefCell::default(),
+            waiting: RefCell::default(),
+        }
+    }
+
+    /// From now on at most `limit` connections; those beyond it close when they are done.
+    pub(super) fn set_limit(&self, limit: usize) {
+        self.limit.set(limit);
+        let mut idle = self.idle.borrow_mut();
+        while self.open.get() > limit {
+            let Some(slot) = idle.pop() else { break };
+            self.open.set(self.open.get() - 1);
+            slot.close.set(true);
+            slot.wake();
+        }
+    }
+
+    /// Gives `start` to an idle connection, to a new one, or to the queue.
+    pub(super) fn hand_in(&self, start: Start) -> Handed {
+        if let Some(slot) = self.idle.borrow_mut().pop() {
+            slot.start.set(Some(start));
+            slot.wake();
+            Handed::Taken
+        } else if self.open.get() < self.limit.get().max(1) {
+            self.open.set(self.open.get() + 1);
+            Handed::Open(start)
+        } else {
+            self.waiting.borrow_mut().push_back(start);
+            Handed::Taken
+        }
+    }
+
+    /// Would [`Self::hand_in`] have to queue?
+    pub(super) fn is_busy(&self) -> bool {
+        self.idle.borrow().is_empty() && self.open.get() >= self.limit.get().max(1)
+    }
+
+    /// The start that waits longest.
+    pub(super) fn take_waiting(&self) -> Option<Start> {
+        self.waiting.borrow_mut().pop_front()
+    }
+
+    /// A connection that is busy ends.
+    pub(super) fn closed(&self) {
+        self.open.set(self.open.get() - 1);
+    }
+
+    /// A connection that is busy should end rather than go idle: the limit fell.
+    pub(super) fn is_over_limit(&self) -> bool {
+        self.open.get() > self.limit.get()
+    }
+
+    /// Waits, as an idle connection, for a start. `None`: the peer closed the connection, or it is not wanted any
+    /// more; it is no longer counted. A start that comes together with the peer's close is returned with `stream`
+    /// taken away, so that it is sent on a new one.
+    pub(super) async fn idle(&self, stream: &mut Option<TcpStream>) -> Option<Start> {
+        let slot = Rc::new(Slot::default());
+        self.idle.borrow_mut().push(slot.clone());
+        std::future::poll_fn(|cx| {
+            let alive = stream.as_ref().is_some_and(|stream| is_quiet(stream, cx));
+            if let Some(start) = slot.start.take() {
+                if !alive {
+                    *stream = None;
+                }
+                return Poll::Ready(Some(start));
+            }
+            if slot.close.get() {
+                return Poll::Ready(None);
+            }
+            if !alive {
+                self.idle.borrow_mut().retain(|other| !Rc::ptr_eq(other, &slot));
+                self.closed();
+                return Poll::Ready(None);
+            }
+            slot.waker.set(Some(cx.waker().clone()));
+            Poll::Pending
+        })
+        .await
+    }
+}
+
+impl Slot {
+    fn wake(&self) {
+        if let Some(waker) = self.waker.take() {
+            waker.wake();
+        }
+    }
+}
+
+/// Nothing came and the peer has not closed: what an idle connection should look like.
+fn is_quiet(stream: &TcpStream, cx: &mut Context<'_>) -> bool {
+    loop {
+        match stream.poll_read_ready(cx) {
+            Poll::Pending => return true,
+            Poll::Ready(Err(_)) => return false,
+            Poll::Ready(Ok(())) => match stream.try_read(&mut [0; 1]) {
+                Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {}
+                _ => return false,
+            },
+        }
+    }
+}

@@ -1,0 +1,121 @@
+//! A small HTTP server on one thread, whose answers the test decides: what the engine is measured against.
+//!
+//! One thread serves all connections in turn, so that a handler that sleeps stalls the whole server. It must answer
+//! fast otherwise: a test that times the engine also times this.
+
+use std::{
+    net::SocketAddr,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicU64, Ordering},
+    },
+    thread::JoinHandle,
+};
+
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{TcpListener, TcpStream},
+    task::LocalSet,
+};
+use weir_core::threads::Threads;
+use weir_sync::Shutdown;
+
+/// What the server does with a request.
+pub(crate) enum Reply {
+    /// Sends these bytes.
+    Answer(&'static [u8]),
+    /// Closes the connection without an answer.
+    Close,
+    /// Never answers.
+    Hang,
+}
+
+/// 200 with a small body.
+pub(crate) const OK: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
+
+pub(crate) type Handler = Box<dyn FnMut(u64) -> Reply + Send>;
+
+/// A server that runs until it is dropped.
+pub(crate) struct Server {
+    pub(crate) address: SocketAddr,
+    pub(crate) requests: Arc<AtomicU64>,
+    pub(crate) connections: Arc<AtomicU64>,
+    stop: Shutdown,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Server {
+    /// `handler` is told the number of the request, from 0.
+    pub(crate) fn start(handler: Handler) -> Self {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        listener.set_nonblocking(true).unwrap();
+        let address = listener.local_addr().unwrap();
+        let (requests, connections) = (Arc::<AtomicU64>::default(), Arc::<AtomicU64>::default());
+        let stop = Shutdown::new();
+        let (stopped, served) = (stop.clone(), (requests.clone(), connections.clone()));
+        let run = move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build().unwrap();
+            LocalSet::new().block_on(&runtime, async {
+                let listener = TcpListener::from_std(listener).unwrap();
+                let handler = Arc::new(Mutex::new(handler));
+                loop {
+                    tokio::select! {
+                        () = stopped.wait_async() => return,
+                        accepted = listener.accept() => {
+                            served.1.fetch_add(1, Ordering::Relaxed);
+                            let (stream, _) = accepted.unwrap();
+                            tokio::task::spawn_local(serve(stream, handler.clone(), served.0.clone()));
+                        }
+                    }
+                }
+            });
+        };
+        let thread = Threads::new().spawn("test-server", run).unwrap();
+        Self { address, requests, connections, stop, thread: Some(thread) }
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.stop.begin();
+        self.thread.take().unwrap().join().unwrap();
+    }
+}
+
+async fn serve(mut stream: TcpStream, handler: Arc<Mutex<Handler>>, requests: Arc<AtomicU64>) {
+    let mut buffer = Vec::new();
+    let _ = stream.set_nodelay(true);
+    loop {
+        while !take_request(&mut buffer) {
+            match stream.read_buf(&mut buffer).await {
+                Ok(0) | Err(_) => return,
+                Ok(_) => {}
+            }
+        }
+        let reply = handler.lock().unwrap()(requests.fetch_add(1, Ordering::Relaxed));
+        match reply {
+            Reply::Answer(bytes) => {
+                if stream.write_all(bytes).await.is_err() {
+                    return;
+                }
+            }
+            Reply::Close => return,
+            Reply::Hang => std::future::pending().await,
+        }
+    }
+}
+
+/// Removes one whole request from the front of `buffer`.
+fn take_request(buffer: &mut Vec<u8>) -> bool {
+    let Some(head) = buffer.windows(4).position(|w| w == b"\r\n\r\n").map(|at| at + 4) else { return false };
+    let text = String::from_utf8_lossy(&buffer[..head]).to_ascii_lowercase();
+    let length = text
+        .lines()
+        .find_map(|line| line.strip_prefix("content-length:"))
+        .map_or(0, |value| value.trim().parse::<usize>().unwrap());
+    if buffer.len() < head + length {
+        return false;
+    }
+    buffer.drain(..head + length);
+    true
+}
