@@ -15,4 +15,5 @@ pub mod mesh;
 
 pub mod http;
 
+pub mod kinesis;
 pub mod sigv4;

@@ -1,0 +1,28 @@
+//! The Kinesis Data Streams API, 2013-12-02: what each operation takes and gives, in which words it refuses, and how both
+//! are written in JSON 1.1.
+//!
+//! Front ends decode and answer with it, clients and tests may describe requests with it. One file an operation; the
+//! description of an input is the only source of its decoding and of its error texts. It must never decide what an
+//! operation does.
+
+pub mod error;
+pub mod operation;
+
+pub mod blob;
+pub mod model;
+pub mod shape;
+pub mod validate;
+
+pub mod encode;
+pub mod json;
+
+pub mod create_stream;
+pub mod delete_stream;
+pub mod describe_stream;
+pub mod describe_stream_summary;
+pub mod get_records;
+pub mod get_shard_iterator;
+pub mod list_shards;
+pub mod list_streams;
+pub mod put_record;
+pub mod put_records;

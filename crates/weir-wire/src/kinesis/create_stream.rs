@@ -1,0 +1,26 @@
+//! `CreateStream`: what it takes. Its answer is empty.
+
+use super::{
+    model,
+    shape::{Text, structure},
+};
+
+structure! {
+    /// What `CreateStream` takes.
+    CreateStreamInput {
+        /// How many shards. Only a stream whose mode is told may do without, and only if that mode is on-demand.
+        shard_count: i64 = "ShardCount", model::SHARD_COUNT, without ["StreamModeDetails"];
+        /// The new stream.
+        stream_name: Text<'a> = "StreamName", model::STREAM_NAME, required;
+        /// The capacity mode.
+        stream_mode_details: StreamModeDetails<'a> = "StreamModeDetails", super::shape::Shape::FREE;
+    }
+}
+
+structure! {
+    /// The capacity mode of a stream.
+    StreamModeDetails {
+        /// `PROVISIONED` or `ON_DEMAND`.
+        stream_mode: Text<'a> = "StreamMode", model::STREAM_MODE, required;
+    }
+}

@@ -1,0 +1,141 @@
+//! `DescribeStream`: what it takes and tells; also the shard as every operation shows it.
+
+use weir_core::{clock::WallMs, hash_key::HashKeyRange, id::ShardIndex, sequence::SequenceNumber};
+
+use super::{
+    encode::{Encoder, Reply},
+    model,
+    shape::{Text, structure},
+};
+
+structure! {
+    /// What `DescribeStream` takes.
+    DescribeStreamInput {
+        /// Shards at most.
+        limit: i64 = "Limit", model::PAGE_LIMIT;
+        /// Only shards after this one.
+        exclusive_start_shard_id: Text<'a> = "ExclusiveStartShardId", model::SHARD_ID;
+        /// The stream.
+        stream_name: Text<'a> = "StreamName", model::STREAM_NAME, without ["StreamARN", "StreamId"];
+        /// The stream's ARN.
+        stream_arn: Text<'a> = "StreamARN", model::STREAM_ARN;
+        /// The stream's generated id.
+        stream_id: Text<'a> = "StreamId", model::STREAM_ID;
+    }
+}
+
+/// What every description of a stream tells.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StreamFacts {
+    /// The name.
+    pub name: String,
+    /// The ARN.
+    pub arn: String,
+    /// `CREATING`, `ACTIVE`, `DELETING` or `UPDATING`.
+    pub status: &'static str,
+    /// `PROVISIONED` or `ON_DEMAND`.
+    pub mode: &'static str,
+    /// How long records are kept.
+    pub retention_hours: u32,
+    /// When it was created.
+    pub created: WallMs,
+}
+
+impl StreamFacts {
+    /// Writes the members that both descriptions begin with.
+    pub(super) fn encode_members(&self, out: &mut impl Encoder) {
+        out.member("StreamName");
+        out.text(&self.name);
+        out.member("StreamARN");
+        out.text(&self.arn);
+        out.member("StreamStatus");
+        out.text(self.status);
+        out.member("StreamModeDetails");
+        encode_mode(self.mode, out);
+        out.member("RetentionPeriodHours");
+        out.integer(i64::from(self.retention_hours));
+        out.member("StreamCreationTimestamp");
+        out.timestamp(self.created);
+        out.member("EnhancedMonitoring");
+        out.open_list();
+        out.open_structure();
+        out.member("ShardLevelMetrics");
+        out.open_list();
+        out.close_list();
+        out.close_structure();
+        out.close_list();
+        out.member("EncryptionType");
+        out.text("NONE");
+    }
+}
+
+/// Writes a capacity mode.
+pub(super) fn encode_mode(mode: &str, out: &mut impl Encoder) {
+    out.open_structure();
+    out.member("StreamMode");
+    out.text(mode);
+    out.close_structure();
+}
+
+/// A shard as descriptions and lists show it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ShardFacts {
+    /// Which shard.
+    pub shard: ShardIndex,
+    /// Its range.
+    pub range: HashKeyRange,
+    /// The number before its first record.
+    pub starting: SequenceNumber,
+}
+
+impl ShardFacts {
+    /// Writes the shard.
+    pub(super) fn encode(&self, out: &mut impl Encoder) {
+        out.open_structure();
+        out.member("ShardId");
+        out.shown(&self.shard);
+        out.member("HashKeyRange");
+        out.open_structure();
+        out.member("StartingHashKey");
+        out.shown(&self.range.start);
+        out.member("EndingHashKey");
+        out.shown(&self.range.end);
+        out.close_structure();
+        out.member("SequenceNumberRange");
+        out.open_structure();
+        out.member("StartingSequenceNumber");
+        out.shown(&self.starting);
+        out.close_structure();
+        out.close_structure();
+    }
+}
+
+/// What `DescribeStream` tells.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DescribeStreamReply {
+    /// The stream.
+    pub stream: StreamFacts,
+    /// A page of its shards.
+    pub shards: Vec<ShardFacts>,
+    /// Are there more?
+    pub more: bool,
+}
+
+impl Reply for DescribeStreamReply {
+    fn encode(&self, out: &mut impl Encoder) {
+        out.open_structure();
+        out.member("StreamDescription");
+        out.open_structure();
+        self.stream.encode_members(out);
+        out.member("Shards");
+        out.open_list();
+        for shard in &self.shards {
+            shard.encode(out);
+        }
+        out.close_list();
+        out.member("HasMoreShards");
+        out.boolean(self.more);
+        out.close_structure();
+        out.close_structure();
+    }
+}

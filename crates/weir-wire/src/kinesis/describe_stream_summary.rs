@@ -1,0 +1,50 @@
+//! `DescribeStreamSummary`: what it takes and tells.
+
+use weir_core::limits::{KIB, RECORD_BYTES_MAX};
+
+use super::{
+    describe_stream::StreamFacts,
+    encode::{Encoder, Reply},
+    model,
+    shape::{Text, structure},
+};
+
+structure! {
+    /// What `DescribeStreamSummary` takes.
+    DescribeStreamSummaryInput {
+        /// The stream.
+        stream_name: Text<'a> = "StreamName", model::STREAM_NAME, without ["StreamARN", "StreamId"];
+        /// The stream's ARN.
+        stream_arn: Text<'a> = "StreamARN", model::STREAM_ARN;
+        /// The stream's generated id.
+        stream_id: Text<'a> = "StreamId", model::STREAM_ID;
+    }
+}
+
+/// What `DescribeStreamSummary` tells.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DescribeStreamSummaryReply {
+    /// The stream.
+    pub stream: StreamFacts,
+    /// Shards that take records.
+    pub open_shards: u32,
+    /// Registered consumers.
+    pub consumers: u32,
+}
+
+impl Reply for DescribeStreamSummaryReply {
+    fn encode(&self, out: &mut impl Encoder) {
+        out.open_structure();
+        out.member("StreamDescriptionSummary");
+        out.open_structure();
+        self.stream.encode_members(out);
+        out.member("OpenShardCount");
+        out.integer(i64::from(self.open_shards));
+        out.member("ConsumerCount");
+        out.integer(i64::from(self.consumers));
+        out.member("MaxRecordSizeInKiB");
+        out.integer((RECORD_BYTES_MAX / KIB) as i64);
+        out.close_structure();
+        out.close_structure();
+    }
+}

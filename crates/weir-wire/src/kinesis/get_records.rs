@@ -1,0 +1,73 @@
+//! `GetRecords`: what it takes and tells.
+
+use weir_core::{clock::WallMs, sequence::SequenceNumber};
+
+use super::{
+    encode::{Encoder, Reply},
+    model,
+    shape::{Text, structure},
+};
+
+structure! {
+    /// What `GetRecords` takes.
+    GetRecordsInput {
+        /// Records at most.
+        limit: i64 = "Limit", model::GET_RECORDS_LIMIT;
+        /// Where to read.
+        shard_iterator: Text<'a> = "ShardIterator", model::SHARD_ITERATOR, required;
+        /// The stream's ARN; the iterator knows better.
+        stream_arn: Text<'a> = "StreamARN", model::STREAM_ARN;
+        /// The stream's generated id; the iterator knows better.
+        stream_id: Text<'a> = "StreamId", model::STREAM_ID;
+    }
+}
+
+/// One record as it is shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RecordFacts<'a> {
+    /// Its number.
+    pub sequence: SequenceNumber,
+    /// When it arrived.
+    pub arrived: WallMs,
+    /// The data.
+    pub data: &'a [u8],
+    /// The partition key.
+    pub partition_key: &'a str,
+}
+
+/// What `GetRecords` tells.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GetRecordsReply<'a> {
+    /// The records, in order.
+    pub records: Vec<RecordFacts<'a>>,
+    /// Where to read next.
+    pub next_shard_iterator: String,
+    /// How far the reader is behind the newest record, in time.
+    pub millis_behind_latest: u64,
+}
+
+impl Reply for GetRecordsReply<'_> {
+    fn encode(&self, out: &mut impl Encoder) {
+        out.open_structure();
+        out.member("Records");
+        out.open_list();
+        for record in &self.records {
+            out.open_structure();
+            out.member("SequenceNumber");
+            out.shown(&record.sequence);
+            out.member("ApproximateArrivalTimestamp");
+            out.timestamp(record.arrived);
+            out.member("Data");
+            out.blob(record.data);
+            out.member("PartitionKey");
+            out.text(record.partition_key);
+            out.close_structure();
+        }
+        out.close_list();
+        out.member("NextShardIterator");
+        out.text(&self.next_shard_iterator);
+        out.member("MillisBehindLatest");
+        out.integer(i64::try_from(self.millis_behind_latest).unwrap_or(i64::MAX));
+        out.close_structure();
+    }
+}

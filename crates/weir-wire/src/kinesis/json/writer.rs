@@ -1,0 +1,189 @@
+//! Writes answers as JSON, without spaces and without nulls.
+//!
+//! One pass over the answer, straight into the body; data is encoded to base64 in its last place.
+
+use std::fmt::{Display, Write as _};
+
+use weir_core::clock::WallMs;
+
+use crate::kinesis::encode::Encoder;
+
+/// A body that grows.
+#[derive(Debug, Default)]
+pub struct JsonWriter {
+    out: Vec<u8>,
+    /// Does a comma go before what comes next?
+    comma: bool,
+}
+
+impl JsonWriter {
+    /// An empty body with room for `bytes`.
+    pub fn with_capacity(bytes: usize) -> Self {
+        Self { out: Vec::with_capacity(bytes), comma: false }
+    }
+
+    /// The body.
+    pub fn finish(self) -> Vec<u8> {
+        self.out
+    }
+
+    fn before_value(&mut self) {
+        if self.comma {
+            self.out.push(b',');
+        }
+        self.comma = true;
+    }
+
+    fn open(&mut self, bracket: u8) {
+        self.before_value();
+        self.out.push(bracket);
+        self.comma = false;
+    }
+
+    fn close(&mut self, bracket: u8) {
+        self.out.push(bracket);
+        self.comma = true;
+    }
+
+    fn quoted(&mut self, text: &str) {
+        self.out.push(b'"');
+        let mut rest = text.as_bytes();
+        while let Some(at) = rest.iter().position(|&byte| byte < b' ' || byte == b'"' || byte == b'\\') {
+            self.out.extend_from_slice(&rest[..at]);
+            self.escaped(rest[at]);
+            rest = &rest[at + 1..];
+        }
+        self.out.extend_from_slice(rest);
+        self.out.push(b'"');
+    }
+
+    fn escaped(&mut self, byte: u8) {
+        let letter = match byte {
+            b'"' | b'\\' => byte,
+            8 => b'b',
+            12 => b'f',
+            b'\n' => b'n',
+            b'\r' => b'r',
+            b'\t' => b't',
+            _ => {
+                let _ = write!(Ascii(&mut self.out), "\\u{byte:04x}"); // a vector takes everything
+                return;
+            }
+        };
+        self.out.extend_from_slice(&[b'\\', letter]);
+    }
+}
+
+impl Encoder for JsonWriter {
+    fn open_structure(&mut self) {
+        self.open(b'{');
+    }
+
+    fn close_structure(&mut self) {
+        self.close(b'}');
+    }
+
+    fn open_list(&mut self) {
+        self.open(b'[');
+    }
+
+    fn close_list(&mut self) {
+        self.close(b']');
+    }
+
+    fn member(&mut self, name: &'static str) {
+        self.before_value();
+        self.out.push(b'"');
+        self.out.extend_from_slice(name.as_bytes());
+        self.out.extend_from_slice(b"\":");
+        self.comma = false;
+    }
+
+    fn text(&mut self, text: &str) {
+        self.before_value();
+        self.quoted(text);
+    }
+
+    fn shown(&mut self, value: &dyn Display) {
+        self.before_value();
+        self.out.push(b'"');
+        let _ = write!(Ascii(&mut self.out), "{value}"); // a vector takes everything
+        self.out.push(b'"');
+    }
+
+    fn integer(&mut self, number: i64) {
+        self.before_value();
+        let _ = write!(Ascii(&mut self.out), "{number}"); // a vector takes everything
+    }
+
+    fn boolean(&mut self, value: bool) {
+        self.before_value();
+        self.out.extend_from_slice(if value { b"true" } else { b"false" });
+    }
+
+    fn blob(&mut self, bytes: &[u8]) {
+        self.before_value();
+        self.out.push(b'"');
+        base64_simd::STANDARD.encode_append(bytes, &mut self.out);
+        self.out.push(b'"');
+    }
+
+    fn timestamp(&mut self, time: WallMs) {
+        self.before_value();
+        let _ = write!(Ascii(&mut self.out), "{}.{:03}", time.secs(), time.0 % 1_000); // a vector takes everything
+    }
+}
+
+/// Formatting into a body: for numbers and ids, which need no escapes.
+struct Ascii<'a>(&'a mut Vec<u8>);
+
+impl std::fmt::Write for Ascii<'_> {
+    fn write_str(&mut self, text: &str) -> std::fmt::Result {
+        self.0.extend_from_slice(text.as_bytes());
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn an_answer_has_commas_between_and_none_after() {
+        let mut out = JsonWriter::default();
+        out.open_structure();
+        out.member("A");
+        out.text("x\"\\\u{1}\n");
+        out.member("B");
+        out.open_list();
+        out.integer(-5);
+        out.open_structure();
+        out.close_structure();
+        out.blob(b"data");
+        out.close_list();
+        out.member("C");
+        out.boolean(true);
+        out.member("D");
+        out.timestamp(WallMs(1_606_300_000_007));
+        out.member("E");
+        out.shown(&42);
+        out.close_structure();
+        let text = String::from_utf8(out.finish()).unwrap();
+        assert_eq!(
+            text,
+            r#"{"A":"x\"\\\u0001\n","B":[-5,{},"ZGF0YQ=="],"C":true,"D":1606300000.007,"E":"42"}"#
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_is_read_back_by_another_parser(text: String) {
+            let mut out = JsonWriter::default();
+            out.text(&text);
+            let read: String = serde_json::from_slice(&out.finish()).unwrap();
+            prop_assert_eq!(read, text);
+        }
+    }
+}

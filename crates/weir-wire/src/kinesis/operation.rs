@@ -1,0 +1,72 @@
+//! The operations that are served, by the names that requests carry in `X-Amz-Target`.
+//!
+//! Read by the front end's dispatch, by metrics and by documents. A name that is not here is answered
+//! `UnknownOperationException`.
+
+/// What stands before the dot of `X-Amz-Target`.
+pub const TARGET_PREFIX: &str = "Kinesis_20131202";
+
+macro_rules! operations {
+    ($($name:ident),+ $(,)?) => {
+        /// One operation.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        pub enum Operation {
+            $(
+                #[doc = concat!("`", stringify!($name), "`.")]
+                $name,
+            )+
+        }
+
+        impl Operation {
+            /// All of them, by name.
+            pub const ALL: &'static [Self] = &[$(Self::$name),+];
+
+            /// The name.
+            pub const fn name(self) -> &'static str {
+                match self {
+                    $(Self::$name => stringify!($name),)+
+                }
+            }
+        }
+    };
+}
+
+operations! {
+    CreateStream,
+    DeleteStream,
+    DescribeStream,
+    DescribeStreamSummary,
+    GetRecords,
+    GetShardIterator,
+    ListShards,
+    ListStreams,
+    PutRecord,
+    PutRecords,
+}
+
+impl Operation {
+    /// The operation of a name.
+    pub fn of_name(name: &str) -> Option<Self> {
+        Self::ALL.iter().copied().find(|operation| operation.name() == name)
+    }
+
+    /// The operation of a whole `X-Amz-Target`.
+    pub fn of_target(target: &str) -> Option<Self> {
+        let (prefix, name) = target.split_once('.')?;
+        if prefix == TARGET_PREFIX { Self::of_name(name) } else { None }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_target_names_an_operation_of_this_version_of_the_api() {
+        assert_eq!(Operation::of_target("Kinesis_20131202.PutRecords"), Some(Operation::PutRecords));
+        for target in ["PutRecords", "Kinesis_20131202.", "Kinesis_20131202.putRecords", "X.PutRecords", ""] {
+            assert_eq!(Operation::of_target(target), None, "{target}");
+        }
+        assert!(Operation::ALL.is_sorted_by_key(|operation| operation.name()));
+    }
+}

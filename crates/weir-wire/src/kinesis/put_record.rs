@@ -1,0 +1,50 @@
+//! `PutRecord`: what it takes and tells.
+
+use weir_core::{id::ShardIndex, sequence::SequenceNumber};
+
+use super::{
+    blob::Blob,
+    encode::{Encoder, Reply},
+    model,
+    shape::{Text, structure},
+};
+
+structure! {
+    /// What `PutRecord` takes.
+    PutRecordInput {
+        /// The new record's number must be above this one.
+        sequence_number_for_ordering: Text<'a> = "SequenceNumberForOrdering", model::SEQUENCE_NUMBER;
+        /// Says where the record lands.
+        partition_key: Text<'a> = "PartitionKey", model::PARTITION_KEY, required;
+        /// Says it instead of the partition key's MD5.
+        explicit_hash_key: Text<'a> = "ExplicitHashKey", model::HASH_KEY;
+        /// The data.
+        data: Blob<'a> = "Data", model::DATA, required;
+        /// The stream.
+        stream_name: Text<'a> = "StreamName", model::STREAM_NAME, without ["StreamARN", "StreamId"];
+        /// The stream's ARN.
+        stream_arn: Text<'a> = "StreamARN", model::STREAM_ARN;
+        /// The stream's generated id.
+        stream_id: Text<'a> = "StreamId", model::STREAM_ID;
+    }
+}
+
+/// What `PutRecord` tells.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PutRecordReply {
+    /// Where the record landed.
+    pub shard: ShardIndex,
+    /// Its number.
+    pub sequence: SequenceNumber,
+}
+
+impl Reply for PutRecordReply {
+    fn encode(&self, out: &mut impl Encoder) {
+        out.open_structure();
+        out.member("ShardId");
+        out.shown(&self.shard);
+        out.member("SequenceNumber");
+        out.shown(&self.sequence);
+        out.close_structure();
+    }
+}

@@ -1,0 +1,89 @@
+//! `PutRecords`: what it takes and tells, record by record.
+
+use weir_core::{id::ShardIndex, sequence::SequenceNumber};
+
+use super::{
+    blob::Blob,
+    encode::{Encoder, Reply},
+    error::ApiError,
+    model,
+    shape::{Text, structure},
+};
+
+structure! {
+    /// What `PutRecords` takes.
+    PutRecordsInput {
+        /// The records.
+        records: Vec<PutRecordsRequestEntry<'a>> = "Records", model::PUT_RECORDS_ENTRIES, required;
+        /// The stream.
+        stream_name: Text<'a> = "StreamName", model::STREAM_NAME, without ["StreamARN", "StreamId"];
+        /// The stream's ARN.
+        stream_arn: Text<'a> = "StreamARN", model::STREAM_ARN;
+        /// The stream's generated id.
+        stream_id: Text<'a> = "StreamId", model::STREAM_ID;
+    }
+}
+
+structure! {
+    /// One record of a `PutRecords`.
+    PutRecordsRequestEntry {
+        /// Says where the record lands.
+        partition_key: Text<'a> = "PartitionKey", model::PARTITION_KEY, required;
+        /// Says it instead of the partition key's MD5.
+        explicit_hash_key: Text<'a> = "ExplicitHashKey", model::HASH_KEY;
+        /// The data.
+        data: Blob<'a> = "Data", model::DATA, required;
+    }
+}
+
+/// What became of one record.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum PutRecordsResult {
+    /// It is stored.
+    Stored {
+        /// Where it landed.
+        shard: ShardIndex,
+        /// Its number.
+        sequence: SequenceNumber,
+    },
+    /// It is not, or nobody knows.
+    Failed(ApiError),
+}
+
+/// What `PutRecords` tells.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PutRecordsReply {
+    /// One result for each record, in the order of the request.
+    pub results: Vec<PutRecordsResult>,
+}
+
+impl Reply for PutRecordsReply {
+    fn encode(&self, out: &mut impl Encoder) {
+        let failed = |result: &&PutRecordsResult| matches!(result, PutRecordsResult::Failed(_));
+        out.open_structure();
+        out.member("FailedRecordCount");
+        out.integer(self.results.iter().filter(failed).count() as i64);
+        out.member("Records");
+        out.open_list();
+        for result in &self.results {
+            out.open_structure();
+            match result {
+                PutRecordsResult::Stored { shard, sequence } => {
+                    out.member("SequenceNumber");
+                    out.shown(sequence);
+                    out.member("ShardId");
+                    out.shown(shard);
+                }
+                PutRecordsResult::Failed(error) => {
+                    out.member("ErrorCode");
+                    out.text(error.code.name());
+                    out.member("ErrorMessage");
+                    out.text(error.message.as_deref().unwrap_or("Internal service failure."));
+                }
+            }
+            out.close_structure();
+        }
+        out.close_list();
+        out.close_structure();
+    }
+}

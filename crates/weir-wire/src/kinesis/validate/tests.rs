@@ -1,0 +1,154 @@
+//! The texts that were recorded from Kinesis, for inputs that are wrong in one way or in several.
+
+use crate::kinesis::{
+    create_stream::CreateStreamInput, describe_stream::DescribeStreamInput, error::ErrorCode,
+    get_records::GetRecordsInput, get_shard_iterator::GetShardIteratorInput, json::decode,
+    list_shards::ListShardsInput, put_record::PutRecordInput, put_records::PutRecordsInput, shape::Fields,
+};
+
+use super::*;
+
+fn outcome<'a, T: Fields<'a> + Default>(body: &'a str) -> Result<(), ApiError> {
+    let mut input = T::default();
+    decode(body.as_bytes(), &mut input).unwrap();
+    validate(&input)
+}
+
+/// The constraints that do not hold, after the head with their number.
+fn broken<'a, T: Fields<'a> + Default>(body: &'a str) -> Vec<String> {
+    let error = outcome::<T>(body).expect_err(body);
+    assert_eq!(error.code, ErrorCode::Validation);
+    let text = error.message.unwrap();
+    let (head, rest) = text.split_once(" detected: ").unwrap();
+    let all: Vec<String> = rest.split("; ").map(str::to_owned).collect();
+    let plural = if all.len() == 1 { "" } else { "s" };
+    assert_eq!(head, format!("{} validation error{plural}", all.len()));
+    all
+}
+
+const NAME_PATTERN: &str =
+    "failed to satisfy constraint: Member must satisfy regular expression pattern: [a-zA-Z0-9_.-]+";
+const NOT_EMPTY: &str = "failed to satisfy constraint: Member must have length greater than or equal to 1";
+const NOT_NULL: &str = "failed to satisfy constraint: Member must not be null";
+
+#[test]
+fn what_must_be_there_is_missed_in_order() {
+    assert_eq!(
+        broken::<CreateStreamInput<'_>>("{}"),
+        [format!("Value null at 'shardCount' {NOT_NULL}"), format!("Value null at 'streamName' {NOT_NULL}")]
+    );
+    assert_eq!(
+        broken::<PutRecordsInput<'_>>("{}"),
+        [format!("Value null at 'records' {NOT_NULL}"), format!("Value null at 'streamName' {NOT_NULL}")]
+    );
+    assert_eq!(
+        broken::<GetShardIteratorInput<'_>>("{}"),
+        [
+            format!("Value null at 'shardId' {NOT_NULL}"),
+            format!("Value null at 'shardIteratorType' {NOT_NULL}"),
+            format!("Value null at 'streamName' {NOT_NULL}")
+        ]
+    );
+    assert_eq!(
+        broken::<PutRecordsInput<'_>>(r#"{"StreamName":"s","Records":[{"PartitionKey":"a","Data":""},{}]}"#),
+        [
+            format!("Value null at 'records.2.member.partitionKey' {NOT_NULL}"),
+            format!("Value null at 'records.2.member.data' {NOT_NULL}")
+        ]
+    );
+}
+
+#[test]
+fn a_name_is_not_missed_where_an_arn_is_given() {
+    let arn = r#"{"StreamARN":"arn:aws:kinesis:us-east-1:000000000000:stream/s"}"#;
+    assert_eq!(outcome::<DescribeStreamInput<'_>>(arn), Ok(()));
+    assert_eq!(outcome::<ListShardsInput<'_>>("{}"), Ok(()));
+}
+
+#[test]
+fn several_bounds_are_told_together_pattern_before_length() {
+    assert_eq!(
+        broken::<CreateStreamInput<'_>>(r#"{"StreamName":"","ShardCount":0}"#),
+        [
+            "Value '0' at 'shardCount' failed to satisfy constraint: Member must have value greater than or equal \
+             to 1"
+                .to_owned(),
+            format!("Value '' at 'streamName' {NAME_PATTERN}"),
+            format!("Value '' at 'streamName' {NOT_EMPTY}"),
+        ]
+    );
+    assert_eq!(
+        broken::<PutRecordsInput<'_>>(r#"{"StreamName":"","Records":[]}"#),
+        [
+            format!("Value '[]' at 'records' {NOT_EMPTY}"),
+            format!("Value '' at 'streamName' {NAME_PATTERN}"),
+            format!("Value '' at 'streamName' {NOT_EMPTY}"),
+        ]
+    );
+    assert_eq!(
+        broken::<GetShardIteratorInput<'_>>(
+            r#"{"StreamName":"","ShardIteratorType":"","ShardId":"","StartingSequenceNumber":""}"#
+        ),
+        [
+            format!("Value '' at 'shardId' {NAME_PATTERN}"),
+            format!("Value '' at 'shardId' {NOT_EMPTY}"),
+            "Value '' at 'shardIteratorType' failed to satisfy constraint: Member must satisfy enum value set: \
+             [AFTER_SEQUENCE_NUMBER, LATEST, AT_TIMESTAMP, AT_SEQUENCE_NUMBER, TRIM_HORIZON]"
+                .to_owned(),
+            r"Value '' at 'startingSequenceNumber' failed to satisfy constraint: Member must satisfy regular expression pattern: 0|([1-9]\d{0,128})"
+                .to_owned(),
+            format!("Value '' at 'streamName' {NAME_PATTERN}"),
+            format!("Value '' at 'streamName' {NOT_EMPTY}"),
+        ]
+    );
+}
+
+#[test]
+fn values_are_shown_as_java_prints_them() {
+    let name = "a".repeat(129);
+    assert_eq!(
+        broken::<GetRecordsInput<'_>>(r#"{"ShardIterator":"i","Limit":100000}"#),
+        [
+            "Value '100000' at 'limit' failed to satisfy constraint: Member must have value less than or equal to 10000"
+        ]
+    );
+    assert_eq!(
+        broken::<DescribeStreamInput<'_>>(&format!("{{\"StreamName\":\"{name}\"}}")),
+        [format!(
+            "Value '{name}' at 'streamName' failed to satisfy constraint: Member must have length less than or equal \
+             to 128"
+        )]
+    );
+    let data = base64_simd::STANDARD.encode_to_string(vec![0; 1_048_577]);
+    let body = format!("{{\"StreamName\":\"s\",\"PartitionKey\":\"k\",\"Data\":\"{data}\"}}");
+    assert_eq!(
+        broken::<PutRecordInput<'_>>(&body),
+        [
+            "Value 'java.nio.HeapByteBuffer[pos=0 lim=1048577 cap=1048577]' at 'data' failed to satisfy constraint: \
+          Member must have length less than or equal to 1048576"
+        ]
+    );
+    let filter = r#"{"StreamName":"s","ShardFilter":{"Type":"x"}}"#;
+    assert!(broken::<ListShardsInput<'_>>(filter)[0].starts_with("Value 'x' at 'shardFilter.type' failed"));
+}
+
+#[test]
+fn characters_are_counted_and_not_bytes() {
+    let body = |count: usize| {
+        format!("{{\"StreamName\":\"s\",\"Data\":\"\",\"PartitionKey\":\"{}\"}}", "😀".repeat(count))
+    };
+    assert_eq!(outcome::<PutRecordInput<'_>>(&body(256)), Ok(()));
+    assert_eq!(broken::<PutRecordInput<'_>>(&body(257)).len(), 1);
+}
+
+#[test]
+fn no_more_than_ten_errors_are_told_and_no_value_is_shown_without_end() {
+    let records = "{},".repeat(20) + "{}";
+    let body = format!("{{\"StreamName\":\"s\",\"Records\":[{records}]}}");
+    assert_eq!(broken::<PutRecordsInput<'_>>(&body).len(), ERRORS_MAX);
+
+    let body = format!("{{\"StreamName\":\"{}\"}}", "a".repeat(1_000_000));
+    assert!(
+        outcome::<DescribeStreamInput<'_>>(&body).unwrap_err().message.unwrap().len() < 2 * SHOWN_CHARS_MAX
+    );
+}
