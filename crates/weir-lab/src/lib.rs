@@ -6,6 +6,7 @@
 
 pub mod envelope;
 pub mod limits;
+pub mod scenario;
 
 pub mod series;
 

@@ -1,0 +1,228 @@
+//! Scenarios: one TOML file says what a run does, which arms differ in what, and what must come out.
+//!
+//! Read by `weir run`; those shipped are embedded in the binary ([`shipped::SHIPPED`]), a path works as well. What is
+//! written (`raw`) and what can be run ([`plan::Plan`]) are different types: a mistake is found before anything starts, and
+//! is told with its line and the key that was probably meant.
+
+mod error;
+mod overrides;
+mod parameters;
+pub mod plan;
+mod raw;
+pub mod shipped;
+mod validate;
+
+use std::{collections::BTreeSet, fs, ops::Range, path::Path, time::Duration};
+
+use toml::{Spanned, Table};
+use weir_core::units::Span;
+
+pub use self::error::{Place, ScenarioError};
+use self::{
+    error::{Source, nearest},
+    overrides::Override,
+    plan::{Act, Plan},
+    raw::{RawArm, RawScenario},
+};
+use crate::series::{ArmRole, Parameter};
+
+/// A checked scenario.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Scenario {
+    /// Its name.
+    pub name: String,
+    /// What it is about.
+    pub description: String,
+    /// How many seconds of 2020 one second of the run stands for.
+    pub time_scale: f64,
+    /// Whether all arms run at the same time.
+    pub arms_at_once: bool,
+    /// Length of one sample window.
+    pub window: Duration,
+    /// The variants in the order of the file, the control last.
+    pub arms: Vec<Arm>,
+    /// The text that it was read from, kept with every result.
+    pub text: String,
+}
+
+/// One arm of a scenario.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Arm {
+    /// Its name.
+    pub name: String,
+    /// What is different here.
+    pub description: String,
+    /// A variant, or the negative control.
+    pub role: ArmRole,
+    /// What it does.
+    pub plan: Plan,
+    /// Its values, for the reader of a result.
+    pub parameters: Vec<Parameter>,
+}
+
+impl Scenario {
+    /// A shipped scenario by name, else a file by path.
+    pub fn open(name: &str) -> Result<Self, ScenarioError> {
+        if let Some(shipped) = shipped::SHIPPED.iter().find(|shipped| shipped.name == name) {
+            return Self::parse(shipped.name, shipped.text);
+        }
+        let names = || shipped::SHIPPED.iter().map(|shipped| shipped.name);
+        if !name.contains(['/', '.']) && !Path::new(name).exists() {
+            return Err(ScenarioError::Unknown {
+                name: name.to_owned(),
+                shipped: names().collect::<Vec<_>>().join(", "),
+                nearest: nearest(name, names()),
+            });
+        }
+        let text =
+            fs::read_to_string(name).map_err(|source| ScenarioError::Read { path: name.into(), source })?;
+        Self::parse(name, &text)
+    }
+
+    /// Reads and checks a scenario; `file` is how mistakes name it.
+    pub fn parse(file: &str, text: &str) -> Result<Self, ScenarioError> {
+        let source = Source { file, text };
+        let raw: RawScenario = toml::from_str(text).map_err(|error| source.from_toml(&error, None))?;
+        let document: Table = toml::from_str(text).map_err(|error| source.from_toml(&error, None))?;
+        let Some(control) = &raw.control else {
+            let message = "a scenario without a negative control is refused: add [control] with what keeps the \
+                           same growth harmless (\"envelope.threads_max\" 10 % higher)";
+            return Err(source.mistake(None, message));
+        };
+        if raw.arms.is_empty() {
+            return Err(source.mistake(None, "there are no arms: add one [[arms]] with a name at least"));
+        }
+        let reader = Reader { source, document: &document };
+        let mut arms = Vec::new();
+        for arm in &raw.arms {
+            arms.push(reader.arm(arm, ArmRole::Variant)?);
+        }
+        arms.push(reader.arm(control, ArmRole::Control)?);
+        let mut names = BTreeSet::new();
+        for (arm, at) in arms.iter().zip(raw.arms.iter().chain([control]).map(Spanned::span)) {
+            if !names.insert(arm.name.as_str()) {
+                return Err(source.mistake(Some(at), format!("two arms are named {:?}", arm.name)));
+            }
+        }
+        let RawScenario { name, description, time_scale, arms_at_once, window, .. } = raw;
+        if !validate::is_name(&name) {
+            let message = format!("name is {name:?}: a name is made of small letters, digits and dashes");
+            return Err(source.mistake(None, message));
+        }
+        let (window, text) = (window.0, text.to_owned());
+        Ok(Self { name, description, time_scale, arms_at_once, window, arms, text })
+    }
+
+    /// Keeps only the arms of these names (all when `names` is empty). The control is an arm like any other.
+    pub fn keep(&mut self, names: &[String]) -> Result<(), ScenarioError> {
+        let all = || self.arms.iter().map(|arm| arm.name.as_str());
+        if let Some(unknown) = names.iter().find(|name| !all().any(|arm| arm == name.as_str())) {
+            return Err(ScenarioError::UnknownArm {
+                scenario: self.name.clone(),
+                name: unknown.clone(),
+                arms: all().collect::<Vec<_>>().join(", "),
+                nearest: nearest(unknown, all()),
+            });
+        }
+        if !names.is_empty() {
+            self.arms.retain(|arm| names.contains(&arm.name));
+        }
+        Ok(())
+    }
+
+    /// Lets one second stand for `time_scale` seconds of 2020: all times of fleet and phases shrink or grow with it,
+    /// paces the other way. The load on the fleet stays.
+    pub fn rescale(&mut self, time_scale: f64) {
+        let faster = time_scale / self.time_scale;
+        let span = |span: &mut Span| span.0 = span.0.div_f64(faster).max(Duration::from_millis(10));
+        for arm in &mut self.arms {
+            let config = &mut arm.plan.fleet.config;
+            span(&mut config.gossip_interval);
+            span(&mut config.discovery_window);
+            span(&mut config.map_ttl);
+            span(&mut config.build_deadline);
+            for phase in &mut arm.plan.phases {
+                phase.duration = phase.duration.div_f64(faster);
+                if let Act::Add { pace, .. } | Act::Remove { pace } | Act::Restart { pace, .. } =
+                    &mut phase.act
+                {
+                    *pace *= faster;
+                }
+            }
+        }
+        self.time_scale = time_scale;
+    }
+}
+
+/// The JSON Schema of scenarios, for editors (`weir schema`).
+pub fn schema() -> String {
+    let schema = schemars::schema_for!(RawScenario);
+    serde_json::to_string_pretty(&schema).expect("a schema is JSON")
+}
+
+/// Reads arms out of one document.
+struct Reader<'a> {
+    source: Source<'a>,
+    document: &'a Table,
+}
+
+impl Reader<'_> {
+    fn arm(&self, arm: &Spanned<RawArm>, role: ArmRole) -> Result<Arm, ScenarioError> {
+        let at = arm.span();
+        let raw = arm.get_ref();
+        let name = match (&raw.name, role) {
+            (Some(name), _) => name.clone(),
+            (None, ArmRole::Control) => "control".to_owned(),
+            (None, ArmRole::Variant) => return Err(self.source.mistake(Some(at), "an arm needs a name")),
+        };
+        if !validate::is_name(&name) {
+            let message = format!("{name:?}: a name is made of small letters, digits and dashes");
+            return Err(self.source.mistake(Some(at), message));
+        }
+        let overrides = overrides::flatten(&raw.set);
+        if role == ArmRole::Control && overrides.is_empty() {
+            let message = "the control sets nothing otherwise: it would only repeat the scenario";
+            return Err(self.source.mistake(Some(at), message));
+        }
+        let (document, read) = self.with(&overrides, &at)?;
+        let plan = validate::plan(&read, raw.expect.clone()).map_err(|broken| {
+            // The places of an arm with overrides are those of a text that nobody wrote.
+            let at = if overrides.is_empty() { broken.at } else { None };
+            self.source.mistake(at.or_else(|| Some(arm.span())), format!("arm {name:?}: {}", broken.message))
+        })?;
+        let parameters = parameters::parameters(&document);
+        Ok(Arm { name, description: raw.description.clone(), role, plan, parameters })
+    }
+
+    /// The document with the overrides in it. They go in one by one, so that the one that does not fit is named.
+    fn with(&self, overrides: &[Override], at: &Range<usize>) -> Result<(Table, RawScenario), ScenarioError> {
+        if overrides.is_empty() {
+            let raw =
+                toml::from_str(self.source.text).map_err(|error| self.source.from_toml(&error, None))?;
+            return Ok((self.document.clone(), raw));
+        }
+        let mut document = self.document.clone();
+        let read = |document: &Table, at: Option<Range<usize>>| {
+            let text = toml::to_string(document)
+                .map_err(|error| self.source.mistake(at.clone(), error.to_string()))?;
+            toml::from_str(&text).map_err(|error| self.source.from_toml(&error, at))
+        };
+        for Override { path, value, at } in overrides {
+            overrides::apply(&mut document, path, value.clone()).map_err(|missing| {
+                let message = format!("{path:?}: there is no {:?}", missing.key);
+                match self.source.mistake(Some(at.clone()), message) {
+                    ScenarioError::Mistake { place, message, .. } => {
+                        ScenarioError::Mistake { place, message, nearest: missing.nearest }
+                    }
+                    other => other,
+                }
+            })?;
+            let _: RawScenario = read(&document, Some(at.clone()))?;
+        }
+        let raw = read(&document, Some(at.clone()))?;
+        Ok((document, raw))
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,124 @@
+//! What is wrong with a scenario, where, and what was probably meant.
+
+use std::{fmt, io, ops::Range, path::PathBuf};
+
+/// Why a scenario cannot be run. All of these are mistakes in the file or in its name: exit 2.
+#[derive(Debug, thiserror::Error)]
+pub enum ScenarioError {
+    /// There is neither a shipped scenario nor a file of that name.
+    #[error("no scenario {name:?}: give a path, or one of those shipped: {shipped}{}", meant(.nearest))]
+    Unknown {
+        /// What was asked for.
+        name: String,
+        /// All names, with commas.
+        shipped: String,
+        /// The shipped name most like it.
+        nearest: Option<String>,
+    },
+    /// The file could not be read.
+    #[error("read {}: {source}", .path.display())]
+    Read {
+        /// Which.
+        path: PathBuf,
+        /// Why not.
+        source: io::Error,
+    },
+    /// The file does not say what a scenario must say.
+    #[error("{place}: {message}{}", meant(.nearest))]
+    Mistake {
+        /// Where.
+        place: Place,
+        /// What is wrong, and what would be right.
+        message: String,
+        /// The known key most like an unknown one.
+        nearest: Option<String>,
+    },
+    /// There is no arm of that name.
+    #[error("{scenario} has no arm {name:?}; it has {arms}{}", meant(.nearest))]
+    UnknownArm {
+        /// The scenario.
+        scenario: String,
+        /// What was asked for.
+        name: String,
+        /// All arms, with commas.
+        arms: String,
+        /// The arm most like it.
+        nearest: Option<String>,
+    },
+}
+
+fn meant(nearest: &Option<String>) -> String {
+    nearest.as_ref().map_or_else(String::new, |nearest| format!("; did you mean {nearest:?}?"))
+}
+
+/// A line of a scenario.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Place {
+    /// The file, or the name of a shipped scenario.
+    pub file: String,
+    /// The line, from 1; `None` when the mistake is in no one line.
+    pub line: Option<usize>,
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.line {
+            Some(line) => write!(f, "{}:{line}", self.file),
+            None => f.write_str(&self.file),
+        }
+    }
+}
+
+/// The text of a scenario, to say where a mistake is.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Source<'a> {
+    pub(super) file: &'a str,
+    pub(super) text: &'a str,
+}
+
+impl Source<'_> {
+    /// A mistake at a range of bytes.
+    pub(super) fn mistake(&self, at: Option<Range<usize>>, message: impl Into<String>) -> ScenarioError {
+        let line = at.map(|range| {
+            let before = self.text.as_bytes().get(..range.start).unwrap_or_default();
+            1 + before.iter().filter(|&&byte| byte == b'\n').count()
+        });
+        let place = Place { file: self.file.to_owned(), line };
+        ScenarioError::Mistake { place, message: message.into(), nearest: None }
+    }
+
+    /// What the TOML reader complained about, with the nearest key when it met an unknown one.
+    pub(super) fn from_toml(&self, error: &toml::de::Error, at: Option<Range<usize>>) -> ScenarioError {
+        // serde: "unknown field `servrs`, expected one of `servers`, `cells`"
+        let message = error.message().trim();
+        let mut quoted = message.split('`').skip(1).step_by(2);
+        let unknown = message.starts_with("unknown").then(|| quoted.next()).flatten();
+        let nearest = unknown.and_then(|unknown| nearest(unknown, quoted));
+        match self.mistake(at.or_else(|| error.span()), message) {
+            ScenarioError::Mistake { place, message, .. } => {
+                ScenarioError::Mistake { place, message, nearest }
+            }
+            other => other,
+        }
+    }
+}
+
+/// The candidate most like `word`, when one is like it at all.
+pub(super) fn nearest<'a>(word: &str, candidates: impl Iterator<Item = &'a str>) -> Option<String> {
+    let scored = candidates.map(|candidate| (strsim::damerau_levenshtein(word, candidate), candidate));
+    let (distance, candidate) = scored.min()?;
+    (distance <= word.chars().count().max(3) / 2).then(|| candidate.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_candidate_that_looks_alike_is_offered() {
+        let keys = ["servers", "cells", "mesh"];
+        assert_eq!(nearest("servrs", keys.into_iter()).as_deref(), Some("servers"));
+        assert_eq!(nearest("cell", keys.into_iter()).as_deref(), Some("cells"));
+        assert_eq!(nearest("temperature", keys.into_iter()), None);
+    }
+}

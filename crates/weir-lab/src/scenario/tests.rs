@@ -1,0 +1,204 @@
+//! What is refused, how it is told, and that what is shipped keeps the rules.
+
+use std::time::Duration;
+
+use weir_wire::control::OnRefusal;
+
+use super::*;
+use crate::{scenario::plan::Skew, series::Mesh};
+
+const SMALL: &str = include_str!("../../scenarios/kinesis-2020.toml");
+
+/// The shipped scenario with one piece of text changed.
+fn changed(from: &str, to: &str) -> Result<Scenario, ScenarioError> {
+    assert!(SMALL.contains(from), "{from:?} is not in the scenario");
+    Scenario::parse("mine.toml", &SMALL.replacen(from, to, 1))
+}
+
+/// What is said about it.
+fn complaint(from: &str, to: &str) -> String {
+    changed(from, to).expect_err("a mistake").to_string()
+}
+
+fn line_of(text: &str) -> usize {
+    1 + SMALL.lines().position(|line| line.contains(text)).expect("the line is there")
+}
+
+#[test]
+fn the_shipped_scenarios_are_valid_and_say_what_they_are() {
+    for shipped in shipped::SHIPPED {
+        let scenario = Scenario::open(shipped.name).unwrap();
+        assert_eq!(scenario.name, shipped.name);
+        let names: Vec<_> = scenario.arms.iter().map(|arm| arm.name.as_str()).collect();
+        assert_eq!(names, ["shared", "cellular", "cache-fleet", "raised-limit", "control"]);
+        assert_eq!(scenario.arms.last().unwrap().role, ArmRole::Control);
+        for arm in &scenario.arms {
+            assert!(!arm.description.is_empty() && !arm.plan.expect.held.is_empty(), "{}", arm.name);
+        }
+    }
+}
+
+#[test]
+fn an_assumed_value_is_marked_in_the_shipped_files_and_nothing_else_is() {
+    for shipped in shipped::SHIPPED {
+        let scenario = Scenario::open(shipped.name).unwrap();
+        let assumed = |line: &str| {
+            line.split_once('#').is_some_and(|(_, comment)| comment.trim().starts_with("assumed"))
+        };
+        for parameter in &scenario.arms[0].parameters {
+            let (table, key) = parameter.name.rsplit_once('.').unwrap_or(("", &parameter.name));
+            let key = if table == "load.mix" { "mix" } else { key };
+            let lines = shipped
+                .text
+                .lines()
+                .filter(|line| line.split('=').next().is_some_and(|left| left.trim() == key));
+            let marked: Vec<_> = lines.map(assumed).collect();
+            // `duration`, `pace` and the like stand in several tables; those are marked nowhere.
+            let expected = parameter.assumed;
+            assert!(
+                marked.iter().any(|&marked| marked == expected),
+                "{}: {} assumed = {expected}, marked {marked:?}",
+                shipped.name,
+                parameter.name
+            );
+        }
+    }
+}
+
+#[test]
+fn an_arm_is_the_scenario_with_its_keys_set_otherwise() {
+    let scenario = Scenario::open("kinesis-2020").unwrap();
+    let [shared, cellular, cache, raised, control] = &scenario.arms[..] else { panic!("five arms") };
+    assert_eq!((shared.plan.fleet.cells, cellular.plan.fleet.cells), (1, 4));
+    assert_eq!((cache.plan.fleet.mesh, cache.plan.fleet.cache_servers), (Mesh::CacheFleet, 3));
+    assert!(raised.plan.envelope.threads_max > control.plan.envelope.threads_max);
+    let ten_percent = f64::from(shared.plan.envelope.threads_max) * 1.1;
+    assert_eq!(control.plan.envelope.threads_max, ten_percent.ceil() as u32);
+    assert_eq!(shared.plan.servers_added(), 14);
+    let value = |arm: &Arm| {
+        arm.parameters.iter().find(|parameter| parameter.name == "fleet.cells").unwrap().value.clone()
+    };
+    assert_eq!((value(shared), value(cellular)), ("1".into(), "4".into()));
+    assert_eq!(shared.plan.fleet.config, control.plan.fleet.config);
+    assert_eq!(shared.plan.phases, control.plan.phases, "all arms meet the same");
+}
+
+#[test]
+fn an_unknown_key_is_told_with_its_line_and_its_neighbour() {
+    let said = complaint("discovery_window =", "discovery_windw =");
+    let line = line_of("discovery_window =");
+    assert!(said.starts_with(&format!("mine.toml:{line}: unknown field `discovery_windw`")), "{said}");
+    assert!(said.ends_with("did you mean \"discovery_window\"?"), "{said}");
+}
+
+#[test]
+fn a_value_without_its_unit_or_of_another_type_is_told_with_its_line() {
+    let said = complaint("map_ttl = \"6s\"", "map_ttl = \"6\"");
+    assert!(said.contains(&format!("mine.toml:{}:", line_of("map_ttl"))) && said.contains("250ms"), "{said}");
+    let said = complaint("servers = 30", "servers = \"many\"");
+    assert!(said.contains(&format!("mine.toml:{}:", line_of("servers = 30"))), "{said}");
+    let said = complaint("mesh = \"thread-per-peer\"", "mesh = \"thread-per-pear\"");
+    assert!(said.ends_with("did you mean \"thread-per-peer\"?"), "{said}");
+}
+
+#[test]
+fn an_override_that_fits_nowhere_is_told_with_the_line_of_its_arm() {
+    let said = complaint("\"fleet.cells\" = 4", "\"fleet.cels\" = 4");
+    assert!(said.contains(&format!("mine.toml:{}:", line_of("\"fleet.cells\" = 4"))), "{said}");
+    assert!(said.ends_with("did you mean \"cells\"?"), "{said}");
+    let said = complaint("\"fleet.cells\" = 4", "\"phases.add-capacty.servers\" = 4");
+    assert!(said.ends_with("did you mean \"add-capacity\"?"), "{said}");
+    let said = complaint("\"fleet.cells\" = 4", "\"fleet.cells\" = 99");
+    assert!(said.contains("arm \"cellular\": fleet.servers is 30"), "{said}");
+}
+
+#[test]
+fn a_scenario_without_a_negative_control_is_refused() {
+    let cut = SMALL.find("[control]").unwrap();
+    let said = Scenario::parse("mine.toml", &SMALL[..cut]).unwrap_err().to_string();
+    assert!(said.contains("negative control"), "{said}");
+    let said = complaint("set = { \"envelope.threads_max\" = 50 }", "");
+    assert!(said.contains("only repeat the scenario"), "{said}");
+}
+
+#[test]
+fn rules_that_look_at_more_than_one_key_name_the_phase_or_the_keys() {
+    let cases = [
+        ("action = \"baseline\"", "action = \"wait\"", "first phase must be a baseline"),
+        ("action = \"baseline\"", "action = \"baseline\"\npace = \"1/s\"", "takes no pace"),
+        ("pace = \"3/s\"\n", "", "needs pace"),
+        ("action = \"add\"\nservers = 14 ", "action = \"restart\" #", "nothing was added"),
+        ("map_ttl = \"6s\"", "map_ttl = \"300ms\"", "maps would expire"),
+        ("name = \"no-healing\"", "name = \"recovery\"", "two phases are named"),
+        ("name = \"cellular\"", "name = \"shared\"", "two arms are named"),
+        ("policy = \"spill\"", "policy = \"spil\"", "drop-oldest"),
+        ("cells = 1", "cells = 1\ncache_servers = 2", "0 with any other mesh"),
+        ("batch = 10", "batch = 501", "1 to 500"),
+        ("skew = \"uniform\"", "skew = \"zipf\"", "zipf:1.1"),
+    ];
+    for (from, to, expected) in cases {
+        let said = complaint(from, to);
+        assert!(said.contains(expected), "{from:?} -> {to:?}: {said}");
+    }
+}
+
+#[test]
+fn a_name_that_is_nowhere_is_told_with_what_there_is() {
+    let said = Scenario::open("kinesis-2002").unwrap_err().to_string();
+    assert!(
+        said.contains("kinesis-2020-large") && said.ends_with("did you mean \"kinesis-2020\"?"),
+        "{said}"
+    );
+    let said = Scenario::open("./nowhere.toml").unwrap_err().to_string();
+    assert!(said.starts_with("read ./nowhere.toml"), "{said}");
+    let said = Scenario::open("kinesis-2020").unwrap().keep(&["sharde".into()]).unwrap_err().to_string();
+    assert!(said.ends_with("did you mean \"shared\"?"), "{said}");
+}
+
+#[test]
+fn a_scenario_can_be_read_from_a_path() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("mine.toml");
+    fs::write(
+        &path,
+        SMALL.replace("skew = \"uniform\"", "skew = \"zipf:1.2\"").replace("\"wedge\"", "\"retry\""),
+    )
+    .unwrap();
+    let scenario = Scenario::open(path.to_str().unwrap()).unwrap();
+    assert_eq!(scenario.arms[0].plan.load.skew, Skew::Zipf(1.2));
+    assert_eq!(scenario.arms[0].plan.fleet.config.on_refusal, OnRefusal::Retry);
+}
+
+#[test]
+fn keeping_some_arms_keeps_their_order_and_none_means_all() {
+    let mut scenario = Scenario::open("kinesis-2020").unwrap();
+    scenario.keep(&[]).unwrap();
+    assert_eq!(scenario.arms.len(), 5);
+    scenario.keep(&["control".into(), "shared".into()]).unwrap();
+    let names: Vec<_> = scenario.arms.iter().map(|arm| arm.name.as_str()).collect();
+    assert_eq!(names, ["shared", "control"]);
+}
+
+#[test]
+fn a_larger_time_scale_shortens_all_times_and_quickens_all_paces() {
+    let mut scenario = Scenario::open("kinesis-2020").unwrap();
+    let before = scenario.arms[0].plan.clone();
+    scenario.rescale(1800.0);
+    let after = &scenario.arms[0].plan;
+    assert_eq!(after.fleet.config.map_ttl.0, Duration::from_secs(3));
+    assert_eq!(after.duration(), before.duration() / 2);
+    assert!(matches!(after.phases[1].act, Act::Add { pace, servers: 14, .. } if pace == 14.0));
+    assert_eq!(after.load, before.load);
+}
+
+#[test]
+fn the_schema_knows_every_key_that_the_shipped_scenarios_use() {
+    let schema = schema();
+    for key in
+        ["threads_per_peer", "discovery_window", "in_order", "n_star_exact", "set-bootstrap", "drop-newest"]
+    {
+        assert!(schema.contains(&format!("\"{key}\"")), "{key}");
+    }
+    let value: serde_json::Value = serde_json::from_str(&schema).unwrap();
+    assert_eq!(value["additionalProperties"], false);
+}

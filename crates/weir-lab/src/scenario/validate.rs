@@ -1,0 +1,305 @@
+//! From what is written to what can be run: every rule that a scenario must keep, each with its mend.
+//!
+//! Pure; called by `read.rs` once for each arm. A plan that comes out has no options left and no value out of bounds.
+
+use std::{collections::BTreeSet, ops::Range, time::Duration};
+
+use toml::Spanned;
+use weir_core::{
+    limits::{
+        CELL_MEMBERS_MAX, CELLS_MAX, NODES_MAX, PUT_RECORDS_BYTES_MAX, PUT_RECORDS_COUNT_MAX,
+        RECORD_BYTES_MAX, SHARDS_PER_STREAM_MAX, TENANTS_MAX, THREADS_PER_PEER_MAX,
+    },
+    units::Rate,
+};
+use weir_wire::control::{FleetConfig, MeshKind};
+
+use super::{
+    plan::{Act, ConsumerPlan, Durability, FleetPlan, LoadPlan, Mix, PhasePlan, Plan, Skew},
+    raw::{RawAction, RawConsumer, RawFleet, RawLoad, RawPhase, RawScenario},
+};
+use crate::{
+    envelope::EnvelopeLimits,
+    series::{Expectations, Mesh},
+};
+
+/// A rule that is not kept, and where when it is known.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Broken {
+    pub(super) at: Option<Range<usize>>,
+    pub(super) message: String,
+}
+
+/// Fails with a sentence unless the rule holds.
+fn rule(holds: bool, message: impl FnOnce() -> String) -> Result<(), Broken> {
+    if holds { Ok(()) } else { Err(Broken { at: None, message: message() }) }
+}
+
+/// Checks the whole scenario and makes the plan of one arm.
+pub(super) fn plan(raw: &RawScenario, expect: Expectations) -> Result<Plan, Broken> {
+    rule(raw.time_scale.is_finite() && raw.time_scale > 0.0, || "time_scale must be above 0".into())?;
+    rule(raw.window.0 >= Duration::from_millis(100), || "window must be at least 100ms".into())?;
+    let fleet = fleet(&raw.fleet)?;
+    let envelope = EnvelopeLimits {
+        threads_max: raw.envelope.threads_max,
+        memory_max: raw.envelope.memory_max,
+        cpu_max: raw.envelope.cpu_max,
+    };
+    rule(envelope.threads_max >= 4, || {
+        "envelope.threads_max must be at least 4: a server has that many by itself".into()
+    })?;
+    rule(envelope.cpu_max.is_none_or(|cores| cores > 0.0), || "envelope.cpu_max must be above 0".into())?;
+    rule((1..=NODES_MAX as u32).contains(&raw.nodes.count), || {
+        format!("nodes.count must be 1 to {NODES_MAX}")
+    })?;
+    let durability = match raw.nodes.durability.as_str() {
+        "fsync" => Durability::Fsync,
+        "os" => Durability::Os,
+        "memory" => Durability::Memory,
+        other => {
+            let message = format!("nodes.durability is {other:?}: write \"fsync\", \"os\" or \"memory\"");
+            return Err(Broken { at: None, message });
+        }
+    };
+    rule((1..=TENANTS_MAX as u32).contains(&raw.tenants.count), || {
+        format!("tenants.count must be 1 to {TENANTS_MAX}")
+    })?;
+    rule((1..=SHARDS_PER_STREAM_MAX).contains(&raw.streams.shards), || {
+        format!("streams.shards must be 1 to {SHARDS_PER_STREAM_MAX}")
+    })?;
+    let load = load(&raw.load)?;
+    let mut names = BTreeSet::new();
+    let consumers = raw.consumers.iter().map(|raw| placed(raw, |raw| consumer(raw, &mut names)));
+    let consumers = consumers.collect::<Result<Vec<_>, _>>()?;
+    let phases = phases(raw, &fleet)?;
+    Ok(Plan {
+        fleet,
+        envelope,
+        nodes: raw.nodes.count,
+        durability,
+        tenants: raw.tenants.count,
+        shards: raw.streams.shards,
+        load,
+        consumers,
+        phases,
+        expect,
+    })
+}
+
+/// Runs a check on a part that knows its place.
+fn placed<R, T>(part: &Spanned<R>, check: impl FnOnce(&R) -> Result<T, Broken>) -> Result<T, Broken> {
+    check(part.get_ref()).map_err(|broken| Broken { at: broken.at.or_else(|| Some(part.span())), ..broken })
+}
+
+fn fleet(raw: &RawFleet) -> Result<FleetPlan, Broken> {
+    rule((1..=CELLS_MAX as u32).contains(&raw.cells), || format!("fleet.cells must be 1 to {CELLS_MAX}"))?;
+    rule(raw.servers >= raw.cells, || {
+        format!("fleet.servers is {}: each of the {} cells needs one at least", raw.servers, raw.cells)
+    })?;
+    rule(raw.servers.div_ceil(raw.cells) <= CELL_MEMBERS_MAX as u32, || {
+        format!("fleet.servers: a cell holds {CELL_MEMBERS_MAX} at most")
+    })?;
+    rule((1..=THREADS_PER_PEER_MAX as u32).contains(&raw.threads_per_peer), || {
+        format!("fleet.threads_per_peer must be 1 to {THREADS_PER_PEER_MAX}")
+    })?;
+    rule((raw.mesh == Mesh::CacheFleet) == (raw.cache_servers > 0), || {
+        "fleet.cache_servers must be above 0 with mesh = \"cache-fleet\", and 0 with any other mesh".into()
+    })?;
+    let times = [
+        ("gossip_interval", raw.gossip_interval),
+        ("discovery_window", raw.discovery_window),
+        ("map_ttl", raw.map_ttl),
+        ("build_deadline", raw.build_deadline),
+    ];
+    for (key, span) in times {
+        rule(span.0 >= Duration::from_millis(10), || format!("fleet.{key} must be at least 10ms"))?;
+    }
+    rule(raw.map_ttl.0 > raw.gossip_interval.0, || {
+        "fleet.map_ttl must be above fleet.gossip_interval: maps would expire between two messages".into()
+    })?;
+    let config = FleetConfig {
+        mesh: match raw.mesh {
+            Mesh::ThreadPerPeer => MeshKind::ThreadPerPeer,
+            Mesh::Multiplexed => MeshKind::Multiplexed,
+            Mesh::CacheFleet => MeshKind::CacheFleet,
+        },
+        threads_per_peer: raw.threads_per_peer as usize,
+        gossip_interval: raw.gossip_interval,
+        discovery_window: raw.discovery_window,
+        map_ttl: raw.map_ttl,
+        build_deadline: raw.build_deadline,
+        on_refusal: raw.on_refusal,
+        bootstrap: raw.bootstrap,
+    };
+    let RawFleet { servers, cells, cache_servers, mesh, .. } = *raw;
+    Ok(FleetPlan { servers, cells, cache_servers, mesh, config })
+}
+
+fn load(raw: &RawLoad) -> Result<LoadPlan, Broken> {
+    rule(raw.rate.0 > 0.0, || "load.rate must be above 0/s".into())?;
+    let poisson = match raw.arrivals.as_str() {
+        "constant" => false,
+        "poisson" => true,
+        other => {
+            let message = format!("load.arrivals is {other:?}: write \"constant\" or \"poisson\"");
+            return Err(Broken { at: None, message });
+        }
+    };
+    let parts = [raw.mix.put_record, raw.mix.put_records, raw.mix.get_records];
+    let sum: f64 = parts.iter().sum();
+    rule(parts.iter().all(|part| part.is_finite() && *part >= 0.0) && sum > 0.0, || {
+        "load.mix needs weights of 0 or more, one of them above 0".into()
+    })?;
+    rule((1..=PUT_RECORDS_COUNT_MAX as u32).contains(&raw.batch), || {
+        format!("load.batch must be 1 to {PUT_RECORDS_COUNT_MAX}")
+    })?;
+    rule((1..=RECORD_BYTES_MAX as u64).contains(&raw.record_size.0), || {
+        "load.record_size must be 1B to 1MiB".into()
+    })?;
+    rule(u64::from(raw.batch) * raw.record_size.0 <= PUT_RECORDS_BYTES_MAX as u64, || {
+        "load.batch x load.record_size must be 10MiB at most, as one PutRecords call may carry".into()
+    })?;
+    rule(raw.timeout.0 >= Duration::from_millis(1), || "load.timeout must be at least 1ms".into())?;
+    Ok(LoadPlan {
+        rate: raw.rate.0,
+        poisson,
+        mix: Mix { put_record: parts[0] / sum, put_records: parts[1] / sum, get_records: parts[2] / sum },
+        batch: raw.batch,
+        record_size: raw.record_size,
+        skew: skew(&raw.skew)?,
+        timeout: raw.timeout.0,
+    })
+}
+
+fn skew(text: &str) -> Result<Skew, Broken> {
+    let zipf = || text.strip_prefix("zipf:")?.parse::<f64>().ok().filter(|exponent| *exponent > 0.0);
+    match text {
+        "uniform" => Ok(Skew::Uniform),
+        _ => zipf().map(Skew::Zipf).ok_or_else(|| Broken {
+            at: None,
+            message: format!("load.skew is {text:?}: write \"uniform\" or \"zipf:1.1\""),
+        }),
+    }
+}
+
+fn consumer(raw: &RawConsumer, names: &mut BTreeSet<String>) -> Result<ConsumerPlan, Broken> {
+    rule(names.insert(raw.name.clone()), || format!("two consumers are named {:?}", raw.name))?;
+    rule(is_name(&raw.name), || {
+        format!("{:?}: a name is made of small letters, digits and dashes", raw.name)
+    })?;
+    let known = ["block", "drop-newest", "drop-oldest", "spill"];
+    rule(known.contains(&raw.policy.as_str()), || {
+        format!("policy is {:?}: write {}", raw.policy, known.map(|name| format!("{name:?}")).join(", "))
+    })?;
+    rule(raw.buffer >= 1, || "buffer must be at least 1".into())?;
+    rule(raw.rate.0 > 0.0, || "rate must be above 0/s".into())?;
+    let RawConsumer { name, service, policy, buffer, rate } = raw.clone();
+    Ok(ConsumerPlan { name, service, policy, buffer, rate: rate.0 })
+}
+
+/// What the phases so far have done, for the rules that look back.
+struct Past {
+    names: BTreeSet<String>,
+    added: u32,
+    threads_max: u32,
+    cells: u32,
+}
+
+fn phases(raw: &RawScenario, fleet: &FleetPlan) -> Result<Vec<PhasePlan>, Broken> {
+    let first = raw.phases.first().ok_or_else(|| Broken {
+        at: None,
+        message: "there are no phases: the first must be a baseline".into(),
+    })?;
+    placed(first, |phase| {
+        rule(phase.action == RawAction::Baseline, || {
+            "the first phase must be a baseline: everything later is measured against it".into()
+        })
+    })?;
+    let mut past =
+        Past { names: BTreeSet::new(), added: 0, threads_max: raw.envelope.threads_max, cells: fleet.cells };
+    raw.phases.iter().map(|raw| placed(raw, |raw| phase(raw, &mut past))).collect()
+}
+
+fn phase(raw: &RawPhase, past: &mut Past) -> Result<PhasePlan, Broken> {
+    rule(past.names.insert(raw.name.clone()), || format!("two phases are named {:?}", raw.name))?;
+    rule(is_name(&raw.name), || {
+        format!("{:?}: a name is made of small letters, digits and dashes", raw.name)
+    })?;
+    let takes: &[&str] = match raw.action {
+        RawAction::Baseline | RawAction::Wait | RawAction::Recovery => &[],
+        RawAction::Add => &["servers", "pace", "cell"],
+        RawAction::Remove | RawAction::Restart | RawAction::FastRestart => &["pace"],
+        RawAction::Fault => &["fault", "servers"],
+        RawAction::RaiseLimit => &["threads_max"],
+        RawAction::SetBootstrap => &["bootstrap"],
+    };
+    let given = [
+        ("servers", raw.servers.is_some()),
+        ("pace", raw.pace.is_some()),
+        ("cell", raw.cell.is_some()),
+        ("fault", raw.fault.is_some()),
+        ("threads_max", raw.threads_max.is_some()),
+        ("bootstrap", raw.bootstrap.is_some()),
+    ];
+    for (key, is_given) in given {
+        rule(!is_given || takes.contains(&key), || {
+            format!("phase {:?}: its action takes no {key}", raw.name)
+        })?;
+        rule(is_given || key == "cell" || !takes.contains(&key), || {
+            format!("phase {:?} needs {key}", raw.name)
+        })?;
+    }
+    let act = act(raw, past)?;
+    Ok(PhasePlan { name: raw.name.clone(), duration: raw.duration.0, act })
+}
+
+/// Every key that the action needs is there; now their values.
+fn act(raw: &RawPhase, past: &mut Past) -> Result<Act, Broken> {
+    let name = &raw.name;
+    let pace = raw.pace.map_or(0.0, |Rate(pace)| pace);
+    rule(raw.pace.is_none_or(|_| pace > 0.0), || format!("phase {name:?}: pace must be above 0/s"))?;
+    let servers = raw.servers.unwrap_or(0);
+    rule(raw.servers.is_none_or(|servers| servers > 0), || {
+        format!("phase {name:?}: servers must be above 0")
+    })?;
+    match raw.action {
+        RawAction::Baseline => Ok(Act::Baseline),
+        RawAction::Wait => Ok(Act::Wait),
+        RawAction::Recovery => Ok(Act::Recovery),
+        RawAction::Add => {
+            rule(raw.cell.is_none_or(|cell| cell < past.cells), || {
+                format!("phase {name:?}: cell must be below fleet.cells ({})", past.cells)
+            })?;
+            past.added += servers;
+            Ok(Act::Add { servers, pace, cell: raw.cell })
+        }
+        RawAction::Remove => {
+            rule(past.added > 0, || format!("phase {name:?}: nothing was added that could be removed"))?;
+            past.added = 0;
+            Ok(Act::Remove { pace })
+        }
+        RawAction::Restart => Ok(Act::Restart { pace, fast: false }),
+        RawAction::FastRestart => Ok(Act::Restart { pace, fast: true }),
+        RawAction::Fault => {
+            let fault = raw.fault.expect("asked for above");
+            Ok(Act::Fault { fault, servers })
+        }
+        RawAction::RaiseLimit => {
+            let threads_max = raw.threads_max.expect("asked for above");
+            rule(threads_max > past.threads_max, || {
+                format!("phase {name:?}: threads_max must be above the {} in force", past.threads_max)
+            })?;
+            past.threads_max = threads_max;
+            Ok(Act::RaiseLimit { threads_max })
+        }
+        RawAction::SetBootstrap => {
+            Ok(Act::SetBootstrap { bootstrap: raw.bootstrap.expect("asked for above") })
+        }
+    }
+}
+
+/// Names go into file names, addresses of series and process lists.
+pub(super) fn is_name(text: &str) -> bool {
+    let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+    !text.is_empty() && text.len() <= 40 && text.bytes().all(plain)
+}
