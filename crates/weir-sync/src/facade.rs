@@ -1,9 +1,9 @@
 //! The only file in Weir that names `std::sync`, `std::thread` or `loom` for the primitives: they import from here
 //! and nowhere else, so that `--cfg loom` swaps the ground under all of them at once.
 //!
-//! It also owns the waits that every primitive is made of and, for tests, the ground to stand on: threads, `check_model`,
-//! `block_on`. It must never hold a decision of a primitive:
-//! what is waited for stays in the primitive's own file.
+//! It also owns the waits that every primitive is made of and, for tests, the ground to stand on: threads,
+//! `check_model`, `block_on`. The waits track their caller, so that loom names the primitive's line and not this file.
+//! It must never hold a decision of a primitive: what is waited for stays in the primitive's own file.
 
 use std::time::Duration;
 
@@ -22,11 +22,13 @@ pub(crate) use std::thread;
 const POISONED: &str = "an assertion failed while this lock was held";
 
 /// Locks, or panics when an earlier holder panicked.
+#[track_caller]
 pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().expect(POISONED)
 }
 
 /// Sleeps on `condvar` while `blocked` says so. Wake-ups without cause are tolerated: the condition is asked again.
+#[track_caller]
 pub(crate) fn wait_while<'a, T>(
     condvar: &Condvar,
     mut guard: MutexGuard<'a, T>,
@@ -40,6 +42,7 @@ pub(crate) fn wait_while<'a, T>(
 
 /// Like [`wait_while`], but gives up after `timeout`. The caller asks its condition again to learn which it was.
 #[cfg(not(loom))]
+#[track_caller]
 pub(crate) fn wait_while_timeout<'a, T>(
     condvar: &Condvar,
     _mutex: &'a Mutex<T>,
@@ -54,6 +57,7 @@ pub(crate) fn wait_while_timeout<'a, T>(
 /// loom tries every order of what the others do in between. So each model with a timeout covers "it came just in
 /// time" and "it did not", and never "it slept and was notified", which the untimed wait covers.
 #[cfg(loom)]
+#[track_caller]
 pub(crate) fn wait_while_timeout<'a, T>(
     _condvar: &Condvar,
     mutex: &'a Mutex<T>,

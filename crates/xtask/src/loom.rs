@@ -2,6 +2,7 @@
 //! variant. Called by people and by `cargo xtask test`. It must never count a variant as found for another reason than
 //! the one in the table: a model that fails to build or to start proves nothing.
 
+use std::env;
 use std::fs::{self, File};
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
@@ -15,8 +16,10 @@ mod variants;
 use crate::cargo;
 use variants::{VARIANTS, Variant};
 
-/// Loom's bound on preemptions in one execution. Nearly all known interleaving bugs need two or fewer.
+/// Loom's bound on preemptions in one execution, unless the environment says more. Nearly all known interleaving bugs
+/// need two or fewer; each further one makes the models take about nine times as long.
 const PREEMPTIONS_MAX: &str = "2";
+const PREEMPTIONS_VARIABLE: &str = "LOOM_MAX_PREEMPTIONS";
 
 /// The slowest model takes well under a second; one that takes this long does not end.
 const MODEL_WAIT_MAX: Duration = Duration::from_secs(120);
@@ -51,6 +54,7 @@ pub(crate) fn run() -> anyhow::Result<()> {
 struct Build {
     binary: PathBuf,
     output: PathBuf,
+    preemptions: String,
 }
 
 impl Build {
@@ -59,7 +63,7 @@ impl Build {
     /// so the time goes to the compiler, which needs a third as long for this.
     fn new(broken: &[&Variant]) -> anyhow::Result<Self> {
         let target = cargo::target().join("loom");
-        let mut rustflags = std::env::var("RUSTFLAGS").unwrap_or_default();
+        let mut rustflags = env::var("RUSTFLAGS").unwrap_or_default();
         rustflags.push_str(" --cfg loom");
         let mut cargo = cargo::cargo(&["rustc", "--quiet", "--package", "weir-sync", "--lib"]);
         cargo.args(["--profile", "test", "--message-format", "json-render-diagnostics", "--target-dir"]);
@@ -71,7 +75,8 @@ impl Build {
         ensure!(built.status.success(), "build weir-sync for loom: {}", built.status);
         let messages = String::from_utf8(built.stdout).context("read cargo's messages")?;
         let binary = executable(&messages).context("cargo named no test binary")?;
-        Ok(Self { binary: binary.into(), output: target.join("model-output.txt") })
+        let preemptions = env::var(PREEMPTIONS_VARIABLE).unwrap_or_else(|_| PREEMPTIONS_MAX.to_owned());
+        Ok(Self { binary: binary.into(), output: target.join("model-output.txt"), preemptions })
     }
 
     /// The full paths of all models.
@@ -93,7 +98,8 @@ impl Build {
         let output = File::create(&self.output).with_context(|| self.on_output("create"))?;
         let mut child = Command::new(&self.binary)
             .args(["--exact", model, "--nocapture", "--test-threads=1"])
-            .env("LOOM_MAX_PREEMPTIONS", PREEMPTIONS_MAX)
+            .env(PREEMPTIONS_VARIABLE, &self.preemptions)
+            .env("LOOM_LOCATION", "1")
             .env("RUST_BACKTRACE", "0")
             .stdin(Stdio::null())
             .stdout(output.try_clone().with_context(|| self.on_output("share"))?)
