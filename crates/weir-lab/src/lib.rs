@@ -11,3 +11,4 @@ pub mod scenario;
 pub mod series;
 
 pub mod oracle;
+pub mod summary;

@@ -5,9 +5,11 @@ use crate::series::{At, Mesh, Role, Track, metric};
 use super::{
     facts::Facts,
     signature::{SignatureId, Verdict},
-    steady::law_of,
     trial::{Trial, not_applicable},
 };
+
+/// The end of the growth is read from its last two seconds: by then everybody has learned of everybody.
+const SETTLED_MS: u64 = 2_000;
 
 pub(super) fn judge(facts: &Facts<'_>) -> Verdict {
     if facts.series.setup.mesh != Mesh::CacheFleet {
@@ -47,43 +49,40 @@ pub(super) fn judge(facts: &Facts<'_>) -> Verdict {
     ))
 }
 
-/// Cache servers follow their law at every settled moment: the baseline, and the end of the growth.
+/// The cache servers follow their law at every settled moment: in the baseline, and at the end of the growth.
 fn carried(facts: &Facts<'_>, trial: &mut Trial) {
-    let grown = facts.grown().map(|(start, end)| (At(end.0.saturating_sub(2_000)).max(start), end));
-    let mut samples = 0;
-    let mut wrong = Vec::new();
+    let setup = &facts.series.setup;
+    let grown = facts.grown().map(|(start, end)| (At(end.0.saturating_sub(SETTLED_MS)).max(start), end));
+    let (before, after) = (u64::from(setup.front_ends), u64::from(setup.front_ends + setup.front_ends_added));
     let mut heights = Vec::new();
-    for span in [facts.baseline(), grown].into_iter().flatten() {
-        let mut most = 0;
-        for track in &facts.caches {
-            for sample in track.between(span) {
-                let law = law_of(facts, track, sample);
-                samples += 1;
-                most = most.max(u64::from(sample.threads));
-                if u64::from(sample.threads) != law {
-                    wrong.push(format!("{} had {} threads, not {law}", track.info.name, sample.threads));
-                }
-            }
-        }
-        heights.push(most);
+    let mut wrong = Vec::new();
+    let mut samples = 0;
+    for (span, front_ends) in [(facts.baseline(), before), (grown, after)] {
+        let law = facts.cache_law(front_ends);
+        let sums = span.map(|span| facts.cache_threads(span)).unwrap_or_default();
+        samples += sums.len();
+        wrong.extend(sums.iter().filter(|sum| **sum != law).map(|sum| format!("{sum}, not {law}")));
+        heights.extend(sums.last().copied());
     }
     trial.ask(
-        "cache servers have exactly the threads of their law",
-        samples > 0 && wrong.is_empty(),
+        "the cache servers have exactly the threads of their law",
+        heights.len() == 2 && wrong.is_empty(),
         match wrong.first() {
-            Some(first) => format!("{} of {samples} samples differ: {first}", wrong.len()),
-            None => format!("{samples} samples, no difference"),
+            Some(first) => format!("{} of {samples} samplings differ: {first} threads", wrong.len()),
+            None => format!("{samples} samplings, no difference"),
         },
     );
-    let slope = facts.series.setup.law.per_client;
-    let grew = heights.last().zip(heights.first()).is_some_and(|(last, first)| last > first);
-    trial.ask(
-        "they carry the slope: their threads grow with what their law counts",
-        if slope > 0 { grew } else { samples > 0 && facts.series.setup.law.per_peer > 0 },
-        match heights.as_slice() {
-            [before, after] if slope > 0 => format!("from {before} to {after} threads"),
-            [before, _] => format!("{before} threads, {} a cache server", facts.series.setup.law.per_peer),
-            _ => "no cache server was sampled".to_owned(),
-        },
-    );
+    let found = heights.iter().map(u64::to_string).collect::<Vec<_>>().join(" to ");
+    match setup.law.per_client {
+        0 => trial.ask(
+            "they carry the slope: k threads for each other cache server",
+            setup.law.per_peer > 0 && !heights.is_empty(),
+            format!("{found} threads of {} cache servers", facts.caches.len()),
+        ),
+        slope => trial.ask(
+            "they carry the slope: their threads grow with every front end",
+            matches!(heights.as_slice(), [first, last] if last.saturating_sub(*first) == slope * (after - before)),
+            format!("{found} threads of {} cache servers", facts.caches.len()),
+        ),
+    }
 }

@@ -14,7 +14,7 @@ pub(super) fn judge(facts: &Facts<'_>) -> Verdict {
     }
     let mut trial = Trial::of(SignatureId::S4);
     let onset = facts.decays.first().map(|d| d.since);
-    trial.shows_at(onset);
+    trial.shows_at(visibly_old(facts));
     trial.ask(
         "maps grow old on servers that were refused",
         !facts.decays.is_empty()
@@ -28,6 +28,18 @@ pub(super) fn judge(facts: &Facts<'_>) -> Verdict {
         "{} maps grew old one second a second; callers noticed nothing for {window}",
         facts.decays.len()
     ))
+}
+
+/// When a map was first seen older than two gossip intervals. (The moment since which it decays is read off its age and
+/// lies before the refusal that caused it: that is when it was last confirmed.)
+fn visibly_old(facts: &Facts<'_>) -> Option<At> {
+    let gossip = facts.series.setup.gossip_ms as f64 / 1e3;
+    let cliff = facts.cliff()?;
+    let old = |(decay, track): (&Decay, &Track<'_>)| {
+        let span = (decay.since, cliff.1);
+        track.between(span).find(|s| age(s).is_some_and(|age| age > 2.0 * gossip)).map(|s| s.at)
+    };
+    decaying(facts).filter_map(old).min()
 }
 
 fn decaying<'f, 'a>(facts: &'f Facts<'a>) -> impl Iterator<Item = (&'f Decay, &'f Track<'a>)> {

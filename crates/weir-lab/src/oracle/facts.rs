@@ -112,11 +112,14 @@ impl<'a> Facts<'a> {
         calls.error_ratio()
     }
 
-    /// The smallest fleet at which a server whose law counts was refused.
+    /// The smallest size of what the prediction counts at which a server whose law counts was refused.
     pub fn observed_n_star(&self) -> Option<u64> {
-        let role = self.series.setup.law.role;
-        let counted = |r: &&Refusal| self.series.servers[r.server.0 as usize].role == role;
-        self.refusals.iter().filter(counted).map(|r| r.members).min()
+        let law = self.series.setup.law;
+        let counted = |r: &&Refusal| self.series.servers[r.server.0 as usize].role == law.role;
+        let least = self.refusals.iter().filter(counted).map(|r| r.members).min()?;
+        // A cache server reaches its mesh (itself included) and the front ends it serves; only these are counted.
+        let mesh = if law.per_client > 0 { self.caches.len() as u64 } else { 0 };
+        Some(least.saturating_sub(mesh))
     }
 
     /// Threads that the kernel refused, over all servers and lives, as counted at the call.
@@ -148,14 +151,34 @@ impl<'a> Facts<'a> {
         self.series.control.iter().filter_map(|c| c.registered.get(cell)).max().copied().unwrap_or(0)
     }
 
-    /// The most of what N* counts that was registered at one time.
-    pub(super) fn largest_counted(&self) -> u64 {
-        let control = || self.series.control.iter();
+    /// The most of what N* counts that there was at one time.
+    pub fn largest_counted(&self) -> u64 {
         match self.series.setup.law {
-            law if law.per_client > 0 => control().map(|c| c.registered.iter().sum()).max().unwrap_or(0),
-            law if law.role == Role::Cache => control().map(|c| c.cache_servers).max().unwrap_or(0),
+            law if law.per_client > 0 => {
+                let mesh = law.base + law.per_peer * (self.caches.len() as u64).saturating_sub(1);
+                let threads = self.caches.iter().flat_map(|t| &t.samples).map(|s| u64::from(s.threads)).max();
+                threads.unwrap_or(0).saturating_sub(mesh) / law.per_client
+            }
+            law if law.role == Role::Cache => self.caches.len() as u64,
             _ => (0..self.series.setup.cells.len()).map(|cell| self.largest(cell)).max().unwrap_or(0),
         }
+    }
+
+    /// Threads of all cache servers together at every sampling of a span that met all of them.
+    pub(super) fn cache_threads(&self, (start, end): (At, At)) -> Vec<u64> {
+        let window = self.series.setup.window_ms.max(1);
+        let mut sums = std::collections::BTreeMap::new();
+        for sample in self.caches.iter().flat_map(|t| t.between((start, end))) {
+            let sum = sums.entry(sample.at.0 / window).or_insert((0, 0));
+            *sum = (sum.0 + 1, sum.1 + u64::from(sample.threads));
+        }
+        sums.into_values().filter(|(seen, _)| *seen == self.caches.len()).map(|(_, sum)| sum).collect()
+    }
+
+    /// Threads of all cache servers together by the law, with `front_ends` front ends, each served by one of them.
+    pub(super) fn cache_law(&self, front_ends: u64) -> u64 {
+        let (law, caches) = (self.series.setup.law, self.caches.len() as u64);
+        caches * (law.base + law.per_peer * caches.saturating_sub(1)) + law.per_client * front_ends
     }
 
     /// Cells in which a front end was refused a thread.
@@ -241,8 +264,7 @@ impl<'a> Facts<'a> {
         let k = self.series.setup.law.per_peer.max(1);
         let mut refusals = Vec::new();
         for track in self.fleet() {
-            let refused =
-                |s: &&&ServerSample| metric(s, |m| m.refusals).is_some_and(|r| r > 0);
+            let refused = |s: &&&ServerSample| metric(s, |m| m.refusals).is_some_and(|r| r > 0);
             let Some(sample) = track.samples.iter().find(refused) else { continue };
             let told = metric(sample, |m| m.refused_at_members);
             // Without the server's own word: itself, the peers whose threads run, and the one that was refused.

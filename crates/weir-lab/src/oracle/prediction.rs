@@ -9,7 +9,7 @@ use crate::series::{ArmSetup, Role};
 pub struct Prediction {
     /// The first size at which some server is refused; `None` when threads do not grow with the fleet.
     pub n_star: Option<u64>,
-    /// What is counted: `front ends in one cell`, `front ends of the fleet`, `cache servers`.
+    /// What is counted: `front ends in one cell`, `front ends on one cache server`, `cache servers`.
     pub counts: &'static str,
     /// The formula with its numbers.
     pub formula: String,
@@ -32,7 +32,7 @@ impl Prediction {
                  {cache_servers} cache servers",
                 law.base, law.per_client
             );
-            return Self { n_star: Some(n_star), counts: "front ends of the fleet", formula };
+            return Self { n_star: Some(n_star), counts: "front ends on one cache server", formula };
         }
         let counts = if law.role == Role::Cache { "cache servers" } else { "front ends in one cell" };
         if law.per_peer == 0 {

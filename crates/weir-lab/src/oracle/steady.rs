@@ -2,7 +2,7 @@
 //!
 //! Reads the baseline only. If this does not hold, nothing that follows means anything.
 
-use crate::series::{LoadWindow, Role, Track};
+use crate::series::{At, LoadWindow};
 
 use super::{
     facts::{Facts, STEADY_ERRORS_MAX, age, median},
@@ -45,36 +45,33 @@ pub(super) fn judge(facts: &Facts<'_>) -> Verdict {
     trial.verdict(format!("{law} in all {samples} samples of the baseline; fresh maps; errors below 0.1 %"))
 }
 
-/// How many samples there were, and which were off the law.
-fn thread_law(facts: &Facts<'_>, baseline: (crate::series::At, crate::series::At)) -> (usize, Vec<String>) {
+/// How many samples there were, and which were off the law. Cache servers share the front ends out by a hash, so their
+/// law is one of the sum.
+fn thread_law(facts: &Facts<'_>, baseline: (At, At)) -> (usize, Vec<String>) {
     let mut samples = 0;
     let mut wrong = Vec::new();
-    for track in facts.fleet() {
+    for track in &facts.front_ends {
+        let law = facts.front_end_law(facts.originals_in(facts.cell_of(track)));
         for sample in track.between(baseline) {
-            let law = law_of(facts, track, sample);
             samples += 1;
             if u64::from(sample.threads) != law {
                 wrong.push(format!("{} had {} threads, not {law}", track.info.name, sample.threads));
             }
         }
     }
-    (samples, wrong)
-}
-
-/// What the law gives one server of the steady fleet.
-pub(super) fn law_of(facts: &Facts<'_>, track: &Track<'_>, sample: &crate::series::ServerSample) -> u64 {
-    if track.info.role == Role::Frontend {
-        return facts.front_end_law(facts.originals_in(facts.cell_of(track)));
+    let law = facts.cache_law(u64::from(facts.series.setup.front_ends));
+    for sum in facts.cache_threads(baseline) {
+        samples += 1;
+        if sum != law {
+            wrong.push(format!("the cache servers had {sum} threads, not {law}"));
+        }
     }
-    let law = facts.series.setup.law;
-    let front_ends = || (0..facts.series.setup.cells.len()).map(|cell| facts.originals_in(cell)).sum();
-    let clients = crate::series::metric(sample, |m| m.clients_connected).unwrap_or_else(front_ends);
-    law.base + law.per_peer * (facts.caches.len() as u64).saturating_sub(1) + law.per_client * clients
+    (samples, wrong)
 }
 
 /// Maps no older than one gossip interval. A sample meets a map at any moment between two confirmations and a busy
 /// host may delay one, so the middle is held to the interval, and the oldest to half the time to live.
-fn freshness(facts: &Facts<'_>, baseline: (crate::series::At, crate::series::At), trial: &mut Trial) {
+fn freshness(facts: &Facts<'_>, baseline: (At, At), trial: &mut Trial) {
     let ages: Vec<f64> = facts.front_ends.iter().flat_map(|t| t.between(baseline)).filter_map(age).collect();
     let gossip = facts.series.setup.gossip_ms as f64 / 1e3;
     let half = facts.series.setup.map_ttl_ms as f64 / 2e3;

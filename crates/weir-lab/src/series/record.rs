@@ -145,7 +145,7 @@ pub struct ServerMetrics {
     /// Peer threads that run.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub peer_threads: Option<u64>,
-    /// Front ends that a cache server serves.
+    /// Front ends that a cache server serves (threads for them, or connections).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub clients_connected: Option<u64>,
     /// Threads that the kernel refused to this incarnation (EAGAIN from clone), counted at the call.

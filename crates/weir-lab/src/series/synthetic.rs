@@ -58,7 +58,7 @@ impl Recipe {
 
     /// The same with three cache servers.
     pub(crate) fn cache_fleet() -> Self {
-        Self { arm: "cache-fleet", mesh: Mesh::CacheFleet, limit: 64, order: 2, ..Self::shared() }
+        Self { arm: "cache-fleet", mesh: Mesh::CacheFleet, order: 2, ..Self::shared() }
     }
 
     /// The same with twice the limit.

@@ -81,7 +81,7 @@ pub(super) fn lives(recipe: &Recipe, servers: &[ServerInfo]) -> Vec<Life> {
         let born = if joiner { add + joined * (add_end - add) / u64::from(recipe.added + 1) } else { 0 };
         let wants = match info.role {
             Role::Frontend if recipe.mesh == Mesh::ThreadPerPeer => BASE_THREADS + in_cell(&info.cell) - 1,
-            Role::Cache => BASE_THREADS + caches - 1 + front_ends,
+            Role::Cache => BASE_THREADS + caches - 1 + front_ends / caches + 1,
             _ => BASE_THREADS,
         };
         let pace = (restart_end - 2000 - restart) / u64::from(recipe.front_ends);
@@ -170,8 +170,12 @@ fn server_sample(
     let registered = members.clone().filter(|l| l.born <= at && l.gone.is_none_or(|g| at < g)).count() as u64;
     let before = members.filter(|l| !l.joiner).count() as u64;
     let known = if at >= life.learns { registered } else { before };
-    let clients = lives.iter().filter(|l| l.role == Role::Frontend && l.is_up(at)).count() as u64;
     let caches = lives.iter().filter(|l| l.role == Role::Cache).count() as u64;
+    let served =
+        |l: &&Life| l.role == Role::Frontend && u64::from(l.id.0) % caches == u64::from(life.id.0) % caches;
+    let there = |l: &&Life| l.born <= at && l.gone.is_none_or(|gone| at < gone);
+    let clients =
+        if life.role == Role::Cache { lives.iter().filter(served).filter(there).count() as u64 } else { 0 };
     let (wanted, peers) = match life.role {
         Role::Frontend if recipe.mesh == Mesh::ThreadPerPeer => (BASE_THREADS + known - 1, known - 1),
         Role::Cache => (BASE_THREADS + caches - 1 + clients, caches - 1),

@@ -43,7 +43,7 @@ pub(super) fn offer(recipe: &Recipe, lives: &[Life], series: &mut ArmSeries) {
                 for call in 0..offered {
                     let ok = noise.unit() < success[number % recipe.cells as usize];
                     if ok {
-                        let tail = if noise.unit() > 0.99 { 6.0 } else { 1.0 };
+                        let tail = if noise.unit() > 0.97 { 6.0 } else { 1.0 };
                         let mesh = if recipe.mesh == Mesh::CacheFleet { 1.1 } else { 1.0 };
                         let micros = 900.0 * tail * mesh * (0.6 + 0.8 * noise.unit());
                         histogram.record(micros as u64).unwrap();

@@ -1,0 +1,150 @@
+//! What a run comes to: the object of `weir run --json`, the terminal's table, and whether the expectations held.
+//!
+//! Built from the recorded series by the oracle, after a run and again for `weir report`. It decides the exit status
+//! (0: all held, 1: some did not). Names and fields of the object are fixed: programs read them.
+
+mod aggregate;
+mod consumers;
+mod expectations;
+mod figures;
+mod table;
+mod words;
+
+pub use consumers::ConsumerSummary;
+pub use expectations::Outcome;
+pub use figures::{ByStage, PhaseFigures};
+pub use table::render as render_table;
+pub(crate) use words::percent;
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    oracle::{self, Judgement, Opinion},
+    series::{ArmRole, ArmSeries, Host, Integrity, store::Recorded},
+};
+
+/// The outcome of a run.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Summary {
+    /// The scenario.
+    pub scenario: String,
+    /// The seed that all arms share.
+    pub seed: u64,
+    /// Seconds of 2020 for one second of the run.
+    pub time_scale: f64,
+    /// The machine.
+    pub host: Host,
+    /// Did every expectation of every arm hold, each time it ran?
+    pub held: bool,
+    /// The arms, in the scenario's order.
+    pub arms: Vec<ArmSummary>,
+}
+
+/// The outcome of one arm. Of an arm that ran more than once, latencies, peaks and times are medians, success ratios
+/// and integrity are those of the worst run, and a signature held only if it held each time; `repeats` has each run.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ArmSummary {
+    /// The arm.
+    pub name: String,
+    /// A variant, or the negative control.
+    pub role: ArmRole,
+    /// How front ends hear from each other.
+    pub mesh: String,
+    /// What enforced the limit.
+    pub limit_kind: String,
+    /// Threads that one server may have (L).
+    pub limit: u64,
+    /// Threads of a front end with no peers (B).
+    pub base_threads: u64,
+    /// Threads for one peer (k).
+    pub threads_per_peer: u64,
+    /// The size at which the first refusal must come; null when threads do not grow with the fleet.
+    pub predicted_n_star: Option<u64>,
+    /// What N* counts in this arm.
+    pub n_star_counts: String,
+    /// The formula of the prediction, with its numbers.
+    pub n_star_formula: String,
+    /// The size at which the first refusal came; null when there was none.
+    pub observed_n_star: Option<u64>,
+    /// Front ends up at one time.
+    pub servers_peak: u64,
+    /// Peer threads running at one time, over all servers.
+    pub peer_threads_peak: u64,
+    /// Threads that the kernel refused.
+    pub refusals: u64,
+    /// Share of calls that succeeded, by stage.
+    pub success_ratio: ByStage,
+    /// Median latency from intended start of the calls that succeeded, by stage, milliseconds.
+    pub p50_ms: ByStage,
+    /// 99th percentile of the same.
+    pub p99_ms: ByStage,
+    /// 99.9th percentile of the same.
+    pub p999_ms: ByStage,
+    /// Success and latencies of each phase.
+    pub phases: Vec<PhaseFigures>,
+    /// From the trigger to the first errors.
+    pub seconds_to_first_error: Option<f64>,
+    /// From the first errors until callers were served again for good.
+    pub seconds_to_recover: Option<f64>,
+    /// Share of the tenants that were affected.
+    pub tenants_affected_ratio: f64,
+    /// What the read-back found; null when it did not end.
+    pub integrity: Option<Integrity>,
+    /// The services on the stream, by name.
+    pub consumers: BTreeMap<String, ConsumerSummary>,
+    /// `held`, `failed` or `not_applicable` by signature.
+    pub signatures: BTreeMap<String, Judgement>,
+    /// Why, by signature.
+    pub reasons: BTreeMap<String, String>,
+    /// What was expected, and whether it held.
+    pub expectations: Vec<Outcome>,
+    /// Did all of them?
+    pub held: bool,
+    /// What happened, in a sentence.
+    pub in_words: String,
+    /// Each run of an arm that ran more than once.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub repeats: Vec<Self>,
+}
+
+impl Summary {
+    /// The process's exit status: 0 when everything expected held, 1 otherwise.
+    pub const fn exit_status(&self) -> u8 {
+        if self.held { 0 } else { 1 }
+    }
+}
+
+/// Judges a result and sums it up. The opinions are those of `recorded.arms`, in that order.
+pub fn summarize(recorded: &Recorded) -> (Summary, Vec<Opinion>) {
+    let opinions: Vec<Opinion> =
+        recorded.arms.iter().map(|arm| oracle::judge(arm, control_of(recorded, arm))).collect();
+    let mut runs: Vec<Vec<ArmSummary>> = Vec::new();
+    for (series, opinion) in recorded.arms.iter().zip(&opinions) {
+        let run = figures::of_arm(series, opinion);
+        match runs.iter_mut().find(|runs| runs[0].name == run.name) {
+            Some(runs) => runs.push(run),
+            None => runs.push(vec![run]),
+        }
+    }
+    let arms: Vec<ArmSummary> = runs.into_iter().map(aggregate::over_repeats).collect();
+    let summary = Summary {
+        scenario: recorded.header.scenario.clone(),
+        seed: recorded.header.seed,
+        time_scale: recorded.header.time_scale,
+        host: recorded.header.host.clone(),
+        held: !arms.is_empty() && arms.iter().all(|arm| arm.held),
+        arms,
+    };
+    (summary, opinions)
+}
+
+/// The control that ran beside an arm: the one of the same repeat, else the first.
+fn control_of<'a>(recorded: &'a Recorded, arm: &ArmSeries) -> Option<&'a ArmSeries> {
+    let controls = || recorded.arms.iter().filter(|a| a.setup.role == ArmRole::Control);
+    controls().find(|a| a.setup.repeat == arm.setup.repeat).or_else(|| controls().next())
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,172 @@
+//! The summary of a made-up run: its fields, what decides the exit status, its words and its table.
+
+use std::sync::LazyLock;
+
+use super::*;
+use crate::{
+    oracle::SignatureId,
+    series::{
+        Bound, Stage,
+        synthetic::{five_arms, header},
+    },
+};
+
+static ARMS: LazyLock<Vec<ArmSeries>> = LazyLock::new(five_arms);
+
+fn recorded(arms: Vec<ArmSeries>) -> Recorded {
+    Recorded { header: header(), arms, torn: Vec::new() }
+}
+
+fn shared(spoil: impl FnOnce(&mut ArmSeries)) -> ArmSummary {
+    let mut series = ARMS[0].clone();
+    spoil(&mut series);
+    summarize(&recorded(vec![series])).0.arms.remove(0)
+}
+
+#[test]
+fn the_object_has_every_field_that_programs_read() {
+    let (summary, _) = summarize(&recorded(ARMS.clone()));
+    let object = serde_json::to_value(&summary).unwrap();
+    for field in ["scenario", "seed", "time_scale", "host", "arms"] {
+        assert!(object.get(field).is_some(), "{field}");
+    }
+    let fields = [
+        "name", "mesh", "limit_kind", "limit", "base_threads", "threads_per_peer", "predicted_n_star",
+        "observed_n_star", "servers_peak", "peer_threads_peak", "refusals", "success_ratio", "p50_ms", "p99_ms",
+        "p999_ms", "seconds_to_first_error", "seconds_to_recover", "tenants_affected_ratio", "integrity",
+        "consumers", "signatures",
+    ];
+    for arm in object["arms"].as_array().unwrap() {
+        for field in fields {
+            assert!(arm.get(field).is_some(), "{field} of {}", arm["name"]);
+        }
+        for stage in ["baseline", "cliff", "recovery"] {
+            assert!(arm["success_ratio"][stage].is_f64(), "{stage} of {}", arm["name"]);
+        }
+        for id in SignatureId::ALL {
+            let judgement = arm["signatures"][id.name()].as_str().unwrap();
+            assert!(["held", "failed", "not_applicable"].contains(&judgement));
+        }
+    }
+    let again: Summary = serde_json::from_value(object).unwrap();
+    assert_eq!(again, summary, "it reads back as it was");
+}
+
+#[test]
+fn the_numbers_are_those_of_the_run() {
+    let (summary, _) = summarize(&recorded(ARMS.clone()));
+    let arm = &summary.arms[0];
+    assert_eq!((arm.predicted_n_star, arm.observed_n_star), (Some(41), Some(41)));
+    assert_eq!((arm.servers_peak, arm.peer_threads_peak, arm.refusals), (44, 44 * 39, 44));
+    assert_eq!(arm.success_ratio.at(Stage::Baseline), Some(1.0));
+    assert!(arm.success_ratio.at(Stage::Cliff).unwrap() < 0.6);
+    assert_eq!(arm.tenants_affected_ratio, 1.0);
+    assert_eq!(arm.consumers["auth-cache"].blocked_max, 16);
+    let control = &summary.arms[4];
+    assert_eq!((control.observed_n_star, control.refusals), (None, 0));
+    assert_eq!(control.seconds_to_first_error, None);
+    assert_eq!(control.tenants_affected_ratio, 0.0);
+}
+
+#[test]
+fn the_exit_status_is_zero_only_when_every_expectation_of_every_arm_held() {
+    let (summary, _) = summarize(&recorded(ARMS.clone()));
+    assert_eq!(summary.exit_status(), 0, "{}", render_table(&summary));
+    let mut arms = ARMS.clone();
+    arms[3].setup.expect.bounds.push(Bound { metric: "refusals".to_owned(), min: Some(1.0), max: None });
+    let (summary, _) = summarize(&recorded(arms));
+    assert_eq!(summary.exit_status(), 1);
+    assert!(render_table(&summary).contains("raised-limit  refusals is at least 1: 0."), "the table names it");
+    assert_eq!(summarize(&recorded(Vec::new())).0.exit_status(), 1, "nothing ran, so nothing held");
+}
+
+#[test]
+fn a_lost_record_fails_an_arm_whatever_its_scenario_expects() {
+    for (lost, duplicated, reordered) in [(1, 0, 0), (0, 1, 0), (0, 0, 1)] {
+        let arm = shared(|s| {
+            let whole = s.integrity.unwrap();
+            s.integrity = Some(Integrity { lost, duplicated, reordered, ..whole });
+        });
+        assert!(!arm.held);
+        assert!(arm.in_words.contains("acknowledged records lost"), "{}", arm.in_words);
+    }
+    assert!(!shared(|s| s.integrity = None).held, "a read-back that did not end shows nothing");
+    assert!(!shared(|s| s.integrity = Some(Integrity::default())).held, "nothing written, nothing shown");
+}
+
+#[test]
+fn an_unheld_signature_a_wrong_n_star_and_a_wrong_order_fail_an_arm() {
+    let wrong = shared(|s| {
+        for metrics in s.samples.iter_mut().filter_map(|s| s.metrics.as_mut()) {
+            metrics.refused_at_members = metrics.refused_at_members.map(|n| n - 1);
+        }
+    });
+    let off: Vec<&str> =
+        wrong.expectations.iter().filter(|e| !e.held).map(|e| e.expects.as_str()).collect();
+    assert_eq!(off, ["S3 (limit met) is held", "the first refusal comes at N*, to the integer"]);
+    let order = shared(|s| s.setup.expect.in_order = vec![SignatureId::S5, SignatureId::S2]);
+    let off: Vec<&str> =
+        order.expectations.iter().filter(|e| !e.held).map(|e| e.expects.as_str()).collect();
+    assert_eq!(off, ["they show in the order S5, S2"]);
+    let absent = shared(|s| s.setup.expect.in_order = vec![SignatureId::S2, SignatureId::S18]);
+    assert!(!absent.held, "a signature that never showed has no place in an order");
+}
+
+#[test]
+fn a_bound_on_a_number_that_does_not_exist_does_not_hold() {
+    let bound = |metric: &str, min, max| {
+        let bound = Bound { metric: metric.to_owned(), min, max };
+        shared(|s| s.setup.expect.bounds = vec![bound]).held
+    };
+    assert!(bound("success_ratio.baseline", Some(0.999), None));
+    assert!(bound("tenants_affected_ratio", Some(0.5), Some(1.0)));
+    assert!(!bound("success_ratio.baseline", None, Some(0.5)));
+    assert!(!bound("success_ratio.basline", Some(0.0), None));
+    assert!(!bound("refusals", None, None), "a bound without a side bounds nothing");
+}
+
+#[test]
+fn a_control_is_judged_even_if_nobody_asked() {
+    let mut control = ARMS[4].clone();
+    control.setup.expect = crate::series::Expectations::default();
+    control.samples.iter_mut().filter_map(|s| s.metrics.as_mut()).for_each(|m| m.refusals = m.refusals.map(|_| 1));
+    let (summary, _) = summarize(&recorded(vec![control]));
+    assert_eq!(summary.exit_status(), 1);
+}
+
+#[test]
+fn repeats_are_summed_up_by_the_worst_promise_and_the_middle_of_the_noise() {
+    let mut second = ARMS[0].clone();
+    second.setup.repeat = 1;
+    for metrics in second.samples.iter_mut().filter_map(|s| s.metrics.as_mut()) {
+        metrics.refused_at_members = metrics.refused_at_members.map(|n| n + 1);
+    }
+    second.load.iter_mut().take(2).for_each(|w| w.outcomes[0].error = Some("timeout".to_owned()));
+    let (summary, opinions) = summarize(&recorded(vec![ARMS[0].clone(), second]));
+    assert_eq!((summary.arms.len(), opinions.len()), (1, 2));
+    let arm = &summary.arms[0];
+    assert_eq!(arm.observed_n_star, Some(42), "the run that is off is shown");
+    assert_eq!(arm.signatures["S3"], Judgement::Failed);
+    assert_eq!(arm.signatures["S4"], Judgement::Held);
+    assert_eq!(arm.success_ratio.baseline, arm.repeats[1].success_ratio.baseline, "the worst");
+    assert!(arm.success_ratio.baseline.unwrap() < 1.0);
+    assert!(!arm.held && arm.repeats[0].held && !arm.repeats[1].held);
+    assert!(arm.in_words.contains("as expected in 1 of 2 runs"), "{}", arm.in_words);
+    let off = arm.expectations.iter().find(|e| e.expects.starts_with("S3")).unwrap();
+    assert!(off.found.starts_with("run 2 of 2:"), "{}", off.found);
+}
+
+#[test]
+fn the_table_fits_a_terminal_and_says_what_happened() {
+    let mut arms = ARMS.clone();
+    arms[1].setup.arm = "an-arm-with-a-name-beyond-any-column".to_owned();
+    let (summary, _) = summarize(&recorded(arms));
+    let table = render_table(&summary);
+    for line in table.lines() {
+        assert!(line.chars().count() <= 100, "{line}");
+        assert_eq!(line, line.trim_end());
+    }
+    assert!(table.contains("shared            refused at N = 41 as predicted; errors"), "{table}");
+    assert!(table.contains("control           no thread refused: 44 front ends in one cell, N* is 46"), "{table}");
+    assert!(table.contains("All 25 expectations held."), "{table}");
+}
