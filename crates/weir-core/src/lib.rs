@@ -13,6 +13,7 @@ pub mod id;
 pub mod sequence;
 pub mod shard;
 
+pub mod calendar;
 pub mod clock;
 pub mod entropy;
 pub mod homes;

@@ -1,12 +1,13 @@
 //! The time of a signature: `20201125T104400Z`, to the second.
 //!
-//! Made by signers, parsed by verifiers. It knows the calendar and no clock.
+//! Made by signers, parsed by verifiers. It knows no clock.
 
 use std::{fmt, str::FromStr};
 
-use weir_core::clock::WallMs;
-
-const SECS_PER_DAY: u64 = 86_400;
+use weir_core::{
+    calendar::{Date, SECS_PER_DAY},
+    clock::WallMs,
+};
 
 /// Seconds since 1970 that print in ISO 8601's basic form.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -45,14 +46,14 @@ impl Stamp {
 
     /// The date alone: `20201125`.
     pub fn date(self) -> String {
-        let (year, month, day) = civil(self.day());
+        let Date { year, month, day } = Date::of_day(self.day());
         format!("{year:04}{month:02}{day:02}")
     }
 }
 
 impl fmt::Display for Stamp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (year, month, day) = civil(self.day());
+        let Date { year, month, day } = Date::of_day(self.day());
         let secs = self.0 % SECS_PER_DAY;
         let (hour, minute, second) = (secs / 3_600, secs / 60 % 60, secs % 60);
         write!(f, "{year:04}{month:02}{day:02}T{hour:02}{minute:02}{second:02}Z")
@@ -73,38 +74,12 @@ impl FromStr for Stamp {
         };
         let (year, month, day) = (number(0, 4)?, number(4, 6)?, number(6, 8)?);
         let (hour, minute, second) = (number(9, 11)?, number(11, 13)?, number(13, 15)?);
-        let days = days_of(year, month, day).ok_or(StampError)?;
+        let days = Date { year, month, day }.days().ok_or(StampError)?;
         if hour > 23 || minute > 59 || second > 59 {
             return Err(StampError);
         }
         Ok(Self(days * SECS_PER_DAY + hour * 3_600 + minute * 60 + second))
     }
-}
-
-/// Year, month and day of a day since 1970, by Hinnant's algorithm: years start in March, so that the leap day is last.
-fn civil(days: u64) -> (u64, u64, u64) {
-    let shifted = days + 719_468;
-    let (era, of_era) = (shifted / 146_097, shifted % 146_097);
-    let year_of_era = (of_era - of_era / 1_460 + of_era / 36_524 - of_era / 146_096) / 365;
-    let of_year = of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let shifted_month = (5 * of_year + 2) / 153;
-    let day = of_year - (153 * shifted_month + 2) / 5 + 1;
-    let month = if shifted_month < 10 { shifted_month + 3 } else { shifted_month - 9 };
-    (year_of_era + era * 400 + u64::from(month <= 2), month, day)
-}
-
-/// The inverse of [`civil`] from 1970 on; `None` for a date that no calendar has.
-fn days_of(year: u64, month: u64, day: u64) -> Option<u64> {
-    if year < 1970 || !(1..=12).contains(&month) || !(1..=31).contains(&day) {
-        return None;
-    }
-    let shifted_year = if month <= 2 { year - 1 } else { year };
-    let (era, year_of_era) = (shifted_year / 400, shifted_year % 400);
-    let shifted_month = if month > 2 { month - 3 } else { month + 9 };
-    let of_year = (153 * shifted_month + 2) / 5 + day - 1;
-    let days = (era * 146_097 + year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + of_year)
-        .checked_sub(719_468)?;
-    (civil(days) == (year, month, day)).then_some(days)
 }
 
 #[cfg(test)]
