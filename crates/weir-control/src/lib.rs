@@ -1,1 +1,18 @@
-//! Placeholder.
+//! The control plane: who is in the fleet, which streams there are, who owns which shard, who is healthy.
+//!
+//! `weir node control` and `weir serve` run it; every server and the lab ask it through `weir_wire::control`. It is
+//! never on the data path, and it must never decide anywhere but in [`machine`].
+#![forbid(unsafe_code)]
+
+pub mod config;
+pub mod health;
+pub mod machine;
+pub mod placement;
+pub mod state;
+
+pub mod store;
+
+pub mod embedded;
+mod probe;
+pub mod run;
+mod server;

@@ -1,0 +1,120 @@
+//! The control plane's decisions: one command in, an answer and what changed out.
+//!
+//! A pure state machine: `apply(now, wall, command)`. `embedded.rs` drives it under one lock, saves the state when it
+//! changed and only then answers. The benefit: every order of events is testable without a socket. The downside: one
+//! lock for the whole control plane, which is why nothing on the data path may ask it.
+
+mod fleet;
+mod streams;
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+
+use weir_core::{
+    clock::{Monotonic, WallMs},
+    id::MemberId,
+};
+use weir_wire::{
+    control::{ControlError, ControlReply, ControlRequest},
+    fragment::Fragment,
+};
+
+use crate::{
+    health::{HealthBook, ProbeOutcome},
+    state::State,
+};
+
+/// Something that happened.
+#[derive(Debug, Clone, PartialEq)]
+pub enum ControlCommand {
+    /// Somebody asks.
+    Call(ControlRequest),
+    /// A front end was probed.
+    Probed(ProbeOutcome),
+}
+
+/// What came of it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Applied {
+    /// The answer.
+    pub reply: Result<ControlReply, ControlError>,
+    /// The kept state changed: save it before answering.
+    pub save: bool,
+    /// Something that pollers wait for changed.
+    pub notify: bool,
+}
+
+impl Applied {
+    fn answer(reply: ControlReply) -> Self {
+        Self { reply: Ok(reply), save: false, notify: false }
+    }
+
+    fn changed(reply: ControlReply) -> Self {
+        Self { reply: Ok(reply), save: true, notify: true }
+    }
+
+    fn refused(error: ControlError) -> Self {
+        Self { reply: Err(error), save: false, notify: false }
+    }
+}
+
+/// The control plane's state and what it has heard since it started.
+#[derive(Debug)]
+pub struct Machine {
+    state: State,
+    health: HealthBook,
+    fragments: BTreeMap<MemberId, Fragment>,
+}
+
+impl Machine {
+    /// Goes on from a kept state.
+    pub fn new(state: State) -> Self {
+        Self { state, health: HealthBook::default(), fragments: BTreeMap::new() }
+    }
+
+    /// What is kept.
+    pub fn state(&self) -> &State {
+        &self.state
+    }
+
+    /// One command.
+    pub fn apply(&mut self, now: Monotonic, wall: WallMs, command: ControlCommand) -> Applied {
+        let applied = match command {
+            ControlCommand::Probed(outcome) => self.probed(now, outcome),
+            ControlCommand::Call(request) => self.call(wall, request),
+        };
+        if applied.save {
+            self.state.version += 1;
+        }
+        applied
+    }
+
+    fn call(&mut self, wall: WallMs, request: ControlRequest) -> Applied {
+        match request {
+            ControlRequest::Register { name, role, cell, service, mesh, admin } => {
+                self.register(fleet::Registration { name, role, cell, service, mesh, admin })
+            }
+            ControlRequest::Deregister { member } => self.deregister(member),
+            ControlRequest::Drain { member, on } => self.drain(member, on),
+            ControlRequest::View { cell } => self.view(&cell),
+            ControlRequest::Endpoints { tenant } => self.endpoints(tenant.as_ref()),
+            ControlRequest::Report { fragment } => self.report(fragment),
+            ControlRequest::Fragments => {
+                Applied::answer(ControlReply::Fragments(self.fragments.values().cloned().collect()))
+            }
+            ControlRequest::Cells => self.cells(),
+            ControlRequest::CreateStream { account, name, shards, on_demand } => {
+                self.create_stream(wall, streams::NewStream { account, name, shards, on_demand })
+            }
+            ControlRequest::DeleteStream { account, name } => self.delete_stream(account, &name),
+            ControlRequest::DescribeStream { account, name } => self.describe_stream(account, &name),
+            ControlRequest::ListStreams { account, after, limit } => {
+                self.list_streams(account, after.as_ref(), limit)
+            }
+            ControlRequest::PlaceTenant { tenant, cell } => self.place_tenant(tenant, cell),
+            ControlRequest::SetFleet { fleet } => self.set_fleet(fleet),
+            ControlRequest::Status => self.status(),
+        }
+    }
+}

@@ -1,0 +1,246 @@
+//! Servers: registration, lives, views, endpoints, health.
+//!
+//! Part of the machine. A server keeps its number over restarts and gets a new life with each; numbers and lives are
+//! never given twice.
+
+use std::net::SocketAddr;
+
+use weir_core::{
+    clock::Monotonic,
+    id::{CellName, Generation, Incarnation, MemberId, ServerName, TenantName},
+    limits::{CELL_MEMBERS_MAX, NODES_MAX, TENANTS_MAX},
+};
+use weir_wire::control::{
+    ControlError, ControlReply, FleetConfig, Member, MembershipView, NodeEntry, Role, ServerStatus,
+};
+
+use super::{Applied, Machine};
+use crate::{config::check_fleet, health::ProbeOutcome, placement, state::Server};
+
+/// Who registers.
+pub(super) struct Registration {
+    pub(super) name: ServerName,
+    pub(super) role: Role,
+    pub(super) cell: Option<CellName>,
+    pub(super) service: SocketAddr,
+    pub(super) mesh: Option<SocketAddr>,
+    pub(super) admin: SocketAddr,
+}
+
+impl Machine {
+    pub(super) fn register(&mut self, new: Registration) -> Applied {
+        if let Err(error) = self.check_registration(&new) {
+            return Applied::refused(error);
+        }
+        let known = self.state.servers.values().find(|server| server.name == new.name);
+        let id = match known {
+            Some(server) if server.role != new.role || server.cell != new.cell => {
+                let error = format!("{} is registered as another role or in another cell", new.name);
+                return Applied::refused(ControlError::AlreadyExists(error));
+            }
+            Some(server) => server.id,
+            None => {
+                let id = MemberId(self.state.next_member);
+                self.state.next_member += 1;
+                id
+            }
+        };
+        let life = Incarnation(self.state.next_life);
+        self.state.next_life += 1;
+        let Registration { name, role, cell, service, mesh, admin } = new;
+        let server = Server { id, name, role, cell, life, service, mesh, admin, draining: false };
+        self.bump_generations(&server);
+        self.state.servers.insert(id, server);
+        Applied::changed(ControlReply::Registered { member: id, life })
+    }
+
+    fn check_registration(&self, new: &Registration) -> Result<(), ControlError> {
+        let invalid = |detail: String| Err(ControlError::Invalid(detail));
+        match (new.role, &new.cell, new.mesh) {
+            (Role::Backend, None, None) => {
+                let nodes = self.state.servers.values().filter(|server| server.role == Role::Backend).count();
+                if nodes >= NODES_MAX {
+                    return Err(ControlError::LimitExceeded(format!("there are {nodes} nodes already")));
+                }
+            }
+            (Role::Backend, _, _) => return invalid(format!("node {} has no cell and no mesh", new.name)),
+            (_, Some(cell), Some(_)) => {
+                if !self.state.config.cells.contains(cell) {
+                    return invalid(format!("there is no cell {cell}"));
+                }
+                let members = self.of_cell(cell).count();
+                if members >= CELL_MEMBERS_MAX {
+                    return Err(ControlError::LimitExceeded(format!(
+                        "cell {cell} has {members} members already"
+                    )));
+                }
+            }
+            _ => return invalid(format!("front end {} needs a cell and a mesh address", new.name)),
+        }
+        Ok(())
+    }
+
+    pub(super) fn deregister(&mut self, member: MemberId) -> Applied {
+        match self.state.servers.remove(&member) {
+            Some(server) => {
+                self.health.remove(member);
+                self.fragments.remove(&member);
+                self.bump_generations(&server);
+                Applied::changed(ControlReply::Done)
+            }
+            None => Applied::refused(ControlError::NotFound(format!("member {member}"))),
+        }
+    }
+
+    pub(super) fn drain(&mut self, member: MemberId, on: bool) -> Applied {
+        match self.state.servers.get_mut(&member) {
+            Some(server) => {
+                server.draining = on;
+                Applied::changed(ControlReply::Done)
+            }
+            None => Applied::refused(ControlError::NotFound(format!("member {member}"))),
+        }
+    }
+
+    /// Who hears of a change of `server`: its cell, or every cell when it is a node.
+    fn bump_generations(&mut self, server: &Server) {
+        for (cell, generation) in &mut self.state.generations {
+            if server.cell.as_ref().is_none_or(|of| of == cell) {
+                *generation += 1;
+            }
+        }
+    }
+
+    fn of_cell<'a>(&'a self, cell: &'a CellName) -> impl Iterator<Item = &'a Server> {
+        self.state.servers.values().filter(move |server| server.cell.as_ref() == Some(cell))
+    }
+
+    pub(super) fn view(&self, cell: &CellName) -> Applied {
+        let Some(&generation) = self.state.generations.get(cell) else {
+            return Applied::refused(ControlError::NotFound(format!("cell {cell}")));
+        };
+        let nodes = self.state.servers.values().filter(|server| server.role == Role::Backend);
+        let view = MembershipView {
+            generation: Generation(generation),
+            cell: cell.clone(),
+            members: self.of_cell(cell).filter_map(as_member).collect(),
+            nodes: nodes
+                .map(|node| NodeEntry {
+                    id: node.id,
+                    name: node.name.clone(),
+                    life: node.life,
+                    address: node.service,
+                })
+                .collect(),
+            fleet: self.state.config.fleet.clone(),
+            shared: self.state.config.shared.clone(),
+        };
+        Applied::answer(ControlReply::View(Box::new(view)))
+    }
+
+    pub(super) fn cells(&self) -> Applied {
+        let mesh_of = |cell: &CellName| {
+            let caches: Vec<Member> =
+                self.of_cell(cell).filter(|s| s.role == Role::Cache).filter_map(as_member).collect();
+            if caches.is_empty() { self.of_cell(cell).filter_map(as_member).collect() } else { caches }
+        };
+        let cells = self.state.config.cells.iter().map(|cell| (cell.clone(), mesh_of(cell))).collect();
+        Applied::answer(ControlReply::Cells { fleet: Box::new(self.state.config.fleet.clone()), cells })
+    }
+
+    pub(super) fn endpoints(&self, tenant: Option<&TenantName>) -> Applied {
+        let cell = match tenant {
+            None => None,
+            Some(tenant) => {
+                let pinned = self.state.tenants.get(tenant).and_then(Option::as_ref);
+                placement::cell_for(tenant, pinned, &self.state.config.cells)
+            }
+        };
+        let urls = self
+            .state
+            .servers
+            .values()
+            .filter(|server| server.role == Role::Frontend && !server.draining)
+            .filter(|server| cell.is_none_or(|cell| server.cell.as_ref() == Some(cell)))
+            .filter(|server| self.health.of(server.id, server.life) == (true, true))
+            .map(|server| format!("http://{}", server.service))
+            .collect();
+        Applied::answer(ControlReply::Endpoints { version: self.state.version, urls })
+    }
+
+    pub(super) fn place_tenant(&mut self, tenant: TenantName, cell: Option<CellName>) -> Applied {
+        if let Some(cell) = cell.as_ref().filter(|cell| !self.state.config.cells.contains(cell)) {
+            return Applied::refused(ControlError::NotFound(format!("cell {cell}")));
+        }
+        if self.state.tenants.len() >= TENANTS_MAX && !self.state.tenants.contains_key(&tenant) {
+            return Applied::refused(ControlError::LimitExceeded(format!(
+                "there are {TENANTS_MAX} tenants already"
+            )));
+        }
+        self.state.tenants.insert(tenant, cell);
+        Applied::changed(ControlReply::Done)
+    }
+
+    pub(super) fn set_fleet(&mut self, fleet: FleetConfig) -> Applied {
+        if let Err(error) = check_fleet(&fleet) {
+            return Applied::refused(ControlError::Invalid(error.to_string()));
+        }
+        self.state.config.fleet = fleet;
+        Applied::changed(ControlReply::Done)
+    }
+
+    pub(super) fn status(&self) -> Applied {
+        let servers = self.state.servers.values().map(|server| {
+            let (ready, healthy) = self.health.of(server.id, server.life);
+            ServerStatus {
+                id: server.id,
+                name: server.name.clone(),
+                role: server.role,
+                cell: server.cell.clone(),
+                life: server.life,
+                ready,
+                healthy,
+                draining: server.draining,
+            }
+        });
+        Applied::answer(ControlReply::Status(servers.collect()))
+    }
+
+    pub(super) fn probed(&mut self, now: Monotonic, outcome: ProbeOutcome) -> Applied {
+        let Some(server) = self.state.servers.get(&outcome.member) else {
+            return Applied::answer(ControlReply::Done); // it left while it was asked
+        };
+        if server.life != outcome.life {
+            return Applied::answer(ControlReply::Done); // a life that is over
+        }
+        let (cell, role) = (server.cell.clone(), server.role);
+        let mates: Vec<(MemberId, Incarnation)> = self
+            .state
+            .servers
+            .values()
+            .filter(|mate| mate.role == role && mate.cell == cell)
+            .map(|mate| (mate.id, mate.life))
+            .collect();
+        let off_list = mates
+            .iter()
+            .filter(|&&(id, life)| id != outcome.member && self.health.of(id, life) == (true, false))
+            .count();
+        let config = &self.state.config.health;
+        let changed = self.health.observe(now, config, outcome, mates.len(), off_list);
+        if self.health.forgotten(now, config, outcome.member) {
+            return self.deregister(outcome.member);
+        }
+        // The judgement is not kept, but whoever waits for an endpoint must hear of it.
+        Applied { reply: Ok(ControlReply::Done), save: false, notify: changed }
+    }
+}
+
+fn as_member(server: &Server) -> Option<Member> {
+    Some(Member {
+        id: server.id,
+        name: server.name.clone(),
+        role: server.role,
+        life: server.life,
+        mesh: server.mesh?,
+    })
+}

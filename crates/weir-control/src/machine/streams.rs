@@ -1,0 +1,196 @@
+//! Streams: creation, placement, what nodes report, deletion.
+//!
+//! Part of the machine. A stream is ACTIVE once the nodes say that they own all of its shards, and gone once none says
+//! so any more: the nodes' word decides, not the wish.
+
+use std::{collections::BTreeMap, num::NonZeroU32};
+
+use weir_core::{
+    clock::WallMs,
+    hash_key::HashKeyRange,
+    id::{AccountId, Epoch, MemberId, ShardIndex, ShardKey, StreamId, StreamName},
+    limits::{RETENTION_HOURS_DEFAULT, SHARDS_PER_STREAM_MAX, STREAMS_MAX},
+    shard::OwnedShard,
+};
+use weir_wire::{
+    control::{ControlError, ControlReply, Role, StreamDescription, StreamStatus},
+    fragment::Fragment,
+};
+
+use super::{Applied, Machine};
+use crate::{
+    placement,
+    state::{AssignedShard, Stream},
+};
+
+/// What to create.
+pub(super) struct NewStream {
+    pub(super) account: AccountId,
+    pub(super) name: StreamName,
+    pub(super) shards: u32,
+    pub(super) on_demand: bool,
+}
+
+impl Machine {
+    pub(super) fn create_stream(&mut self, wall: WallMs, new: NewStream) -> Applied {
+        if self.state.stream(new.account, &new.name).is_some() {
+            return Applied::refused(ControlError::AlreadyExists(format!("stream {}", new.name)));
+        }
+        if self.state.streams.len() >= STREAMS_MAX {
+            return Applied::refused(ControlError::LimitExceeded(format!(
+                "there are {STREAMS_MAX} streams already"
+            )));
+        }
+        let Some(count) = NonZeroU32::new(new.shards).filter(|count| count.get() <= SHARDS_PER_STREAM_MAX)
+        else {
+            let detail = format!("a stream has 1 to {SHARDS_PER_STREAM_MAX} shards, not {}", new.shards);
+            return Applied::refused(ControlError::Invalid(detail));
+        };
+        let Some(nodes) = placement::nodes_for(count.get(), self.load()) else {
+            return Applied::refused(ControlError::Unavailable("there is no back-end node".to_owned()));
+        };
+        let id = StreamId(self.state.next_stream);
+        self.state.next_stream += 1;
+        let epoch = self.state.next_epoch;
+        self.state.next_epoch = Epoch(epoch.0 + 1);
+        let assign = |(index, node): (u32, MemberId)| AssignedShard {
+            node,
+            shard: OwnedShard {
+                key: ShardKey { stream: id, shard: ShardIndex(index) },
+                account: new.account,
+                stream_name: new.name.clone(),
+                range: HashKeyRange::uniform(index, count),
+                created_ms: wall.0,
+                epoch,
+            },
+        };
+        let stream = Stream {
+            id,
+            account: new.account,
+            name: new.name.clone(),
+            status: StreamStatus::Creating,
+            created_ms: wall.0,
+            retention_hours: RETENTION_HOURS_DEFAULT,
+            on_demand: new.on_demand,
+            shards: (0..).zip(nodes).map(assign).collect(),
+        };
+        let description = describe(&stream);
+        self.state.streams.push(stream);
+        Applied::changed(ControlReply::Stream(Box::new(description)))
+    }
+
+    /// Shards assigned to each node.
+    fn load(&self) -> BTreeMap<MemberId, usize> {
+        let nodes = self.state.servers.values().filter(|server| server.role == Role::Backend);
+        let mut load: BTreeMap<MemberId, usize> = nodes.map(|node| (node.id, 0)).collect();
+        for assigned in self.state.streams.iter().flat_map(|stream| &stream.shards) {
+            if let Some(shards) = load.get_mut(&assigned.node) {
+                *shards += 1;
+            }
+        }
+        load
+    }
+
+    pub(super) fn delete_stream(&mut self, account: AccountId, name: &StreamName) -> Applied {
+        let found =
+            self.state.streams.iter_mut().find(|stream| stream.account == account && stream.name == *name);
+        match found {
+            Some(stream) => {
+                stream.status = StreamStatus::Deleting;
+                self.settle_streams();
+                Applied::changed(ControlReply::Done)
+            }
+            None => Applied::refused(ControlError::NotFound(format!("stream {name}"))),
+        }
+    }
+
+    pub(super) fn describe_stream(&self, account: AccountId, name: &StreamName) -> Applied {
+        match self.state.stream(account, name) {
+            Some(stream) => Applied::answer(ControlReply::Stream(Box::new(describe(stream)))),
+            None => Applied::refused(ControlError::NotFound(format!("stream {name}"))),
+        }
+    }
+
+    pub(super) fn list_streams(&self, account: AccountId, after: Option<&StreamName>, limit: u32) -> Applied {
+        let mut streams: Vec<&Stream> = self
+            .state
+            .streams
+            .iter()
+            .filter(|stream| stream.account == account && after.is_none_or(|after| stream.name > *after))
+            .collect();
+        streams.sort_by(|one, other| one.name.cmp(&other.name));
+        let more = streams.len() > limit as usize;
+        let streams = streams.into_iter().take(limit as usize).map(describe).collect();
+        Applied::answer(ControlReply::Streams { streams, more })
+    }
+
+    pub(super) fn report(&mut self, fragment: Fragment) -> Applied {
+        let node = fragment.node;
+        match self.state.servers.get(&node) {
+            Some(server) if server.life == fragment.life => {}
+            Some(_) => {
+                return Applied::refused(ControlError::Invalid(format!("that life of node {node} is over")));
+            }
+            None => return Applied::refused(ControlError::NotFound(format!("node {node}"))),
+        }
+        let newer = self.fragments.get(&node).is_none_or(|known| known.order() < fragment.order());
+        if newer {
+            self.fragments.insert(node, fragment);
+        }
+        let changed = newer && self.settle_streams();
+        Applied { reply: Ok(self.assignments(node)), save: changed, notify: changed }
+    }
+
+    fn assignments(&self, node: MemberId) -> ControlReply {
+        let wanted = self.state.streams.iter().filter(|stream| stream.status != StreamStatus::Deleting);
+        let shards = wanted
+            .clone()
+            .flat_map(|stream| &stream.shards)
+            .filter(|assigned| assigned.node == node)
+            .map(|assigned| assigned.shard.clone())
+            .collect();
+        let retention_hours = wanted
+            .filter(|stream| stream.retention_hours != RETENTION_HOURS_DEFAULT)
+            .map(|stream| (stream.id, stream.retention_hours))
+            .collect();
+        ControlReply::Assignments { shards, retention_hours }
+    }
+
+    /// Moves streams on as far as the nodes' words allow; true when one moved.
+    fn settle_streams(&mut self) -> bool {
+        let fragments = &self.fragments;
+        let said = |assigned: &AssignedShard| {
+            fragments.get(&assigned.node).is_some_and(|fragment| {
+                fragment
+                    .shards
+                    .iter()
+                    .any(|owned| owned.key == assigned.shard.key && owned.epoch == assigned.shard.epoch)
+            })
+        };
+        let mut changed = false;
+        for stream in &mut self.state.streams {
+            if stream.status == StreamStatus::Creating && stream.shards.iter().all(said) {
+                stream.status = StreamStatus::Active;
+                changed = true;
+            }
+        }
+        // A node that is not registered any more can say nothing; its shards do not hold the stream back.
+        let before = self.state.streams.len();
+        self.state
+            .streams
+            .retain(|stream| stream.status != StreamStatus::Deleting || stream.shards.iter().any(said));
+        changed || self.state.streams.len() != before
+    }
+}
+
+fn describe(stream: &Stream) -> StreamDescription {
+    StreamDescription {
+        account: stream.account,
+        name: stream.name.clone(),
+        status: stream.status,
+        created_ms: stream.created_ms,
+        retention_hours: stream.retention_hours,
+        on_demand: stream.on_demand,
+        shards: stream.shards.iter().map(|assigned| assigned.shard.clone()).collect(),
+    }
+}

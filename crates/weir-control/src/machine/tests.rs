@@ -1,0 +1,281 @@
+//! The machine from outside: what callers are told, in any order of events.
+
+use std::{net::SocketAddr, time::Duration};
+
+use proptest::prelude::*;
+use weir_core::{
+    clock::{Monotonic, WallMs},
+    id::{AccountId, CellName, Incarnation, MemberId, ServerName, StreamName, TenantName},
+    shard::OwnedShard,
+};
+use weir_wire::{
+    control::{ControlError, ControlReply, ControlRequest, Role, SharedConfig, StreamStatus},
+    fragment::Fragment,
+};
+
+use super::{Applied, ControlCommand, Machine};
+use crate::{
+    config::{TenantConfig, embedded},
+    health::ProbeOutcome,
+    state::State,
+};
+
+fn machine(cells: &[&str]) -> Machine {
+    let shared = SharedConfig {
+        iterator_secret: "00".repeat(32),
+        credentials: Vec::new(),
+        shard_limits: true,
+        region: "us-east-1".to_owned(),
+    };
+    let mut config = embedded(shared, vec![TenantConfig { name: TenantName::new("pinned"), cell: None }]);
+    config.cells = cells.iter().map(|&cell| CellName::new(cell)).collect();
+    Machine::new(State::new(config))
+}
+
+fn call(machine: &mut Machine, request: ControlRequest) -> Result<ControlReply, ControlError> {
+    apply(machine, request).reply
+}
+
+fn apply(machine: &mut Machine, request: ControlRequest) -> Applied {
+    machine.apply(Monotonic::ZERO, WallMs(1_700_000_000_000), ControlCommand::Call(request))
+}
+
+fn address(number: u16) -> SocketAddr {
+    SocketAddr::from(([127, 0, 0, 1], number))
+}
+
+fn register(machine: &mut Machine, name: &str, role: Role, cell: Option<&str>) -> (MemberId, Incarnation) {
+    let request = ControlRequest::Register {
+        name: ServerName::new(name),
+        role,
+        cell: cell.map(CellName::new),
+        service: address(1),
+        mesh: (role != Role::Backend).then(|| address(2)),
+        admin: address(3),
+    };
+    match call(machine, request).unwrap() {
+        ControlReply::Registered { member, life } => (member, life),
+        other => panic!("{other:?}"),
+    }
+}
+
+fn create(machine: &mut Machine, name: &str, shards: u32) -> Result<ControlReply, ControlError> {
+    let name = StreamName::new(name);
+    call(
+        machine,
+        ControlRequest::CreateStream { account: AccountId::DEFAULT, name, shards, on_demand: false },
+    )
+}
+
+fn status(machine: &mut Machine, name: &str) -> Result<StreamStatus, ControlError> {
+    let request = ControlRequest::DescribeStream { account: AccountId::DEFAULT, name: StreamName::new(name) };
+    match call(machine, request)? {
+        ControlReply::Stream(stream) => Ok(stream.status),
+        other => panic!("{other:?}"),
+    }
+}
+
+/// The node says that it owns `shards` and hears what it should own.
+fn report(
+    machine: &mut Machine,
+    node: (MemberId, Incarnation),
+    sequence: u64,
+    shards: &[OwnedShard],
+) -> Vec<OwnedShard> {
+    let fragment = Fragment {
+        node: node.0,
+        life: node.1,
+        sequence,
+        address: address(1),
+        ttl: Duration::from_secs(1),
+        shards: shards.into(),
+    };
+    match call(machine, ControlRequest::Report { fragment }).unwrap() {
+        ControlReply::Assignments { shards, .. } => shards,
+        other => panic!("{other:?}"),
+    }
+}
+
+fn endpoints(machine: &mut Machine, tenant: Option<&str>) -> usize {
+    match call(machine, ControlRequest::Endpoints { tenant: tenant.map(TenantName::new) }).unwrap() {
+        ControlReply::Endpoints { urls, .. } => urls.len(),
+        other => panic!("{other:?}"),
+    }
+}
+
+fn probe(machine: &mut Machine, server: (MemberId, Incarnation), second: u64, answered: bool) {
+    let outcome = ProbeOutcome { member: server.0, life: server.1, ready: answered, answered };
+    let now = Monotonic::ZERO + Duration::from_secs(second);
+    machine.apply(now, WallMs(0), ControlCommand::Probed(outcome)).reply.unwrap();
+}
+
+#[test]
+fn a_stream_is_active_once_every_node_says_that_it_owns_its_shards() {
+    let mut machine = machine(&["main"]);
+    let nodes = [
+        register(&mut machine, "node-1", Role::Backend, None),
+        register(&mut machine, "node-2", Role::Backend, None),
+    ];
+    create(&mut machine, "s", 4).unwrap();
+    assert_eq!(status(&mut machine, "s"), Ok(StreamStatus::Creating));
+    let first = report(&mut machine, nodes[0], 1, &[]);
+    let second = report(&mut machine, nodes[1], 1, &[]);
+    assert_eq!((first.len(), second.len()), (2, 2), "spread by count");
+    report(&mut machine, nodes[0], 2, &first);
+    assert_eq!(status(&mut machine, "s"), Ok(StreamStatus::Creating), "one node is not all");
+    report(&mut machine, nodes[1], 2, &second);
+    assert_eq!(status(&mut machine, "s"), Ok(StreamStatus::Active));
+}
+
+#[test]
+fn a_deleted_stream_is_gone_once_no_node_says_so_any_more() {
+    let mut machine = machine(&["main"]);
+    let node = register(&mut machine, "node-1", Role::Backend, None);
+    create(&mut machine, "s", 1).unwrap();
+    let shards = report(&mut machine, node, 1, &[]);
+    report(&mut machine, node, 2, &shards);
+    let delete = ControlRequest::DeleteStream { account: AccountId::DEFAULT, name: StreamName::new("s") };
+    call(&mut machine, delete.clone()).unwrap();
+    assert_eq!(status(&mut machine, "s"), Ok(StreamStatus::Deleting));
+    assert_eq!(create(&mut machine, "s", 1).unwrap_err(), ControlError::AlreadyExists("stream s".to_owned()));
+    assert!(report(&mut machine, node, 3, &shards).is_empty(), "it should own nothing");
+    report(&mut machine, node, 4, &[]);
+    assert!(matches!(status(&mut machine, "s"), Err(ControlError::NotFound(_))));
+    assert!(matches!(call(&mut machine, delete), Err(ControlError::NotFound(_))));
+}
+
+#[test]
+fn an_older_report_does_not_take_back_a_newer_one() {
+    let mut machine = machine(&["main"]);
+    let node = register(&mut machine, "node-1", Role::Backend, None);
+    create(&mut machine, "s", 1).unwrap();
+    let shards = report(&mut machine, node, 1, &[]);
+    report(&mut machine, node, 5, &shards);
+    report(&mut machine, node, 4, &[]);
+    assert_eq!(status(&mut machine, "s"), Ok(StreamStatus::Active));
+    assert!(matches!(machine.fragments.get(&node.0), Some(fragment) if fragment.sequence == 5));
+}
+
+#[test]
+fn a_restart_keeps_the_number_and_gets_a_higher_life() {
+    let mut machine = machine(&["main"]);
+    let first = register(&mut machine, "fe-1", Role::Frontend, Some("main"));
+    let other = register(&mut machine, "fe-2", Role::Frontend, Some("main"));
+    let again = register(&mut machine, "fe-1", Role::Frontend, Some("main"));
+    assert_eq!(first.0, again.0);
+    assert!(again.1 > other.1 && other.1 > first.1);
+    let fragment = Fragment {
+        node: first.0,
+        life: first.1,
+        sequence: 9,
+        address: address(1),
+        ttl: Duration::ZERO,
+        shards: [].into(),
+    };
+    let stale = call(&mut machine, ControlRequest::Report { fragment });
+    assert!(matches!(stale, Err(ControlError::Invalid(_))), "a life that is over is not heard");
+}
+
+#[test]
+fn a_change_in_one_cell_is_no_new_generation_for_another() {
+    let mut machine = machine(&["a", "b"]);
+    let generation = |machine: &mut Machine, cell: &str| match call(
+        machine,
+        ControlRequest::View { cell: CellName::new(cell) },
+    ) {
+        Ok(ControlReply::View(view)) => view.generation,
+        other => panic!("{other:?}"),
+    };
+    let before = (generation(&mut machine, "a"), generation(&mut machine, "b"));
+    register(&mut machine, "fe-1", Role::Frontend, Some("a"));
+    let after = (generation(&mut machine, "a"), generation(&mut machine, "b"));
+    assert!(after.0 > before.0 && after.1 == before.1);
+    register(&mut machine, "node-1", Role::Backend, None);
+    assert!(generation(&mut machine, "a") > after.0 && generation(&mut machine, "b") > after.1);
+}
+
+#[test]
+fn endpoints_are_ready_healthy_not_draining_and_of_the_tenants_cell() {
+    let mut machine = machine(&["a", "b"]);
+    let in_a = register(&mut machine, "fe-1", Role::Frontend, Some("a"));
+    let in_b = register(&mut machine, "fe-2", Role::Frontend, Some("b"));
+    assert_eq!(endpoints(&mut machine, None), 0, "nobody is ready");
+    probe(&mut machine, in_a, 0, true);
+    probe(&mut machine, in_b, 0, true);
+    assert_eq!(endpoints(&mut machine, None), 2);
+    let place =
+        ControlRequest::PlaceTenant { tenant: TenantName::new("pinned"), cell: Some(CellName::new("b")) };
+    call(&mut machine, place).unwrap();
+    call(&mut machine, ControlRequest::Drain { member: in_a.0, on: true }).unwrap();
+    assert_eq!((endpoints(&mut machine, None), endpoints(&mut machine, Some("pinned"))), (1, 1));
+    call(&mut machine, ControlRequest::Drain { member: in_a.0, on: false }).unwrap();
+    for second in 1..4 {
+        probe(&mut machine, in_b, second, false);
+    }
+    assert_eq!((endpoints(&mut machine, None), endpoints(&mut machine, Some("pinned"))), (1, 0));
+    probe(&mut machine, in_b, 100, false);
+    assert!(!machine.state().servers.contains_key(&in_b.0), "forgotten after a minute without an answer");
+}
+
+#[test]
+fn registrations_that_make_no_sense_are_refused() {
+    let mut machine = machine(&["main"]);
+    let request = |role, cell: Option<&str>, mesh| ControlRequest::Register {
+        name: ServerName::new("x"),
+        role,
+        cell: cell.map(CellName::new),
+        service: address(1),
+        mesh,
+        admin: address(3),
+    };
+    for bad in [
+        request(Role::Frontend, None, Some(address(2))),
+        request(Role::Frontend, Some("main"), None),
+        request(Role::Frontend, Some("nowhere"), Some(address(2))),
+        request(Role::Backend, Some("main"), None),
+    ] {
+        assert!(matches!(call(&mut machine, bad), Err(ControlError::Invalid(_))));
+    }
+    register(&mut machine, "x", Role::Frontend, Some("main"));
+    let other_role = call(&mut machine, request(Role::Backend, None, None));
+    assert!(matches!(other_role, Err(ControlError::AlreadyExists(_))));
+}
+
+proptest! {
+    /// Whatever is created, reported and deleted in whatever order: a kept state reads back as itself, every shard has
+    /// one node, and the ranges of a stream tile the hash key space.
+    #[test]
+    fn streams_stay_whole_under_any_order(steps in prop::collection::vec((0..3u8, 0..4u8, 1..6u32), 1..60)) {
+        let mut machine = machine(&["main"]);
+        let node = register(&mut machine, "node-1", Role::Backend, None);
+        let mut owned: Vec<OwnedShard> = Vec::new();
+        for (sequence, (step, stream, shards)) in (1..).zip(steps) {
+            let name = format!("s-{stream}");
+            match step {
+                0 => drop(create(&mut machine, &name, shards)),
+                1 => {
+                    let name = StreamName::new(name.as_str());
+                    drop(call(&mut machine, ControlRequest::DeleteStream { account: AccountId::DEFAULT, name }));
+                }
+                _ => owned = report(&mut machine, node, sequence, &owned),
+            }
+            let json = serde_json::to_string(machine.state()).unwrap();
+            let kept: State = serde_json::from_str(&json).unwrap();
+            prop_assert_eq!(&kept, machine.state());
+            for stream in &machine.state().streams {
+                let mut next = Some(0u128);
+                for assigned in &stream.shards {
+                    prop_assert_eq!(assigned.node, node.0);
+                    prop_assert_eq!(Some(assigned.shard.range.start.0), next);
+                    next = assigned.shard.range.end.0.checked_add(1);
+                }
+                prop_assert_eq!(next, None);
+            }
+        }
+        for sequence in 1_000..1_003 {
+            owned = report(&mut machine, node, sequence, &owned);
+        }
+        let settled = machine.state().streams.iter().all(|stream| stream.status == StreamStatus::Active);
+        prop_assert!(settled, "once the node has caught up, nothing is in between");
+    }
+}

@@ -1,0 +1,119 @@
+//! What the control plane keeps: the part that survives a restart.
+//!
+//! Changed by the machine only, written by the store as it is. Persisted as JSON: a field is added with a default and
+//! never given another meaning.
+
+use std::{collections::BTreeMap, net::SocketAddr};
+
+use serde::{Deserialize, Serialize};
+use weir_core::{
+    id::{AccountId, CellName, Epoch, Incarnation, MemberId, ServerName, StreamId, StreamName, TenantName},
+    shard::OwnedShard,
+};
+use weir_wire::control::{Role, StreamStatus};
+
+use crate::config::ControlConfig;
+
+/// A registered server.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Server {
+    /// Its number.
+    pub id: MemberId,
+    /// Its name.
+    pub name: ServerName,
+    /// What it is.
+    pub role: Role,
+    /// Its cell; none for a node.
+    pub cell: Option<CellName>,
+    /// Its life.
+    pub life: Incarnation,
+    /// Where it serves.
+    pub service: SocketAddr,
+    /// Where its mesh listens.
+    pub mesh: Option<SocketAddr>,
+    /// Where its admin listener is.
+    pub admin: SocketAddr,
+    /// Off the endpoint list on purpose.
+    pub draining: bool,
+}
+
+/// A shard and the node that it is assigned to.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AssignedShard {
+    /// The shard.
+    pub shard: OwnedShard,
+    /// The node.
+    pub node: MemberId,
+}
+
+/// A stream.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Stream {
+    /// As the log knows it.
+    pub id: StreamId,
+    /// The account.
+    pub account: AccountId,
+    /// The name.
+    pub name: StreamName,
+    /// The state.
+    pub status: StreamStatus,
+    /// When it was created, milliseconds since 1970.
+    pub created_ms: u64,
+    /// How long records are kept.
+    pub retention_hours: u32,
+    /// The on-demand capacity mode.
+    pub on_demand: bool,
+    /// Its shards, by number.
+    pub shards: Vec<AssignedShard>,
+}
+
+/// Everything that is kept.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct State {
+    /// Rises with every change; what pollers and endpoint lists compare.
+    pub version: u64,
+    /// The next numbers to give out. None is ever given twice.
+    pub next_member: u32,
+    /// As above.
+    pub next_life: u64,
+    /// As above.
+    pub next_stream: u64,
+    /// The epoch of the next assignment.
+    pub next_epoch: Epoch,
+    /// How the fleet behaves, its cells, what front ends agree on.
+    pub config: ControlConfig,
+    /// A cell's view changes, its generation rises.
+    pub generations: BTreeMap<CellName, u64>,
+    /// Registered servers.
+    pub servers: BTreeMap<MemberId, Server>,
+    /// Tenants pinned to a cell (or known, and hashed).
+    pub tenants: BTreeMap<TenantName, Option<CellName>>,
+    /// Streams.
+    pub streams: Vec<Stream>,
+}
+
+impl State {
+    /// A control plane's first state.
+    pub fn new(config: ControlConfig) -> Self {
+        let tenants =
+            config.tenants.iter().map(|tenant| (tenant.name.clone(), tenant.cell.clone())).collect();
+        let generations = config.cells.iter().map(|cell| (cell.clone(), 1)).collect();
+        Self {
+            version: 1,
+            next_member: 1,
+            next_life: 1,
+            next_stream: 1,
+            next_epoch: Epoch(1),
+            config,
+            generations,
+            servers: BTreeMap::new(),
+            tenants,
+            streams: Vec::new(),
+        }
+    }
+
+    /// The stream of this name.
+    pub fn stream(&self, account: AccountId, name: &StreamName) -> Option<&Stream> {
+        self.streams.iter().find(|stream| stream.account == account && stream.name == *name)
+    }
+}
