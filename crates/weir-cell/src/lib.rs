@@ -1,1 +1,20 @@
-//! Placeholder.
+//! The back-end node: owns shards over one journal, answers front ends, and tells its homes what it owns.
+//!
+//! `weir node backend` and `weir serve` run it. It knows shards and batches; it must never learn stream names' rules,
+//! Kinesis's JSON, or a front end's reasons.
+//!
+//! Threads of a `weir node backend` process: main (signals, admin), node (frames, assignments, homing), and those of
+//! the journal; a constant.
+#![forbid(unsafe_code)]
+
+pub mod homing;
+pub mod ownership;
+
+pub mod metrics;
+pub mod node;
+
+mod assignments;
+mod home_link;
+mod server;
+
+pub mod run;

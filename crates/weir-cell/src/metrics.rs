@@ -1,0 +1,144 @@
+//! What a node counts, under names that docs/METRICS.md lists.
+//!
+//! Filled by the node and by the journal's own counters, read by the admin listener. No label names a stream.
+
+use std::sync::atomic::AtomicU64;
+
+use prometheus_client::{
+    encoding::{EncodeLabelSet, EncodeLabelValue},
+    metrics::{counter::Counter, family::Family, gauge::Gauge},
+    registry::{Registry, Unit},
+};
+use weir_log::JournalMetrics;
+use weir_wire::cell::{CellError, CellReply};
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct AnswerLabels {
+    question: Question,
+    outcome: Outcome,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelValue)]
+enum Question {
+    Append,
+    Read,
+    Position,
+    Other,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelValue)]
+enum Outcome {
+    Done,
+    NotOwner,
+    Busy,
+    Failed,
+}
+
+type GaugeF64 = Gauge<f64, AtomicU64>;
+
+/// The counts of one node.
+#[derive(Debug, Default)]
+pub struct NodeMetrics {
+    answers: Family<AnswerLabels, Counter>,
+    shards: Gauge,
+    queue_writes: Gauge,
+    queue_bytes: Gauge,
+    groups: Gauge,
+    appends: Gauge,
+    records: Gauge,
+    syncs: Gauge,
+    sync_seconds: GaugeF64,
+    written_bytes: Gauge,
+    read_bytes: Gauge,
+    segments: Gauge,
+    stopped: Gauge,
+}
+
+impl NodeMetrics {
+    /// Registers every name.
+    pub fn register(&self, registry: &mut Registry) {
+        registry.register("weir_node_answers", "Answers by question and outcome", self.answers.clone());
+        registry.register("weir_node_shards", "Shards that the journal holds", self.shards.clone());
+        registry.register(
+            "weir_node_queue_writes",
+            "Writes waiting for the committer",
+            self.queue_writes.clone(),
+        );
+        registry.register_with_unit(
+            "weir_node_queue",
+            "Bytes waiting",
+            Unit::Bytes,
+            self.queue_bytes.clone(),
+        );
+        registry.register("weir_node_commit_groups", "Group commits since the start", self.groups.clone());
+        registry.register("weir_node_appends", "Batches appended since the start", self.appends.clone());
+        registry.register("weir_node_records", "Records appended since the start", self.records.clone());
+        registry.register("weir_node_syncs", "Syncs since the start", self.syncs.clone());
+        registry.register_with_unit(
+            "weir_node_sync",
+            "Time in syncs since the start",
+            Unit::Seconds,
+            self.sync_seconds.clone(),
+        );
+        registry.register_with_unit(
+            "weir_node_written",
+            "Bytes written since the start",
+            Unit::Bytes,
+            self.written_bytes.clone(),
+        );
+        registry.register_with_unit(
+            "weir_node_read",
+            "Bytes read since the start",
+            Unit::Bytes,
+            self.read_bytes.clone(),
+        );
+        registry.register("weir_node_segments", "Segments in use", self.segments.clone());
+        registry.register("weir_node_log_stopped", "1 after a failed write or sync", self.stopped.clone());
+    }
+
+    pub(crate) fn answered(&self, reply: &CellReply) {
+        let count = |question, outcome, times| {
+            self.answers.get_or_create(&AnswerLabels { question, outcome }).inc_by(times);
+        };
+        match reply {
+            CellReply::Append(results) => {
+                for result in results {
+                    count(
+                        Question::Append,
+                        result.as_ref().map_or_else(|error| outcome(*error), |_| Outcome::Done),
+                        1,
+                    );
+                }
+            }
+            CellReply::Read(_) => count(Question::Read, Outcome::Done, 1),
+            CellReply::Position(_) => count(Question::Position, Outcome::Done, 1),
+            CellReply::Failed(error) => count(Question::Other, outcome(*error), 1),
+        }
+    }
+
+    pub(crate) fn watch(&self, journal: JournalMetrics) {
+        let signed = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
+        self.shards.set(signed(journal.shards));
+        self.queue_writes.set(signed(journal.queue_items));
+        self.queue_bytes.set(signed(journal.queue_bytes));
+        self.groups.set(signed(journal.groups));
+        self.appends.set(signed(journal.appends));
+        self.records.set(signed(journal.records));
+        self.syncs.set(signed(journal.syncs));
+        self.sync_seconds.set(journal.sync_time.as_secs_f64());
+        self.written_bytes.set(signed(journal.written_bytes));
+        self.read_bytes.set(signed(journal.read_bytes));
+        self.segments.set(signed(journal.segments));
+        self.stopped.set(i64::from(journal.stopped));
+    }
+}
+
+fn outcome(error: CellError) -> Outcome {
+    match error {
+        CellError::NotOwner => Outcome::NotOwner,
+        CellError::Busy => Outcome::Busy,
+        CellError::Storage | CellError::LogUnavailable | CellError::Malformed | CellError::Stopping => {
+            Outcome::Failed
+        }
+    }
+}

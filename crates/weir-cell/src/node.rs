@@ -1,0 +1,185 @@
+//! The node itself: one journal, and an answer to every question about its shards.
+//!
+//! Called by the links (`server.rs`) with whole frames, and by `assignments.rs`. Appends are handed to the journal and
+//! answered when it calls back; nothing here waits for a disk to write. It must never answer for a shard that the
+//! journal does not hold.
+
+use std::{collections::HashMap, sync::Arc, time::Duration};
+
+use parking_lot::Mutex;
+use tokio::sync::oneshot;
+use weir_core::{
+    clock::Clock,
+    id::{ShardKey, StreamId},
+    limits::RETENTION_HOURS_DEFAULT,
+    shard::OwnedShard,
+};
+use weir_log::{
+    AppendError, AppendOutcome, At, DeleteShardError, Journal, OpenShardError, ReadError, WriteError,
+};
+use weir_wire::{
+    cell::{AppendReply, CellError, CellReply, CellRequest, Position, PositionReply, ReadReply, ShardAppend},
+    framing::Frame,
+};
+
+use crate::metrics::NodeMetrics;
+
+/// A node's shards and their journal.
+#[derive(Debug)]
+pub struct Node {
+    journal: Journal,
+    clock: Clock,
+    metrics: Arc<NodeMetrics>,
+    /// Only streams that keep longer (or shorter) than the default.
+    retention_hours: Mutex<HashMap<StreamId, u32>>,
+}
+
+impl Node {
+    /// A node over an open journal.
+    pub fn new(journal: Journal, clock: Clock, metrics: Arc<NodeMetrics>) -> Self {
+        metrics.watch(journal.metrics());
+        Self { journal, clock, metrics, retention_hours: Mutex::default() }
+    }
+
+    /// The journal, to look at.
+    pub fn journal(&self) -> &Journal {
+        &self.journal
+    }
+
+    /// The shards that the journal holds, whoever assigned them.
+    pub fn recovered(&self) -> Vec<OwnedShard> {
+        self.journal.shards().into_iter().map(|status| status.owned).collect()
+    }
+
+    /// Answers one frame. Never fails: what is wrong is in the answer.
+    pub async fn answer(&self, frame: Frame) -> Frame {
+        let id = frame.id;
+        let reply = match CellRequest::from_frame(frame) {
+            Ok(CellRequest::Append(appends)) => self.append(appends).await,
+            Ok(CellRequest::Read { key, from, records_max, bytes_max }) => {
+                self.read(key, from, records_max, bytes_max)
+            }
+            Ok(CellRequest::Position { key, at }) => self.position(key, at),
+            Err(error) => {
+                tracing::warn!(%error, "a question did not decode");
+                CellReply::Failed(CellError::Malformed)
+            }
+        };
+        self.metrics.answered(&reply);
+        reply.into_frame(id)
+    }
+
+    async fn append(&self, appends: Vec<ShardAppend>) -> CellReply {
+        // All are queued before the first is awaited: they share a group commit.
+        let pending: Vec<_> = appends
+            .into_iter()
+            .map(|ShardAppend { key, batch }| {
+                let (done, outcome) = oneshot::channel();
+                self.journal.append(key, batch, move |result| drop(done.send(result)));
+                outcome
+            })
+            .collect();
+        let mut results = Vec::with_capacity(pending.len());
+        for outcome in pending {
+            let outcome = outcome.await.unwrap_or_else(|_| Err(WriteError::OwnerGone.into()));
+            results.push(outcome.map(append_reply).map_err(|error| append_error(&error)));
+        }
+        CellReply::Append(results)
+    }
+
+    fn read(&self, key: ShardKey, from: u64, records_max: u32, bytes_max: u32) -> CellReply {
+        match self.journal.read(key, from, records_max, bytes_max as usize) {
+            Ok(read) => CellReply::Read(ReadReply {
+                batches: read.batches,
+                from: read.from,
+                tip: read.tip,
+                tip_arrived: read.tip_arrived,
+            }),
+            Err(error) => CellReply::Failed(read_error(&error)),
+        }
+    }
+
+    fn position(&self, key: ShardKey, at: Position) -> CellReply {
+        let at = match at {
+            Position::TrimHorizon => At::TrimHorizon,
+            Position::Latest => At::Latest,
+            Position::AtTimestamp(time) => At::Timestamp(time),
+        };
+        match self.journal.position(key, at) {
+            Ok(record) => CellReply::Position(PositionReply { record }),
+            Err(error) => CellReply::Failed(read_error(&error)),
+        }
+    }
+
+    /// Opens a shard; it is durable when this returns.
+    pub async fn open_shard(&self, shard: OwnedShard) -> Result<(), OpenShardError> {
+        let (done, outcome) = oneshot::channel();
+        self.journal.open_shard(shard, move |result| drop(done.send(result)));
+        outcome.await.unwrap_or_else(|_| Err(WriteError::OwnerGone.into()))
+    }
+
+    /// Deletes a shard with its records.
+    pub async fn delete_shard(&self, key: ShardKey) -> Result<(), DeleteShardError> {
+        let (done, outcome) = oneshot::channel();
+        self.journal.delete_shard(key, move |result| drop(done.send(result)));
+        outcome.await.unwrap_or_else(|_| Err(WriteError::OwnerGone.into()))
+    }
+
+    /// Streams that keep other than [`RETENTION_HOURS_DEFAULT`].
+    pub fn retain_hours(&self, hours: Vec<(StreamId, u32)>) {
+        *self.retention_hours.lock() = hours.into_iter().collect();
+    }
+
+    /// Drops what is older than its stream keeps.
+    pub async fn retain(&self) {
+        let hours = self.retention_hours.lock().clone();
+        let keep = move |stream: StreamId| {
+            let hours = hours.get(&stream).copied().unwrap_or(RETENTION_HOURS_DEFAULT);
+            Duration::from_secs(u64::from(hours) * 3600)
+        };
+        let (done, outcome) = oneshot::channel();
+        self.journal.retain(keep, self.clock.wall(), move |result| drop(done.send(result)));
+        if let Ok(Err(error)) = outcome.await {
+            tracing::warn!(%error, "retention did not run");
+        }
+    }
+
+    /// Puts the journal's numbers into the metrics.
+    pub fn observe(&self) {
+        self.metrics.watch(self.journal.metrics());
+    }
+
+    /// Writes what waits and leaves the journal ready for a quick start.
+    pub fn close(&self) {
+        self.journal.close();
+    }
+}
+
+fn append_reply(done: AppendOutcome) -> AppendReply {
+    AppendReply { first: done.first, arrived: done.arrived }
+}
+
+fn append_error(error: &AppendError) -> CellError {
+    let answer = match error {
+        AppendError::NoShard { .. } => CellError::NotOwner,
+        AppendError::Damaged(_) => CellError::LogUnavailable,
+        AppendError::Write(WriteError::Busy { .. }) => CellError::Busy,
+        AppendError::Write(WriteError::TooLarge { .. }) => CellError::Malformed,
+        AppendError::Write(WriteError::NoRoom(_) | WriteError::Stopped(_)) => CellError::LogUnavailable,
+        AppendError::Write(WriteError::Closed) => CellError::Stopping,
+        AppendError::Write(WriteError::Storage(_) | WriteError::OwnerGone) => CellError::Storage,
+    };
+    assert_eq!(answer.effect(), error.effect(), "what may have happened must not get lost: {error}");
+    answer
+}
+
+fn read_error(error: &ReadError) -> CellError {
+    match error {
+        ReadError::NoShard { .. } => CellError::NotOwner,
+        ReadError::BeyondTip { .. } => CellError::Malformed,
+        ReadError::Damaged(_) | ReadError::Storage(_) => {
+            tracing::error!(%error, "read failed");
+            CellError::LogUnavailable
+        }
+    }
+}

@@ -1,0 +1,168 @@
+//! A node as a process (`weir node backend`) and as a part of another (`weir serve`).
+//!
+//! Starts the journal, registers with the control plane, serves frames, follows assignments, keeps the homes informed.
+//! Everything but the journal's own threads runs on the caller's current-thread runtime.
+
+use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
+
+use tokio::sync::watch;
+use weir_core::{
+    clock::Clock,
+    id::{Incarnation, MemberId, ServerName},
+    threads::Threads,
+};
+use weir_log::{Durability, Journal, JournalConfig, OpenError, RecoveryReport};
+use weir_wire::{
+    control::{Control, ControlError, ControlReply, ControlRequest, Role},
+    fragment::Fragment,
+    framing::FrameLink,
+    http,
+};
+
+use crate::{
+    assignments,
+    home_link::{self, Identity},
+    metrics::NodeMetrics,
+    node::Node,
+    ownership::Ownership,
+    server,
+};
+
+/// How often records past their retention are looked for.
+const RETAIN_PERIOD: Duration = Duration::from_secs(30);
+/// How often the journal's numbers go into the metrics.
+const OBSERVE_PERIOD: Duration = Duration::from_millis(250);
+/// How long a fragment may be routed by until the control plane has said the fleet's own pace.
+const FIRST_TTL: Duration = Duration::from_secs(10);
+
+/// What a node is told.
+#[derive(Debug, Clone)]
+pub struct NodeConfig {
+    /// Its name.
+    pub name: ServerName,
+    /// Where it takes frames; for an embedded node, an address that nobody dials.
+    pub service: SocketAddr,
+    /// Where its admin listener is.
+    pub admin: SocketAddr,
+    /// The journal's folder.
+    pub data: PathBuf,
+    /// What an acknowledgement promises.
+    pub durability: Durability,
+}
+
+/// Why a node did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The journal.
+    #[error("open the journal in {}: {source}", .folder.display())]
+    Journal {
+        /// Where.
+        folder: PathBuf,
+        /// Why.
+        source: OpenError,
+    },
+    /// The control plane did not take it.
+    #[error("register with the control plane: {0}")]
+    Register(ControlError),
+    /// A listener.
+    #[error("listen on {address}: {source}")]
+    Listen {
+        /// Where.
+        address: SocketAddr,
+        /// Why.
+        source: std::io::Error,
+    },
+}
+
+/// A node that runs on the current runtime.
+#[derive(Debug, Clone)]
+pub struct RunningNode {
+    node: Arc<Node>,
+    fragments: watch::Receiver<Option<Fragment>>,
+    metrics: Arc<NodeMetrics>,
+    member: MemberId,
+    life: Incarnation,
+}
+
+impl RunningNode {
+    /// Opens the journal, registers, and starts following assignments. Nothing listens yet.
+    pub async fn start(
+        config: &NodeConfig,
+        control: Control,
+        threads: &Threads,
+        clock: Clock,
+    ) -> Result<(Self, RecoveryReport), StartError> {
+        let journal = JournalConfig::new(&config.data, config.durability);
+        let (journal, report) = Journal::open(journal, threads, clock)
+            .map_err(|source| StartError::Journal { folder: config.data.clone(), source })?;
+        let metrics = Arc::new(NodeMetrics::default());
+        let node = Arc::new(Node::new(journal, clock, Arc::clone(&metrics)));
+        let (member, life) = register(config, &control).await?;
+        let ownership = Ownership::new(member, life, config.service, FIRST_TTL, node.recovered());
+        let (publish, fragments) = watch::channel(None);
+        tokio::spawn(assignments::follow(Arc::clone(&node), control, ownership, publish));
+        tokio::spawn(keep_house(Arc::clone(&node)));
+        Ok((Self { node, fragments, metrics, member, life }, report))
+    }
+
+    /// What the node says of itself, each time that it changes or is renewed.
+    pub fn fragments(&self) -> watch::Receiver<Option<Fragment>> {
+        self.fragments.clone()
+    }
+
+    /// Serves one link, for a front end in the same process.
+    pub fn serve(&self, link: FrameLink) {
+        tokio::spawn(server::serve_link(Arc::clone(&self.node), link));
+    }
+
+    /// The node.
+    pub fn node(&self) -> &Arc<Node> {
+        &self.node
+    }
+
+    /// Its counts.
+    pub fn metrics(&self) -> &Arc<NodeMetrics> {
+        &self.metrics
+    }
+
+    /// Takes links from front ends at the configured address.
+    pub fn listen(&self, config: &NodeConfig) -> Result<(), StartError> {
+        let listener = http::server::bind(config.service)
+            .map_err(|source| StartError::Listen { address: config.service, source })?;
+        tokio::spawn(server::accept(Arc::clone(&self.node), listener));
+        Ok(())
+    }
+
+    /// Keeps a home in every front-end cell informed.
+    pub fn keep_homes(&self, config: &NodeConfig, control: Control, clock: Clock) {
+        let identity = Identity { member: self.member, life: self.life, source: config.service.ip() };
+        tokio::spawn(home_link::keep_homes(clock, control, identity, self.fragments()));
+    }
+}
+
+async fn register(config: &NodeConfig, control: &Control) -> Result<(MemberId, Incarnation), StartError> {
+    let request = ControlRequest::Register {
+        name: config.name.clone(),
+        role: Role::Backend,
+        cell: None,
+        service: config.service,
+        mesh: None,
+        admin: config.admin,
+    };
+    match control.call(request).await {
+        Ok(ControlReply::Registered { member, life }) => Ok((member, life)),
+        Ok(other) => Err(StartError::Register(ControlError::Invalid(format!("answered {other:?}")))),
+        Err(error) => Err(StartError::Register(error)),
+    }
+}
+
+async fn keep_house(node: Arc<Node>) {
+    let mut retain = tokio::time::interval(RETAIN_PERIOD);
+    let mut observe = tokio::time::interval(OBSERVE_PERIOD);
+    loop {
+        tokio::select! {
+            _ = retain.tick() => node.retain().await,
+            _ = observe.tick() => node.observe(),
+        }
+    }
+}
