@@ -4,6 +4,23 @@
 //! else; it must never know what is behind the endpoint.
 #![forbid(unsafe_code)]
 
+pub mod calls;
+pub mod data;
 pub mod endpoint;
+pub mod error;
+pub mod retry;
 
+pub mod endpoints;
+
+pub mod client;
+mod connections;
+
+pub mod producer;
+
+pub mod consumer;
+
+pub use client::{ClientConfig, KinesisClient};
+pub use data::Data;
 pub use endpoint::{Endpoint, EndpointError};
+pub use endpoints::Endpoints;
+pub use error::CallError;

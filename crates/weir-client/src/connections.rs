@@ -1,0 +1,116 @@
+//! Kept-alive connections to the endpoints of one client.
+//!
+//! Used by the client alone. A connection belongs to the runtime that opened it, and is used by one call at a time.
+//! Idle ones are bounded; beyond the bound they are closed, never queued for.
+
+use std::{collections::BTreeMap, net::SocketAddr};
+
+use bytes::Bytes;
+use http_body_util::{BodyExt, Full, Limited};
+use hyper::{Request, client::conn::http1::SendRequest};
+use hyper_util::rt::TokioIo;
+use parking_lot::Mutex;
+use tokio::net::TcpStream;
+use weir_core::limits::FRAME_BYTES_MAX;
+
+use crate::{endpoint::Endpoint, error::CallError};
+
+/// Bytes of the largest answer: a full `GetRecords` in base64 is under 16 MiB.
+const ANSWER_BYTES_MAX: usize = FRAME_BYTES_MAX;
+
+type Sender = SendRequest<Full<Bytes>>;
+
+/// An answer, whole.
+#[derive(Debug)]
+pub(crate) struct RawAnswer {
+    pub(crate) status: u16,
+    pub(crate) body: Bytes,
+}
+
+/// Idle connections by endpoint.
+#[derive(Debug)]
+pub(crate) struct Connections {
+    idle_max: usize,
+    idle: Mutex<Idle>,
+}
+
+#[derive(Debug, Default)]
+struct Idle {
+    by_address: BTreeMap<SocketAddr, Vec<Sender>>,
+    count: usize,
+}
+
+impl Connections {
+    /// Keeps at most `idle_max` connections open between calls.
+    pub(crate) fn new(idle_max: usize) -> Self {
+        Self { idle_max, idle: Mutex::default() }
+    }
+
+    /// Sends `request` and reads the whole answer. The caller bounds the time; dropping the future closes the
+    /// connection.
+    pub(crate) async fn exchange(
+        &self,
+        endpoint: &Endpoint,
+        request: Request<Full<Bytes>>,
+    ) -> Result<RawAnswer, CallError> {
+        let broken = |detail: String| CallError::Broken { endpoint: endpoint.clone(), detail };
+        let mut sender = match self.take(endpoint).await {
+            Some(sender) => sender,
+            None => connect(endpoint).await?,
+        };
+        let response = sender.send_request(request).await.map_err(|error| {
+            if error.is_canceled() {
+                CallError::ClosedBefore { endpoint: endpoint.clone() }
+            } else {
+                broken(error.to_string())
+            }
+        })?;
+        let status = response.status().as_u16();
+        let body = Limited::new(response.into_body(), ANSWER_BYTES_MAX)
+            .collect()
+            .await
+            .map_err(|error| broken(error.to_string()))?
+            .to_bytes();
+        self.put(endpoint, sender);
+        Ok(RawAnswer { status, body })
+    }
+
+    /// An idle connection that is still open.
+    async fn take(&self, endpoint: &Endpoint) -> Option<Sender> {
+        loop {
+            let mut sender = {
+                let mut idle = self.idle.lock();
+                let sender = idle.by_address.get_mut(&endpoint.address())?.pop()?;
+                idle.count -= 1;
+                sender
+            };
+            if sender.ready().await.is_ok() {
+                return Some(sender);
+            }
+        }
+    }
+
+    fn put(&self, endpoint: &Endpoint, sender: Sender) {
+        let mut idle = self.idle.lock();
+        if idle.count < self.idle_max && !sender.is_closed() {
+            idle.by_address.entry(endpoint.address()).or_default().push(sender);
+            idle.count += 1;
+        }
+    }
+}
+
+async fn connect(endpoint: &Endpoint) -> Result<Sender, CallError> {
+    let failed = |source| CallError::Connect { endpoint: endpoint.clone(), source };
+    let stream = TcpStream::connect(endpoint.address()).await.map_err(failed)?;
+    stream.set_nodelay(true).map_err(failed)?;
+    let (sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream))
+        .await
+        .map_err(|error| failed(std::io::Error::other(error)))?;
+    // Ends when the sender is dropped or the peer closes: as many tasks as connections.
+    tokio::spawn(async move {
+        if let Err(error) = connection.await {
+            tracing::debug!(%error, "connection ended");
+        }
+    });
+    Ok(sender)
+}
