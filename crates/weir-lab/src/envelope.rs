@@ -22,7 +22,10 @@ use std::{
     path::{Path, PathBuf},
     process::Command,
     str::FromStr,
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    },
 };
 
 use rustix::process::{Resource, Rlimit, getrlimit, prlimit};
@@ -232,7 +235,8 @@ impl Envelopes {
             Ground::UserNamespace => Seat::Namespace,
             Ground::Uid(block) => Seat::Uid(block.take()?),
         };
-        let envelope = Envelope { seat, limits, ground: self.ground.clone() };
+        let threads_max = Arc::new(AtomicU32::new(limits.threads_max));
+        let envelope = Envelope { seat, limits, threads_max, ground: self.ground.clone() };
         let kind = self.kind();
         let in_group = matches!(envelope.seat, Seat::Group(_));
         match (in_group, limits.memory_max, limits.cpu_max) {
@@ -249,6 +253,7 @@ pub struct Envelope {
     // The seat goes before the ground that it stands on: fields are dropped in this order.
     seat: Seat,
     limits: EnvelopeLimits,
+    threads_max: Arc<AtomicU32>,
     ground: Ground,
 }
 
@@ -263,12 +268,11 @@ impl Envelope {
     /// The command that starts `weir ARGS` inside: the child joins first, binds its life to this process, then
     /// becomes the server. Spawn it from a thread that lives as long as the lab: the kernel ends the child with it.
     pub fn command<A: AsRef<OsStr>>(&self, weir: &Path, args: impl IntoIterator<Item = A>) -> Command {
-        let mut command = Command::new(weir);
-        command.arg("__envelop").arg("--kind").arg(self.kind().as_str());
-        command.arg("--parent").arg(std::process::id().to_string());
+        let mut command = bind_life(weir);
+        command.arg("--kind").arg(self.kind().as_str());
         match &self.seat {
             Seat::Group(group) => {
-                for folder in group.folders() {
+                for folder in group.files().folders() {
                     command.arg("--path").arg(folder);
                 }
             }
@@ -311,7 +315,7 @@ impl Envelope {
         running: Option<u32>,
     ) -> Result<(), EnvelopeError> {
         match (&self.seat, running) {
-            (Seat::Group(group), _) => group.set_threads_max(threads_max)?,
+            (Seat::Group(group), _) => group.files().set_threads_max(threads_max)?,
             (Seat::Namespace, Some(pid)) => set_nproc(pid, threads_max)?,
             (Seat::Uid(uid), Some(pid)) => {
                 // Root without CAP_SYS_RESOURCE may not: then a process of that uid does it.
@@ -320,16 +324,34 @@ impl Envelope {
             (Seat::Namespace | Seat::Uid(_), None) => {}
         }
         self.limits.threads_max = threads_max;
+        self.threads_max.store(threads_max, Ordering::Relaxed);
         Ok(())
     }
 
+    /// A reader of what the kernel counts for this server; it may be asked from another thread.
+    pub fn witness(&self) -> Witness {
+        let threads_max = Arc::clone(&self.threads_max);
+        match &self.seat {
+            Seat::Group(group) => Witness { group: Some(group.files().clone()), threads_max },
+            Seat::Namespace | Seat::Uid(_) => Witness { group: None, threads_max },
+        }
+    }
+}
+
+/// Reads the kernel's evidence on one server.
+#[derive(Debug, Clone)]
+pub struct Witness {
+    group: Option<cgroup::GroupFiles>,
+    threads_max: Arc<AtomicU32>,
+}
+
+impl Witness {
     /// What the kernel counted for this server so far.
     pub fn evidence(&self) -> Evidence {
-        match &self.seat {
-            Seat::Group(group) => group.evidence(),
-            Seat::Namespace | Seat::Uid(_) => {
-                Evidence { threads_max: Some(self.limits.threads_max.into()), ..Evidence::default() }
-            }
+        let threads_max = Some(u64::from(self.threads_max.load(Ordering::Relaxed)));
+        match &self.group {
+            Some(files) => files.evidence(),
+            None => Evidence { threads_max, ..Evidence::default() },
         }
     }
 }
@@ -340,6 +362,19 @@ impl Drop for Envelope {
             block.give_back(*uid);
         }
     }
+}
+
+/// The command that starts `weir ARGS` without limits of its own, but not without its life bound to this process.
+pub fn unlimited_command<A: AsRef<OsStr>>(weir: &Path, args: impl IntoIterator<Item = A>) -> Command {
+    let mut command = bind_life(weir);
+    command.arg("--").arg(weir).args(args);
+    command
+}
+
+fn bind_life(weir: &Path) -> Command {
+    let mut command = Command::new(weir);
+    command.arg("__envelop").arg("--parent").arg(std::process::id().to_string());
+    command
 }
 
 fn set_nproc(pid: u32, threads_max: u32) -> Result<(), EnvelopeError> {
@@ -398,10 +433,10 @@ mod tests {
             args,
             [
                 "__envelop",
-                "--kind",
-                "user-namespace",
                 "--parent",
                 &own,
+                "--kind",
+                "user-namespace",
                 "--threads-max",
                 "9",
                 "--",

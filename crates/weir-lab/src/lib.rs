@@ -8,6 +8,8 @@ pub mod envelope;
 pub mod limits;
 pub mod scenario;
 
+pub mod launcher;
+
 pub mod series;
 
 pub mod oracle;

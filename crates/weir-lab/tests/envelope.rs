@@ -105,9 +105,9 @@ fn two_at_once(kind: EnvelopeKind, exe: &Path) {
         talker.go_on();
         assert_eq!(count(&talker.read()), refused_after(LIMIT + number), "and again");
         talker.end();
-        if let Some(refusals) = envelope.evidence().refusals {
+        if let Some(refusals) = envelope.witness().evidence().refusals {
             assert_eq!(refusals, 2, "the kernel counted each refusal");
-            assert_eq!(envelope.evidence().threads_max, Some(u64::from(LIMIT + number)));
+            assert_eq!(envelope.witness().evidence().threads_max, Some(u64::from(LIMIT + number)));
         }
     }
 }

@@ -23,9 +23,16 @@ const REMOVE_PAUSE: Duration = Duration::from_millis(10);
 /// The period over which a CPU quota counts (the kernel's default).
 const CPU_PERIOD_MICROS: u32 = 100_000;
 
-/// The folders of one server's group: one on v2, one for each limited controller on v1.
+/// One server's group; removed when dropped.
 #[derive(Debug)]
 pub(super) struct Group {
+    files: GroupFiles,
+}
+
+/// The folders of one server's group: one on v2, one for each limited controller on v1. Clones may outlive the group:
+/// then they find nothing to read.
+#[derive(Debug, Clone)]
+pub(super) struct GroupFiles {
     version: Version,
     /// Where `pids.*` are.
     pids: PathBuf,
@@ -48,28 +55,40 @@ impl Group {
     /// Makes the group `name` and writes its limits. What was made is removed again when a part fails.
     pub(super) fn make(ground: &Ground, name: &str, limits: &EnvelopeLimits) -> Result<Self, EnvelopeError> {
         let below = |folder: &Option<PathBuf>| folder.as_ref().map(|folder| folder.join(name));
-        let group = Self {
+        let files = GroupFiles {
             version: ground.version,
             pids: ground.pids.join(name),
             memory: below(&ground.memory),
             cpu: below(&ground.cpu),
         };
-        for folder in group.folders() {
+        let group = Self { files };
+        for folder in group.files.folders() {
             make_folder(folder)?;
         }
-        group.set_threads_max(limits.threads_max)?;
-        if let (Some(folder), Some(bytes)) = (&group.memory, limits.memory_max) {
-            let file = if group.version == Version::V2 { "memory.max" } else { "memory.limit_in_bytes" };
+        group.files.write_limits(limits)?;
+        Ok(group)
+    }
+
+    pub(super) fn files(&self) -> &GroupFiles {
+        &self.files
+    }
+}
+
+impl GroupFiles {
+    fn write_limits(&self, limits: &EnvelopeLimits) -> Result<(), EnvelopeError> {
+        self.set_threads_max(limits.threads_max)?;
+        if let (Some(folder), Some(bytes)) = (&self.memory, limits.memory_max) {
+            let file = if self.version == Version::V2 { "memory.max" } else { "memory.limit_in_bytes" };
             write(&folder.join(file), &bytes.0.to_string())?;
         }
-        if let (Some(folder), Some(cores)) = (&group.cpu, limits.cpu_max) {
+        if let (Some(folder), Some(cores)) = (&self.cpu, limits.cpu_max) {
             let quota = (cores * f64::from(CPU_PERIOD_MICROS)).round() as u64;
-            match group.version {
+            match self.version {
                 Version::V2 => write(&folder.join("cpu.max"), &format!("{quota} {CPU_PERIOD_MICROS}"))?,
                 Version::V1 => write(&folder.join("cpu.cfs_quota_us"), &quota.to_string())?,
             }
         }
-        Ok(group)
+        Ok(())
     }
 
     /// Each folder once (on v2 all controllers share one).
@@ -116,7 +135,7 @@ impl Group {
 
 impl Drop for Group {
     fn drop(&mut self) {
-        for folder in self.folders() {
+        for folder in self.files.folders() {
             remove(folder);
         }
     }

@@ -140,8 +140,8 @@ mod tests {
         let limits = EnvelopeLimits { threads_max: 43, memory_max: None, cpu_max: None };
         let group = tree.make("fe-01", &limits).unwrap();
         assert_eq!(fs::read_to_string(tree.run.join("fe-01/pids.max")).unwrap(), "43");
-        group.set_threads_max(48).unwrap();
-        assert_eq!(group.evidence().threads_max, Some(48));
+        group.files().set_threads_max(48).unwrap();
+        assert_eq!(group.files().evidence().threads_max, Some(48));
         drop((group, tree));
         assert_eq!(fs::read_to_string(top.join("cgroup.subtree_control")).unwrap(), "-pids", "put back");
     }
@@ -161,7 +161,7 @@ mod tests {
         fs::write(own.join("pids.events"), "max 7\n").unwrap();
         fs::write(own.join("pids.peak"), "43\n").unwrap();
         fs::write(own.join("memory.events"), "low 0\noom 1\noom_kill 1\n").unwrap();
-        let seen = group.evidence();
+        let seen = group.files().evidence();
         assert_eq!((seen.refusals, seen.threads_peak, seen.oom_kills), (Some(7), Some(43), Some(1)));
         assert_eq!(seen.threads, None, "a file that is not there is not a zero");
     }

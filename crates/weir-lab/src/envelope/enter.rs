@@ -29,9 +29,9 @@ use super::EnvelopeKind;
 /// The flags of the hidden `weir __envelop`.
 #[derive(Debug, Clone, clap::Args)]
 pub struct EnvelopArgs {
-    /// What kind of envelope to enter.
+    /// What kind of envelope to enter; without one, only the life of the child is bound to the lab's.
     #[arg(long)]
-    pub kind: EnvelopeKind,
+    pub kind: Option<EnvelopeKind>,
     /// A control group to join; may be repeated.
     #[arg(long = "path")]
     pub paths: Vec<PathBuf>,
@@ -55,11 +55,9 @@ pub struct EnvelopArgs {
 /// Why the envelope could not be entered; nothing of the server has run.
 #[derive(Debug, thiserror::Error)]
 pub enum EnterError {
-    /// A flag that this kind needs is missing.
-    #[error("an envelope of kind {kind} needs {flag}")]
+    /// A flag that this kind of envelope needs is missing.
+    #[error("__envelop needs {flag}")]
     Missing {
-        /// The kind asked for.
-        kind: EnvelopeKind,
         /// The flag.
         flag: &'static str,
     },
@@ -122,14 +120,14 @@ pub fn enter_and_exec(args: &EnvelopArgs) -> Result<(), EnterError> {
 /// A process of the same uid may move a soft limit below the hard one without any capability; root without
 /// CAP_SYS_RESOURCE (most containers) may not. While it does so, it counts as one more thread of that uid.
 fn raise(args: &EnvelopArgs, pid: u32) -> Result<(), EnterError> {
-    let missing = |flag| EnterError::Missing { kind: args.kind, flag };
+    let missing = |flag| EnterError::Missing { flag };
     let threads_max = args.threads_max.ok_or_else(|| missing("--threads-max"))?;
     become_uid(args.uid.ok_or_else(|| missing("--uid"))?)?;
     super::set_nproc(pid, threads_max).map_err(|source| EnterError::Raise { source: Box::new(source) })
 }
 
 fn enter_then_exec(args: &EnvelopArgs) -> Result<Infallible, EnterError> {
-    let missing = |flag| EnterError::Missing { kind: args.kind, flag };
+    let missing = |flag| EnterError::Missing { flag };
     let program = args.command.first().ok_or_else(|| missing("a command"))?;
     // Opened while we may still read it: a uid of its own may not search the folders above the program.
     let opened = File::open(program).map_err(|source| EnterError::File {
@@ -138,17 +136,18 @@ fn enter_then_exec(args: &EnvelopArgs) -> Result<Infallible, EnterError> {
         source,
     })?;
     match args.kind {
-        EnvelopeKind::CgroupV1 | EnvelopeKind::CgroupV2 => {
+        None => {}
+        Some(EnvelopeKind::CgroupV1 | EnvelopeKind::CgroupV2) => {
             if args.paths.is_empty() {
                 return Err(missing("--path"));
             }
             args.paths.iter().try_for_each(|path| join_cgroup(path))?;
         }
-        EnvelopeKind::UserNamespace => {
+        Some(EnvelopeKind::UserNamespace) => {
             enter_user_namespace()?;
             limit_threads(args.threads_max.ok_or_else(|| missing("--threads-max"))?)?;
         }
-        EnvelopeKind::Uid => {
+        Some(EnvelopeKind::Uid) => {
             limit_threads(args.threads_max.ok_or_else(|| missing("--threads-max"))?)?;
             become_uid(args.uid.ok_or_else(|| missing("--uid"))?)?;
         }
