@@ -261,6 +261,21 @@ mod tests {
     }
 
     #[test]
+    fn the_document_names_every_model_and_every_variant() {
+        let root = cargo::root();
+        let document = fs::read_to_string(root.join("docs/CONCURRENCY.md")).unwrap();
+        let mut names: Vec<String> = VARIANTS.iter().map(|variant| variant.name.to_owned()).collect();
+        for entry in fs::read_dir(root.join("crates/weir-sync/src")).unwrap() {
+            let models = fs::read_to_string(entry.unwrap().path().join("loom_tests.rs")).unwrap_or_default();
+            let tests = models.split("#[test]\nfn ").skip(1).filter_map(|rest| rest.split('(').next());
+            names.extend(tests.map(str::to_owned));
+        }
+        assert!(names.len() > VARIANTS.len(), "no model was found");
+        let missing: Vec<_> = names.iter().filter(|name| !document.contains(&format!("`{name}`"))).collect();
+        assert!(missing.is_empty(), "docs/CONCURRENCY.md does not name {missing:?}");
+    }
+
+    #[test]
     fn a_group_holds_at_most_one_variant_of_a_primitive_and_all_are_in_some_group() {
         let groups = one_variant_a_primitive(VARIANTS);
         assert_eq!(groups.iter().map(Vec::len).sum::<usize>(), VARIANTS.len());
