@@ -43,18 +43,11 @@ pub struct ConsumerConfig {
 #[derive(Debug, thiserror::Error)]
 pub enum ConsumeError {
     /// The stream's shards could not be listed.
-    #[error("list the shards of {stream}: {source}")]
-    Shards {
-        /// Which stream.
-        stream: String,
-        /// Why.
-        source: CallError,
-    },
+    #[error("list the stream's shards: {0}")]
+    Shards(#[source] CallError),
     /// A shard could not be read; it is tried again after a pause.
-    #[error("read {shard_id} of {stream}: {source}")]
+    #[error("read {shard_id}: {source}")]
     Read {
-        /// Which stream.
-        stream: String,
         /// Which shard.
         shard_id: String,
         /// Why.
@@ -120,7 +113,7 @@ impl Consumer {
             Err(source) => {
                 cursor.failed(source.code());
                 cursor.due = now + self.config.error_pause;
-                Err(ConsumeError::Read { stream: self.config.stream.clone(), shard_id, source })
+                Err(ConsumeError::Read { shard_id, source })
             }
         }
     }
@@ -148,7 +141,7 @@ impl Consumer {
                 code: "ResourceNotFoundException".into(),
                 message: Some("the stream has no shard".into()),
             };
-            return Err(ConsumeError::Shards { stream: self.config.stream.clone(), source });
+            return Err(ConsumeError::Shards(source));
         }
         Ok(())
     }
