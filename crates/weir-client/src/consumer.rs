@@ -124,11 +124,7 @@ impl Consumer {
     }
 
     async fn find_shards(&mut self) -> Result<(), ConsumeError> {
-        let shards = self
-            .client
-            .shards(&self.config.stream)
-            .await
-            .map_err(|source| ConsumeError::Shards { stream: self.config.stream.clone(), source })?;
+        let shards = self.client.shards(&self.config.stream).await.map_err(ConsumeError::Shards)?;
         let now = self.clock.now();
         for shard in shards {
             let after = self.checkpoints.get(&shard.shard_id).map(str::to_owned);
