@@ -1,1 +1,32 @@
-//! Placeholder.
+//! The durable log of a node: frames in segments, segments in a journal, an index for each shard.
+//!
+//! A back-end node opens one [`Journal`] for all its shards. The layers, bottom first: [`disk`] is what the rest asks
+//! of a file system; a *frame* is a checked unit of bytes; a *segment* is a file of frames laid out in advance; the
+//! *journal* appends, syncs, recovers and trims; the *shard index* finds a record. It knows no socket and no runtime.
+//!
+//! Threads of an open journal: `weir-commit` (the only writer) and `weir-layout` (lays segments out ahead). Always two.
+#![forbid(unsafe_code)]
+#![cfg_attr(not(test), warn(clippy::cast_possible_truncation))]
+
+mod error;
+mod metrics;
+
+pub mod disk;
+mod frame;
+mod segment;
+mod snapshot;
+
+mod shard;
+mod shard_index;
+
+mod journal;
+
+pub use error::{
+    AppendError, DeleteShardError, OpenError, OpenShardError, ReadError, ShardDamaged, StorageError,
+    WriteError,
+};
+pub use journal::{
+    AppendOutcome, At, DamageFound, DamageKind, Durability, Journal, JournalConfig, ReadBatch,
+    RecoveryReport, RetainOutcome, ShardStatus, TornTail,
+};
+pub use metrics::JournalMetrics;

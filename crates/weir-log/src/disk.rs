@@ -1,0 +1,90 @@
+//! What the log asks of a disk, and nothing more: a folder of files of a fixed length, positioned reads and writes,
+//! and a sync that tells the truth.
+//!
+//! The journal holds one [`Disk`]. [`RealDisk`] is the kernel's, [`MemoryDisk`] keeps the files in this process, and
+//! [`fault::FaultDisk`] loses, tears and refuses what it is told to. No other file of this crate names `std::fs`.
+
+pub mod fault;
+mod memory;
+mod real;
+
+use std::{
+    fmt,
+    io::{self, IoSlice},
+    path::Path,
+};
+
+pub use self::{memory::MemoryDisk, real::RealDisk};
+
+/// A place for the files of one journal.
+pub trait Disk: fmt::Debug + Send + Sync {
+    /// Makes the folder if there is none.
+    fn create_folder(&self, folder: &Path) -> io::Result<()>;
+    /// Takes the folder for this process until the lock is dropped. `WouldBlock` when another has it.
+    fn lock_folder(&self, folder: &Path) -> io::Result<Box<dyn FolderLock>>;
+    /// The names of the folder's files, in no order.
+    fn list(&self, folder: &Path) -> io::Result<Vec<String>>;
+    /// Opens a file that exists, to read and to write.
+    fn open(&self, path: &Path) -> io::Result<Box<dyn DiskFile>>;
+    /// Makes a file of `bytes` zeros whose blocks the disk has given out, so that writing into it later needs no new
+    /// ones. When `sync` is set it is on disk when this returns. A file of that name is replaced.
+    fn lay_out(&self, path: &Path, bytes: u64, sync: bool) -> io::Result<Box<dyn DiskFile>>;
+    /// Gives a file another name; durable after [`Self::sync_folder`].
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
+    /// Removes a file; whoever has it open keeps reading it.
+    fn remove(&self, path: &Path) -> io::Result<()>;
+    /// Makes names durable: what was made, renamed and removed in the folder.
+    fn sync_folder(&self, folder: &Path) -> io::Result<()>;
+    /// Bytes that may still be laid out.
+    fn free_bytes(&self, folder: &Path) -> io::Result<u64>;
+}
+
+/// One open file.
+pub trait DiskFile: fmt::Debug + Send + Sync {
+    /// The file's length in bytes.
+    fn bytes(&self) -> io::Result<u64>;
+    /// Reads at `offset`; may read less than asked for, 0 at the end.
+    fn read_at(&self, offset: u64, buffer: &mut [u8]) -> io::Result<usize>;
+    /// Writes at `offset`, the parts one after another; may write less than given.
+    fn write_at(&self, offset: u64, parts: &[IoSlice<'_>]) -> io::Result<usize>;
+    /// Puts on disk what was written. After an error nothing is known about what was written since the last success.
+    fn sync_data(&self) -> io::Result<()>;
+}
+
+/// A folder that is taken; given back when dropped.
+pub trait FolderLock: fmt::Debug + Send + Sync {}
+
+/// Fills `buffer` from `offset`; `UnexpectedEof` when the file ends before.
+pub(crate) fn read_exact_at(file: &dyn DiskFile, offset: u64, buffer: &mut [u8]) -> io::Result<()> {
+    let mut done = 0;
+    while done < buffer.len() {
+        match file.read_at(offset + done as u64, &mut buffer[done..]) {
+            Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
+            Ok(read) => done += read,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
+}
+
+/// Writes all parts one after another from `offset` on, over short writes.
+pub(crate) fn write_all_at(
+    file: &dyn DiskFile,
+    mut offset: u64,
+    mut parts: &mut [IoSlice<'_>],
+) -> io::Result<()> {
+    IoSlice::advance_slices(&mut parts, 0); // drops empty parts in front
+    while !parts.is_empty() {
+        match file.write_at(offset, parts) {
+            Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+            Ok(written) => {
+                offset += written as u64;
+                IoSlice::advance_slices(&mut parts, written);
+            }
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,260 @@
+//! What can go wrong in the log, and for every write: may it have happened?
+//!
+//! One enum a verb; [`WriteError`] is what all writes share. A disk's refusal always names file and operation.
+
+use std::{io, path::PathBuf, sync::Arc};
+
+use weir_core::{
+    effect::Effect,
+    id::{Epoch, ShardKey},
+    sequence::RecordIndex,
+};
+
+/// The disk refused.
+#[derive(Debug, thiserror::Error)]
+#[error("{operation} {}: {source}", .path.display())]
+pub struct StorageError {
+    /// What was tried.
+    pub operation: &'static str,
+    /// On which file or folder.
+    pub path: PathBuf,
+    /// What the disk said.
+    pub source: io::Error,
+}
+
+/// A shard whose records from `from` on cannot be trusted.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{shard} is damaged from record {from} on: {} at byte {offset}", .path.display())]
+pub struct ShardDamaged {
+    /// The shard.
+    pub shard: ShardKey,
+    /// The first record that is not served.
+    pub from: RecordIndex,
+    /// The file.
+    pub path: PathBuf,
+    /// Bytes from its start.
+    pub offset: u64,
+}
+
+/// Why nothing could be written.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum WriteError {
+    /// The queue to the committer is full.
+    #[error("the journal's queue is full with {items} writes of {bytes} bytes")]
+    Busy {
+        /// Writes that wait.
+        items: usize,
+        /// Their bytes.
+        bytes: usize,
+    },
+    /// It does not fit into a segment.
+    #[error("{bytes} bytes are more than the {bytes_max} that a segment takes")]
+    TooLarge {
+        /// Bytes of the write.
+        bytes: usize,
+        /// Bytes that would fit.
+        bytes_max: usize,
+    },
+    /// No room for the next segment. Writes go on when there is some again.
+    #[error("the disk has no room for the next segment: {0}")]
+    NoRoom(Arc<StorageError>),
+    /// It was written but not safely.
+    #[error(transparent)]
+    Storage(Arc<StorageError>),
+    /// An earlier write or sync failed: nothing more is written to this journal.
+    #[error("the journal takes no more writes since: {0}")]
+    Stopped(Arc<StorageError>),
+    /// The journal is closing.
+    #[error("the journal is closed")]
+    Closed,
+    /// The committer ended without an answer.
+    #[error("the journal's committer ended before it answered")]
+    OwnerGone,
+}
+
+impl WriteError {
+    /// Could the write be in the log although the caller saw an error?
+    pub fn effect(&self) -> Effect {
+        match self {
+            Self::Busy { .. } | Self::TooLarge { .. } | Self::NoRoom(_) | Self::Stopped(_) | Self::Closed => {
+                Effect::None
+            }
+            Self::Storage(_) | Self::OwnerGone => Effect::Unknown,
+        }
+    }
+}
+
+/// Why a batch was not appended.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum AppendError {
+    /// The journal does not hold the shard.
+    #[error("{shard} is not open here")]
+    NoShard {
+        /// The shard.
+        shard: ShardKey,
+    },
+    /// Records after a damaged place would hide the hole.
+    #[error(transparent)]
+    Damaged(ShardDamaged),
+    /// It could not be written.
+    #[error(transparent)]
+    Write(#[from] WriteError),
+}
+
+impl AppendError {
+    /// Could the records be in the log although the caller saw an error?
+    pub fn effect(&self) -> Effect {
+        match self {
+            Self::NoShard { .. } | Self::Damaged(_) => Effect::None,
+            Self::Write(error) => error.effect(),
+        }
+    }
+}
+
+/// Why a shard was not opened.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum OpenShardError {
+    /// It is open here under a later epoch.
+    #[error("{shard} is open under epoch {open}, {asked} is over")]
+    StaleEpoch {
+        /// The shard.
+        shard: ShardKey,
+        /// The epoch that was asked for.
+        asked: Epoch,
+        /// The epoch under which it is open.
+        open: Epoch,
+    },
+    /// What all shards say of themselves must fit into a quarter of a segment.
+    #[error("the journal holds {shards} shards and can hold no more")]
+    TooMany {
+        /// Shards that are open.
+        shards: usize,
+    },
+    /// It could not be written.
+    #[error(transparent)]
+    Write(#[from] WriteError),
+}
+
+impl OpenShardError {
+    /// Could the shard be open although the caller saw an error?
+    pub fn effect(&self) -> Effect {
+        match self {
+            Self::StaleEpoch { .. } | Self::TooMany { .. } => Effect::None,
+            Self::Write(error) => error.effect(),
+        }
+    }
+}
+
+/// Why a shard was not deleted.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum DeleteShardError {
+    /// The journal does not hold the shard.
+    #[error("{shard} is not open here")]
+    NoShard {
+        /// The shard.
+        shard: ShardKey,
+    },
+    /// It could not be written.
+    #[error(transparent)]
+    Write(#[from] WriteError),
+}
+
+impl DeleteShardError {
+    /// Could the shard be gone although the caller saw an error?
+    pub fn effect(&self) -> Effect {
+        match self {
+            Self::NoShard { .. } => Effect::None,
+            Self::Write(error) => error.effect(),
+        }
+    }
+}
+
+/// Why nothing was read.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum ReadError {
+    /// The journal does not hold the shard.
+    #[error("{shard} is not open here")]
+    NoShard {
+        /// The shard.
+        shard: ShardKey,
+    },
+    /// There is no such record yet.
+    #[error("{shard} ends before record {tip}, {from} was asked for")]
+    BeyondTip {
+        /// The shard.
+        shard: ShardKey,
+        /// The record asked for.
+        from: RecordIndex,
+        /// The record that will be next.
+        tip: RecordIndex,
+    },
+    /// The records are there but cannot be trusted.
+    #[error(transparent)]
+    Damaged(ShardDamaged),
+    /// The disk refused.
+    #[error(transparent)]
+    Storage(Arc<StorageError>),
+}
+
+/// Why a journal did not open.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// The configuration makes no sense.
+    #[error("{0}")]
+    Config(&'static str),
+    /// Another process has the folder open.
+    #[error("{} is in use by another process", .0.display())]
+    InUse(PathBuf),
+    /// The only segment's head is unreadable in both copies, so that no frame in it can be proven.
+    #[error("{} has no readable segment head", .0.display())]
+    NoHead(PathBuf),
+    /// The newest segment is shorter than it was laid out: whatever was acknowledged behind the cut is gone, and the
+    /// numbers of those records would be given out a second time.
+    #[error("{} has {found} bytes, it was laid out with {expected}", .path.display())]
+    Truncated {
+        /// The file.
+        path: PathBuf,
+        /// Bytes that it had.
+        expected: u64,
+        /// Bytes that it has.
+        found: u64,
+    },
+    /// The oldest segment kept does not begin with a readable snapshot, and no footer stands in for it: which shards
+    /// there were is not known.
+    #[error("{} does not begin with a readable snapshot of its shards", .0.display())]
+    NoSnapshot(PathBuf),
+    /// The disk refused.
+    #[error(transparent)]
+    Storage(#[from] StorageError),
+    /// The disk refused the first segment.
+    #[error(transparent)]
+    Write(#[from] WriteError),
+    /// The kernel refused a thread.
+    #[error(transparent)]
+    Thread(#[from] weir_core::threads::SpawnRefused),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_write_that_reached_the_file_may_have_happened() {
+        let storage = || {
+            let source = io::Error::from_raw_os_error(5);
+            Arc::new(StorageError { operation: "sync", path: "segment".into(), source })
+        };
+        assert_eq!(AppendError::Write(WriteError::Storage(storage())).effect(), Effect::Unknown);
+        assert_eq!(AppendError::Write(WriteError::OwnerGone).effect(), Effect::Unknown);
+        assert_eq!(AppendError::Write(WriteError::Stopped(storage())).effect(), Effect::None);
+        assert_eq!(AppendError::Write(WriteError::NoRoom(storage())).effect(), Effect::None);
+    }
+
+    #[test]
+    fn a_storage_error_names_operation_and_file() {
+        let source = io::Error::from_raw_os_error(28);
+        let error = StorageError { operation: "lay out", path: "/data/spare-1.log".into(), source };
+        let text = error.to_string();
+        assert!(text.starts_with("lay out /data/spare-1.log: No space left"), "{text}");
+    }
+}

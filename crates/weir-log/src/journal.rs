@@ -1,0 +1,263 @@
+//! The journal: one log for all shards of a node, with one fsync for all that waits.
+//!
+//! A node opens it, appends, reads and trims through [`Journal`]; nothing else of this crate is needed. Writers never
+//! wait here: they leave a batch and are called back. Two threads belong to it: the committer, which alone writes, and
+//! the layout thread.
+
+mod active;
+mod commit;
+mod config;
+mod done;
+mod open;
+mod read;
+mod recover;
+mod retain;
+mod stage;
+mod tail_cache;
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    path::PathBuf,
+    sync::{Arc, OnceLock},
+    thread::JoinHandle,
+};
+
+use parking_lot::{Mutex, RwLock};
+use weir_core::{
+    batch::Batch,
+    clock::{Clock, WallMs},
+    id::ShardKey,
+    sequence::RecordIndex,
+    shard::OwnedShard,
+    threads::Threads,
+};
+use weir_sync::{CommitGate, commit_gate::EnqueueRefused};
+
+pub use self::{
+    config::{Durability, JournalConfig},
+    read::{At, ReadBatch},
+    recover::report::{DamageFound, DamageKind, RecoveryReport, TornTail},
+    retain::RetainOutcome,
+};
+use self::{done::Done, stage::Write};
+use crate::{
+    disk::FolderLock,
+    error::{
+        AppendError, DeleteShardError, OpenError, OpenShardError, ShardDamaged, StorageError, WriteError,
+    },
+    frame::FRAME_HEADER_BYTES,
+    metrics::{Counters, JournalMetrics},
+    segment::{Segment, SegmentSequence},
+    shard::{Shard, ShardState},
+    snapshot::{DamageMark, owned_bytes},
+};
+
+/// Where a batch went.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct AppendOutcome {
+    /// The index of its first record; the others follow one by one.
+    pub first: RecordIndex,
+    /// Its records.
+    pub count: u32,
+    /// Its arrival time: never before that of the batch before it.
+    pub arrived: WallMs,
+}
+
+/// An open shard.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ShardStatus {
+    /// Who it is.
+    pub owned: OwnedShard,
+    /// The first record that is served.
+    pub oldest: RecordIndex,
+    /// The record after the newest durable one.
+    pub tip: RecordIndex,
+    /// When the newest durable record arrived; zero when there never was one.
+    pub last_arrived: WallMs,
+    /// What stops it, if anything does.
+    pub damage: Option<ShardDamaged>,
+}
+
+/// An open journal. Dropping it closes it.
+#[derive(Debug)]
+pub struct Journal {
+    shared: Arc<Shared>,
+    committer: Mutex<Option<JoinHandle<()>>>,
+}
+
+/// What the committer, the readers and the handle share.
+#[derive(Debug)]
+struct Shared {
+    config: JournalConfig,
+    gate: CommitGate<Write>,
+    /// Bytes of a batch that every segment takes.
+    body_bytes_max: usize,
+    shards: RwLock<HashMap<ShardKey, Arc<Shard>>>,
+    segments: RwLock<BTreeMap<SegmentSequence, Arc<Segment>>>,
+    /// Set once, by the first write or sync that fails.
+    stopped: OnceLock<Arc<StorageError>>,
+    counters: Counters,
+    clock: Clock,
+    _lock: Box<dyn FolderLock>,
+}
+
+impl Journal {
+    /// Opens the journal in the configured folder, or begins one there. Recovers whatever a crash left.
+    pub fn open(
+        config: JournalConfig,
+        threads: &Threads,
+        clock: Clock,
+    ) -> Result<(Self, RecoveryReport), OpenError> {
+        open::open(config, threads, clock)
+    }
+
+    /// Opens a shard, or takes a later epoch of one that is open. `on_done` is called once, when it is durable or
+    /// refused, here or on the committer's thread: it must be quick.
+    pub fn open_shard(
+        &self,
+        owned: OwnedShard,
+        on_done: impl FnOnce(Result<(), OpenShardError>) + Send + 'static,
+    ) {
+        let bytes = FRAME_HEADER_BYTES + owned_bytes(&owned);
+        self.enqueue(Write::Open { owned, done: Done::new(on_done) }, bytes);
+    }
+
+    /// Deletes a shard with its records. `on_done` as in [`Self::open_shard`].
+    pub fn delete_shard(
+        &self,
+        shard: ShardKey,
+        on_done: impl FnOnce(Result<(), DeleteShardError>) + Send + 'static,
+    ) {
+        self.enqueue(Write::Delete { key: shard, done: Done::new(on_done) }, FRAME_HEADER_BYTES);
+    }
+
+    /// Appends a batch. Never waits: a full queue is [`WriteError::Busy`]. `on_done` as in [`Self::open_shard`]; when
+    /// it hears `Ok`, the batch is as durable as configured and visible to readers.
+    pub fn append(
+        &self,
+        shard: ShardKey,
+        batch: Batch,
+        on_done: impl FnOnce(Result<AppendOutcome, AppendError>) + Send + 'static,
+    ) {
+        let done = Done::new(on_done);
+        let bytes = batch.body().len();
+        if bytes > self.shared.body_bytes_max {
+            let bytes_max = self.shared.body_bytes_max;
+            return done.fail(WriteError::TooLarge { bytes, bytes_max }.into());
+        }
+        let Some(found) = self.shared.shard(shard) else { return done.fail(AppendError::NoShard { shard }) };
+        self.enqueue(Write::Append { shard: found, batch, done }, FRAME_HEADER_BYTES + bytes);
+    }
+
+    /// Every open shard, by its key.
+    pub fn shards(&self) -> Vec<ShardStatus> {
+        let shards: Vec<Arc<Shard>> = self.shared.shards.read().values().cloned().collect();
+        let mut statuses: Vec<_> =
+            shards.iter().map(|shard| self.shared.status(&shard.state.lock())).collect();
+        statuses.sort_by_key(|status| status.owned.key);
+        statuses
+    }
+
+    /// The journal's numbers now.
+    pub fn metrics(&self) -> JournalMetrics {
+        self.shared.metrics()
+    }
+
+    /// Why nothing more is written, if that is so.
+    pub fn stopped(&self) -> Option<Arc<StorageError>> {
+        self.shared.stopped.get().cloned()
+    }
+
+    /// Takes nothing more, writes what waits, leaves a footer so that the next opening need not scan, and returns when
+    /// all callers have their answers. Harmless twice. Must not be called from an `on_done`.
+    pub fn close(&self) {
+        self.shared.gate.close();
+        if let Some(committer) = self.committer.lock().take()
+            && committer.join().is_err()
+        {
+            tracing::error!("the committer panicked");
+        }
+    }
+
+    fn enqueue(&self, write: Write, bytes: usize) {
+        if let Some(cause) = self.shared.stopped.get() {
+            return write.fail(WriteError::Stopped(Arc::clone(cause)));
+        }
+        match self.shared.gate.try_enqueue(write, bytes) {
+            Ok(()) => {}
+            Err(EnqueueRefused::Full(write)) => {
+                self.shared.counters.refused_busy.add(1);
+                let waiting = self.shared.gate.waiting();
+                write.fail(WriteError::Busy { items: waiting.items, bytes: waiting.bytes });
+            }
+            Err(EnqueueRefused::TooLarge(write)) => {
+                write.fail(WriteError::TooLarge { bytes, bytes_max: self.shared.gate.limits().bytes });
+            }
+            Err(EnqueueRefused::Closed(write)) => write.fail(WriteError::Closed),
+        }
+    }
+}
+
+impl Drop for Journal {
+    fn drop(&mut self) {
+        self.close();
+    }
+}
+
+impl Shared {
+    fn shard(&self, key: ShardKey) -> Option<Arc<Shard>> {
+        self.shards.read().get(&key).cloned()
+    }
+
+    fn damaged(&self, shard: ShardKey, mark: DamageMark) -> ShardDamaged {
+        ShardDamaged {
+            shard,
+            from: mark.from,
+            path: self.segment_path(mark.place.segment),
+            offset: u64::from(mark.place.offset),
+        }
+    }
+
+    fn segment_path(&self, sequence: SegmentSequence) -> PathBuf {
+        Segment::path_in(&self.config.folder, sequence)
+    }
+
+    fn status(&self, state: &ShardState) -> ShardStatus {
+        ShardStatus {
+            owned: state.owned.clone(),
+            oldest: state.oldest,
+            tip: state.tip,
+            last_arrived: state.last_arrived,
+            damage: state.damage.map(|mark| self.damaged(state.owned.key, mark)),
+        }
+    }
+
+    fn metrics(&self) -> JournalMetrics {
+        let counters = &self.counters;
+        let waiting = self.gate.waiting();
+        JournalMetrics {
+            groups: counters.groups.get(),
+            appends: counters.appends.get(),
+            records: counters.records.get(),
+            append_bytes: counters.append_bytes.get(),
+            written_bytes: counters.written_bytes.get(),
+            write_time: std::time::Duration::from_nanos(counters.write_nanos.get()),
+            syncs: counters.syncs.get(),
+            sync_time: std::time::Duration::from_nanos(counters.sync_nanos.get()),
+            refused_busy: counters.refused_busy.get(),
+            failed: counters.failed.get(),
+            rolls: counters.rolls.get(),
+            reads: counters.reads.get(),
+            reads_cached: counters.reads_cached.get(),
+            read_bytes: counters.read_bytes.get(),
+            queue_items: waiting.items as u64,
+            queue_bytes: waiting.bytes as u64,
+            segments: self.segments.read().len() as u64,
+            shards: self.shards.read().len() as u64,
+            stopped: self.stopped.get().is_some(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,177 @@
+//! The segment that is being filled: how much room it has, and how it begins and ends.
+//!
+//! Owned by the committer. Room for the footer is kept free at all times, so that a segment can always be closed.
+
+use std::{io::IoSlice, sync::Arc};
+
+use weir_core::clock::WallMs;
+
+use crate::{
+    disk::write_all_at,
+    error::StorageError,
+    frame::{FRAME_HEADER_BYTES, FrameHeader, FrameKind},
+    journal::JournalConfig,
+    segment::{
+        LogPlace, Segment, SegmentSequence,
+        footer::{ENTRY_BYTES, Footer, RUN_BYTES, TRAILER_BYTES, encode_trailer},
+        head::{HEAD_BLOCK_BYTES, SegmentHead, salt},
+        layout::Spare,
+    },
+    snapshot::{SNAPSHOT_FIXED_BYTES, Snapshot},
+};
+
+/// The segment that is being filled.
+#[derive(Debug)]
+pub(super) struct Active {
+    pub(super) segment: Arc<Segment>,
+    /// Everything before this offset is as durable as configured.
+    pub(super) end: u32,
+    /// Frames have been laid out up to this offset.
+    pub(super) staged_end: u32,
+    /// The last footer ends here, if there is one.
+    footed_to: Option<u32>,
+    runs: usize,
+    entries: usize,
+}
+
+/// What one more frame needs.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Need {
+    /// Bytes of header and body.
+    pub(super) frame_bytes: usize,
+    /// Runs that it adds to the footer.
+    pub(super) runs: usize,
+    /// Entries that it adds to the footer.
+    pub(super) entries: usize,
+    /// Bytes of all shards in a snapshot, this frame's doing included.
+    pub(super) shards_bytes: usize,
+}
+
+/// What a new segment begins with.
+#[derive(Debug)]
+pub(super) struct Beginning {
+    pub(super) sequence: SegmentSequence,
+    /// The folder's key.
+    pub(super) key: u32,
+    /// Where the frames of the segment before it end.
+    pub(super) previous_end: u32,
+    pub(super) now: WallMs,
+    pub(super) snapshot: Snapshot,
+}
+
+impl Active {
+    /// A segment as recovery found it.
+    pub(super) fn found(
+        segment: Arc<Segment>,
+        end: u32,
+        footed_to: Option<u32>,
+        runs: usize,
+        entries: usize,
+    ) -> Self {
+        Self { segment, end, staged_end: end, footed_to, runs, entries }
+    }
+
+    /// Turns a spare into a segment: head and snapshot first, its name last, so that a segment is never without them.
+    pub(super) fn begin(
+        config: &JournalConfig,
+        spare: Spare,
+        beginning: Beginning,
+    ) -> Result<Self, StorageError> {
+        let Beginning { sequence, key, previous_end, now, snapshot } = beginning;
+        let salt = salt(key, sequence);
+        let head = SegmentHead {
+            salt,
+            sequence,
+            segment_bytes: config.segment_bytes,
+            previous_end,
+            recycled: spare.recycled,
+            begun: now,
+        };
+        let mut body = Vec::new();
+        snapshot.encode(&mut body);
+        let at = LogPlace { segment: sequence, offset: HEAD_BLOCK_BYTES };
+        let header = FrameHeader::of_journal(FrameKind::Snapshot, &body, 0, at);
+        let block = head.encode();
+        let frame = header.encode(salt, HEAD_BLOCK_BYTES);
+        let path = Segment::path_in(&config.folder, sequence);
+        let segment = Segment { sequence, salt, path, file: spare.file };
+        let mut parts = [IoSlice::new(&block), IoSlice::new(&frame), IoSlice::new(&body)];
+        write_all_at(segment.file.as_ref(), 0, &mut parts)
+            .map_err(|source| segment.error("begin", source))?;
+        if config.syncs_segments() {
+            segment.file.sync_data().map_err(|source| segment.error("sync", source))?;
+        }
+        config.disk.rename(&spare.path, &segment.path).map_err(|source| segment.error("name", source))?;
+        config.sync_names()?;
+        let end = HEAD_BLOCK_BYTES + u32::try_from(header.frame_bytes()).expect("a quarter of a segment");
+        Ok(Self { segment: Arc::new(segment), end, staged_end: end, footed_to: None, runs: 0, entries: 0 })
+    }
+
+    /// Does the frame fit, with room for the footer after it?
+    pub(super) fn fits(&self, config: &JournalConfig, need: Need) -> bool {
+        let footer = FRAME_HEADER_BYTES
+            + SNAPSHOT_FIXED_BYTES
+            + need.shards_bytes
+            + size_of::<u32>()
+            + (self.runs + need.runs) * RUN_BYTES
+            + (self.entries + need.entries) * ENTRY_BYTES;
+        let whole = self.staged_end as usize + need.frame_bytes + footer + TRAILER_BYTES;
+        whole as u64 <= config.segment_bytes
+    }
+
+    /// Takes room for a frame that fits; returns its offset.
+    pub(super) fn place(&mut self, need: Need) -> u32 {
+        let offset = self.staged_end;
+        self.staged_end += u32::try_from(need.frame_bytes).expect("it fits");
+        self.runs += need.runs;
+        self.entries += need.entries;
+        offset
+    }
+
+    /// Is it time to have the next segment laid out?
+    pub(super) fn is_half_full(&self, config: &JournalConfig) -> bool {
+        u64::from(self.staged_end) > config.segment_bytes / 2
+    }
+
+    /// Does a footer cover everything that is in the segment?
+    pub(super) fn is_footed(&self) -> bool {
+        self.footed_to == Some(self.end)
+    }
+
+    /// Writes the footer after the last frame, then the trailer that tells where it is. Without room for it, which only
+    /// shards that damage brought to light can have taken, the segment stays without: recovery scans it.
+    pub(super) fn foot(&mut self, config: &JournalConfig, footer: &Footer) -> Result<(), StorageError> {
+        assert_eq!(self.end, self.staged_end, "a footer covers durable frames only");
+        let body = footer.encode();
+        let at = LogPlace { segment: self.segment.sequence, offset: self.end };
+        let header = FrameHeader::of_journal(FrameKind::Footer, &body, self.end, at);
+        let frame = header.encode(self.segment.salt, self.end);
+        let end = u64::from(self.end) + header.frame_bytes() as u64;
+        if end > config.segment_bytes - TRAILER_BYTES as u64 {
+            tracing::warn!(segment = %self.segment.path.display(), "no room for the footer");
+            return Ok(());
+        }
+        let end = u32::try_from(end).expect("it fits the segment");
+        let mut parts = [IoSlice::new(&frame), IoSlice::new(&body)];
+        write_all_at(self.segment.file.as_ref(), u64::from(self.end), &mut parts)
+            .map_err(|source| self.segment.error("write the footer of", source))?;
+        self.point_at_footer(config, self.end)?;
+        self.end = end;
+        self.staged_end = end;
+        self.footed_to = Some(end);
+        Ok(())
+    }
+
+    /// Writes the trailer and syncs it, with the footer if that is new.
+    pub(super) fn point_at_footer(&self, config: &JournalConfig, offset: u32) -> Result<(), StorageError> {
+        let trailer = encode_trailer(self.segment.salt, offset);
+        let trailer_at = config.segment_bytes - TRAILER_BYTES as u64;
+        let file = self.segment.file.as_ref();
+        write_all_at(file, trailer_at, &mut [IoSlice::new(&trailer)])
+            .map_err(|source| self.segment.error("write the trailer of", source))?;
+        if config.syncs_segments() {
+            file.sync_data().map_err(|source| self.segment.error("sync", source))?;
+        }
+        Ok(())
+    }
+}

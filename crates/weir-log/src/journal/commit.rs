@@ -1,0 +1,381 @@
+//! The committer: the one thread that writes.
+//!
+//! It takes all that waits, numbers it, writes it with one vectored write, syncs once, and only then lets readers and
+//! callers see it. The benefit: a sync serves everybody who came while the last one ran, and order in the log is order
+//! of numbers. The price: one thread's speed bounds the node. A failed write or sync ends its writing for good.
+
+mod publish;
+
+use std::{collections::HashMap, io::IoSlice, sync::Arc};
+
+use bytes::Bytes;
+use weir_core::{
+    batch::Batch,
+    clock::WallMs,
+    id::{Epoch, ShardKey},
+    limits::COMMIT_GROUP_BYTES_MAX,
+    shard::OwnedShard,
+};
+
+use super::{
+    AppendOutcome, Shared,
+    active::{Active, Beginning, Need},
+    done::Done,
+    retain::RetainOutcome,
+    stage::{StagedFrame, Then, Write},
+    tail_cache::TailCache,
+};
+use crate::{
+    disk::write_all_at,
+    error::{AppendError, DeleteShardError, OpenShardError, StorageError, WriteError},
+    frame::{FRAME_HEADER_BYTES, FrameHeader, FrameKind},
+    segment::{
+        LogPlace, SegmentSequence,
+        footer::{Footer, FooterRun},
+        layout::Layout,
+    },
+    shard::Shard,
+    snapshot::{Snapshot, opened_body, shard_bytes_max},
+};
+
+/// Writes the journal.
+#[derive(Debug)]
+pub(super) struct Committer {
+    shared: Arc<Shared>,
+    layout: Layout,
+    active: Active,
+    /// Makes the salts of this folder's segments.
+    key: u32,
+    /// Segments before this one are no longer kept.
+    first_segment: SegmentSequence,
+    /// Bytes that all shards take in a snapshot, staged ones included.
+    shards_bytes: usize,
+    staged: Vec<StagedFrame>,
+    /// What the staged frames open (`Some`) and delete (`None`).
+    staged_shards: HashMap<ShardKey, Option<Life>>,
+    cache: TailCache,
+}
+
+/// What decides whether a shard may be opened.
+#[derive(Debug, Clone, Copy)]
+struct Life {
+    epoch: Epoch,
+    opened: LogPlace,
+    /// Bytes of the shard in a snapshot.
+    bytes: usize,
+}
+
+/// What the committer starts from.
+#[derive(Debug)]
+pub(super) struct Start {
+    pub(super) shared: Arc<Shared>,
+    pub(super) layout: Layout,
+    pub(super) active: Active,
+    pub(super) key: u32,
+    pub(super) first_segment: SegmentSequence,
+}
+
+impl Committer {
+    pub(super) fn new(start: Start) -> Self {
+        let Start { shared, layout, active, key, first_segment } = start;
+        let shards = shared.shards.read();
+        let shards_bytes = shards.values().map(|shard| shard_bytes_max(&shard.state.lock().owned)).sum();
+        drop(shards);
+        let cache = TailCache::new(shared.config.cache_bytes_max);
+        let (staged, staged_shards) = (Vec::new(), HashMap::new());
+        Self { shared, layout, active, key, first_segment, shards_bytes, staged, staged_shards, cache }
+    }
+
+    /// Writes until the gate is closed and empty, then leaves a footer.
+    pub(super) fn run(mut self) {
+        let shared = Arc::clone(&self.shared);
+        let mut group = Vec::new();
+        loop {
+            let taken = shared.gate.take_all(COMMIT_GROUP_BYTES_MAX, &mut group);
+            if taken.items > 0 {
+                shared.counters.groups.add(1);
+                let now = shared.clock.wall();
+                for write in group.drain(..) {
+                    self.stage(write, now);
+                }
+                self.flush();
+            }
+            if taken.closed {
+                break;
+            }
+        }
+        if shared.stopped.get().is_none()
+            && !self.active.is_footed()
+            && let Err(error) = self.foot()
+        {
+            // Everything acknowledged is durable; the next opening scans instead.
+            tracing::warn!(%error, "closed without a footer");
+        }
+    }
+
+    fn stage(&mut self, write: Write, now: WallMs) {
+        if let Some(cause) = self.shared.stopped.get() {
+            return write.fail(WriteError::Stopped(Arc::clone(cause)));
+        }
+        match write {
+            Write::Append { shard, batch, done } => self.stage_append(shard, batch, done, now),
+            Write::Open { owned, done } => self.stage_open(owned, done),
+            Write::Delete { key, done } => self.stage_delete(key, done),
+            Write::Retain { first, done } => self.stage_retain(first, done),
+        }
+    }
+
+    fn stage_append(
+        &mut self,
+        shard: Arc<Shard>,
+        batch: Batch,
+        done: Done<AppendOutcome, AppendError>,
+        now: WallMs,
+    ) {
+        let key = shard.key;
+        let mut need = Need {
+            frame_bytes: FRAME_HEADER_BYTES + batch.body().len(),
+            runs: 1,
+            entries: 1,
+            shards_bytes: self.shards_bytes,
+        };
+        if let Err(error) = self.make_room(need) {
+            return done.fail(error.into());
+        }
+        let mut state = shard.state.lock();
+        if state.staged.deleted {
+            drop(state);
+            return done.fail(AppendError::NoShard { shard: key });
+        }
+        if let Some(mark) = state.damage {
+            drop(state);
+            return done.fail(AppendError::Damaged(self.shared.damaged(key, mark)));
+        }
+        let segment = self.active.segment.sequence;
+        let numbered = state.number(segment, now);
+        state.stage(segment, numbered, batch.count());
+        let opened = state.opened;
+        drop(state);
+        need.runs = usize::from(numbered.begins_run);
+        let header = FrameHeader {
+            kind: FrameKind::Append,
+            body_bytes: u32::try_from(batch.body().len()).expect("checked against the segment"),
+            body_crc: batch.crc(),
+            count: batch.count(),
+            shard: key,
+            synced_to: self.active.end,
+            first: numbered.first,
+            arrived: numbered.arrived,
+            opened,
+        };
+        let body = batch.body().clone();
+        self.stage_frame(header, body, need, Then::Appended { shard, batch, numbered, done });
+    }
+
+    fn stage_open(&mut self, owned: OwnedShard, done: Done<(), OpenShardError>) {
+        let key = owned.key;
+        let known = self.life_of(key);
+        if let Some(life) = known
+            && owned.epoch < life.epoch
+        {
+            return done.fail(OpenShardError::StaleEpoch {
+                shard: key,
+                asked: owned.epoch,
+                open: life.epoch,
+            });
+        }
+        let bytes = shard_bytes_max(&owned);
+        let added = bytes.saturating_sub(known.map_or(0, |life| life.bytes));
+        if self.shards_bytes + added > self.shared.config.snapshot_bytes_max() {
+            return done.fail(OpenShardError::TooMany { shards: self.shared.shards.read().len() });
+        }
+        let body = Bytes::from(opened_body(&owned));
+        let need = Need {
+            frame_bytes: FRAME_HEADER_BYTES + body.len(),
+            runs: 0,
+            entries: 0,
+            shards_bytes: self.shards_bytes + added,
+        };
+        if let Err(error) = self.make_room(need) {
+            return done.fail(error.into());
+        }
+        let here = LogPlace { segment: self.active.segment.sequence, offset: self.active.staged_end };
+        let opened = known.map_or(here, |life| life.opened);
+        self.shards_bytes += added;
+        self.staged_shards.insert(key, Some(Life { epoch: owned.epoch, opened, bytes }));
+        let mut header = FrameHeader::of_journal(FrameKind::ShardOpened, &body, self.active.end, opened);
+        header.shard = key;
+        self.stage_frame(header, body, need, Then::Opened { owned, opened, done });
+    }
+
+    fn stage_delete(&mut self, key: ShardKey, done: Done<(), DeleteShardError>) {
+        let Some(life) = self.life_of(key) else {
+            return done.fail(DeleteShardError::NoShard { shard: key });
+        };
+        let need = self.need_of_mark();
+        if let Err(error) = self.make_room(need) {
+            return done.fail(error.into());
+        }
+        self.staged_shards.insert(key, None);
+        if let Some(shard) = self.shared.shard(key) {
+            shard.state.lock().staged.deleted = true;
+        }
+        let mut header = FrameHeader::of_journal(FrameKind::ShardDeleted, &[], self.active.end, life.opened);
+        header.shard = key;
+        self.stage_frame(header, Bytes::new(), need, Then::Deleted { key, done });
+    }
+
+    fn stage_retain(&mut self, first: SegmentSequence, done: Done<RetainOutcome, WriteError>) {
+        if first <= self.first_segment {
+            return done.succeed(RetainOutcome { segments_dropped: 0 });
+        }
+        let need = self.need_of_mark();
+        if let Err(error) = self.make_room(need) {
+            return done.fail(error);
+        }
+        assert!(first <= self.active.segment.sequence, "the segment that is being filled is kept");
+        let here = LogPlace { segment: self.active.segment.sequence, offset: self.active.staged_end };
+        let mut header = FrameHeader::of_journal(FrameKind::Retained, &[], self.active.end, here);
+        header.first = first.0;
+        self.first_segment = first;
+        self.stage_frame(header, Bytes::new(), need, Then::Retained { first, done });
+    }
+
+    fn need_of_mark(&self) -> Need {
+        Need { frame_bytes: FRAME_HEADER_BYTES, runs: 0, entries: 0, shards_bytes: self.shards_bytes }
+    }
+
+    fn stage_frame(&mut self, header: FrameHeader, body: Bytes, need: Need, then: Then) {
+        let offset = self.active.place(need);
+        let header = header.encode(self.active.segment.salt, offset);
+        self.staged.push(StagedFrame { offset, header, body, then });
+    }
+
+    /// The shard as it will be when the staged frames are durable.
+    fn life_of(&self, key: ShardKey) -> Option<Life> {
+        if let Some(staged) = self.staged_shards.get(&key) {
+            return *staged;
+        }
+        let shard = self.shared.shard(key)?;
+        let state = shard.state.lock();
+        let bytes = shard_bytes_max(&state.owned);
+        Some(Life { epoch: state.owned.epoch, opened: state.opened, bytes })
+    }
+
+    /// Rolls to the next segment when the frame does not fit into this one. On an error nothing of the frame is written.
+    fn make_room(&mut self, need: Need) -> Result<(), WriteError> {
+        if self.active.fits(&self.shared.config, need) {
+            return Ok(());
+        }
+        self.flush();
+        if let Some(cause) = self.shared.stopped.get() {
+            return Err(WriteError::Stopped(Arc::clone(cause)));
+        }
+        let spare = self.layout.take().map_err(|error| WriteError::NoRoom(Arc::new(error)))?;
+        let rolled = if self.active.is_footed() { Ok(()) } else { self.foot() };
+        let rolled = rolled.and_then(|()| {
+            let beginning = Beginning {
+                sequence: self.active.segment.sequence.next(),
+                key: self.key,
+                previous_end: self.active.end,
+                now: self.shared.clock.wall(),
+                snapshot: self.snapshot(),
+            };
+            Active::begin(&self.shared.config, spare, beginning)
+        });
+        match rolled {
+            Ok(next) => {
+                self.shared.counters.rolls.add(1);
+                self.shared.segments.write().insert(next.segment.sequence, Arc::clone(&next.segment));
+                self.active = next;
+                let fits = self.active.fits(&self.shared.config, need);
+                assert!(fits, "what a queue takes, an empty segment takes");
+                Ok(())
+            }
+            Err(error) => Err(WriteError::Stopped(self.stop(error))),
+        }
+    }
+
+    /// Writes and syncs what is staged, then answers.
+    fn flush(&mut self) {
+        if self.staged.is_empty() {
+            return;
+        }
+        match self.write_staged() {
+            Ok(()) => {
+                self.active.end = self.active.staged_end;
+                self.publish();
+                if self.active.is_half_full(&self.shared.config) {
+                    self.layout.prepare();
+                }
+            }
+            Err(error) => {
+                let cause = self.stop(error);
+                for frame in self.staged.drain(..) {
+                    self.shared.counters.failed.add(1);
+                    frame.then.fail(WriteError::Storage(Arc::clone(&cause)));
+                }
+            }
+        }
+        self.staged_shards.clear();
+    }
+
+    fn write_staged(&mut self) -> Result<(), StorageError> {
+        let (shared, segment) = (&self.shared, &self.active.segment);
+        let mut parts = Vec::with_capacity(self.staged.len() * 2);
+        let mut offset = self.active.end;
+        for frame in &self.staged {
+            assert_eq!(frame.offset, offset, "frames lie one after another");
+            offset += u32::try_from(frame.header.len() + frame.body.len()).expect("it fits the segment");
+            parts.push(IoSlice::new(&frame.header));
+            parts.push(IoSlice::new(&frame.body));
+        }
+        assert_eq!(offset, self.active.staged_end, "what was placed is what is written");
+        let begun = shared.clock.now();
+        write_all_at(segment.file.as_ref(), u64::from(self.active.end), &mut parts)
+            .map_err(|source| segment.error("write", source))?;
+        let written = shared.clock.now();
+        shared.counters.written_bytes.add(u64::from(offset - self.active.end));
+        shared.counters.write_nanos.add_time(written.since(begun));
+        if shared.config.syncs() {
+            segment.file.sync_data().map_err(|source| segment.error("sync", source))?;
+            shared.counters.syncs.add(1);
+            shared.counters.sync_nanos.add_time(shared.clock.now().since(written));
+        }
+        Ok(())
+    }
+
+    /// Nothing more is written from here on: what the disk has after a failure is not known.
+    fn stop(&self, error: StorageError) -> Arc<StorageError> {
+        tracing::error!(%error, "the journal stops writing");
+        let cause = self.shared.stopped.get_or_init(|| Arc::new(error));
+        Arc::clone(cause)
+    }
+
+    /// Closes the segment with its index.
+    fn foot(&mut self) -> Result<(), StorageError> {
+        assert!(self.staged.is_empty(), "a footer covers durable frames only");
+        let snapshot = self.snapshot();
+        let sequence = self.active.segment.sequence;
+        let mut runs = Vec::new();
+        for shard in self.shards_in_order() {
+            let mut state = shard.state.lock();
+            state.runs.shrink(sequence);
+            let opened = state.opened;
+            runs.extend(state.runs.in_segment(sequence).map(|run| FooterRun::new(shard.key, opened, run)));
+        }
+        self.active.foot(&self.shared.config, &Footer { snapshot, runs })
+    }
+
+    fn snapshot(&self) -> Snapshot {
+        let shards = self.shards_in_order();
+        let shards = shards.iter().map(|shard| shard.state.lock().snapshot()).collect();
+        Snapshot { first_segment: self.first_segment, shards }
+    }
+
+    fn shards_in_order(&self) -> Vec<Arc<Shard>> {
+        let mut shards: Vec<_> = self.shared.shards.read().values().cloned().collect();
+        shards.sort_by_key(|shard| shard.key);
+        shards
+    }
+}

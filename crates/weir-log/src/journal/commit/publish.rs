@@ -1,0 +1,120 @@
+//! What happens once frames are durable: the index and the watermark move, then callers are answered.
+//!
+//! In that order, for the whole group: whoever hears an acknowledgement finds its record.
+
+use std::sync::Arc;
+
+use weir_core::{batch::StoredBatch, clock::WallMs};
+
+use super::{Committer, StagedFrame, Then};
+use crate::{
+    frame::FRAME_HEADER_BYTES,
+    journal::{AppendOutcome, retain::RetainOutcome},
+    segment::SegmentSequence,
+    shard::Shard,
+    shard_index::{Indexed, Runs},
+    snapshot::{ShardSnapshot, shard_bytes_max},
+};
+
+/// An answer that is due.
+type Answer = Box<dyn FnOnce()>;
+
+impl Committer {
+    /// Makes everything staged visible and answers.
+    pub(super) fn publish(&mut self) {
+        let staged = std::mem::take(&mut self.staged);
+        let mut answers: Vec<Answer> = Vec::with_capacity(staged.len());
+        for frame in staged {
+            answers.push(self.publish_frame(frame));
+        }
+        self.cache.evict();
+        for answer in answers {
+            answer();
+        }
+    }
+
+    fn publish_frame(&mut self, frame: StagedFrame) -> Answer {
+        match frame.then {
+            Then::Appended { shard, batch, numbered, done } => {
+                let (first, arrived, count) = (numbered.first, numbered.arrived, batch.count());
+                let bytes = FRAME_HEADER_BYTES + batch.body().len();
+                let indexed = Indexed {
+                    offset: frame.offset,
+                    bytes: u32::try_from(bytes).expect("it fits the segment"),
+                    first,
+                    count,
+                    arrived,
+                };
+                let counters = &self.shared.counters;
+                counters.appends.add(1);
+                counters.records.add(u64::from(count));
+                counters.append_bytes.add(batch.body().len() as u64);
+                let mut state = shard.state.lock();
+                assert_eq!(state.tip, first, "the watermark moves without a hole");
+                state.runs.push(&self.active.segment, indexed);
+                state.tip = first + u64::from(count);
+                state.last_arrived = arrived;
+                self.cache.add(&shard, &mut state, StoredBatch { first, arrived, batch });
+                drop(state);
+                Box::new(move || done.succeed(AppendOutcome { first, count, arrived }))
+            }
+            Then::Opened { owned, opened, done } => {
+                let mut shards = self.shared.shards.write();
+                match shards.get(&owned.key) {
+                    Some(shard) => shard.state.lock().owned = owned,
+                    None => {
+                        let key = owned.key;
+                        let none = WallMs(0);
+                        let snapshot = ShardSnapshot {
+                            owned,
+                            opened,
+                            next: 0,
+                            oldest: 0,
+                            last_arrived: none,
+                            damage: None,
+                        };
+                        shards.insert(key, Arc::new(Shard::new(snapshot, Runs::default())));
+                    }
+                }
+                Box::new(move || done.succeed(()))
+            }
+            Then::Deleted { key, done } => {
+                if let Some(shard) = self.shared.shards.write().remove(&key) {
+                    let mut state = shard.state.lock();
+                    self.shards_bytes -= shard_bytes_max(&state.owned);
+                    // Whoever still holds the shard must not keep its segments from being dropped.
+                    state.runs = Runs::default();
+                    state.tail.clear();
+                }
+                Box::new(move || done.succeed(()))
+            }
+            Then::Retained { first, done } => {
+                let segments_dropped = self.drop_segments_before(first);
+                Box::new(move || done.succeed(RetainOutcome { segments_dropped }))
+            }
+        }
+    }
+
+    /// Lets go of segments that recovery would not look for any more.
+    fn drop_segments_before(&mut self, first: SegmentSequence) -> usize {
+        for shard in self.shared.shards.read().values() {
+            let mut state = shard.state.lock();
+            state.runs.forget_before(first);
+            let oldest = state.runs.first().unwrap_or(state.tip);
+            state.trim_to(oldest);
+        }
+        let mut segments = self.shared.segments.write();
+        let kept = segments.split_off(&first);
+        let dropped = std::mem::replace(&mut *segments, kept);
+        drop(segments);
+        let count = dropped.len();
+        for segment in dropped.into_values() {
+            self.layout.spares().recycle(segment);
+        }
+        // Before any of them is used again: a new segment's bytes must never be found under an old one's name.
+        if let Err(error) = self.shared.config.sync_names() {
+            self.stop(error);
+        }
+        count
+    }
+}

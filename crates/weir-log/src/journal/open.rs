@@ -1,0 +1,178 @@
+//! Opening: recovery, then the little that must be mended on disk, then the threads.
+//!
+//! The only place that joins a recovered state to a running journal.
+
+use std::{collections::BTreeMap, io::IoSlice, sync::Arc, sync::OnceLock};
+
+use parking_lot::{Mutex, RwLock};
+use weir_core::{clock::Clock, entropy, threads::Threads};
+use weir_sync::{CommitGate, commit_gate::GateLimits};
+
+use super::{
+    Journal, JournalConfig, RecoveryReport, Shared,
+    active::{Active, Beginning},
+    commit::{Committer, Start},
+    recover::{FolderFacts, Recovered, Tail, recover},
+};
+use crate::{
+    disk::write_all_at,
+    error::{OpenError, StorageError, WriteError},
+    metrics::Counters,
+    segment::{
+        Segment, SegmentSequence,
+        layout::{Layout, LayoutConfig, Spares},
+        scan::Torn,
+    },
+    shard::Shard,
+    snapshot::Snapshot,
+};
+
+/// Zeros written at a time over what is torn.
+const WIPE_CHUNK_BYTES: usize = 64 * 1024;
+
+pub(super) fn open(
+    mut config: JournalConfig,
+    threads: &Threads,
+    clock: Clock,
+) -> Result<(Journal, RecoveryReport), OpenError> {
+    config.check()?;
+    let begun = clock.now();
+    let folder_error = |operation, source| StorageError { operation, path: config.folder.clone(), source };
+    config.disk.create_folder(&config.folder).map_err(|source| folder_error("make", source))?;
+    let lock = config.disk.lock_folder(&config.folder).map_err(|source| match source.kind() {
+        std::io::ErrorKind::WouldBlock => OpenError::InUse(config.folder.clone()),
+        _ => folder_error("lock", source).into(),
+    })?;
+    let names = config.disk.list(&config.folder).map_err(|source| folder_error("list", source))?;
+    let recovered = recover(&config, &names)?;
+    let facts = recovered.folder.unwrap_or_else(|| FolderFacts {
+        key: u32::from_le_bytes(entropy::secret()),
+        segment_bytes: config.segment_bytes,
+    });
+    config.segment_bytes = facts.segment_bytes;
+    config.check()?;
+    let spares = Arc::new(Spares::adopt(layout_config(&config), &names));
+    let Recovered { mut segments, shards, first_segment, tail, mut report, .. } = recovered;
+    let active = match tail {
+        Tail::Continue { end, footer, torn } => {
+            let last = Arc::clone(segments.last().expect("there is one to continue"));
+            wipe(&config, &last, torn)?;
+            let (runs, entries) = indexed_in(&shards, last.sequence);
+            let active = Active::found(last, end, footer.map(|footer| footer.end), runs, entries);
+            if let Some(footer) = footer.filter(|footer| !footer.has_trailer) {
+                active.point_at_footer(&config, footer.offset)?;
+            }
+            active
+        }
+        Tail::Begin { sequence, previous_end } => {
+            segments.retain(|segment| segment.sequence != sequence);
+            let snapshot = snapshot_of(&shards, first_segment);
+            let now = clock.wall();
+            let beginning = Beginning { sequence, key: facts.key, previous_end, now, snapshot };
+            let spare = spares.lay_out().map_err(|error| WriteError::NoRoom(Arc::new(error)))?;
+            let active = Active::begin(&config, spare, beginning)?;
+            segments.push(Arc::clone(&active.segment));
+            active
+        }
+    };
+    let (kept, dropped): (BTreeMap<_, _>, BTreeMap<_, _>) = segments
+        .into_iter()
+        .map(|segment| (segment.sequence, segment))
+        .partition(|(sequence, _)| *sequence >= first_segment);
+    if !dropped.is_empty() {
+        dropped.into_values().for_each(|segment| spares.recycle(segment));
+        config.sync_names()?;
+    }
+    let shared = Arc::new(Shared {
+        gate: CommitGate::new(GateLimits { items: config.queue_items_max, bytes: config.queue_bytes_max }),
+        body_bytes_max: config.body_bytes_max(),
+        shards: RwLock::new(shards.into_iter().map(|shard| (shard.key, Arc::new(shard))).collect()),
+        segments: RwLock::new(kept),
+        stopped: OnceLock::new(),
+        counters: Counters::default(),
+        clock,
+        _lock: lock,
+        config,
+    });
+    let layout = Layout::start(spares, threads)?;
+    let start = Start { shared: Arc::clone(&shared), layout, active, key: facts.key, first_segment };
+    let committer = Committer::new(start);
+    let gate = DrainGate(Arc::clone(&shared));
+    let committer = threads.spawn("weir-commit", move || {
+        let _gate = gate;
+        committer.run();
+    })?;
+    report.took = clock.now().since(begun);
+    tell(&report);
+    Ok((Journal { shared, committer: Mutex::new(Some(committer)) }, report))
+}
+
+/// Closes the gate when the committer ends, however it ends, and answers whoever still waits.
+struct DrainGate(Arc<Shared>);
+
+impl Drop for DrainGate {
+    fn drop(&mut self) {
+        self.0.gate.close();
+        let mut rest = Vec::new();
+        while !self.0.gate.take_all(usize::MAX, &mut rest).closed {}
+        drop(rest); // each answers that its owner is gone
+    }
+}
+
+fn layout_config(config: &JournalConfig) -> LayoutConfig {
+    LayoutConfig {
+        disk: Arc::clone(&config.disk),
+        folder: config.folder.clone(),
+        segment_bytes: config.segment_bytes,
+        reserve_bytes: config.reserve_bytes,
+        sync: config.syncs_segments(),
+    }
+}
+
+/// Zeros over what was torn off: a whole frame in there would follow the next one written as if it belonged there.
+fn wipe(config: &JournalConfig, segment: &Segment, torn: Option<Torn>) -> Result<(), StorageError> {
+    let Some(torn) = torn else { return Ok(()) };
+    let zeros = [0; WIPE_CHUNK_BYTES];
+    let mut left = torn.bytes as usize;
+    let mut offset = u64::from(torn.offset);
+    while left > 0 {
+        let chunk = left.min(zeros.len());
+        write_all_at(segment.file.as_ref(), offset, &mut [IoSlice::new(&zeros[..chunk])])
+            .map_err(|source| segment.error("wipe the torn tail of", source))?;
+        left -= chunk;
+        offset += chunk as u64;
+    }
+    if config.syncs() {
+        segment.file.sync_data().map_err(|source| segment.error("sync", source))?;
+    }
+    Ok(())
+}
+
+/// Runs and entries that the footer of `segment` will have.
+fn indexed_in(shards: &[Shard], segment: SegmentSequence) -> (usize, usize) {
+    let mut counts = (0, 0);
+    for shard in shards {
+        for run in shard.state.lock().runs.in_segment(segment) {
+            counts.0 += 1;
+            counts.1 += run.entries.len();
+        }
+    }
+    counts
+}
+
+fn snapshot_of(shards: &[Shard], first_segment: SegmentSequence) -> Snapshot {
+    Snapshot { first_segment, shards: shards.iter().map(|shard| shard.state.lock().snapshot()).collect() }
+}
+
+fn tell(report: &RecoveryReport) {
+    let RecoveryReport { segments, shards, records, took, .. } = report;
+    tracing::info!(segments, shards, records, ?took, "journal open");
+    if let Some(torn) = &report.torn_tail {
+        let (path, offset, bytes) = (torn.path.display(), torn.offset, torn.bytes);
+        tracing::warn!(%path, offset, bytes, "cut a torn tail that nobody had an acknowledgement for");
+    }
+    for damage in &report.damage {
+        let (path, offset, kind) = (damage.path.display(), damage.offset, damage.kind);
+        tracing::error!(%path, offset, ?kind, shards = damage.shards.len(), "the log is damaged");
+    }
+}

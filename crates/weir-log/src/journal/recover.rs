@@ -1,0 +1,382 @@
+//! Recovery: from the files of a folder to the state that was acknowledged.
+//!
+//! Called once, when the journal opens, before any thread of it runs. Footers are believed, the rest is scanned, and
+//! each segment's snapshot is compared with what came before it. It changes nothing on disk: what must be wiped or
+//! dropped is in what it returns. It must never pass over a record that was acknowledged without saying so.
+
+pub(super) mod report;
+mod shards;
+
+use std::sync::Arc;
+
+use self::{
+    report::{DamageFound, DamageKind, RecoveryReport, TornTail},
+    shards::Shards,
+};
+use super::JournalConfig;
+use crate::{
+    disk::read_exact_at,
+    error::{OpenError, StorageError},
+    frame::{FRAME_HEADER_BYTES, FrameHeader, FrameKind},
+    segment::{
+        LogPlace, Segment, SegmentSequence,
+        footer::{Footer, TRAILER_BYTES, decode_trailer},
+        head::{HEAD_BLOCK_BYTES, SegmentHead, key_of, salt},
+        scan::{End, Finding, Scan, Torn, scan},
+    },
+    shard::Shard,
+    snapshot::Snapshot,
+};
+
+/// What there is to go on from.
+#[derive(Debug)]
+pub(super) struct Recovered {
+    /// In order; those before `first_segment` are no longer needed.
+    pub(super) segments: Vec<Arc<Segment>>,
+    pub(super) shards: Vec<Shard>,
+    /// The folder's key and the length of its segments; none in a new folder.
+    pub(super) folder: Option<FolderFacts>,
+    /// Segments before this one are no longer kept.
+    pub(super) first_segment: SegmentSequence,
+    pub(super) tail: Tail,
+    pub(super) report: RecoveryReport,
+}
+
+/// What all segments of a folder share.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct FolderFacts {
+    pub(super) key: u32,
+    pub(super) segment_bytes: u64,
+}
+
+/// How writing goes on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Tail {
+    /// In the last segment, after what is torn off is wiped.
+    Continue { end: u32, footer: Option<FooterAt>, torn: Option<Torn> },
+    /// In a new segment; a file of that number holds nothing and is replaced.
+    Begin { sequence: SegmentSequence, previous_end: u32 },
+}
+
+/// The last footer of a segment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct FooterAt {
+    pub(super) offset: u32,
+    pub(super) end: u32,
+    /// The trailer points at it; if not, the crash came between the two.
+    pub(super) has_trailer: bool,
+}
+
+/// A segment file and what its head says.
+#[derive(Debug)]
+struct Found {
+    segment: Arc<Segment>,
+    head: Option<SegmentHead>,
+    head_intact: bool,
+    bytes: u64,
+}
+
+/// Where a segment stands among the others.
+#[derive(Debug, Clone, Copy)]
+struct Context {
+    first: bool,
+    last: bool,
+    /// Where its frames end, if the next segment's head says so.
+    end: Option<u32>,
+}
+
+struct Recovery {
+    report: RecoveryReport,
+    shards: Shards,
+    folder: FolderFacts,
+}
+
+/// Reads the segments that `names` names in the configured folder.
+pub(super) fn recover(config: &JournalConfig, names: &[String]) -> Result<Recovered, OpenError> {
+    let mut sequences: Vec<_> = names.iter().filter_map(|name| SegmentSequence::of_file_name(name)).collect();
+    sequences.sort_unstable();
+    let Some((found, folder)) = open_segments(config, &sequences)? else {
+        let tail = Tail::Begin { sequence: SegmentSequence(1), previous_end: 0 };
+        let first_segment = SegmentSequence(1);
+        let (segments, shards, report) = (Vec::new(), Vec::new(), RecoveryReport::default());
+        return Ok(Recovered { segments, shards, folder: None, first_segment, tail, report });
+    };
+    let report = RecoveryReport { segments: found.len(), ..RecoveryReport::default() };
+    let mut recovery = Recovery { report, shards: Shards::default(), folder };
+    let mut tail = Tail::Begin { sequence: SegmentSequence(1), previous_end: 0 };
+    for (at, this) in found.iter().enumerate() {
+        let next = found.get(at + 1);
+        recovery.check_file(config, this, at.checked_sub(1).map(|before| &found[before]), next.is_none())?;
+        let follows = |next: &&Found| next.segment.sequence == this.segment.sequence.next();
+        let end = next.filter(follows).and_then(|next| next.head).map(|head| head.previous_end);
+        tail = recovery.read_segment(this, Context { first: at == 0, last: next.is_none(), end })?;
+    }
+    let Recovery { mut report, mut shards, .. } = recovery;
+    let first_segment = shards.first_segment();
+    let first_found = found[0].segment.sequence;
+    if first_found > first_segment {
+        let place = LogPlace { segment: first_segment, offset: 0 };
+        report.damage.push(damage(config, place, DamageKind::Missing));
+        shards.front_is_missing(place);
+    }
+    let (shards, blamed) = shards.finish();
+    for (shard, place) in blamed {
+        blame(config, &mut report, shard, place);
+    }
+    let segments = found.into_iter().map(|found| found.segment).collect();
+    report.shards = shards.len();
+    report.records = shards.iter().map(records_of).sum();
+    Ok(Recovered { segments, shards, folder: Some(folder), first_segment, tail, report })
+}
+
+fn records_of(shard: &Shard) -> u64 {
+    let state = shard.state.lock();
+    state.tip - state.oldest
+}
+
+fn damage(config: &JournalConfig, place: LogPlace, kind: DamageKind) -> DamageFound {
+    let path = Segment::path_in(&config.folder, place.segment);
+    DamageFound { path, offset: u64::from(place.offset), kind, shards: Vec::new() }
+}
+
+/// Notes under the place that is to blame that `shard` stops because of it.
+fn blame(
+    config: &JournalConfig,
+    report: &mut RecoveryReport,
+    shard: weir_core::id::ShardKey,
+    place: LogPlace,
+) {
+    let hole = damage(config, place, DamageKind::Hole);
+    let stops = |kind| !matches!(kind, DamageKind::Head | DamageKind::Footer);
+    let same = |found: &&mut DamageFound| {
+        found.path == hole.path && found.offset == hole.offset && stops(found.kind)
+    };
+    match report.damage.iter_mut().find(same) {
+        Some(known) => known.shards.push(shard),
+        None => report.damage.push(DamageFound { shards: vec![shard], ..hole }),
+    }
+}
+
+/// Opens every segment. The folder's key, and with it every salt, follows from any readable head; `None` when there is
+/// no segment.
+fn open_segments(
+    config: &JournalConfig,
+    sequences: &[SegmentSequence],
+) -> Result<Option<(Vec<Found>, FolderFacts)>, OpenError> {
+    let mut found = Vec::with_capacity(sequences.len());
+    for &sequence in sequences {
+        found.push(open_segment(config, sequence)?);
+    }
+    let Some(first) = found.first() else { return Ok(None) };
+    let folder = found.iter().find_map(|found| {
+        let SegmentHead { salt, segment_bytes, .. } = found.head?;
+        Some(FolderFacts { key: key_of(salt, found.segment.sequence), segment_bytes })
+    });
+    let folder = folder.ok_or_else(|| OpenError::NoHead(first.segment.path.clone()))?;
+    for found in &mut found {
+        let segment = Arc::get_mut(&mut found.segment).expect("nobody else has it yet");
+        segment.salt = salt(folder.key, segment.sequence);
+    }
+    Ok(Some((found, folder)))
+}
+
+fn open_segment(config: &JournalConfig, sequence: SegmentSequence) -> Result<Found, OpenError> {
+    let path = Segment::path_in(&config.folder, sequence);
+    let error = |operation, source| StorageError { operation, path: path.clone(), source };
+    let file = config.disk.open(&path).map_err(|source| error("open", source))?;
+    let bytes = file.bytes().map_err(|source| error("length of", source))?;
+    let block_bytes = bytes.min(u64::from(HEAD_BLOCK_BYTES));
+    let mut block = vec![0; usize::try_from(block_bytes).expect("one page")];
+    read_exact_at(file.as_ref(), 0, &mut block).map_err(|source| error("read the head of", source))?;
+    let read = SegmentHead::read(&block);
+    let head = read.head.filter(|head| head.sequence == sequence);
+    let segment = Arc::new(Segment { sequence, salt: 0, path, file });
+    Ok(Found { segment, head, head_intact: read.intact && head.is_some(), bytes })
+}
+
+impl Recovery {
+    /// Is the file what it was laid out as, and is there none missing before it?
+    fn check_file(
+        &mut self,
+        config: &JournalConfig,
+        this: &Found,
+        before: Option<&Found>,
+        last: bool,
+    ) -> Result<(), OpenError> {
+        let sequence = this.segment.sequence;
+        let mut found = |segment, offset, kind| {
+            let place = LogPlace { segment, offset };
+            self.report.damage.push(damage(config, place, kind));
+            place
+        };
+        let missing = before.map(|before| before.segment.sequence.next()).filter(|next| *next < sequence);
+        if let Some(missing) = missing {
+            let place = found(missing, 0, DamageKind::Missing);
+            self.shards.suspect(place);
+        }
+        if !this.head_intact {
+            found(sequence, 0, DamageKind::Head);
+        }
+        if this.bytes < self.folder.segment_bytes {
+            // No crash makes a file shorter: it was laid out and synced before it got its name.
+            if last {
+                let (expected, found) = (self.folder.segment_bytes, this.bytes);
+                return Err(OpenError::Truncated { path: this.segment.path.clone(), expected, found });
+            }
+            let offset = u32::try_from(this.bytes).expect("shorter than a segment");
+            let place = found(sequence, offset, DamageKind::Truncated);
+            self.shards.suspect(place);
+        }
+        Ok(())
+    }
+
+    fn read_segment(&mut self, this: &Found, context: Context) -> Result<Tail, OpenError> {
+        let sequence = this.segment.sequence;
+        let mut from = HEAD_BLOCK_BYTES;
+        let mut footer = None;
+        if let Some((content, at)) = self.read_footer(this)? {
+            self.report.footers_read += 1;
+            self.shards.take_footer(&this.segment, content, context.first);
+            (from, footer) = (at.end, Some(at));
+            if !context.last && context.end.is_none_or(|known| known == at.end) {
+                return Ok(Tail::Continue { end: at.end, footer, torn: None });
+            }
+        } else if !context.last {
+            self.note(this, this.bytes.saturating_sub(TRAILER_BYTES as u64), DamageKind::Footer);
+        }
+        let Scan { findings, end, torn } = self.scan_segment(this, context, from)?;
+        if let Some(torn) = torn
+            && context.last
+        {
+            self.report.torn_tail = Some(TornTail {
+                path: this.segment.path.clone(),
+                offset: u64::from(torn.offset),
+                bytes: u64::from(torn.bytes),
+            });
+        }
+        if !context.last && context.end.is_none() && torn.is_some() {
+            let place = self.note(this, u64::from(end), DamageKind::Frame);
+            self.shards.suspect(place);
+        }
+        if context.last && findings.is_empty() && footer.is_none() {
+            let previous_end = this.head.map_or(0, |head| head.previous_end);
+            return Ok(Tail::Begin { sequence, previous_end });
+        }
+        if let Some(Finding::Frame(offset, header)) = findings.last()
+            && header.kind == FrameKind::Footer
+        {
+            footer = Some(FooterAt { offset: *offset, end, has_trailer: false });
+        }
+        Ok(Tail::Continue { end, footer, torn })
+    }
+
+    fn scan_segment(&mut self, this: &Found, context: Context, from: u32) -> Result<Scan, OpenError> {
+        self.report.segments_scanned += 1;
+        let segment = &this.segment;
+        let frames_end = self.folder.segment_bytes - TRAILER_BYTES as u64;
+        let length = usize::try_from(this.bytes.min(frames_end)).expect("a segment is below 1 GiB");
+        let mut bytes = vec![0; length];
+        if let Some(rest) = bytes.get_mut(from as usize..) {
+            read_exact_at(segment.file.as_ref(), u64::from(from), rest)
+                .map_err(|source| segment.error("scan", source))?;
+        }
+        let before = u32::try_from(frames_end).expect("a segment is below 1 GiB");
+        let end = context.end.map_or(End::Before(before), End::At);
+        let fresh = this.head.is_some_and(|head| !head.recycled);
+        let scan = scan(&bytes, segment.salt, from, end, fresh);
+        let begins = matches!(scan.findings.first(), Some(Finding::Frame(_, header))
+            if header.kind == FrameKind::Snapshot);
+        if context.first && from == HEAD_BLOCK_BYTES && !begins && segment.sequence > SegmentSequence(1) {
+            // Which shards there were is told nowhere else: numbers could be given out a second time.
+            return Err(OpenError::NoSnapshot(segment.path.clone()));
+        }
+        for finding in &scan.findings {
+            match finding {
+                Finding::Frame(offset, header) => {
+                    let body = *offset as usize + FRAME_HEADER_BYTES..*offset as usize + header.frame_bytes();
+                    self.take_frame(this, context, *offset, header, &bytes[body]);
+                }
+                Finding::Damage(damaged) => {
+                    let place = self.note(this, u64::from(damaged.offset), DamageKind::Frame);
+                    match damaged.header {
+                        Some(header) if header.kind == FrameKind::Append => {
+                            self.shards.lose_batch(&header, place);
+                        }
+                        Some(_) | None => self.shards.lose_something(place),
+                    }
+                }
+            }
+        }
+        Ok(scan)
+    }
+
+    fn take_frame(&mut self, this: &Found, context: Context, offset: u32, header: &FrameHeader, body: &[u8]) {
+        let here = LogPlace { segment: this.segment.sequence, offset };
+        let understood = match header.kind {
+            FrameKind::Append => {
+                self.shards.take_append(&this.segment, offset, header);
+                true
+            }
+            FrameKind::ShardOpened => self.shards.take_opened(here, header, body),
+            FrameKind::ShardDeleted => {
+                self.shards.take_deleted(header);
+                true
+            }
+            FrameKind::Retained => {
+                self.shards.take_retained(SegmentSequence(header.first));
+                true
+            }
+            FrameKind::Snapshot => Snapshot::decode(&mut &body[..])
+                .map(|snapshot| self.shards.take_snapshot(here, snapshot, context.first))
+                .is_some(),
+            // It stands in the middle of what it tells: everything in it must have been seen.
+            FrameKind::Footer => Footer::decode(body)
+                .map(|footer| self.shards.take_snapshot(here, footer.snapshot, false))
+                .is_some(),
+        };
+        if !understood {
+            // Its checksum is right and its layout is not ours: as good as unreadable.
+            let place = self.note(this, u64::from(offset), DamageKind::Frame);
+            self.shards.lose_something(place);
+        }
+    }
+
+    /// The footer that the trailer points at, if both are readable.
+    fn read_footer(&self, this: &Found) -> Result<Option<(Footer, FooterAt)>, OpenError> {
+        let segment = &this.segment;
+        let trailer_at = self.folder.segment_bytes - TRAILER_BYTES as u64;
+        if this.bytes < self.folder.segment_bytes {
+            return Ok(None);
+        }
+        let read = |offset: u64, buffer: &mut [u8]| {
+            read_exact_at(segment.file.as_ref(), offset, buffer)
+                .map_err(|source| segment.error("read the footer of", source))
+        };
+        let mut trailer = [0; TRAILER_BYTES];
+        read(trailer_at, &mut trailer)?;
+        let offset = decode_trailer(&trailer, segment.salt)
+            .filter(|&offset| u64::from(offset) + FRAME_HEADER_BYTES as u64 <= trailer_at);
+        let Some(offset) = offset else { return Ok(None) };
+        let mut header = [0; FRAME_HEADER_BYTES];
+        read(u64::from(offset), &mut header)?;
+        let Some(header) = FrameHeader::decode(&header, segment.salt, offset) else { return Ok(None) };
+        let end = u64::from(offset) + header.frame_bytes() as u64;
+        if header.kind != FrameKind::Footer || end > trailer_at {
+            return Ok(None);
+        }
+        let mut body = vec![0; header.body_bytes as usize];
+        read(u64::from(offset) + FRAME_HEADER_BYTES as u64, &mut body)?;
+        if crc32c::crc32c(&body) != header.body_crc {
+            return Ok(None);
+        }
+        let end = u32::try_from(end).expect("before the trailer");
+        Ok(Footer::decode(&body).map(|footer| (footer, FooterAt { offset, end, has_trailer: true })))
+    }
+
+    fn note(&mut self, this: &Found, offset: u64, kind: DamageKind) -> LogPlace {
+        let path = this.segment.path.clone();
+        self.report.damage.push(DamageFound { path, offset, kind, shards: Vec::new() });
+        let offset = u32::try_from(offset).expect("segments are below 1 GiB");
+        LogPlace { segment: this.segment.sequence, offset }
+    }
+}

@@ -1,0 +1,51 @@
+//! Retention: which records are too old to be served, and which segments hold nothing else.
+//!
+//! The node calls it now and then with its streams' hours. Records are trimmed at once and to the batch; the disk gets
+//! its space back by whole segments, oldest first.
+
+use std::time::Duration;
+
+use weir_core::{clock::WallMs, id::StreamId};
+
+use super::{Journal, done::Done, stage::Write};
+use crate::{error::WriteError, frame::FRAME_HEADER_BYTES};
+
+/// What retention did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RetainOutcome {
+    /// Segments that went to their next use or back to the disk.
+    pub segments_dropped: usize,
+}
+
+impl Journal {
+    /// Stops serving records that arrived more than `keep(stream)` before `now`, and drops the oldest segments as long
+    /// as every batch in them is that old. `on_done` is called once, as in [`Self::append`].
+    pub fn retain(
+        &self,
+        keep: impl Fn(StreamId) -> Duration,
+        now: WallMs,
+        on_done: impl FnOnce(Result<RetainOutcome, WriteError>) + Send + 'static,
+    ) {
+        let segments = self.shared.segments.read();
+        let oldest_segment = *segments.keys().next().expect("there is always one");
+        let mut first = *segments.keys().next_back().expect("there is always one");
+        drop(segments);
+        let shards: Vec<_> = self.shared.shards.read().values().cloned().collect();
+        for shard in shards {
+            let age_max = u64::try_from(keep(shard.key.stream).as_millis()).unwrap_or(u64::MAX);
+            let cutoff = WallMs(now.0.saturating_sub(age_max));
+            let mut state = shard.state.lock();
+            let oldest = state.runs.arrived_since(cutoff).unwrap_or(state.tip);
+            state.trim_to(oldest);
+            if let Some(needed) = state.runs.segment_of(state.oldest) {
+                first = first.min(needed);
+            }
+        }
+        let done = Done::new(on_done);
+        if first > oldest_segment {
+            self.enqueue(Write::Retain { first, done }, FRAME_HEADER_BYTES);
+        } else {
+            done.succeed(RetainOutcome { segments_dropped: 0 });
+        }
+    }
+}

@@ -1,0 +1,406 @@
+//! The journal as its users see it. The other files of this folder break its disk.
+
+mod damage;
+mod faults;
+mod model;
+
+use std::{
+    sync::mpsc::{Receiver, sync_channel},
+    time::Duration,
+};
+
+use weir_core::{
+    batch::{BatchBuilder, Record},
+    effect::Effect,
+    hash_key::HashKeyRange,
+    id::{AccountId, Epoch, ShardIndex, StreamId, StreamName},
+};
+
+use super::*;
+use crate::{ReadError, disk::fault::FaultDisk};
+
+const SEGMENT_BYTES: u64 = 32 * 1024;
+
+fn config(disk: &FaultDisk) -> JournalConfig {
+    JournalConfig {
+        segment_bytes: SEGMENT_BYTES,
+        reserve_bytes: 0,
+        disk: Arc::new(disk.clone()),
+        ..JournalConfig::new("data", Durability::Fsync)
+    }
+}
+
+fn disk() -> FaultDisk {
+    FaultDisk::new(1, 1 << 30)
+}
+
+fn open(disk: &FaultDisk) -> (Journal, RecoveryReport) {
+    Journal::open(config(disk), &Threads::new(), Clock::new()).unwrap()
+}
+
+fn key(stream: u64, shard: u32) -> ShardKey {
+    ShardKey { stream: StreamId(stream), shard: ShardIndex(shard) }
+}
+
+fn owned(key: ShardKey, epoch: u64) -> OwnedShard {
+    OwnedShard {
+        key,
+        account: AccountId::new(42).unwrap(),
+        stream_name: StreamName::new(format!("stream-{}", key.stream)),
+        range: HashKeyRange::ALL,
+        created_ms: 1_600_000_000_000,
+        epoch: Epoch(epoch),
+    }
+}
+
+/// One record for each text.
+fn batch(texts: &[&str]) -> Batch {
+    let mut builder = BatchBuilder::default();
+    for text in texts {
+        builder.push(&Record { partition_key: "key", explicit_hash_key: None, data: text.as_bytes() });
+    }
+    builder.finish()
+}
+
+/// Calls with a callback and waits for it.
+fn wait<T: Send + 'static>(call: impl FnOnce(Box<dyn FnOnce(T) + Send>)) -> T {
+    let (answer, answered) = sync_channel(1);
+    call(Box::new(move |outcome| answer.send(outcome).unwrap()));
+    answered.recv().unwrap()
+}
+
+fn open_shard(journal: &Journal, key: ShardKey) {
+    wait(|done| journal.open_shard(owned(key, 1), done)).unwrap();
+}
+
+fn append(journal: &Journal, key: ShardKey, texts: &[&str]) -> Result<AppendOutcome, AppendError> {
+    wait(|done| journal.append(key, batch(texts), done))
+}
+
+/// Appends without waiting.
+fn begin_append(
+    journal: &Journal,
+    key: ShardKey,
+    texts: &[&str],
+) -> Receiver<Result<AppendOutcome, AppendError>> {
+    let (answer, answered) = sync_channel(1);
+    journal.append(key, batch(texts), move |outcome| answer.send(outcome).unwrap());
+    answered
+}
+
+fn retain(journal: &Journal, keep: impl Fn(StreamId) -> Duration, now: u64) -> RetainOutcome {
+    wait(|done| journal.retain(keep, WallMs(now), done)).unwrap()
+}
+
+/// All records from `from` on, read in steps that cut batches.
+fn read_all(journal: &Journal, key: ShardKey, mut from: RecordIndex) -> Result<Vec<String>, ReadError> {
+    let mut texts = Vec::new();
+    loop {
+        let read = journal.read(key, from, 3, 200)?;
+        let mut at = from;
+        for stored in &read.batches {
+            assert!(stored.first <= at && stored.end() > at, "no hole at {at}");
+            let skipped = usize::try_from(at - stored.first).unwrap();
+            let records = stored.batch.records().skip(skipped);
+            texts.extend(records.map(|record| String::from_utf8(record.data.to_vec()).unwrap()));
+            at = stored.end();
+        }
+        if at == from {
+            assert_eq!(from, read.tip, "a read that returns nothing is at the tip");
+            return Ok(texts);
+        }
+        from = at;
+    }
+}
+
+/// A text that makes segments fill up in a few dozen appends.
+fn long(n: usize) -> String {
+    format!("{n:04}-{}", "x".repeat(900))
+}
+
+#[test]
+fn what_is_appended_is_read_back_in_order_from_any_record() {
+    let (journal, report) = open(&disk());
+    assert_eq!(report.damage, []);
+    let (a, b) = (key(1, 0), key(1, 1));
+    open_shard(&journal, a);
+    open_shard(&journal, b);
+    assert_eq!(append(&journal, a, &["a0", "a1", "a2"]).unwrap().first, 0);
+    assert_eq!(append(&journal, b, &["b0"]).unwrap().first, 0);
+    let outcome = append(&journal, a, &["a3"]).unwrap();
+    assert_eq!((outcome.first, outcome.count), (3, 1));
+    assert_eq!(read_all(&journal, a, 0).unwrap(), ["a0", "a1", "a2", "a3"]);
+    assert_eq!(read_all(&journal, a, 1).unwrap(), ["a1", "a2", "a3"]);
+    assert_eq!(read_all(&journal, a, 4).unwrap(), [""; 0]);
+    assert_eq!(read_all(&journal, b, 0).unwrap(), ["b0"]);
+    assert!(matches!(journal.read(a, 5, 1, 1), Err(ReadError::BeyondTip { tip: 4, .. })));
+    assert!(matches!(journal.read(key(9, 9), 0, 1, 1), Err(ReadError::NoShard { .. })));
+}
+
+#[test]
+fn a_closed_journal_opens_from_its_footer_and_goes_on() {
+    let disk = disk();
+    let shard = key(7, 3);
+    for round in 0..5usize {
+        let (journal, report) = open(&disk);
+        assert_eq!((report.damage, report.torn_tail), (vec![], None));
+        assert_eq!(report.footers_read, usize::from(round > 0));
+        if round == 0 {
+            open_shard(&journal, shard);
+        }
+        let text = format!("round {round}");
+        assert_eq!(append(&journal, shard, &[&text]).unwrap().first, round as u64);
+        let expected: Vec<_> = (0..=round).map(|round| format!("round {round}")).collect();
+        assert_eq!(read_all(&journal, shard, 0).unwrap(), expected);
+        assert_eq!(journal.shards()[0].owned, owned(shard, 1));
+    }
+}
+
+#[test]
+fn a_killed_journal_opens_by_a_scan_with_everything_acknowledged() {
+    let disk = disk();
+    let shard = key(7, 3);
+    let (journal, _) = open(&disk);
+    open_shard(&journal, shard);
+    let texts: Vec<_> = (0..80).map(long).collect();
+    for text in &texts {
+        append(&journal, shard, &[text]).unwrap();
+    }
+    let (again, report) = open(&disk.after_kill(2));
+    assert_eq!((report.damage, report.torn_tail), (vec![], None));
+    assert!(
+        report.segments >= 2 && report.footers_read == report.segments - 1,
+        "{report:?}",
+        report = report.segments
+    );
+    assert_eq!(report.records, 80);
+    assert_eq!(read_all(&again, shard, 0).unwrap(), texts);
+    assert_eq!(append(&again, shard, &["next"]).unwrap().first, 80);
+}
+
+#[test]
+fn places_are_found_by_name_and_by_time() {
+    let (journal, _) = open(&disk());
+    let shard = key(1, 0);
+    open_shard(&journal, shard);
+    let first = append(&journal, shard, &["a", "b"]).unwrap();
+    let mut second = append(&journal, shard, &["c"]).unwrap();
+    while second.arrived == first.arrived {
+        second = append(&journal, shard, &["c"]).unwrap();
+    }
+    assert_eq!(journal.position(shard, At::TrimHorizon).unwrap(), 0);
+    assert_eq!(journal.position(shard, At::Latest).unwrap(), second.first + 1);
+    assert_eq!(journal.position(shard, At::Timestamp(WallMs(0))).unwrap(), 0);
+    assert_eq!(journal.position(shard, At::Timestamp(second.arrived)).unwrap(), second.first);
+    let after = WallMs(second.arrived.0 + 1);
+    assert_eq!(journal.position(shard, At::Timestamp(after)).unwrap(), second.first + 1);
+}
+
+#[test]
+fn appends_that_come_while_a_group_is_written_share_the_next_sync() {
+    let folder = tempfile::tempdir().unwrap();
+    let config =
+        JournalConfig { segment_bytes: 1 << 20, ..JournalConfig::new(folder.path(), Durability::Fsync) };
+    let (journal, _) = Journal::open(config, &Threads::new(), Clock::new()).unwrap();
+    let shard = key(1, 0);
+    open_shard(&journal, shard);
+    let answers: Vec<_> = (0..500).map(|_| begin_append(&journal, shard, &["record"])).collect();
+    for (at, answer) in answers.into_iter().enumerate() {
+        assert_eq!(answer.recv().unwrap().unwrap().first, at as u64, "order of calls is order of numbers");
+    }
+    let metrics = journal.metrics();
+    assert_eq!(metrics.appends, 500);
+    assert!(metrics.syncs <= 250, "{} syncs for 500 appends", metrics.syncs);
+    assert_eq!(read_all(&journal, shard, 0).unwrap().len(), 500);
+}
+
+#[test]
+fn a_full_queue_and_a_batch_too_large_are_refused_without_effect() {
+    let disk = disk();
+    let config = JournalConfig { queue_bytes_max: 1_000, ..config(&disk) };
+    let (journal, _) = Journal::open(config, &Threads::new(), Clock::new()).unwrap();
+    let shard = key(1, 0);
+    open_shard(&journal, shard);
+    let text = "x".repeat(950);
+    let refused = append(&journal, shard, &[&text]).unwrap_err();
+    assert!(
+        matches!(refused, AppendError::Write(WriteError::TooLarge { bytes_max: 1_000, .. })),
+        "{refused}"
+    );
+    let text = "x".repeat(SEGMENT_BYTES as usize / 2);
+    let refused = append(&journal, shard, &[&text]).unwrap_err();
+    assert!(matches!(refused, AppendError::Write(WriteError::TooLarge { .. })), "{refused}");
+    assert_eq!(refused.effect(), Effect::None);
+    // The committer is held inside a callback: what comes now waits, and only so much may.
+    let (release, held) = sync_channel::<()>(0);
+    journal.append(shard, batch(&["held"]), move |_| held.recv().unwrap());
+    let mut waiting = Vec::new();
+    let refused = loop {
+        let answer = begin_append(&journal, shard, &["0123456789"]);
+        match answer.try_recv() {
+            Ok(outcome) => break outcome.unwrap_err(),
+            Err(_) => waiting.push(answer),
+        }
+        assert!(waiting.len() < 100, "a queue of 1,000 bytes took {} appends", waiting.len());
+    };
+    assert!(matches!(refused, AppendError::Write(WriteError::Busy { .. })), "{refused}");
+    release.send(()).unwrap();
+    assert!(waiting.into_iter().all(|answer| answer.recv().unwrap().is_ok()));
+    assert_eq!(journal.metrics().refused_busy, 1);
+}
+
+#[test]
+fn a_deleted_shard_is_gone_and_one_opened_again_starts_at_zero() {
+    let disk = disk();
+    let (journal, _) = open(&disk);
+    let shard = key(1, 0);
+    open_shard(&journal, shard);
+    append(&journal, shard, &["old"]).unwrap();
+    wait(|done| journal.delete_shard(shard, done)).unwrap();
+    assert!(matches!(append(&journal, shard, &["x"]), Err(AppendError::NoShard { .. })));
+    assert!(matches!(wait(|done| journal.delete_shard(shard, done)), Err(DeleteShardError::NoShard { .. })));
+    open_shard(&journal, shard);
+    assert_eq!(append(&journal, shard, &["new"]).unwrap().first, 0);
+    for disk in [disk.after_kill(1), disk.after_power_loss(2)] {
+        let (again, report) = open(&disk);
+        assert_eq!(report.damage, []);
+        assert_eq!(read_all(&again, shard, 0).unwrap(), ["new"]);
+    }
+    drop(journal);
+    assert_eq!(read_all(&open(&disk).0, shard, 0).unwrap(), ["new"], "and by the footer");
+}
+
+#[test]
+fn a_later_epoch_is_taken_and_keeps_the_records_and_an_earlier_is_refused() {
+    let disk = disk();
+    let (journal, _) = open(&disk);
+    let shard = key(1, 0);
+    wait(|done| journal.open_shard(owned(shard, 5), done)).unwrap();
+    append(&journal, shard, &["kept"]).unwrap();
+    wait(|done| journal.open_shard(owned(shard, 6), done)).unwrap();
+    let refused = wait(|done| journal.open_shard(owned(shard, 5), done)).unwrap_err();
+    assert!(matches!(refused, OpenShardError::StaleEpoch { open: Epoch(6), .. }), "{refused}");
+    let (again, _) = open(&disk.after_kill(1));
+    assert_eq!(again.shards()[0].owned.epoch, Epoch(6));
+    assert_eq!(read_all(&again, shard, 0).unwrap(), ["kept"]);
+}
+
+#[test]
+fn no_more_shards_are_opened_than_a_segment_can_tell_of() {
+    let (journal, _) = open(&disk());
+    let refused = (0..1_000).find_map(|n| wait(|done| journal.open_shard(owned(key(1, n), 1), done)).err());
+    let Some(OpenShardError::TooMany { shards }) = refused else { panic!("{refused:?}") };
+    assert!((10..200).contains(&shards), "{shards}");
+    let text = long(1);
+    for n in 0..100 {
+        append(&journal, key(1, n % shards as u32), &[&text]).unwrap();
+    }
+    assert!(journal.metrics().rolls > 2, "a segment holds the snapshot twice and records between");
+}
+
+#[test]
+fn retention_trims_at_once_and_drops_whole_segments() {
+    let disk = disk();
+    let (journal, _) = open(&disk);
+    let (short, kept) = (key(1, 0), key(2, 0));
+    open_shard(&journal, short);
+    open_shard(&journal, kept);
+    for n in 0..100 {
+        append(&journal, short, &[&long(n)]).unwrap();
+    }
+    let arrived = append(&journal, kept, &["kept"]).unwrap().arrived.0;
+    let before = journal.metrics().segments;
+    let hour = Duration::from_secs(3600);
+    let unchanged = retain(&journal, |_| hour, arrived);
+    assert_eq!((unchanged.segments_dropped, read_all(&journal, short, 0).unwrap().len()), (0, 100));
+    let later = arrived + 2 * 3_600_000;
+    let dropped = retain(&journal, |stream| if stream == kept.stream { 9 * hour } else { hour }, later);
+    assert_eq!(dropped.segments_dropped as u64, before - 1, "all but the one that is being filled");
+    assert_eq!(journal.position(short, At::TrimHorizon).unwrap(), 100);
+    let read = journal.read(short, 0, 10, 1_000).unwrap();
+    assert_eq!((read.from, read.oldest, read.batches.len()), (100, 100, 0));
+    assert_eq!(read_all(&journal, kept, 0).unwrap(), ["kept"]);
+    for disk in [disk.after_kill(1), disk.after_power_loss(2)] {
+        let (again, report) = open(&disk);
+        assert_eq!(report.damage, []);
+        assert_eq!(read_all(&again, kept, 0).unwrap(), ["kept"]);
+        assert_eq!(append(&again, short, &["next"]).unwrap().first, 100, "numbers go on");
+    }
+}
+
+#[test]
+fn a_dropped_segment_is_used_again_and_its_old_records_never_come_back() {
+    let disk = disk();
+    let (journal, _) = open(&disk);
+    let shard = key(1, 0);
+    open_shard(&journal, shard);
+    let mut next = 0;
+    for round in 0..6 {
+        for _ in 0..60 {
+            // The same lengths each time: old frames lie exactly where new ones would end.
+            next = append(&journal, shard, &[&long(round)]).unwrap().first + 1;
+        }
+        retain(&journal, |_| Duration::ZERO, u64::MAX);
+        append(&journal, shard, &["alone"]).unwrap();
+        next += 1;
+        let (again, report) = open(&disk.after_kill(round as u64));
+        assert_eq!((report.damage, report.torn_tail), (vec![], None));
+        assert_eq!(again.position(shard, At::Latest).unwrap(), next);
+        assert_eq!(read_all(&again, shard, next - 1).unwrap(), ["alone"]);
+    }
+    assert!(disk.paths().len() <= 5, "segments are used again: {:?}", disk.paths());
+}
+
+#[test]
+fn a_folder_is_one_journals_and_memory_is_nobodys() {
+    let folder = tempfile::tempdir().unwrap();
+    let config =
+        JournalConfig { segment_bytes: SEGMENT_BYTES, ..JournalConfig::new(folder.path(), Durability::Os) };
+    let (journal, _) = Journal::open(config.clone(), &Threads::new(), Clock::new()).unwrap();
+    let refused = Journal::open(config.clone(), &Threads::new(), Clock::new()).unwrap_err();
+    assert!(matches!(refused, OpenError::InUse(_)), "{refused}");
+    open_shard(&journal, key(1, 0));
+    append(&journal, key(1, 0), &["os"]).unwrap();
+    assert_eq!(journal.metrics().syncs, 0);
+    drop(journal);
+    let (journal, _) = Journal::open(config, &Threads::new(), Clock::new()).unwrap();
+    assert_eq!(read_all(&journal, key(1, 0), 0).unwrap(), ["os"]);
+
+    let memory = JournalConfig::new("/nowhere/at/all", Durability::Memory);
+    let (journal, _) = Journal::open(memory, &Threads::new(), Clock::new()).unwrap();
+    open_shard(&journal, key(1, 0));
+    append(&journal, key(1, 0), &["memory"]).unwrap();
+    assert_eq!(read_all(&journal, key(1, 0), 0).unwrap(), ["memory"]);
+}
+
+#[test]
+fn reads_behind_the_cache_come_from_the_file() {
+    let disk = disk();
+    let config = JournalConfig { cache_bytes_max: 5_000, ..config(&disk) };
+    let (journal, _) = Journal::open(config, &Threads::new(), Clock::new()).unwrap();
+    let (a, b) = (key(1, 0), key(1, 1));
+    open_shard(&journal, a);
+    open_shard(&journal, b);
+    let texts: Vec<_> = (0..90).map(long).collect();
+    for (n, text) in texts.iter().enumerate() {
+        append(&journal, if n % 3 == 0 { a } else { b }, &[text]).unwrap();
+    }
+    let pick = |rest: bool| -> Vec<String> {
+        texts.iter().enumerate().filter(|(n, _)| (n % 3 != 0) == rest).map(|(_, text)| text.clone()).collect()
+    };
+    assert_eq!(read_all(&journal, a, 0).unwrap(), pick(false));
+    assert_eq!(read_all(&journal, b, 0).unwrap(), pick(true));
+    let metrics = journal.metrics();
+    assert!(metrics.reads_cached > 0 && metrics.reads_cached < metrics.reads, "{metrics:?}");
+}
+
+#[test]
+fn an_open_journal_has_two_threads_and_a_closed_one_none() {
+    let threads = Threads::new();
+    let (journal, _) = Journal::open(config(&disk()), &threads, Clock::new()).unwrap();
+    assert_eq!(threads.running(), 2);
+    journal.close();
+    assert_eq!(threads.running(), 0);
+    let refused = append(&journal, key(1, 0), &["late"]).unwrap_err();
+    assert_eq!(refused.effect(), Effect::None);
+}

@@ -1,0 +1,231 @@
+//! Bits that flip, files that are cut or lost: found, named, and never served.
+
+use std::path::{Path, PathBuf};
+
+use super::*;
+
+/// A log of two segments and some records in three shards, killed: the last segment has no footer.
+struct Sample {
+    disk: FaultDisk,
+    shards: Vec<(ShardKey, Vec<String>)>,
+}
+
+impl Sample {
+    fn new(clean: bool) -> Self {
+        let disk = disk();
+        let (journal, _) = open(&disk);
+        let mut shards: Vec<_> = (0..3).map(|n| (key(1, n), Vec::new())).collect();
+        shards.iter().for_each(|(key, _)| open_shard(&journal, *key));
+        for n in 0..36 {
+            let text = format!("{n}-{}", "z".repeat(if n < 30 { 900 } else { 20 }));
+            let (key, texts) = &mut shards[n % 3];
+            append(&journal, *key, &[&text]).unwrap();
+            texts.push(text);
+        }
+        if clean {
+            journal.close();
+        }
+        let disk = disk.after_kill(1);
+        drop(journal);
+        assert_eq!(segments(&disk).len(), 2);
+        Self { disk, shards }
+    }
+
+    /// After the damage: every record is either served as it was, or its shard says why not, or the opening says that
+    /// the end of the log was cut there. Returns how many records are not served.
+    fn check(&self, disk: &FaultDisk, what: &str) -> usize {
+        let opened = Journal::open(config(disk), &Threads::new(), Clock::new());
+        let (journal, report) = match opened {
+            Ok(opened) => opened,
+            Err(error) => {
+                assert!(error.to_string().contains("segment-"), "{what}: {error}");
+                return usize::MAX;
+            }
+        };
+        let mut missing = 0;
+        for (key, texts) in &self.shards {
+            missing += self.check_shard(&journal, &report, *key, texts, what);
+        }
+        missing
+    }
+
+    fn check_shard(
+        &self,
+        journal: &Journal,
+        report: &RecoveryReport,
+        key: ShardKey,
+        texts: &[String],
+        what: &str,
+    ) -> usize {
+        let mut found = Vec::new();
+        let mut at = 0;
+        let stopped = loop {
+            match journal.read(key, at, 1, 1) {
+                Ok(read) if read.batches.is_empty() => break None,
+                Ok(read) => {
+                    let stored = &read.batches[0];
+                    assert_eq!(stored.first, at, "{what}: {key} skips records");
+                    found.extend(stored.batch.records().map(|r| String::from_utf8(r.data.to_vec()).unwrap()));
+                    at = stored.end();
+                }
+                Err(error) => break Some(error),
+            }
+        };
+        assert!(texts.starts_with(&found), "{what}: {key} serves what was not written");
+        let missing = texts.len() - found.len();
+        match stopped {
+            Some(ReadError::Damaged(damage)) => {
+                assert_eq!(damage.from, at, "{what}");
+                assert!(damage.path.to_str().unwrap().contains("segment-"), "{what}: {damage}");
+                let refused = append(journal, key, &["after damage"]).unwrap_err();
+                assert!(matches!(refused, AppendError::Damaged(_)), "{what}: {refused}");
+            }
+            Some(ReadError::NoShard { .. }) => {
+                assert!(!report.damage.is_empty() || report.torn_tail.is_some(), "{what}: {key} vanished");
+            }
+            Some(other) => panic!("{what}: {other}"),
+            None if missing > 0 => {
+                assert!(report.torn_tail.is_some(), "{what}: {key} lost {missing} records in silence");
+            }
+            None => {}
+        }
+        missing
+    }
+}
+
+fn segments(disk: &FaultDisk) -> Vec<PathBuf> {
+    let is_segment = |path: &PathBuf| path.to_str().unwrap().contains("segment-");
+    disk.paths().into_iter().filter(is_segment).collect()
+}
+
+fn flip(disk: &FaultDisk, path: &Path, bit: usize) -> FaultDisk {
+    let disk = disk.after_kill(1);
+    disk.damage(path, |bytes| bytes[bit / 8] ^= 1 << (bit % 8)).unwrap();
+    disk
+}
+
+/// Every bit would take minutes: every byte, each with another bit, in steps that share no factor with the layout.
+fn bits(disk: &FaultDisk, path: &Path) -> impl Iterator<Item = usize> {
+    let bytes = disk.contents(path).unwrap().len();
+    (0..bytes).step_by(13).map(|byte| byte * 8 + byte % 8)
+}
+
+#[test]
+fn a_flipped_bit_anywhere_in_a_closed_log_is_never_served_and_always_named() {
+    let sample = Sample::new(true);
+    let mut harmful = 0;
+    for path in segments(&sample.disk) {
+        for bit in bits(&sample.disk, &path) {
+            let what = format!("bit {bit} of {}", path.display());
+            let missing = sample.check(&flip(&sample.disk, &path, bit), &what);
+            harmful += usize::from(missing > 0);
+        }
+    }
+    assert!(harmful > 1_000, "most of the bytes are records: {harmful}");
+}
+
+#[test]
+fn a_flipped_bit_anywhere_in_a_killed_log_is_never_served_and_always_named() {
+    let sample = Sample::new(false);
+    let last = segments(&sample.disk).pop().unwrap();
+    for bit in bits(&sample.disk, &last) {
+        sample.check(&flip(&sample.disk, &last, bit), &format!("bit {bit} of {}", last.display()));
+    }
+}
+
+#[test]
+fn every_bit_of_the_first_frames_is_watched() {
+    let sample = Sample::new(false);
+    let last = segments(&sample.disk).pop().unwrap();
+    let start = 4096 * 8;
+    for bit in start..start + 1_200 * 8 {
+        sample.check(&flip(&sample.disk, &last, bit), &format!("bit {bit}"));
+    }
+}
+
+#[test]
+fn a_segment_cut_short_anywhere_is_named() {
+    for clean in [true, false] {
+        let sample = Sample::new(clean);
+        for path in segments(&sample.disk) {
+            let bytes = sample.disk.contents(&path).unwrap().len();
+            for cut in (0..bytes).step_by(97) {
+                let disk = sample.disk.after_kill(1);
+                disk.damage(&path, |bytes| bytes.truncate(cut)).unwrap();
+                let missing = sample.check(&disk, &format!("{} cut to {cut}", path.display()));
+                assert!(missing > 0 || cut > 30_000, "a cut file cannot have it all");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_damaged_frame_stops_its_own_shard_and_no_other() {
+    let sample = Sample::new(true);
+    let first = &segments(&sample.disk)[0];
+    let at = find(&sample.disk, first, b"4-zzz");
+    let (journal, report) = open(&flip(&sample.disk, first, at * 8));
+    assert_eq!(report.damage, [], "a footer vouches for it until it is read");
+    assert_eq!(read_all(&journal, key(1, 0), 0).unwrap(), sample.shards[0].1);
+    let stopped = read_all(&journal, key(1, 1), 0).unwrap_err();
+    let ReadError::Damaged(damage) = &stopped else { panic!("{stopped}") };
+    assert_eq!((damage.from, &damage.path), (1, first));
+    assert!((at - 100..at).contains(&(damage.offset as usize)), "{damage} is near {at}");
+    assert_eq!(read_all(&journal, key(1, 2), 0).unwrap(), sample.shards[2].1);
+    assert!(matches!(append(&journal, key(1, 1), &["x"]), Err(AppendError::Damaged(_))));
+    append(&journal, key(1, 0), &["x"]).unwrap();
+}
+
+#[test]
+fn damage_that_recovery_finds_is_still_known_after_more_writes_and_restarts() {
+    let sample = Sample::new(false);
+    let last = segments(&sample.disk).pop().unwrap();
+    let at = find(&sample.disk, &last, b"31-zzz");
+    let disk = flip(&sample.disk, &last, at * 8);
+    let shard = key(1, 1);
+    for round in 0..4 {
+        let (journal, report) = open(&disk);
+        let named: Vec<_> = report.damage.iter().filter(|found| found.shards == [shard]).collect();
+        assert_eq!(named.len(), 1, "round {round}: {:?}", report.damage);
+        assert_eq!(named[0].path, last);
+        let refused = append(&journal, shard, &["x"]).unwrap_err();
+        assert!(matches!(refused, AppendError::Damaged(_)), "round {round}: {refused}");
+        for n in 0..30 {
+            append(&journal, key(1, 0), &[&long(n)]).unwrap();
+        }
+    }
+}
+
+#[test]
+fn a_lost_segment_is_named_and_stops_the_shards_that_had_records_in_it() {
+    let disk = disk();
+    let (journal, _) = open(&disk);
+    let (busy, quiet) = (key(1, 0), key(1, 1));
+    open_shard(&journal, busy);
+    open_shard(&journal, quiet);
+    append(&journal, quiet, &["early"]).unwrap();
+    for n in 0..120 {
+        append(&journal, busy, &[&long(n)]).unwrap();
+    }
+    let disk = disk.after_kill(1);
+    let lost = segments(&disk)[1].clone();
+    disk.lose_file(&lost).unwrap();
+    let (journal, report) = open(&disk);
+    let named: Vec<_> = report.damage.iter().filter(|found| found.kind == DamageKind::Missing).collect();
+    assert_eq!(named.len(), 1);
+    assert_eq!((&named[0].path, &named[0].shards[..]), (&lost, &[busy][..]));
+    assert_eq!(read_all(&journal, quiet, 0).unwrap(), ["early"]);
+    append(&journal, quiet, &["still here"]).unwrap();
+    assert!(matches!(read_all(&journal, busy, 0), Err(ReadError::Damaged(_))));
+
+    let front = segments(&disk)[0].clone();
+    disk.lose_file(&front).unwrap();
+    let (journal, report) = open(&disk);
+    assert!(report.damage.iter().any(|found| found.path == front), "{:?}", report.damage);
+    assert!(matches!(journal.read(quiet, 0, 1, 1), Err(ReadError::Damaged(_))));
+}
+
+fn find(disk: &FaultDisk, path: &Path, text: &[u8]) -> usize {
+    let bytes = disk.contents(path).unwrap();
+    bytes.windows(text.len()).position(|window| window == text).unwrap()
+}

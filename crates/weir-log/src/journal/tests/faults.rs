@@ -1,0 +1,162 @@
+//! A disk that refuses, a process that dies, power that goes: nothing acknowledged is lost, nothing else is invented.
+
+use nix::errno::Errno;
+
+use super::*;
+use crate::disk::fault::Operation;
+
+fn with_shard(disk: &FaultDisk) -> (Journal, ShardKey) {
+    let (journal, _) = open(disk);
+    let shard = key(1, 0);
+    open_shard(&journal, shard);
+    (journal, shard)
+}
+
+#[test]
+fn after_a_failed_sync_nothing_is_acknowledged_and_what_was_stays_readable() {
+    for operation in [Operation::Sync, Operation::Write] {
+        let disk = disk();
+        let (journal, shard) = with_shard(&disk);
+        append(&journal, shard, &["acknowledged"]).unwrap();
+        disk.fail_next(operation, Errno::EIO);
+        let failed = append(&journal, shard, &["lost"]).unwrap_err();
+        assert_eq!(failed.effect(), Effect::Unknown, "{failed}");
+        assert!(failed.to_string().contains("segment-0000000000000001.log"), "{failed}");
+        for _ in 0..3 {
+            // The next sync would say yes: the kernel has forgotten what it lost.
+            let refused = append(&journal, shard, &["later"]).unwrap_err();
+            assert_eq!(refused.effect(), Effect::None);
+            assert!(matches!(refused, AppendError::Write(WriteError::Stopped(_))), "{refused}");
+        }
+        assert!(journal.stopped().is_some() && journal.metrics().stopped);
+        assert_eq!(read_all(&journal, shard, 0).unwrap(), ["acknowledged"]);
+        journal.close();
+        for seed in 0..20 {
+            let (again, report) = open(&disk.after_power_loss(seed));
+            assert_eq!(report.damage, []);
+            let read = read_all(&again, shard, 0).unwrap();
+            assert!(read == ["acknowledged"] || read == ["acknowledged", "lost"], "{read:?}");
+        }
+    }
+}
+
+#[test]
+fn a_full_disk_refuses_without_effect_and_writes_go_on_when_there_is_room() {
+    let disk = FaultDisk::new(1, 2 * SEGMENT_BYTES);
+    let (journal, shard) = with_shard(&disk);
+    let mut acknowledged = Vec::new();
+    let refused = loop {
+        let text = long(acknowledged.len());
+        match append(&journal, shard, &[&text]) {
+            Ok(_) => acknowledged.push(text),
+            Err(error) => break error,
+        }
+        assert!(acknowledged.len() < 200);
+    };
+    assert!(matches!(refused, AppendError::Write(WriteError::NoRoom(_))), "{refused}");
+    assert_eq!(refused.effect(), Effect::None);
+    assert!(refused.to_string().contains("lay out data/spare-"), "{refused}");
+    assert_eq!(read_all(&journal, shard, 0).unwrap(), acknowledged);
+    assert!(append(&journal, shard, &[&long(0)]).is_err(), "still full");
+    disk.set_free_bytes(10 * SEGMENT_BYTES);
+    let next = append(&journal, shard, &["room"]).unwrap();
+    assert_eq!(next.first, acknowledged.len() as u64, "a refused append took no number");
+    acknowledged.push("room".into());
+    drop(journal);
+    assert_eq!(read_all(&open(&disk).0, shard, 0).unwrap(), acknowledged);
+}
+
+#[test]
+fn short_writes_are_continued() {
+    let disk = disk();
+    disk.shorten_writes();
+    let (journal, shard) = with_shard(&disk);
+    let texts: Vec<_> = (0..60).map(long).collect();
+    for text in &texts {
+        append(&journal, shard, &[text]).unwrap();
+    }
+    assert_eq!(read_all(&open(&disk.after_power_loss(1)).0, shard, 0).unwrap(), texts);
+}
+
+#[test]
+fn a_read_error_is_reported_and_the_next_read_tries_again() {
+    let disk = disk();
+    let config = JournalConfig { cache_bytes_max: 0, ..config(&disk) };
+    let (journal, _) = Journal::open(config, &Threads::new(), Clock::new()).unwrap();
+    let shard = key(1, 0);
+    open_shard(&journal, shard);
+    append(&journal, shard, &["there"]).unwrap();
+    disk.fail_next(Operation::Read, Errno::EIO);
+    let failed = journal.read(shard, 0, 1, 1).unwrap_err();
+    assert!(failed.to_string().starts_with("read data/segment-0000000000000001.log"), "{failed}");
+    assert_eq!(read_all(&journal, shard, 0).unwrap(), ["there"]);
+}
+
+/// Appends in small bursts until the power goes; returns what was acknowledged and what was tried, shard by shard.
+fn append_until_dark(
+    journal: &Journal,
+    shards: &[ShardKey],
+    bursts: usize,
+) -> Vec<(Vec<String>, Vec<String>)> {
+    let mut tried = vec![(Vec::new(), Vec::new()); shards.len()];
+    for burst in 0..bursts {
+        let answers: Vec<_> = (0..5)
+            .map(|n| {
+                let at = (burst + n) % shards.len();
+                let text = format!("{burst}-{n}-{}", "y".repeat(burst * 37 % 700));
+                (at, text.clone(), begin_append(journal, shards[at], &[&text]))
+            })
+            .collect();
+        for (at, text, answer) in answers {
+            tried[at].1.push(text.clone());
+            if answer.recv().unwrap().is_ok() {
+                tried[at].0.push(text);
+            }
+        }
+        if burst % 8 == 7 {
+            journal.retain(|_| Duration::MAX, WallMs(u64::MAX), |_| ());
+        }
+    }
+    tried
+}
+
+#[test]
+fn whenever_the_power_goes_every_acknowledged_record_is_there_once_and_in_order() {
+    let shards = [key(1, 0), key(1, 1), key(2, 0)];
+    let changes = {
+        let disk = disk();
+        let (journal, _) = open(&disk);
+        shards.iter().for_each(|shard| open_shard(&journal, *shard));
+        append_until_dark(&journal, &shards, 40);
+        drop(journal);
+        disk.changes()
+    };
+    assert!(changes > 80, "{changes}");
+    for at in 1..=changes {
+        let disk = FaultDisk::new(at, 1 << 30);
+        disk.lose_power_at(at);
+        let Ok((journal, _)) = Journal::open(config(&disk), &Threads::new(), Clock::new()) else {
+            let (again, report) = open(&disk.after_power_loss(at));
+            assert_eq!((report.damage, again.shards()), (vec![], vec![]), "power lost at {at}");
+            continue;
+        };
+        let opened: Vec<_> = shards
+            .iter()
+            .copied()
+            .filter(|shard| wait(|done| journal.open_shard(owned(*shard, 1), done)).is_ok())
+            .collect();
+        let tried = if opened.is_empty() { vec![] } else { append_until_dark(&journal, &opened, 40) };
+        drop(journal);
+        for seed in 0..3 {
+            let (again, report) = open(&disk.after_power_loss(seed));
+            assert_eq!(report.damage, [], "power lost at {at}, seed {seed}");
+            for (shard, (acknowledged, tried)) in opened.iter().zip(&tried) {
+                let found = read_all(&again, *shard, 0).unwrap();
+                assert!(found.starts_with(acknowledged), "power lost at {at}, seed {seed}: {shard}");
+                assert!(tried.starts_with(&found), "power lost at {at}, seed {seed}: {shard}");
+                let next = append(&again, *shard, &["after"]).unwrap();
+                assert_eq!(next.first, found.len() as u64);
+            }
+        }
+    }
+}

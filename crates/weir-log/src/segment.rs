@@ -1,0 +1,107 @@
+//! Segments: files of one fixed length that hold the journal's frames one after another.
+//!
+//! Made by the layout thread, filled by the committer, read by readers and by recovery. A segment is used again when
+//! its records are no longer kept; its salt makes whatever it held before unreadable as frames.
+//!
+//! The file, in order: the head block ([`head::HEAD_BLOCK_BYTES`]), a snapshot frame, frames, a footer frame, bytes
+//! that mean nothing, and the trailer ([`footer::TRAILER_BYTES`]) that says where the last footer is.
+
+pub(crate) mod footer;
+pub(crate) mod head;
+pub(crate) mod layout;
+pub(crate) mod scan;
+
+use std::{
+    fmt,
+    path::{Path, PathBuf},
+};
+
+use crate::{disk::DiskFile, error::StorageError};
+
+/// A segment's number: rises by one, never used twice in a folder.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) struct SegmentSequence(pub(crate) u64);
+
+impl SegmentSequence {
+    /// The segment after this one.
+    pub(crate) fn next(self) -> Self {
+        Self(self.0 + 1)
+    }
+
+    /// `segment-0000000000000007.log`.
+    pub(crate) fn file_name(self) -> String {
+        format!("segment-{:016}.log", self.0)
+    }
+
+    /// The number in a segment's file name; `None` for any other name.
+    pub(crate) fn of_file_name(name: &str) -> Option<Self> {
+        let digits = name.strip_prefix("segment-")?.strip_suffix(".log")?;
+        let sequence = Self(digits.parse().ok()?);
+        (sequence.file_name() == name).then_some(sequence)
+    }
+}
+
+impl fmt::Display for SegmentSequence {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.0)
+    }
+}
+
+/// A place in the journal: a segment and an offset in it. Later places are greater.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) struct LogPlace {
+    /// The segment.
+    pub(crate) segment: SegmentSequence,
+    /// Bytes from the start of its file.
+    pub(crate) offset: u32,
+}
+
+impl LogPlace {
+    /// As it is persisted: the segment in the upper half, the offset in the lower.
+    pub(crate) fn to_bits(self) -> u64 {
+        assert!(self.segment.0 <= u64::from(u32::MAX), "a folder has fewer segments");
+        self.segment.0 << 32 | u64::from(self.offset)
+    }
+
+    pub(crate) fn from_bits(bits: u64) -> Self {
+        let offset = u32::try_from(bits & u64::from(u32::MAX)).expect("the lower half");
+        Self { segment: SegmentSequence(bits >> 32), offset }
+    }
+}
+
+/// An open segment.
+#[derive(Debug)]
+pub(crate) struct Segment {
+    pub(crate) sequence: SegmentSequence,
+    /// Part of the checksum of every frame in it.
+    pub(crate) salt: u32,
+    pub(crate) path: PathBuf,
+    pub(crate) file: Box<dyn DiskFile>,
+}
+
+impl Segment {
+    /// An I/O error with this file's name.
+    pub(crate) fn error(&self, operation: &'static str, source: std::io::Error) -> StorageError {
+        StorageError { operation, path: self.path.clone(), source }
+    }
+
+    pub(crate) fn path_in(folder: &Path, sequence: SegmentSequence) -> PathBuf {
+        folder.join(sequence.file_name())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_name_gives_its_number_back_and_no_other_name_does() {
+        let sequence = SegmentSequence(42);
+        assert_eq!(SegmentSequence::of_file_name(&sequence.file_name()), Some(sequence));
+        for name in
+            ["segment-42.log", "segment-000000000000004x.log", "spare-0000000000000042.log", "segment-"]
+        {
+            assert_eq!(SegmentSequence::of_file_name(name), None, "{name}");
+        }
+    }
+}

@@ -1,0 +1,197 @@
+//! The footer of a segment: its index and every shard as it was, so that recovery need not read its records.
+//!
+//! Written when a segment is full and when the journal closes in order; the trailer at the end of the file tells where.
+//! A footer is a frame like any other: one in the middle of a segment is skipped by a scan and costs nothing.
+
+use bytes::{Buf, BufMut};
+use weir_core::{
+    clock::WallMs,
+    id::{ShardIndex, ShardKey, StreamId},
+    sequence::RecordIndex,
+};
+
+use super::LogPlace;
+use crate::{
+    frame::u32_at,
+    shard_index::{Entry, Run},
+    snapshot::Snapshot,
+};
+
+/// Bytes at the end of a segment that tell where its last footer is.
+pub(crate) const TRAILER_BYTES: usize = 16;
+/// Bytes of a run in a footer, without its entries.
+pub(crate) const RUN_BYTES: usize = 48;
+/// Bytes of an entry in a footer.
+pub(crate) const ENTRY_BYTES: usize = 16;
+/// Behind the trailer's checksum. Persisted, never change.
+const TRAILER_MAGIC: [u8; 4] = *b"FOOT";
+
+/// A run as a footer has it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct FooterRun {
+    pub(crate) shard: ShardKey,
+    pub(crate) opened: LogPlace,
+    pub(crate) first: RecordIndex,
+    pub(crate) end: RecordIndex,
+    pub(crate) base: WallMs,
+    pub(crate) entries: Vec<Entry>,
+}
+
+/// The body of a footer frame.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Footer {
+    pub(crate) snapshot: Snapshot,
+    pub(crate) runs: Vec<FooterRun>,
+}
+
+impl FooterRun {
+    /// `run` of a shard's life.
+    pub(crate) fn new(shard: ShardKey, opened: LogPlace, run: &Run) -> Self {
+        Self { shard, opened, first: run.first, end: run.end, base: run.base, entries: run.entries.clone() }
+    }
+}
+
+impl Footer {
+    /// The body: the snapshot, the number of runs (4), then for each run stream (8), shard (4), number of entries (4),
+    /// opened (8), first record (8), end (8), first arrival (8) and for each entry offset, bytes, record and arrival
+    /// as differences from the run's (4 each).
+    pub(crate) fn encode(&self) -> Vec<u8> {
+        let mut out = Vec::new();
+        self.snapshot.encode(&mut out);
+        out.put_u32_le(u32::try_from(self.runs.len()).expect("bounded by the segment"));
+        for run in &self.runs {
+            out.put_u64_le(run.shard.stream.0);
+            out.put_u32_le(run.shard.shard.0);
+            out.put_u32_le(u32::try_from(run.entries.len()).expect("bounded by the segment"));
+            out.put_u64_le(run.opened.to_bits());
+            out.put_u64_le(run.first);
+            out.put_u64_le(run.end);
+            out.put_u64_le(run.base.0);
+            for entry in &run.entries {
+                out.put_u32_le(entry.offset);
+                out.put_u32_le(entry.bytes);
+                out.put_u32_le(entry.first_delta);
+                out.put_u32_le(entry.arrived_delta);
+            }
+        }
+        out
+    }
+
+    /// Reads a footer; `None` when it is something else.
+    pub(crate) fn decode(mut body: &[u8]) -> Option<Self> {
+        let input = &mut body;
+        let snapshot = Snapshot::decode(input)?;
+        let count = input.try_get_u32_le().ok()?;
+        let mut runs = Vec::new();
+        for _ in 0..count {
+            runs.push(decode_run(input)?);
+        }
+        body.is_empty().then_some(Self { snapshot, runs })
+    }
+}
+
+fn decode_run(input: &mut &[u8]) -> Option<FooterRun> {
+    let stream = StreamId(input.try_get_u64_le().ok()?);
+    let shard = ShardIndex(input.try_get_u32_le().ok()?);
+    let count = input.try_get_u32_le().ok()? as usize;
+    let opened = LogPlace::from_bits(input.try_get_u64_le().ok()?);
+    let first = input.try_get_u64_le().ok()?;
+    let end = input.try_get_u64_le().ok()?;
+    let base = WallMs(input.try_get_u64_le().ok()?);
+    let (mut bytes, rest) = input.split_at_checked(count.checked_mul(ENTRY_BYTES)?)?;
+    *input = rest;
+    let mut entries = Vec::with_capacity(count);
+    while !bytes.is_empty() {
+        entries.push(Entry {
+            offset: bytes.get_u32_le(),
+            bytes: bytes.get_u32_le(),
+            first_delta: bytes.get_u32_le(),
+            arrived_delta: bytes.get_u32_le(),
+        });
+    }
+    Some(FooterRun { shard: ShardKey { stream, shard }, opened, first, end, base, entries })
+}
+
+/// The last bytes of a segment with `salt`: CRC32C of the salt and of what follows (4), `FOOT`, the offset of the
+/// footer's frame (4), zero (4).
+pub(crate) fn encode_trailer(salt: u32, footer_offset: u32) -> [u8; TRAILER_BYTES] {
+    let mut out = [0; TRAILER_BYTES];
+    out[4..8].copy_from_slice(&TRAILER_MAGIC);
+    out[8..12].copy_from_slice(&footer_offset.to_le_bytes());
+    let crc = trailer_crc(salt, &out);
+    out[..4].copy_from_slice(&crc.to_le_bytes());
+    out
+}
+
+/// The offset of the footer's frame; `None` when the bytes are no trailer of a segment with `salt`.
+pub(crate) fn decode_trailer(bytes: &[u8; TRAILER_BYTES], salt: u32) -> Option<u32> {
+    let right = bytes[4..8] == TRAILER_MAGIC && u32_at(bytes, 0) == trailer_crc(salt, bytes);
+    right.then(|| u32_at(bytes, 8))
+}
+
+fn trailer_crc(salt: u32, trailer: &[u8; TRAILER_BYTES]) -> u32 {
+    let mut covered = *trailer;
+    covered[..4].copy_from_slice(&salt.to_le_bytes());
+    crc32c::crc32c(&covered)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::segment::SegmentSequence;
+
+    fn footer(entries: usize) -> Footer {
+        let entry = Entry { offset: 1, bytes: 2, first_delta: 3, arrived_delta: 4 };
+        let run = FooterRun {
+            shard: ShardKey { stream: StreamId(5), shard: ShardIndex(6) },
+            opened: LogPlace { segment: SegmentSequence(7), offset: 8 },
+            first: 9,
+            end: 10,
+            base: WallMs(11),
+            entries: vec![entry; entries],
+        };
+        Footer { snapshot: Snapshot { first_segment: SegmentSequence(12), shards: vec![] }, runs: vec![run] }
+    }
+
+    #[test]
+    fn the_footer_is_these_bytes() {
+        let mut golden = vec![1, 0, 0, 0, 0, 0, 0, 0, 12, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0];
+        golden.extend([5, 0, 0, 0, 0, 0, 0, 0, 6, 0, 0, 0, 1, 0, 0, 0, 8, 0, 0, 0, 7, 0, 0, 0]);
+        golden.extend([9, 0, 0, 0, 0, 0, 0, 0, 10, 0, 0, 0, 0, 0, 0, 0, 11, 0, 0, 0, 0, 0, 0, 0]);
+        golden.extend([1, 0, 0, 0, 2, 0, 0, 0, 3, 0, 0, 0, 4, 0, 0, 0]);
+        assert_eq!(footer(1).encode(), golden);
+        assert_eq!(footer(3).encode().len() - footer(2).encode().len(), ENTRY_BYTES);
+        assert_eq!(footer(0).encode().len(), 20 + RUN_BYTES);
+    }
+
+    #[test]
+    fn the_trailer_is_these_bytes_and_no_others() {
+        let trailer = encode_trailer(3, 0x0201);
+        assert_eq!(trailer[4..], [b'F', b'O', b'O', b'T', 1, 2, 0, 0, 0, 0, 0, 0]);
+        assert_eq!(decode_trailer(&trailer, 3), Some(0x0201));
+        assert_eq!(decode_trailer(&trailer, 4), None, "a trailer of the file's earlier life");
+        for bit in 0..TRAILER_BYTES * 8 {
+            let mut flipped = trailer;
+            flipped[bit / 8] ^= 1 << (bit % 8);
+            assert_eq!(decode_trailer(&flipped, 3), None);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn a_footer_reads_back_and_no_cut_of_it_does(entries in 0..4usize) {
+            let bytes = footer(entries).encode();
+            prop_assert_eq!(Footer::decode(&bytes), Some(footer(entries)));
+            for cut in 0..bytes.len() {
+                prop_assert_eq!(Footer::decode(&bytes[..cut]), None);
+            }
+        }
+
+        #[test]
+        fn arbitrary_bytes_never_panic(bytes: Vec<u8>) {
+            let _ = Footer::decode(&bytes);
+        }
+    }
+}

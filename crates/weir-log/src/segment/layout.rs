@@ -1,0 +1,300 @@
+//! The thread that lays segments out ahead of need, and the spares that retention leaves behind.
+//!
+//! The committer asks for the next segment when the current one is half full and takes it when that is full, so that
+//! writing zeros never stands in the way of an append. No room is an answer, not a state: it is tried again at the
+//! next need.
+
+use std::{
+    path::{Path, PathBuf},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    thread::JoinHandle,
+};
+
+use crossbeam_channel::{Receiver, Sender, bounded};
+use parking_lot::Mutex;
+use weir_core::{
+    limits::SPARE_SEGMENTS_MAX,
+    threads::{SpawnRefused, Threads},
+};
+
+use super::Segment;
+use crate::{
+    disk::{Disk, DiskFile},
+    error::StorageError,
+};
+
+/// A file of a segment's length that is nobody's yet.
+#[derive(Debug)]
+pub(crate) struct Spare {
+    pub(crate) path: PathBuf,
+    pub(crate) file: Box<dyn DiskFile>,
+    /// It held a segment before: what lies in it are not zeros.
+    pub(crate) recycled: bool,
+}
+
+/// How segments are laid out.
+#[derive(Debug, Clone)]
+pub(crate) struct LayoutConfig {
+    pub(crate) disk: Arc<dyn Disk>,
+    pub(crate) folder: PathBuf,
+    pub(crate) segment_bytes: u64,
+    /// Bytes that stay free on the disk.
+    pub(crate) reserve_bytes: u64,
+    /// Put zeros on disk before a segment is used.
+    pub(crate) sync: bool,
+}
+
+/// Spare files: made here, left by retention, found at start.
+#[derive(Debug)]
+pub(crate) struct Spares {
+    config: LayoutConfig,
+    recycled: Mutex<Vec<Spare>>,
+    numbered: AtomicU64,
+}
+
+/// The committer's side of the layout thread.
+#[derive(Debug)]
+pub(crate) struct Layout {
+    spares: Arc<Spares>,
+    requests: Option<Sender<()>>,
+    results: Receiver<Result<Spare, StorageError>>,
+    asked: bool,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Spares {
+    /// Takes over what spares the folder has: a few are kept, the rest and any half-made one removed.
+    pub(crate) fn adopt(config: LayoutConfig, names: &[String]) -> Self {
+        let spares = Self { config, recycled: Mutex::new(Vec::new()), numbered: AtomicU64::new(0) };
+        for name in names {
+            let Some(number) = number_of(name) else { continue };
+            spares.numbered.fetch_max(number + 1, Ordering::Relaxed);
+            let path = spares.config.folder.join(name);
+            let file = spares.config.disk.open(&path);
+            match file {
+                Ok(file) if file.bytes().is_ok_and(|bytes| bytes == spares.config.segment_bytes) => {
+                    spares.put(Spare { path, file, recycled: true });
+                }
+                Ok(_) | Err(_) => spares.remove(&path),
+            }
+        }
+        spares
+    }
+
+    /// Takes a segment that is no longer kept. Whoever still reads it keeps its bytes: then the file is removed, not
+    /// used again.
+    pub(crate) fn recycle(&self, segment: Arc<Segment>) {
+        let from = segment.path.clone();
+        let Ok(segment) = Arc::try_unwrap(segment) else { return self.remove(&from) };
+        let whole = segment.file.bytes().is_ok_and(|bytes| bytes == self.config.segment_bytes);
+        if !whole || self.recycled.lock().len() >= SPARE_SEGMENTS_MAX {
+            return self.remove(&from);
+        }
+        let path = self.next_path();
+        match self.config.disk.rename(&from, &path) {
+            Ok(()) => self.put(Spare { path, file: segment.file, recycled: true }),
+            Err(error) => tracing::warn!(path = %from.display(), %error, "segment not recycled"),
+        }
+    }
+
+    /// A fresh file of zeros.
+    pub(crate) fn lay_out(&self) -> Result<Spare, StorageError> {
+        let LayoutConfig { disk, folder, segment_bytes, reserve_bytes, sync } = &self.config;
+        let path = self.next_path();
+        let error =
+            |operation, path: &Path, source| StorageError { operation, path: path.to_owned(), source };
+        let free = disk.free_bytes(folder).map_err(|source| error("free space of", folder, source))?;
+        if free < segment_bytes + reserve_bytes {
+            return Err(error("lay out", &path, std::io::ErrorKind::StorageFull.into()));
+        }
+        match disk.lay_out(&path, *segment_bytes, *sync) {
+            Ok(file) => Ok(Spare { path, file, recycled: false }),
+            Err(source) => {
+                self.remove(&path);
+                Err(error("lay out", &path, source))
+            }
+        }
+    }
+
+    /// Spare files that wait for their next use.
+    #[cfg(test)]
+    fn waiting(&self) -> usize {
+        self.recycled.lock().len()
+    }
+
+    fn next(&self) -> Result<Spare, StorageError> {
+        let recycled = self.recycled.lock().pop();
+        recycled.map_or_else(|| self.lay_out(), Ok)
+    }
+
+    fn put(&self, spare: Spare) {
+        let mut recycled = self.recycled.lock();
+        if recycled.len() < SPARE_SEGMENTS_MAX {
+            recycled.push(spare);
+        } else {
+            drop(recycled);
+            self.remove(&spare.path);
+        }
+    }
+
+    fn remove(&self, path: &Path) {
+        if let Err(error) = self.config.disk.remove(path) {
+            tracing::debug!(path = %path.display(), %error, "file not removed");
+        }
+    }
+
+    fn next_path(&self) -> PathBuf {
+        let number = self.numbered.fetch_add(1, Ordering::Relaxed);
+        self.config.folder.join(format!("spare-{number:016}.log"))
+    }
+}
+
+fn number_of(name: &str) -> Option<u64> {
+    name.strip_prefix("spare-")?.strip_suffix(".log")?.parse().ok()
+}
+
+impl Layout {
+    /// Starts the thread.
+    pub(crate) fn start(spares: Arc<Spares>, threads: &Threads) -> Result<Self, SpawnRefused> {
+        let (requests, wanted) = bounded::<()>(1);
+        let (laid_out, results) = bounded(1);
+        let maker = Arc::clone(&spares);
+        let thread = threads.spawn("weir-layout", move || {
+            while wanted.recv().is_ok() {
+                if laid_out.send(maker.next()).is_err() {
+                    return;
+                }
+            }
+        })?;
+        Ok(Self { spares, requests: Some(requests), results, asked: false, thread: Some(thread) })
+    }
+
+    /// Has the next segment laid out, if that is not under way.
+    pub(crate) fn prepare(&mut self) {
+        if !self.asked {
+            let requests = self.requests.as_ref().expect("taken only when dropped");
+            requests.send(()).expect("the layout thread lives as long as its channel");
+            self.asked = true;
+        }
+    }
+
+    /// The next segment's file; waits for it. A failure that lies in the past is not handed out: it is tried again.
+    pub(crate) fn take(&mut self) -> Result<Spare, StorageError> {
+        let stale = self.asked;
+        match self.wait() {
+            Err(_) if stale => self.wait(),
+            outcome => outcome,
+        }
+    }
+
+    /// The spares that this lays out from.
+    pub(crate) fn spares(&self) -> &Spares {
+        &self.spares
+    }
+
+    fn wait(&mut self) -> Result<Spare, StorageError> {
+        self.prepare();
+        self.asked = false;
+        self.results.recv().expect("the layout thread answers every request")
+    }
+}
+
+impl Drop for Layout {
+    fn drop(&mut self) {
+        // A file that was laid out and not taken is found at the next start.
+        self.requests = None;
+        if let Some(thread) = self.thread.take()
+            && thread.join().is_err()
+        {
+            tracing::error!("the layout thread panicked");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use nix::errno::Errno;
+
+    use super::*;
+    use crate::{
+        disk::fault::{FaultDisk, Operation},
+        segment::SegmentSequence,
+    };
+
+    const BYTES: u64 = 1000;
+
+    fn spares(disk: &FaultDisk, names: &[String]) -> Arc<Spares> {
+        let config = LayoutConfig {
+            disk: Arc::new(disk.clone()),
+            folder: "data".into(),
+            segment_bytes: BYTES,
+            reserve_bytes: 100,
+            sync: true,
+        };
+        Arc::new(Spares::adopt(config, names))
+    }
+
+    fn segment_of(spare: Spare) -> Arc<Segment> {
+        let Spare { path, file, .. } = spare;
+        Arc::new(Segment { sequence: SegmentSequence(1), salt: 0, path, file })
+    }
+
+    #[test]
+    fn a_dropped_segment_is_used_again_and_one_that_is_being_read_is_not() {
+        let disk = FaultDisk::new(1, 10_000);
+        let spares = spares(&disk, &[]);
+        let mut layout = Layout::start(Arc::clone(&spares), &Threads::new()).unwrap();
+        let first = segment_of(layout.take().unwrap());
+        let second = segment_of(layout.take().unwrap());
+        let reader = Arc::clone(&second);
+        spares.recycle(first);
+        spares.recycle(second);
+        assert_eq!((spares.waiting(), disk.paths().len()), (1, 1));
+        assert!(reader.file.read_at(0, &mut [0; 8]).is_ok(), "the reader keeps its bytes");
+        assert!(layout.take().unwrap().recycled);
+        assert!(!layout.take().unwrap().recycled);
+    }
+
+    #[test]
+    fn no_more_spares_are_kept_than_the_bound() {
+        let disk = FaultDisk::new(1, 100_000);
+        let spares = spares(&disk, &[]);
+        let made: Vec<_> = (0..4).map(|_| segment_of(spares.lay_out().unwrap())).collect();
+        made.into_iter().for_each(|segment| spares.recycle(segment));
+        assert_eq!((spares.waiting(), disk.paths().len()), (SPARE_SEGMENTS_MAX, SPARE_SEGMENTS_MAX));
+    }
+
+    #[test]
+    fn no_room_is_said_once_and_tried_again() {
+        let disk = FaultDisk::new(1, BYTES + 99);
+        let mut layout = Layout::start(spares(&disk, &[]), &Threads::new()).unwrap();
+        layout.prepare();
+        let refused = layout.take().unwrap_err();
+        assert_eq!(refused.source.kind(), std::io::ErrorKind::StorageFull);
+        disk.set_free_bytes(BYTES + 100);
+        layout.take().unwrap();
+    }
+
+    #[test]
+    fn a_failure_from_before_the_need_is_tried_again_at_the_need() {
+        let disk = FaultDisk::new(1, 10_000);
+        let mut layout = Layout::start(spares(&disk, &[]), &Threads::new()).unwrap();
+        disk.fail_next(Operation::LayOut, Errno::EIO);
+        layout.prepare();
+        layout.take().unwrap();
+    }
+
+    #[test]
+    fn spares_are_found_again_and_half_made_ones_removed() {
+        let disk = FaultDisk::new(1, 10_000);
+        let first = spares(&disk, &[]).lay_out().unwrap();
+        disk.lay_out(Path::new("data/spare-0000000000000007.log"), 10, true).unwrap();
+        let names = disk.list(Path::new("data")).unwrap();
+        let again = spares(&disk, &names);
+        assert_eq!((again.waiting(), disk.paths()), (1, vec![first.path]));
+        assert_eq!(again.lay_out().unwrap().path, Path::new("data/spare-0000000000000008.log"));
+    }
+}

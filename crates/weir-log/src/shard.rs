@@ -1,0 +1,119 @@
+//! One open shard: where its history stands, its index and its newest batches.
+//!
+//! The committer numbers and publishes, readers look; both hold the lock only to look something up, never over I/O.
+//! Nothing here becomes visible before it is as durable as the journal promises.
+
+use std::collections::VecDeque;
+
+use parking_lot::Mutex;
+use weir_core::{batch::StoredBatch, clock::WallMs, id::ShardKey, sequence::RecordIndex, shard::OwnedShard};
+
+use crate::{
+    segment::{LogPlace, SegmentSequence},
+    shard_index::Runs,
+    snapshot::{DamageMark, ShardSnapshot},
+};
+
+/// A shard that is open.
+#[derive(Debug)]
+pub(crate) struct Shard {
+    pub(crate) key: ShardKey,
+    pub(crate) state: Mutex<ShardState>,
+}
+
+/// What is known of it.
+#[derive(Debug)]
+pub(crate) struct ShardState {
+    pub(crate) owned: OwnedShard,
+    pub(crate) opened: LogPlace,
+    pub(crate) runs: Runs,
+    /// The newest batches, whole, without a hole up to the tip. May be empty.
+    pub(crate) tail: VecDeque<StoredBatch>,
+    /// The first record that is served.
+    pub(crate) oldest: RecordIndex,
+    /// The watermark: the record after the newest durable one.
+    pub(crate) tip: RecordIndex,
+    /// When the newest durable record arrived.
+    pub(crate) last_arrived: WallMs,
+    pub(crate) damage: Option<DamageMark>,
+    /// The committer's own: what is written but not yet durable.
+    pub(crate) staged: Staged,
+}
+
+/// Where the shard will stand when everything that is being written is durable.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Staged {
+    pub(crate) next: RecordIndex,
+    pub(crate) arrived: WallMs,
+    /// The run that the next batch goes on with: its segment and its first arrival.
+    pub(crate) run: Option<(SegmentSequence, WallMs)>,
+    pub(crate) deleted: bool,
+}
+
+/// The place of a batch that is being written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Numbered {
+    pub(crate) first: RecordIndex,
+    pub(crate) arrived: WallMs,
+    /// It begins a run in the segment's index.
+    pub(crate) begins_run: bool,
+}
+
+impl Shard {
+    /// A shard as it was found or opened.
+    pub(crate) fn new(snapshot: ShardSnapshot, runs: Runs) -> Self {
+        let ShardSnapshot { owned, opened, next, oldest, last_arrived, damage } = snapshot;
+        let staged = Staged { next, arrived: last_arrived, run: runs.last_run(), deleted: false };
+        let key = owned.key;
+        let tail = VecDeque::new();
+        let state = ShardState { owned, opened, runs, tail, oldest, tip: next, last_arrived, damage, staged };
+        Self { key, state: Mutex::new(state) }
+    }
+}
+
+impl ShardState {
+    /// Numbers a batch that goes into `segment` now. Arrival times never go back, whatever the clock does.
+    pub(crate) fn number(&self, segment: SegmentSequence, now: WallMs) -> Numbered {
+        let arrived = now.max(self.staged.arrived);
+        let goes_on = self
+            .staged
+            .run
+            .is_some_and(|(of, base)| of == segment && arrived.0 - base.0 <= u64::from(u32::MAX));
+        Numbered { first: self.staged.next, arrived, begins_run: !goes_on }
+    }
+
+    /// The batch that was numbered is being written.
+    pub(crate) fn stage(&mut self, segment: SegmentSequence, numbered: Numbered, count: u32) {
+        assert_eq!(numbered.first, self.staged.next, "numbered and staged without another in between");
+        self.staged.next += u64::from(count);
+        self.staged.arrived = numbered.arrived;
+        if numbered.begins_run {
+            self.staged.run = Some((segment, numbered.arrived));
+        }
+    }
+
+    /// The shard as the journal's snapshot has it: what is durable, nothing of what is being written.
+    pub(crate) fn snapshot(&self) -> ShardSnapshot {
+        ShardSnapshot {
+            owned: self.owned.clone(),
+            opened: self.opened,
+            next: self.tip,
+            oldest: self.oldest,
+            last_arrived: self.last_arrived,
+            damage: self.damage,
+        }
+    }
+
+    /// Records from `from` on are not to be trusted. The first damage known is the one that counts.
+    pub(crate) fn mark_damaged(&mut self, mark: DamageMark) {
+        if self.damage.is_none_or(|known| mark.from < known.from) {
+            self.damage = Some(mark);
+        }
+    }
+
+    /// Records before `oldest` are no longer served.
+    pub(crate) fn trim_to(&mut self, oldest: RecordIndex) {
+        assert!(oldest <= self.tip, "what is not there yet cannot be trimmed");
+        self.oldest = self.oldest.max(oldest);
+    }
+}

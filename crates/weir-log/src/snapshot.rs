@@ -1,0 +1,250 @@
+//! What is said of a shard beside its records, in bytes: who it is, where its history stands, what is wrong with it.
+//!
+//! A snapshot of all shards opens every segment and is part of every footer, so that recovery needs no other file and
+//! a dropped segment takes nothing with it but records. Layouts are persisted.
+
+use bytes::{Buf, BufMut};
+use weir_core::{
+    clock::WallMs,
+    hash_key::{HashKey, HashKeyRange},
+    id::{AccountId, Epoch, ShardIndex, ShardKey, StreamId, StreamName},
+    sequence::RecordIndex,
+    shard::OwnedShard,
+};
+
+use crate::segment::{LogPlace, SegmentSequence};
+
+/// The layout that this version writes, first in the body of a `ShardOpened`, a `Snapshot` and a `Footer`.
+pub(crate) const LAYOUT: u16 = 1;
+/// Bytes of an [`OwnedShard`] without its stream's name.
+const OWNED_FIXED_BYTES: usize = 70;
+/// Bytes of a [`ShardSnapshot`] in front of its [`OwnedShard`].
+const STATE_BYTES: usize = 32;
+/// Bytes of a shard's damage, if it has any.
+const DAMAGE_BYTES: usize = 16;
+/// Bytes of a [`Snapshot`] in front of its shards: layout (2), zero (2), shards (4), first segment kept (8).
+pub(crate) const SNAPSHOT_FIXED_BYTES: usize = 16;
+
+/// Flag: the shard is damaged. Persisted, never renumber.
+const FLAG_DAMAGED: u64 = 1 << 63;
+
+/// A shard's state at one place of the journal.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct ShardSnapshot {
+    pub(crate) owned: OwnedShard,
+    /// Where it was opened: tells two lives of one key apart.
+    pub(crate) opened: LogPlace,
+    /// The index that its next record gets.
+    pub(crate) next: RecordIndex,
+    /// The first record that is kept.
+    pub(crate) oldest: RecordIndex,
+    /// When its newest record arrived.
+    pub(crate) last_arrived: WallMs,
+    pub(crate) damage: Option<DamageMark>,
+}
+
+/// From which record on a shard is not to be trusted, and the place that is to blame.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct DamageMark {
+    pub(crate) from: RecordIndex,
+    pub(crate) place: LogPlace,
+}
+
+/// All shards at one place of the journal.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Snapshot {
+    /// Segments before this one are no longer kept.
+    pub(crate) first_segment: SegmentSequence,
+    pub(crate) shards: Vec<ShardSnapshot>,
+}
+
+/// Bytes that [`encode_owned`] writes.
+pub(crate) fn owned_bytes(owned: &OwnedShard) -> usize {
+    OWNED_FIXED_BYTES + owned.stream_name.as_str().len()
+}
+
+/// Bytes that a shard takes in a snapshot, damaged or not.
+pub(crate) fn shard_bytes_max(owned: &OwnedShard) -> usize {
+    STATE_BYTES + DAMAGE_BYTES + owned_bytes(owned)
+}
+
+/// Writes a shard's facts: stream (8), shard (4), account (8), first key (16), last key (16), creation time (8), epoch
+/// (8), length of the stream's name (2), the name.
+pub(crate) fn encode_owned(owned: &OwnedShard, out: &mut Vec<u8>) {
+    out.put_u64_le(owned.key.stream.0);
+    out.put_u32_le(owned.key.shard.0);
+    out.put_u64_le(owned.account.number());
+    out.put_u128_le(owned.range.start.0);
+    out.put_u128_le(owned.range.end.0);
+    out.put_u64_le(owned.created_ms);
+    out.put_u64_le(owned.epoch.0);
+    let name = owned.stream_name.as_str().as_bytes();
+    out.put_u16_le(u16::try_from(name.len()).expect("a stream's name has at most 128 characters"));
+    out.put_slice(name);
+}
+
+/// Reads what [`encode_owned`] wrote; `None` when it is something else.
+pub(crate) fn decode_owned(input: &mut &[u8]) -> Option<OwnedShard> {
+    let stream = StreamId(input.try_get_u64_le().ok()?);
+    let shard = ShardIndex(input.try_get_u32_le().ok()?);
+    let account = AccountId::new(input.try_get_u64_le().ok()?)?;
+    let start = HashKey(input.try_get_u128_le().ok()?);
+    let end = HashKey(input.try_get_u128_le().ok()?);
+    let created_ms = input.try_get_u64_le().ok()?;
+    let epoch = Epoch(input.try_get_u64_le().ok()?);
+    let name_bytes = usize::from(input.try_get_u16_le().ok()?);
+    let (name, rest) = input.split_at_checked(name_bytes)?;
+    *input = rest;
+    let stream_name = StreamName::new(std::str::from_utf8(name).ok()?);
+    let range = HashKeyRange { start, end };
+    Some(OwnedShard { key: ShardKey { stream, shard }, account, stream_name, range, created_ms, epoch })
+}
+
+/// The body of a `ShardOpened`: layout (2), then the shard's facts.
+pub(crate) fn opened_body(owned: &OwnedShard) -> Vec<u8> {
+    let mut out = Vec::with_capacity(2 + owned_bytes(owned));
+    out.put_u16_le(LAYOUT);
+    encode_owned(owned, &mut out);
+    out
+}
+
+/// Reads what [`opened_body`] wrote.
+pub(crate) fn decode_opened(mut body: &[u8]) -> Option<OwnedShard> {
+    let layout = body.try_get_u16_le().ok()?;
+    let owned = decode_owned(&mut body)?;
+    (layout == LAYOUT && body.is_empty()).then_some(owned)
+}
+
+impl Snapshot {
+    /// Appends the snapshot: layout (2), zero (2), number of shards (4), first segment kept (8); then for each shard
+    /// opened (8), next record (8, its highest bit set when damage follows), oldest record (8), last arrival (8),
+    /// damaged from (8) and place (8) if so, and its facts.
+    pub(crate) fn encode(&self, out: &mut Vec<u8>) {
+        out.put_u16_le(LAYOUT);
+        out.put_u16_le(0);
+        out.put_u32_le(u32::try_from(self.shards.len()).expect("bounded by a quarter of a segment"));
+        out.put_u64_le(self.first_segment.0);
+        for shard in &self.shards {
+            out.put_u64_le(shard.opened.to_bits());
+            out.put_u64_le(shard.next | if shard.damage.is_some() { FLAG_DAMAGED } else { 0 });
+            out.put_u64_le(shard.oldest);
+            out.put_u64_le(shard.last_arrived.0);
+            if let Some(damage) = shard.damage {
+                out.put_u64_le(damage.from);
+                out.put_u64_le(damage.place.to_bits());
+            }
+            encode_owned(&shard.owned, out);
+        }
+    }
+
+    /// Reads a snapshot from the front of `input`; `None` when it is something else.
+    pub(crate) fn decode(input: &mut &[u8]) -> Option<Self> {
+        let layout = input.try_get_u16_le().ok()?;
+        let zero = input.try_get_u16_le().ok()?;
+        let count = input.try_get_u32_le().ok()?;
+        let first_segment = SegmentSequence(input.try_get_u64_le().ok()?);
+        if layout != LAYOUT || zero != 0 {
+            return None;
+        }
+        let mut shards = Vec::new();
+        for _ in 0..count {
+            shards.push(decode_shard(input)?);
+        }
+        Some(Self { first_segment, shards })
+    }
+}
+
+fn decode_shard(input: &mut &[u8]) -> Option<ShardSnapshot> {
+    let opened = LogPlace::from_bits(input.try_get_u64_le().ok()?);
+    let next = input.try_get_u64_le().ok()?;
+    let oldest = input.try_get_u64_le().ok()?;
+    let last_arrived = WallMs(input.try_get_u64_le().ok()?);
+    let damage = if next & FLAG_DAMAGED == 0 {
+        None
+    } else {
+        let from = input.try_get_u64_le().ok()?;
+        Some(DamageMark { from, place: LogPlace::from_bits(input.try_get_u64_le().ok()?) })
+    };
+    let owned = decode_owned(input)?;
+    Some(ShardSnapshot { owned, opened, next: next & !FLAG_DAMAGED, oldest, last_arrived, damage })
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn place(segment: u64, offset: u32) -> LogPlace {
+        LogPlace { segment: SegmentSequence(segment), offset }
+    }
+
+    fn shard(name: &str, damage: Option<DamageMark>) -> ShardSnapshot {
+        let owned = OwnedShard {
+            key: ShardKey { stream: StreamId(1), shard: ShardIndex(2) },
+            account: AccountId::new(3).unwrap(),
+            stream_name: StreamName::new(name),
+            range: HashKeyRange { start: HashKey(4), end: HashKey(5) },
+            created_ms: 6,
+            epoch: Epoch(7),
+        };
+        ShardSnapshot { owned, opened: place(8, 9), next: 10, oldest: 11, last_arrived: WallMs(12), damage }
+    }
+
+    #[test]
+    fn a_snapshot_is_these_bytes() {
+        let damage = Some(DamageMark { from: 13, place: place(14, 15) });
+        let snapshot = Snapshot { first_segment: SegmentSequence(16), shards: vec![shard("ab", damage)] };
+        let mut golden = vec![1, 0, 0, 0, 1, 0, 0, 0, 16, 0, 0, 0, 0, 0, 0, 0];
+        golden.extend([9, 0, 0, 0, 8, 0, 0, 0, 10, 0, 0, 0, 0, 0, 0, 0x80]);
+        golden.extend([11, 0, 0, 0, 0, 0, 0, 0, 12, 0, 0, 0, 0, 0, 0, 0]);
+        golden.extend([13, 0, 0, 0, 0, 0, 0, 0, 15, 0, 0, 0, 14, 0, 0, 0]);
+        golden.extend([1, 0, 0, 0, 0, 0, 0, 0, 2, 0, 0, 0, 3, 0, 0, 0, 0, 0, 0, 0, 4]);
+        golden.extend([0; 15]);
+        golden.push(5);
+        golden.extend([0; 15]);
+        golden.extend([6, 0, 0, 0, 0, 0, 0, 0, 7, 0, 0, 0, 0, 0, 0, 0, 2, 0, b'a', b'b']);
+        let mut encoded = Vec::new();
+        snapshot.encode(&mut encoded);
+        assert_eq!(encoded, golden);
+        let told = shard_bytes_max(&snapshot.shards[0].owned);
+        assert_eq!(
+            encoded.len(),
+            SNAPSHOT_FIXED_BYTES + told,
+            "the sizes that are told are those that are written"
+        );
+    }
+
+    #[test]
+    fn an_opened_shard_reads_back_and_no_cut_of_it_does() {
+        let owned = shard("a-stream", None).owned;
+        let body = opened_body(&owned);
+        assert_eq!(decode_opened(&body), Some(owned));
+        assert!((0..body.len()).all(|cut| decode_opened(&body[..cut]).is_none()));
+    }
+
+    proptest! {
+        #[test]
+        fn snapshots_read_back_and_refuse_every_cut(
+            names in prop::collection::vec("[a-z]{1,9}", 0..5), damaged: bool, first: u64,
+        ) {
+            let damage = damaged.then_some(DamageMark { from: 1, place: place(2, 3) });
+            let shards = names.iter().map(|name| shard(name, damage)).collect();
+            let snapshot = Snapshot { first_segment: SegmentSequence(first), shards };
+            let mut bytes = Vec::new();
+            snapshot.encode(&mut bytes);
+            let mut input = &bytes[..];
+            prop_assert_eq!(Snapshot::decode(&mut input), Some(snapshot));
+            prop_assert!(input.is_empty());
+            for cut in 0..bytes.len() {
+                prop_assert_eq!(Snapshot::decode(&mut &bytes[..cut]), None);
+            }
+        }
+
+        #[test]
+        fn arbitrary_bytes_never_panic(bytes: Vec<u8>) {
+            let _ = Snapshot::decode(&mut &bytes[..]);
+            let _ = decode_opened(&bytes);
+        }
+    }
+}
