@@ -4,4 +4,5 @@
 //! keep state that a restart could lose.
 #![forbid(unsafe_code)]
 
+pub mod fleet;
 pub mod shard_map;

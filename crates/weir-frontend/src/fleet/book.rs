@@ -1,0 +1,262 @@
+//! The fragments that a server holds, and the routes that follow from them.
+//!
+//! The fleet's state machine asks; nothing here knows of peers or threads. Two rules hold whatever arrives in whatever
+//! order: of one node only a later fragment replaces an earlier one, and no shard is routed to an owner whose epoch is
+//! below one that was ever heard.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Duration,
+};
+
+use weir_core::{
+    clock::Monotonic,
+    id::{Epoch, MemberId, ShardIndex, StreamId},
+    limits::NODES_MAX,
+    shard::OwnedShard,
+};
+use weir_wire::fragment::Fragment;
+
+use crate::shard_map::{RoutedShard, Routes};
+
+/// How long the highest epochs of a stream are remembered after the last fragment that names it has expired. A node
+/// that was out of contact for longer has long been told by the control plane what it owns.
+const FLOOR_KEPT: Duration = Duration::from_secs(600);
+
+/// How a fragment became known, which says what it proves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Proof {
+    /// The node or a server that it was brought to says so now: its way through the mesh works.
+    Mesh,
+    /// The control plane's store says so.
+    Store,
+    /// Somebody who only repeats it.
+    Hearsay,
+}
+
+/// What became of a fragment that was heard.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Hearing {
+    /// It is later than what was known: pass it on.
+    News,
+    /// Nothing new.
+    Known,
+}
+
+/// What a server knows of one node.
+#[derive(Debug, Default)]
+struct NodeWord {
+    held: Option<Held>,
+    /// The build in which the mesh (or the store) last confirmed it.
+    confirmed_in: Option<u64>,
+    /// The same, by the mesh alone.
+    meshed_in: Option<u64>,
+    /// It has been confirmed in some build, so that an expired fragment means silence.
+    was_confirmed: bool,
+    /// A whole build has passed in which others, asked for all that they know, did not know it.
+    absent: bool,
+}
+
+#[derive(Debug)]
+struct Held {
+    fragment: Fragment,
+    expires_at: Monotonic,
+    /// Brought here by the node itself.
+    direct: bool,
+    expired: bool,
+}
+
+#[derive(Debug, Default)]
+struct StreamFloor {
+    epochs: BTreeMap<ShardIndex, Epoch>,
+    /// When it was last seen in a fragment, to the precision of [`FLOOR_KEPT`].
+    mentioned_at: Monotonic,
+}
+
+/// All fragments that one server holds.
+#[derive(Debug, Default)]
+pub(super) struct FragmentBook {
+    nodes: BTreeMap<MemberId, NodeWord>,
+    floors: BTreeMap<StreamId, StreamFloor>,
+    floors_pruned_at: Monotonic,
+    /// The build that confirmations count for.
+    build: u64,
+    /// Routes differ from those of the last [`Self::routes`].
+    dirty: bool,
+}
+
+impl FragmentBook {
+    /// A new build begins, among these nodes: each must be confirmed again. Nodes that left are forgotten.
+    pub(super) fn begin_build(&mut self, nodes: impl IntoIterator<Item = MemberId>) {
+        self.build += 1;
+        let nodes: BTreeSet<MemberId> = nodes.into_iter().collect();
+        self.nodes.retain(|node, word| {
+            let stays = nodes.contains(node);
+            self.dirty |= !stays && word.held.as_ref().is_some_and(|held| !held.expired);
+            stays
+        });
+        for node in nodes {
+            self.nodes.entry(node).or_default();
+        }
+    }
+
+    /// Takes in a fragment. `direct` when the node itself brought it.
+    pub(super) fn hear(&mut self, now: Monotonic, fragment: Fragment, proof: Proof, direct: bool) -> Hearing {
+        if !self.nodes.contains_key(&fragment.node) && self.nodes.len() >= NODES_MAX {
+            return Hearing::Known;
+        }
+        let word = self.nodes.entry(fragment.node).or_default();
+        let order = word.held.as_ref().map(|held| held.fragment.order());
+        if order.is_some_and(|order| fragment.order() < order) {
+            self.raise_floors(now, &fragment.shards);
+            return Hearing::Known;
+        }
+        match proof {
+            Proof::Mesh => {
+                word.confirmed_in = Some(self.build);
+                word.meshed_in = Some(self.build);
+                word.was_confirmed = true;
+            }
+            Proof::Store => word.confirmed_in = Some(self.build),
+            Proof::Hearsay => {}
+        }
+        if order == Some(fragment.order()) {
+            if let Some(held) = &mut word.held {
+                held.direct |= direct;
+            }
+            return Hearing::Known;
+        }
+        word.absent = false;
+        self.replace(now, fragment, direct);
+        Hearing::News
+    }
+
+    fn replace(&mut self, now: Monotonic, mut fragment: Fragment, direct: bool) {
+        let word = self.nodes.entry(fragment.node).or_default();
+        let same = word.held.as_ref().filter(|held| {
+            !held.expired
+                && held.fragment.shards == fragment.shards
+                && held.fragment.address == fragment.address
+        });
+        if let Some(held) = same {
+            fragment.shards = Arc::clone(&held.fragment.shards);
+        } else {
+            self.dirty = true;
+        }
+        let shards = Arc::clone(&fragment.shards);
+        let expires_at = now + fragment.ttl;
+        word.held = Some(Held { fragment, expires_at, direct, expired: false });
+        if self.dirty {
+            self.raise_floors(now, &shards);
+        }
+    }
+
+    fn raise_floors(&mut self, now: Monotonic, shards: &[OwnedShard]) {
+        for shard in shards {
+            let stream = self.floors.entry(shard.key.stream).or_default();
+            stream.mentioned_at = now;
+            let floor = stream.epochs.entry(shard.key.shard).or_insert(shard.epoch);
+            if *floor < shard.epoch {
+                *floor = shard.epoch;
+                self.dirty = true;
+            }
+        }
+    }
+
+    /// Lets fragments expire and forgets floors that nothing has named for long.
+    pub(super) fn expire(&mut self, now: Monotonic) {
+        for word in self.nodes.values_mut() {
+            if let Some(held) = word.held.as_mut().filter(|held| !held.expired && held.expires_at <= now) {
+                held.expired = true;
+                self.dirty = true;
+            }
+        }
+        if now.since(self.floors_pruned_at) >= FLOOR_KEPT {
+            self.floors_pruned_at = now;
+            for held in self.nodes.values().filter_map(|word| word.held.as_ref()) {
+                for shard in held.fragment.shards.iter() {
+                    if let Some(floor) = self.floors.get_mut(&shard.key.stream) {
+                        floor.mentioned_at = now;
+                    }
+                }
+            }
+            self.floors.retain(|_, floor| now.since(floor.mentioned_at) < FLOOR_KEPT);
+        }
+    }
+
+    /// The next moment at which a fragment expires.
+    pub(super) fn next_expiry(&self) -> Option<Monotonic> {
+        let held = self.nodes.values().filter_map(|word| word.held.as_ref());
+        held.filter(|held| !held.expired).map(|held| held.expires_at).min()
+    }
+
+    /// A build went by without these nodes although others were asked for all that they know: count them as silent
+    /// until they speak, rather than wait for ever.
+    pub(super) fn give_up_on_unheard(&mut self) {
+        for word in self.nodes.values_mut() {
+            word.absent |= word.held.is_none();
+        }
+    }
+
+    /// How many nodes of how many are settled in this build: confirmed, or known to be silent.
+    pub(super) fn settled(&self) -> (usize, usize) {
+        let settled = self.nodes.values().filter(|word| self.is_settled(word)).count();
+        (settled, self.nodes.len())
+    }
+
+    fn is_settled(&self, word: &NodeWord) -> bool {
+        let alive = word.held.as_ref().is_some_and(|held| !held.expired);
+        if alive { word.confirmed_in == Some(self.build) } else { word.was_confirmed || word.absent }
+    }
+
+    /// Has the mesh itself (not the store) confirmed every node in this build?
+    pub(super) fn all_meshed(&self) -> bool {
+        self.nodes.values().all(|word| word.meshed_in == Some(self.build) || word.absent)
+    }
+
+    /// Nodes that exist but say nothing.
+    pub(super) fn silent_count(&self) -> usize {
+        self.nodes.values().filter(|word| word.held.as_ref().is_none_or(|held| held.expired)).count()
+    }
+
+    /// Do the routes differ from those that were taken last?
+    pub(super) fn is_dirty(&self) -> bool {
+        self.dirty
+    }
+
+    /// The routes that follow from what is held: each shard to the owner with the highest epoch, and to nobody when
+    /// that owner is silent.
+    pub(super) fn routes(&mut self) -> Routes {
+        self.dirty = false;
+        let mut owners: BTreeMap<_, RoutedShard> = BTreeMap::new();
+        let held = self.nodes.values().filter_map(|word| word.held.as_ref()).filter(|held| !held.expired);
+        for held in held {
+            for shard in held.fragment.shards.iter() {
+                let floor = self.floors.get(&shard.key.stream).and_then(|f| f.epochs.get(&shard.key.shard));
+                let floor = floor.copied().unwrap_or(shard.epoch);
+                assert!(shard.epoch <= floor, "{} is owned above its floor {floor}", shard.key);
+                if shard.epoch == floor {
+                    // Two owners of one epoch: the lower node, so that all servers agree.
+                    owners.entry(shard.key).or_insert_with(|| RoutedShard {
+                        shard: shard.clone(),
+                        node: held.fragment.node,
+                        address: held.fragment.address,
+                    });
+                }
+            }
+        }
+        Routes::new(owners.into_values())
+    }
+
+    /// Unexpired fragments, each with only the time to live that it has left: passing one on must not make it younger.
+    pub(super) fn fragments(&self, now: Monotonic, only_direct: bool) -> Vec<Fragment> {
+        let held = self.nodes.values().filter_map(|word| word.held.as_ref());
+        held.filter(|held| held.expires_at > now && (held.direct || !only_direct))
+            .map(|held| Fragment { ttl: held.expires_at.since(now), ..held.fragment.clone() })
+            .collect()
+    }
+}
+
+#[cfg(test)]
+mod tests;
