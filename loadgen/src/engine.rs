@@ -108,17 +108,14 @@ pub struct Engine {
 }
 
 /// Starts the workers. `workload` makes each worker's own.
-pub fn start<W: Workload>(
+pub fn start<W: Workload + Send>(
     threads: &Threads,
     clock: Clock,
     config: &EngineConfig,
     targets: &watch::Receiver<Arc<Targets>>,
     stop: &Shutdown,
     mut workload: impl FnMut(usize) -> W,
-) -> Result<Engine, StartError>
-where
-    W: Send,
-{
+) -> Result<Engine, StartError> {
     let start = clock.now() + HEAD_START;
     let parts = Arc::new(BoundedQueue::new(PARTS_MAX, Overflow::Block));
     let mut workers = Vec::with_capacity(config.workers);

@@ -1,6 +1,7 @@
 //! The engine against a server that stalls, hangs, closes and refuses: are its figures true?
 //!
 //! The stall test is the load generator's own proof: what it reports is compared with the closed-form answer.
+#![expect(clippy::unwrap_used, reason = "helpers of tests: what does not hold fails the test")]
 
 #[path = "engine/server.rs"]
 mod server;

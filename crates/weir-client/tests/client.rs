@@ -1,4 +1,5 @@
 //! The client against a service that throttles, breaks, stalls and answers: what does it send, and how often?
+#![expect(clippy::unwrap_used, reason = "helpers of tests: what does not hold fails the test")]
 
 #[path = "client/service.rs"]
 mod service;

@@ -28,15 +28,13 @@ pub(super) async fn run<W: Workload>(worker: Rc<Worker<W>>, pool: Rc<Pool>, firs
     let mut next = Some(first);
     while let Some(start) = next {
         link.call(&worker, &pool, start).await;
-        next = loop {
-            match worker.take_waiting(&pool) {
-                Some(start) => break Some(start),
-                None if link.stream.is_none() || pool.is_over_limit() => {
-                    pool.closed();
-                    return;
-                }
-                None => break pool.idle(&mut link.stream).await,
+        next = match worker.take_waiting(&pool) {
+            Some(start) => Some(start),
+            None if link.stream.is_none() || pool.is_over_limit() => {
+                pool.closed();
+                None
             }
+            None => pool.idle(&mut link.stream).await,
         };
     }
 }
