@@ -69,23 +69,28 @@ async fn carry_out(
     ownership: &mut Ownership,
     shards: Vec<weir_core::shard::OwnedShard>,
 ) -> bool {
-    let steps = ownership.assigned(shards);
-    let mut changed = false;
-    for step in steps {
+    // All are queued before the first is awaited: a stream of a thousand shards costs a few syncs, not a thousand.
+    let mut opening = Vec::new();
+    let mut deleting = Vec::new();
+    for step in ownership.assigned(shards) {
         match step {
-            OwnershipStep::Open(shard) => match node.open_shard(shard.clone()).await {
-                Ok(()) => {
-                    ownership.opened(shard);
-                    changed = true;
-                }
-                Err(error) => tracing::error!(shard = %shard.key, %error, "shard not opened"),
-            },
-            OwnershipStep::Delete(key) => {
+            OwnershipStep::Open(shard) => opening.push((node.open_shard(shard.clone()), shard)),
+            OwnershipStep::Delete(key) => deleting.push((node.delete_shard(key), key)),
+        }
+    }
+    let mut changed = !deleting.is_empty();
+    for (opened, shard) in opening {
+        match opened.await {
+            Ok(()) => {
+                ownership.opened(shard);
                 changed = true;
-                if let Err(error) = node.delete_shard(key).await {
-                    tracing::error!(shard = %key, %error, "shard not deleted");
-                }
             }
+            Err(error) => tracing::error!(shard = %shard.key, %error, "shard not opened"),
+        }
+    }
+    for (deleted, key) in deleting {
+        if let Err(error) = deleted.await {
+            tracing::error!(shard = %key, %error, "shard not deleted");
         }
     }
     changed

@@ -30,8 +30,9 @@ pub struct Node {
     journal: Journal,
     clock: Clock,
     metrics: Arc<NodeMetrics>,
-    /// Only streams that keep longer (or shorter) than the default.
-    retention_hours: Mutex<HashMap<StreamId, u32>>,
+    /// Only streams that keep longer (or shorter) than the default. `None` until the control plane has said so: a node
+    /// that has just started must not trim by a default what a stream keeps for a week.
+    retention_hours: Mutex<Option<HashMap<StreamId, u32>>>,
 }
 
 impl Node {
@@ -111,28 +112,28 @@ impl Node {
         }
     }
 
-    /// Opens a shard; it is durable when this returns.
-    pub async fn open_shard(&self, shard: OwnedShard) -> Result<(), OpenShardError> {
+    /// Queues the opening of a shard at once; it is durable when the answer says so.
+    pub fn open_shard(&self, shard: OwnedShard) -> impl Future<Output = Result<(), OpenShardError>> + use<> {
         let (done, outcome) = oneshot::channel();
         self.journal.open_shard(shard, move |result| drop(done.send(result)));
-        outcome.await.unwrap_or_else(|_| Err(WriteError::OwnerGone.into()))
+        async { outcome.await.unwrap_or_else(|_| Err(WriteError::OwnerGone.into())) }
     }
 
-    /// Deletes a shard with its records.
-    pub async fn delete_shard(&self, key: ShardKey) -> Result<(), DeleteShardError> {
+    /// Queues the deletion of a shard with its records at once.
+    pub fn delete_shard(&self, key: ShardKey) -> impl Future<Output = Result<(), DeleteShardError>> + use<> {
         let (done, outcome) = oneshot::channel();
         self.journal.delete_shard(key, move |result| drop(done.send(result)));
-        outcome.await.unwrap_or_else(|_| Err(WriteError::OwnerGone.into()))
+        async { outcome.await.unwrap_or_else(|_| Err(WriteError::OwnerGone.into())) }
     }
 
     /// Streams that keep other than [`RETENTION_HOURS_DEFAULT`].
     pub fn retain_hours(&self, hours: Vec<(StreamId, u32)>) {
-        *self.retention_hours.lock() = hours.into_iter().collect();
+        *self.retention_hours.lock() = Some(hours.into_iter().collect());
     }
 
-    /// Drops what is older than its stream keeps.
+    /// Drops what is older than its stream keeps, once the control plane has said how long that is.
     pub async fn retain(&self) {
-        let hours = self.retention_hours.lock().clone();
+        let Some(hours) = self.retention_hours.lock().clone() else { return };
         let keep = move |stream: StreamId| {
             let hours = hours.get(&stream).copied().unwrap_or(RETENTION_HOURS_DEFAULT);
             Duration::from_secs(u64::from(hours) * 3600)

@@ -1,0 +1,272 @@
+//! A node behind its links, and a node under a control plane: what front ends and the fleet see of it.
+#![expect(clippy::unwrap_used, reason = "helpers of tests: what does not hold fails the test")]
+
+use std::{
+    collections::BTreeMap,
+    net::SocketAddr,
+    path::Path,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use tokio::net::TcpStream;
+use weir_cell::{
+    metrics::NodeMetrics,
+    node::Node,
+    run::{NodeConfig, RunningNode},
+};
+use weir_core::{
+    batch::{BatchBuilder, Record},
+    clock::{Clock, WallMs},
+    hash_key::HashKeyRange,
+    id::{AccountId, Epoch, Incarnation, MemberId, ServerName, ShardIndex, ShardKey, StreamId, StreamName},
+    shard::OwnedShard,
+    threads::Threads,
+};
+use weir_log::{Durability, Journal, JournalConfig};
+use weir_wire::{
+    cell::{CellError, CellReply, CellRequest, Position, ShardAppend},
+    control::{ControlError, ControlFuture, ControlReply, ControlRequest, ControlService},
+    framing::{Frame, FrameLink},
+};
+
+fn key(shard: u32) -> ShardKey {
+    ShardKey { stream: StreamId(1), shard: ShardIndex(shard) }
+}
+
+fn owned(shard: u32, epoch: u64) -> OwnedShard {
+    OwnedShard {
+        key: key(shard),
+        account: AccountId::DEFAULT,
+        stream_name: StreamName::new("orders"),
+        range: HashKeyRange::ALL,
+        created_ms: 1_600_000_000_000,
+        epoch: Epoch(epoch),
+    }
+}
+
+fn append(shard: u32, texts: &[&str]) -> ShardAppend {
+    let mut builder = BatchBuilder::default();
+    for text in texts {
+        builder.push(&Record { partition_key: "k", explicit_hash_key: None, data: text.as_bytes() });
+    }
+    ShardAppend { key: key(shard), batch: builder.finish() }
+}
+
+fn journal(folder: &Path) -> Journal {
+    let config = JournalConfig { segment_bytes: 1 << 20, ..JournalConfig::new(folder, Durability::Fsync) };
+    Journal::open(config, &Threads::new(), Clock::new()).unwrap().0
+}
+
+fn node(folder: &Path) -> Arc<Node> {
+    Arc::new(Node::new(journal(folder), Clock::new(), Arc::new(NodeMetrics::default())))
+}
+
+async fn ask(node: &Node, request: CellRequest) -> CellReply {
+    let answer = node.answer(request.into_frame(1)).await;
+    CellReply::from_frame(answer).unwrap()
+}
+
+async fn texts(node: &Node, shard: u32) -> Vec<String> {
+    let read = CellRequest::Read { key: key(shard), from: 0, records_max: 10_000, bytes_max: 1 << 20 };
+    let CellReply::Read(read) = ask(node, read).await else { panic!("not read") };
+    let records = read.batches.iter().flat_map(|stored| stored.batch.records());
+    records.map(|record| String::from_utf8(record.data.to_vec()).unwrap()).collect()
+}
+
+#[tokio::test]
+async fn one_frame_appends_to_many_shards_and_answers_for_each() {
+    let folder = tempfile::tempdir().unwrap();
+    let node = node(folder.path());
+    for shard in [0, 1] {
+        node.open_shard(owned(shard, 1)).await.unwrap();
+    }
+    let appends =
+        vec![append(0, &["a", "b"]), append(9, &["nobody's"]), append(1, &["c"]), append(0, &["d"])];
+    let CellReply::Append(results) = ask(&node, CellRequest::Append(appends)).await else { panic!() };
+    let firsts: Vec<_> = results.iter().map(|result| result.map(|done| done.first)).collect();
+    assert_eq!(firsts, [Ok(0), Err(CellError::NotOwner), Ok(0), Ok(2)]);
+    assert_eq!(texts(&node, 0).await, ["a", "b", "d"]);
+    assert!(node.journal().metrics().groups <= 4, "appends of one frame share group commits");
+    let latest = CellRequest::Position { key: key(0), at: Position::Latest };
+    let CellReply::Position(position) = ask(&node, latest).await else { panic!() };
+    assert_eq!(position.record, 3);
+    let beyond = CellRequest::Read { key: key(0), from: 4, records_max: 1, bytes_max: 1 };
+    assert_eq!(ask(&node, beyond).await, CellReply::Failed(CellError::Malformed));
+}
+
+#[tokio::test]
+async fn what_was_acknowledged_before_a_kill_is_there_after_it() {
+    let (folder, after) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let node = self::node(folder.path());
+    node.open_shard(owned(0, 1)).await.unwrap();
+    let expected: Vec<_> = (0..200).map(|n| format!("record {n}")).collect();
+    for text in &expected {
+        let CellReply::Append(results) = ask(&node, CellRequest::Append(vec![append(0, &[text])])).await
+        else {
+            panic!()
+        };
+        results[0].unwrap();
+    }
+    // What a killed process leaves is what is in its files at that moment: no close, no footer.
+    for file in std::fs::read_dir(folder.path()).unwrap() {
+        let file = file.unwrap();
+        std::fs::copy(file.path(), after.path().join(file.file_name())).unwrap();
+    }
+    let again = self::node(after.path());
+    assert_eq!(again.recovered(), [owned(0, 1)]);
+    assert_eq!(texts(&again, 0).await, expected);
+    let CellReply::Append(results) = ask(&again, CellRequest::Append(vec![append(0, &["next"])])).await
+    else {
+        panic!()
+    };
+    assert_eq!(results[0].unwrap().first, 200);
+}
+
+#[tokio::test]
+async fn nothing_is_trimmed_before_the_control_plane_has_said_how_long_streams_keep() {
+    let folder = tempfile::tempdir().unwrap();
+    let node = node(folder.path());
+    node.open_shard(owned(0, 1)).await.unwrap();
+    ask(&node, CellRequest::Append(vec![append(0, &["kept"])])).await;
+    node.retain().await;
+    assert_eq!(texts(&node, 0).await, ["kept"]);
+    node.retain_hours(vec![(StreamId(1), 0)]);
+    // Zero hours keep what arrives now; a moment later it is gone.
+    while texts(&node, 0).await == ["kept"] {
+        node.retain().await;
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(texts(&node, 0).await, [""; 0]);
+}
+
+/// A control plane of one answer to each question, which the test changes.
+#[derive(Default)]
+struct FakeControl {
+    assigned: Mutex<Vec<OwnedShard>>,
+    reported: Mutex<BTreeMap<u64, Vec<ShardKey>>>,
+}
+
+impl ControlService for FakeControl {
+    fn call(&self, request: ControlRequest) -> ControlFuture<'_> {
+        let answer = match request {
+            ControlRequest::Register { .. } => {
+                Ok(ControlReply::Registered { member: MemberId(7), life: Incarnation(3) })
+            }
+            ControlRequest::Report { fragment } => {
+                let keys = fragment.shards.iter().map(|shard| shard.key).collect();
+                self.reported.lock().unwrap().insert(fragment.sequence, keys);
+                let shards = self.assigned.lock().unwrap().clone();
+                Ok(ControlReply::Assignments { shards, retention_hours: vec![] })
+            }
+            _ => Err(ControlError::Unavailable("the test's control plane knows no more".into())),
+        };
+        Box::pin(std::future::ready(answer))
+    }
+}
+
+async fn running(
+    folder: &Path,
+    control: &Arc<FakeControl>,
+    service: SocketAddr,
+) -> (RunningNode, NodeConfig) {
+    let config = NodeConfig {
+        name: ServerName::new("node-1"),
+        service,
+        admin: SocketAddr::from(([127, 0, 0, 1], 1)),
+        data: folder.to_owned(),
+        durability: Durability::Fsync,
+    };
+    let control: weir_wire::control::Control = Arc::clone(control) as _;
+    let started = RunningNode::start(&config, control, &Threads::new(), Clock::new()).await;
+    (started.unwrap().0, config)
+}
+
+#[tokio::test]
+async fn assigned_shards_are_owned_once_they_are_durable_and_given_up_when_they_are_not() {
+    let folder = tempfile::tempdir().unwrap();
+    let control = Arc::new(FakeControl::default());
+    let (node, _) = running(folder.path(), &control, SocketAddr::from(([127, 0, 0, 1], 1))).await;
+    let mut fragments = node.fragments();
+    let owns = |keys: &'static [u32]| {
+        move |fragment: &Option<weir_wire::fragment::Fragment>| {
+            fragment.as_ref().is_some_and(|fragment| {
+                fragment.shards.iter().map(|shard| shard.key.shard.0).eq(keys.iter().copied())
+            })
+        }
+    };
+    fragments.wait_for(owns(&[])).await.unwrap();
+    *control.assigned.lock().unwrap() = (0..3).map(|shard| owned(shard, 1)).collect();
+    let fragment = fragments.wait_for(owns(&[0, 1, 2])).await.unwrap().clone().unwrap();
+    assert_eq!((fragment.node, fragment.life), (MemberId(7), Incarnation(3)));
+    let held: Vec<_> = node.node().journal().shards().into_iter().map(|status| status.owned).collect();
+    assert_eq!(held, fragment.shards.as_ref(), "said only what the journal has");
+    let syncs = node.node().journal().metrics().syncs;
+    assert!(syncs <= 2, "{syncs} syncs for three shards of one assignment");
+    control.assigned.lock().unwrap().remove(1);
+    fragments.wait_for(owns(&[0, 2])).await.unwrap();
+    let gone = CellRequest::Position { key: key(1), at: Position::Latest };
+    while ask(node.node(), gone.clone()).await != CellReply::Failed(CellError::NotOwner) {
+        tokio::task::yield_now().await;
+    }
+    let reported = control.reported.lock().unwrap();
+    assert!(reported.values().any(|keys| *keys == [key(0), key(1), key(2)]), "the control plane heard it");
+}
+
+#[tokio::test]
+async fn a_front_end_over_a_socket_and_one_in_the_process_get_the_same_answers() {
+    let folder = tempfile::tempdir().unwrap();
+    let control = Arc::new(FakeControl::default());
+    *control.assigned.lock().unwrap() = vec![owned(0, 1)];
+    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = free.local_addr().unwrap();
+    drop(free);
+    let (node, config) = running(folder.path(), &control, address).await;
+    node.listen(&config).unwrap();
+    let has_shard = |fragment: &Option<weir_wire::fragment::Fragment>| {
+        fragment.as_ref().is_some_and(|fragment| !fragment.shards.is_empty())
+    };
+    node.fragments().wait_for(has_shard).await.unwrap();
+    let (here, there) = FrameLink::memory_pair();
+    node.serve(there);
+    let socket = FrameLink::over(TcpStream::connect(address).await.unwrap());
+    for (at, mut link) in [here, socket].into_iter().enumerate() {
+        let appends: Vec<_> = (0..50).map(|id| (id, format!("{at} {id}"))).collect();
+        for (id, text) in &appends {
+            let request = CellRequest::Append(vec![append(0, &[text])]);
+            link.send(request.into_frame(*id)).await.unwrap();
+        }
+        link.send(Frame::new(0x7fff, 99, Bytes::from_static(b"nonsense"))).await.unwrap();
+        let mut answers = BTreeMap::new();
+        for _ in 0..51 {
+            let frame = link.receive().await.unwrap();
+            answers.insert(frame.id, CellReply::from_frame(frame).unwrap());
+        }
+        assert_eq!(answers.remove(&99), Some(CellReply::Failed(CellError::Malformed)));
+        for (id, _) in appends {
+            let Some(CellReply::Append(results)) = answers.get(&id) else { panic!("{id}: {answers:?}") };
+            let done = results[0].unwrap();
+            assert_eq!(done.first, 50 * at as u64 + id, "order of frames is order of numbers");
+            assert!(done.arrived > WallMs(0));
+        }
+    }
+    assert_eq!(texts(node.node(), 0).await.len(), 100);
+}
+
+#[tokio::test]
+async fn a_restarted_node_says_what_its_journal_holds_before_it_is_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let control = Arc::new(FakeControl::default());
+    *control.assigned.lock().unwrap() = vec![owned(0, 1)];
+    {
+        let journal = journal(folder.path());
+        let (done, opened) = std::sync::mpsc::sync_channel(1);
+        journal.open_shard(owned(0, 1), move |result| done.send(result).unwrap());
+        opened.recv_timeout(Duration::from_secs(60)).unwrap().unwrap();
+    }
+    let (node, _) = running(folder.path(), &control, SocketAddr::from(([127, 0, 0, 1], 1))).await;
+    let mut fragments = node.fragments();
+    let first = fragments.wait_for(Option::is_some).await.unwrap().clone().unwrap();
+    assert_eq!((first.sequence, first.shards.as_ref()), (1, &[owned(0, 1)][..]));
+}
