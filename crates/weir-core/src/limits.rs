@@ -84,7 +84,7 @@ pub const COMMIT_QUEUE_ITEMS_MAX: usize = 65_536;
 /// Bytes of the newest records that a journal keeps in memory for readers at the tail.
 pub const LOG_CACHE_BYTES_MAX: usize = 32 * MIB;
 /// Segments that are kept laid out for their next use; what retention drops beyond goes back to the disk.
-pub const SPARE_SEGMENTS_MAX: usize = 2;
+pub const SPARE_SEGMENTS_MAX: usize = 8;
 /// Bytes that the log leaves free on its disk: no segment is laid out that would take of them, so that writes are
 /// refused with a clear error while everything else on the machine still works.
 pub const DISK_RESERVE_BYTES: u64 = 128 * MIB as u64;

@@ -199,10 +199,10 @@ mod tests {
     use std::path::Path;
 
     use super::*;
-    use crate::disk::{Disk, MemoryDisk};
+    use crate::disk::{Blocks, Disk, MemoryDisk};
 
     fn segment(sequence: u64) -> Arc<Segment> {
-        let file = MemoryDisk::new(10).lay_out(Path::new("f/s"), 1, false).unwrap();
+        let file = MemoryDisk::new(10).lay_out(Path::new("f/s"), 1, Blocks::Written, false).unwrap();
         Arc::new(Segment { sequence: SegmentSequence(sequence), salt: 0, path: "f/s".into(), file })
     }
 

@@ -17,7 +17,7 @@ use parking_lot::Mutex;
 use weir_core::entropy::{self, Rng};
 
 use self::content::{Content, coin, up_to};
-use super::{Disk, DiskFile, FolderLock};
+use super::{Blocks, Disk, DiskFile, FolderLock};
 
 /// What can be made to fail.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -251,7 +251,7 @@ impl Disk for FaultDisk {
         Ok(Box::new(Handle { state: Arc::clone(&self.state), content }))
     }
 
-    fn lay_out(&self, path: &Path, bytes: u64, sync: bool) -> io::Result<Box<dyn DiskFile>> {
+    fn lay_out(&self, path: &Path, bytes: u64, _blocks: Blocks, sync: bool) -> io::Result<Box<dyn DiskFile>> {
         let mut state = self.state.lock();
         state.check(Operation::LayOut)?;
         let power_goes = state.power_goes_now();

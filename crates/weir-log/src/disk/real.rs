@@ -10,9 +10,13 @@ use std::{
     path::Path,
 };
 
-use nix::sys::{statvfs::statvfs, uio::pwritev};
+use nix::{
+    errno::Errno,
+    fcntl::{FallocateFlags, fallocate},
+    sys::{statvfs::statvfs, uio::pwritev},
+};
 
-use super::{Disk, DiskFile, FolderLock};
+use super::{Blocks, Disk, DiskFile, FolderLock};
 
 /// The file whose lock says that a journal is open. Its content means nothing.
 const LOCK_FILE: &str = "journal.lock";
@@ -69,16 +73,18 @@ impl Disk for RealDisk {
         Ok(Box::new(RealFile { file }))
     }
 
-    fn lay_out(&self, path: &Path, bytes: u64, sync: bool) -> io::Result<Box<dyn DiskFile>> {
+    fn lay_out(&self, path: &Path, bytes: u64, blocks: Blocks, sync: bool) -> io::Result<Box<dyn DiskFile>> {
         let file = OpenOptions::new().read(true).write(true).create(true).truncate(true).open(path)?;
-        let zeros = vec![0; LAY_OUT_CHUNK_BYTES];
-        let mut done = 0;
-        while done < bytes {
-            let chunk = (bytes - done).min(LAY_OUT_CHUNK_BYTES as u64);
-            file.write_all_at(&zeros[..usize::try_from(chunk).expect("at most a chunk")], done)?;
-            done += chunk;
-            if sync && done.is_multiple_of(LAY_OUT_SYNC_BYTES) {
-                file.sync_data()?;
+        match blocks {
+            Blocks::Written => write_zeros(&file, bytes, sync)?,
+            Blocks::Reserved => {
+                let length = i64::try_from(bytes).map_err(|_| io::ErrorKind::FileTooLarge)?;
+                match fallocate(&file, FallocateFlags::empty(), 0, length) {
+                    Ok(()) => {}
+                    // Not every file system can: tmpfs of old kernels, network mounts.
+                    Err(Errno::EOPNOTSUPP) => write_zeros(&file, bytes, sync)?,
+                    Err(error) => return Err(error.into()),
+                }
             }
         }
         if sync {
@@ -125,6 +131,20 @@ impl DiskFile for RealFile {
     }
 }
 
+fn write_zeros(file: &File, bytes: u64, sync: bool) -> io::Result<()> {
+    let zeros = vec![0; LAY_OUT_CHUNK_BYTES];
+    let mut done = 0;
+    while done < bytes {
+        let chunk = (bytes - done).min(LAY_OUT_CHUNK_BYTES as u64);
+        file.write_all_at(&zeros[..usize::try_from(chunk).expect("at most a chunk")], done)?;
+        done += chunk;
+        if sync && done.is_multiple_of(LAY_OUT_SYNC_BYTES) {
+            file.sync_data()?;
+        }
+    }
+    Ok(())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -134,8 +154,12 @@ mod tests {
     fn a_laid_out_file_has_its_length_and_takes_more_parts_than_one_call_does() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("file");
-        let file = RealDisk.lay_out(&path, 9 << 20, true).unwrap();
-        assert_eq!(file.bytes().unwrap(), 9 << 20);
+        for blocks in [Blocks::Reserved, Blocks::Written] {
+            let file = RealDisk.lay_out(&path, 9 << 20, blocks, true).unwrap();
+            assert_eq!(file.bytes().unwrap(), 9 << 20);
+            assert_eq!(RealDisk.lay_out(&path, 10, blocks, true).unwrap().bytes().unwrap(), 10);
+        }
+        let file = RealDisk.lay_out(&path, 9 << 20, Blocks::Reserved, true).unwrap();
         let letters: Vec<[u8; 3]> = (0..3_000u32).map(|n| [n as u8, (n >> 8) as u8, 7]).collect();
         let mut parts: Vec<IoSlice<'_>> = letters.iter().map(|part| IoSlice::new(part)).collect();
         write_all_at(file.as_ref(), 100, &mut parts).unwrap();

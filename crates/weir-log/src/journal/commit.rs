@@ -6,12 +6,12 @@
 
 mod publish;
 
-use std::{collections::HashMap, io::IoSlice, sync::Arc};
+use std::{collections::HashMap, io::IoSlice, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use weir_core::{
     batch::Batch,
-    clock::WallMs,
+    clock::{Monotonic, WallMs},
     id::{Epoch, ShardKey},
     limits::COMMIT_GROUP_BYTES_MAX,
     shard::OwnedShard,
@@ -26,7 +26,7 @@ use super::{
     tail_cache::TailCache,
 };
 use crate::{
-    disk::write_all_at,
+    disk::{Blocks, write_all_at},
     error::{AppendError, DeleteShardError, OpenShardError, StorageError, WriteError},
     frame::{FRAME_HEADER_BYTES, FrameHeader, FrameKind},
     segment::{
@@ -38,12 +38,18 @@ use crate::{
     snapshot::{Snapshot, opened_body, shard_bytes_max},
 };
 
+/// When half a segment took longer to fill, there is time to write zeros into the next one. 32 MiB in this time is a
+/// quarter of what a slow disk writes, so the zeros are done before the other half is.
+const ZEROS_WORTH: Duration = Duration::from_millis(500);
+
 /// Writes the journal.
 #[derive(Debug)]
 pub(super) struct Committer {
     shared: Arc<Shared>,
     layout: Layout,
     active: Active,
+    /// When this segment was begun, or found.
+    begun: Monotonic,
     /// Makes the salts of this folder's segments.
     key: u32,
     /// Segments before this one are no longer kept.
@@ -83,7 +89,8 @@ impl Committer {
         drop(shards);
         let cache = TailCache::new(shared.config.cache_bytes_max);
         let (staged, staged_shards) = (Vec::new(), HashMap::new());
-        Self { shared, layout, active, key, first_segment, shards_bytes, staged, staged_shards, cache }
+        let begun = shared.clock.now();
+        Self { shared, layout, active, begun, key, first_segment, shards_bytes, staged, staged_shards, cache }
     }
 
     /// Writes until the gate is closed and empty, then leaves a footer.
@@ -288,6 +295,7 @@ impl Committer {
                 self.shared.counters.rolls.add(1);
                 self.shared.segments.write().insert(next.segment.sequence, Arc::clone(&next.segment));
                 self.active = next;
+                self.begun = self.shared.clock.now();
                 let fits = self.active.fits(&self.shared.config, need);
                 assert!(fits, "what a queue takes, an empty segment takes");
                 Ok(())
@@ -305,9 +313,7 @@ impl Committer {
             Ok(()) => {
                 self.active.end = self.active.staged_end;
                 self.publish();
-                if self.active.is_half_full(&self.shared.config) {
-                    self.layout.prepare();
-                }
+                self.prepare_next();
             }
             Err(error) => {
                 let cause = self.stop(error);
@@ -318,6 +324,15 @@ impl Committer {
             }
         }
         self.staged_shards.clear();
+    }
+
+    /// Has the next segment laid out in time.
+    fn prepare_next(&mut self) {
+        if !self.active.is_half_full(&self.shared.config) {
+            return;
+        }
+        let half_took = self.shared.clock.now().since(self.begun);
+        self.layout.prepare(if half_took > ZEROS_WORTH { Blocks::Written } else { Blocks::Reserved });
     }
 
     fn write_staged(&mut self) -> Result<(), StorageError> {

@@ -12,10 +12,10 @@ use super::{
     Journal, JournalConfig, RecoveryReport, Shared,
     active::{Active, Beginning},
     commit::{Committer, Start},
-    recover::{FolderFacts, Recovered, Tail, recover},
+    recover::{FolderFacts, FooterAt, Recovered, Tail, recover},
 };
 use crate::{
-    disk::write_all_at,
+    disk::{Blocks, write_all_at},
     error::{OpenError, StorageError, WriteError},
     metrics::Counters,
     segment::{
@@ -53,36 +53,26 @@ pub(super) fn open(
     config.check()?;
     let spares = Arc::new(Spares::adopt(layout_config(&config), &names));
     let Recovered { mut segments, shards, first_segment, tail, mut report, .. } = recovered;
-    let active = match tail {
-        Tail::Continue { end, footer, torn } => {
-            let last = Arc::clone(segments.last().expect("there is one to continue"));
+    let last = segments.last().cloned();
+    let active = match (tail, last) {
+        (Tail::Continue { end, footer, torn }, Some(last)) => {
             wipe(&config, &last, torn)?;
-            let (runs, entries) = indexed_in(&shards, last.sequence);
-            let active = Active::found(last, end, footer.map(|footer| footer.end), runs, entries);
-            if let Some(footer) = footer.filter(|footer| !footer.has_trailer) {
-                active.point_at_footer(&config, footer.offset)?;
-            }
-            active
+            go_on(&config, last, end, footer, &shards)?
         }
-        Tail::Begin { sequence, previous_end } => {
+        (Tail::Continue { .. }, None) => unreachable!("only a segment is continued"),
+        (Tail::Begin { sequence, previous_end }, _) => {
             segments.retain(|segment| segment.sequence != sequence);
             let snapshot = snapshot_of(&shards, first_segment);
             let now = clock.wall();
             let beginning = Beginning { sequence, key: facts.key, previous_end, now, snapshot };
-            let spare = spares.lay_out().map_err(|error| WriteError::NoRoom(Arc::new(error)))?;
+            let spare =
+                spares.lay_out(Blocks::Written).map_err(|error| WriteError::NoRoom(Arc::new(error)))?;
             let active = Active::begin(&config, spare, beginning)?;
             segments.push(Arc::clone(&active.segment));
             active
         }
     };
-    let (kept, dropped): (BTreeMap<_, _>, BTreeMap<_, _>) = segments
-        .into_iter()
-        .map(|segment| (segment.sequence, segment))
-        .partition(|(sequence, _)| *sequence >= first_segment);
-    if !dropped.is_empty() {
-        dropped.into_values().for_each(|segment| spares.recycle(segment));
-        config.sync_names()?;
-    }
+    let kept = keep_from(first_segment, segments, &config, &spares)?;
     let shared = Arc::new(Shared {
         gate: CommitGate::new(GateLimits { items: config.queue_items_max, bytes: config.queue_bytes_max }),
         body_bytes_max: config.body_bytes_max(),
@@ -105,6 +95,38 @@ pub(super) fn open(
     report.took = clock.now().since(begun);
     tell(&report);
     Ok((Journal { shared, committer: Mutex::new(Some(committer)) }, report))
+}
+
+/// Writing goes on in `last`, after its footer if it has one: a crash may have come before its trailer.
+fn go_on(
+    config: &JournalConfig,
+    last: Arc<Segment>,
+    end: u32,
+    footer: Option<FooterAt>,
+    shards: &[Shard],
+) -> Result<Active, StorageError> {
+    let (runs, entries) = indexed_in(shards, last.sequence);
+    let active = Active::found(last, end, footer.map(|footer| footer.end), runs, entries);
+    if let Some(footer) = footer.filter(|footer| !footer.has_trailer) {
+        active.point_at_footer(config, footer.offset)?;
+    }
+    Ok(active)
+}
+
+/// Lets go of segments that a crash kept from being dropped.
+fn keep_from(
+    first: SegmentSequence,
+    segments: Vec<Arc<Segment>>,
+    config: &JournalConfig,
+    spares: &Spares,
+) -> Result<BTreeMap<SegmentSequence, Arc<Segment>>, StorageError> {
+    let (kept, dropped): (Vec<_>, Vec<_>) =
+        segments.into_iter().partition(|segment| segment.sequence >= first);
+    if !dropped.is_empty() {
+        dropped.into_iter().for_each(|segment| spares.recycle(segment));
+        config.sync_names()?;
+    }
+    Ok(kept.into_iter().map(|segment| (segment.sequence, segment)).collect())
 }
 
 /// Closes the gate when the committer ends, however it ends, and answers whoever still waits.

@@ -1,7 +1,8 @@
 //! The thread that lays segments out ahead of need, and the spares that retention leaves behind.
 //!
 //! The committer asks for the next segment when the current one is half full and takes it when that is full, so that
-//! writing zeros never stands in the way of an append. No room is an answer, not a state: it is tried again at the
+//! laying out never stands in the way of an append. It says whether there is time to write zeros: under full load they
+//! would take half of the disk's speed from the records. No room is an answer, not a state: it is tried again at the
 //! next need.
 
 use std::{
@@ -22,7 +23,7 @@ use weir_core::{
 
 use super::Segment;
 use crate::{
-    disk::{Disk, DiskFile},
+    disk::{Blocks, Disk, DiskFile},
     error::StorageError,
 };
 
@@ -59,7 +60,7 @@ pub(crate) struct Spares {
 #[derive(Debug)]
 pub(crate) struct Layout {
     spares: Arc<Spares>,
-    requests: Option<Sender<()>>,
+    requests: Option<Sender<Blocks>>,
     results: Receiver<Result<Spare, StorageError>>,
     asked: bool,
     thread: Option<JoinHandle<()>>,
@@ -101,7 +102,7 @@ impl Spares {
     }
 
     /// A fresh file of zeros.
-    pub(crate) fn lay_out(&self) -> Result<Spare, StorageError> {
+    pub(crate) fn lay_out(&self, blocks: Blocks) -> Result<Spare, StorageError> {
         let LayoutConfig { disk, folder, segment_bytes, reserve_bytes, sync } = &self.config;
         let path = self.next_path();
         let error =
@@ -110,7 +111,7 @@ impl Spares {
         if free < segment_bytes + reserve_bytes {
             return Err(error("lay out", &path, std::io::ErrorKind::StorageFull.into()));
         }
-        match disk.lay_out(&path, *segment_bytes, *sync) {
+        match disk.lay_out(&path, *segment_bytes, blocks, *sync) {
             Ok(file) => Ok(Spare { path, file, recycled: false }),
             Err(source) => {
                 self.remove(&path);
@@ -125,9 +126,9 @@ impl Spares {
         self.recycled.lock().len()
     }
 
-    fn next(&self) -> Result<Spare, StorageError> {
+    fn next(&self, blocks: Blocks) -> Result<Spare, StorageError> {
         let recycled = self.recycled.lock().pop();
-        recycled.map_or_else(|| self.lay_out(), Ok)
+        recycled.map_or_else(|| self.lay_out(blocks), Ok)
     }
 
     fn put(&self, spare: Spare) {
@@ -159,12 +160,12 @@ fn number_of(name: &str) -> Option<u64> {
 impl Layout {
     /// Starts the thread.
     pub(crate) fn start(spares: Arc<Spares>, threads: &Threads) -> Result<Self, SpawnRefused> {
-        let (requests, wanted) = bounded::<()>(1);
+        let (requests, wanted) = bounded::<Blocks>(1);
         let (laid_out, results) = bounded(1);
         let maker = Arc::clone(&spares);
         let thread = threads.spawn("weir-layout", move || {
-            while wanted.recv().is_ok() {
-                if laid_out.send(maker.next()).is_err() {
+            while let Ok(blocks) = wanted.recv() {
+                if laid_out.send(maker.next(blocks)).is_err() {
                     return;
                 }
             }
@@ -173,10 +174,10 @@ impl Layout {
     }
 
     /// Has the next segment laid out, if that is not under way.
-    pub(crate) fn prepare(&mut self) {
+    pub(crate) fn prepare(&mut self, blocks: Blocks) {
         if !self.asked {
             let requests = self.requests.as_ref().expect("taken only when dropped");
-            requests.send(()).expect("the layout thread lives as long as its channel");
+            requests.send(blocks).expect("the layout thread lives as long as its channel");
             self.asked = true;
         }
     }
@@ -196,7 +197,7 @@ impl Layout {
     }
 
     fn wait(&mut self) -> Result<Spare, StorageError> {
-        self.prepare();
+        self.prepare(Blocks::Reserved); // somebody waits for it
         self.asked = false;
         self.results.recv().expect("the layout thread answers every request")
     }
@@ -262,7 +263,9 @@ mod tests {
     fn no_more_spares_are_kept_than_the_bound() {
         let disk = FaultDisk::new(1, 100_000);
         let spares = spares(&disk, &[]);
-        let made: Vec<_> = (0..4).map(|_| segment_of(spares.lay_out().unwrap())).collect();
+        let made: Vec<_> = (0..SPARE_SEGMENTS_MAX + 2)
+            .map(|_| segment_of(spares.lay_out(Blocks::Written).unwrap()))
+            .collect();
         made.into_iter().for_each(|segment| spares.recycle(segment));
         assert_eq!((spares.waiting(), disk.paths().len()), (SPARE_SEGMENTS_MAX, SPARE_SEGMENTS_MAX));
     }
@@ -271,7 +274,7 @@ mod tests {
     fn no_room_is_said_once_and_tried_again() {
         let disk = FaultDisk::new(1, BYTES + 99);
         let mut layout = Layout::start(spares(&disk, &[]), &Threads::new()).unwrap();
-        layout.prepare();
+        layout.prepare(Blocks::Written);
         let refused = layout.take().unwrap_err();
         assert_eq!(refused.source.kind(), std::io::ErrorKind::StorageFull);
         disk.set_free_bytes(BYTES + 100);
@@ -283,18 +286,21 @@ mod tests {
         let disk = FaultDisk::new(1, 10_000);
         let mut layout = Layout::start(spares(&disk, &[]), &Threads::new()).unwrap();
         disk.fail_next(Operation::LayOut, Errno::EIO);
-        layout.prepare();
+        layout.prepare(Blocks::Written);
         layout.take().unwrap();
     }
 
     #[test]
     fn spares_are_found_again_and_half_made_ones_removed() {
         let disk = FaultDisk::new(1, 10_000);
-        let first = spares(&disk, &[]).lay_out().unwrap();
-        disk.lay_out(Path::new("data/spare-0000000000000007.log"), 10, true).unwrap();
+        let first = spares(&disk, &[]).lay_out(Blocks::Written).unwrap();
+        disk.lay_out(Path::new("data/spare-0000000000000007.log"), 10, Blocks::Written, true).unwrap();
         let names = disk.list(Path::new("data")).unwrap();
         let again = spares(&disk, &names);
         assert_eq!((again.waiting(), disk.paths()), (1, vec![first.path]));
-        assert_eq!(again.lay_out().unwrap().path, Path::new("data/spare-0000000000000008.log"));
+        assert_eq!(
+            again.lay_out(Blocks::Written).unwrap().path,
+            Path::new("data/spare-0000000000000008.log")
+        );
     }
 }
