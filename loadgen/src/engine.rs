@@ -25,7 +25,7 @@ use crate::{arrival::Arrivals, meter::WindowPart, targets::Targets, workload::Wo
 /// stands still for tens of seconds.
 const PARTS_MAX: usize = 1_024;
 /// The run starts this long after the workers were spawned, so that all of them are ready.
-const HEAD_START: Duration = Duration::from_millis(50);
+pub(crate) const HEAD_START: Duration = Duration::from_millis(50);
 
 /// How requests are paced.
 #[derive(Debug, Clone, Copy, PartialEq)]

@@ -5,12 +5,20 @@
 //! pause when the server is slow, and every start is accounted for.
 #![forbid(unsafe_code)]
 
+pub mod config;
+pub mod run;
+
 pub mod arrival;
+pub mod draw;
 pub mod targets;
 pub mod workload;
 
 pub mod engine;
 pub mod meter;
+
+mod answer_code;
+pub mod kinesis;
+pub mod service;
 
 pub mod acks;
 pub mod payload;

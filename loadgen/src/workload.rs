@@ -64,6 +64,8 @@ pub struct Answer<'a> {
     pub status: u16,
     /// The body.
     pub body: &'a [u8],
+    /// When it was whole, milliseconds since the start of the run.
+    pub at_ms: u64,
 }
 
 /// What an answer means.

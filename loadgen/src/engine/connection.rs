@@ -57,9 +57,7 @@ impl Link {
                 if !response.keep_alive {
                     self.stream = None;
                 }
-                let answer =
-                    Answer { status: response.status, body: self.reader.bytes(response.body.clone()) };
-                flight.answered(answer);
+                flight.answered(response.status, self.reader.bytes(response.body));
             }
             Ok(Err(code)) => {
                 self.stream = None;
@@ -143,8 +141,10 @@ impl<W: Workload> Flight<W> {
         self.sent = Some(now);
     }
 
-    fn answered(mut self, answer: Answer<'_>) {
+    fn answered(mut self, status: u16, body: &[u8]) {
         let done = self.worker.clock.now();
+        let at_ms = done.since(self.worker.start).as_millis() as u64;
+        let answer = Answer { status, body, at_ms };
         let ticket = self.ticket.take().expect("an answer comes after its request");
         let verdict = self.worker.workload.borrow_mut().judge(ticket, answer);
         self.end(done, verdict.code, verdict.records, verdict.bytes);

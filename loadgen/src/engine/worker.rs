@@ -61,7 +61,7 @@ pub(super) struct Worker<W: Workload> {
     pub(super) config: EngineConfig,
     pub(super) workload: RefCell<W>,
     number: usize,
-    start: Monotonic,
+    pub(super) start: Monotonic,
     meter: RefCell<Meter>,
     parts: Arc<BoundedQueue<Part>>,
     pools: RefCell<BTreeMap<SocketAddr, Rc<Pool>>>,
