@@ -24,6 +24,8 @@ use weir_sync::Shutdown;
 pub(crate) enum Reply {
     /// Sends these bytes.
     Answer(&'static [u8]),
+    /// Sends 200 with this body.
+    Json(String),
     /// Closes the connection without an answer.
     Close,
     /// Never answers.
@@ -33,7 +35,16 @@ pub(crate) enum Reply {
 /// 200 with a small body.
 pub(crate) const OK: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
 
-pub(crate) type Handler = Box<dyn FnMut(u64) -> Reply + Send>;
+/// A request, whole.
+pub(crate) struct Request {
+    /// From 0.
+    pub(crate) number: u64,
+    /// Request line and headers.
+    pub(crate) head: String,
+    pub(crate) body: Vec<u8>,
+}
+
+pub(crate) type Handler = Box<dyn FnMut(&Request) -> Reply + Send>;
 
 /// A server that runs until it is dropped.
 pub(crate) struct Server {
@@ -45,7 +56,7 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    /// `handler` is told the number of the request, from 0.
+    /// A server whose answers are `handler`'s.
     pub(crate) fn start(handler: Handler) -> Self {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         listener.set_nonblocking(true).unwrap();
@@ -86,16 +97,26 @@ async fn serve(mut stream: TcpStream, handler: Arc<Mutex<Handler>>, requests: Ar
     let mut buffer = Vec::new();
     let _ = stream.set_nodelay(true);
     loop {
-        while !take_request(&mut buffer) {
-            match stream.read_buf(&mut buffer).await {
-                Ok(0) | Err(_) => return,
-                Ok(_) => {}
+        let (head, body) = loop {
+            match take_request(&mut buffer) {
+                Some(request) => break request,
+                None => match stream.read_buf(&mut buffer).await {
+                    Ok(0) | Err(_) => return,
+                    Ok(_) => {}
+                },
             }
-        }
-        let reply = handler.lock().unwrap()(requests.fetch_add(1, Ordering::Relaxed));
+        };
+        let number = requests.fetch_add(1, Ordering::Relaxed);
+        let reply = handler.lock().unwrap()(&Request { number, head, body });
         match reply {
             Reply::Answer(bytes) => {
                 if stream.write_all(bytes).await.is_err() {
+                    return;
+                }
+            }
+            Reply::Json(body) => {
+                let answer = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{body}", body.len());
+                if stream.write_all(answer.as_bytes()).await.is_err() {
                     return;
                 }
             }
@@ -105,17 +126,21 @@ async fn serve(mut stream: TcpStream, handler: Arc<Mutex<Handler>>, requests: Ar
     }
 }
 
-/// Removes one whole request from the front of `buffer`.
-fn take_request(buffer: &mut Vec<u8>) -> bool {
-    let Some(head) = buffer.windows(4).position(|w| w == b"\r\n\r\n").map(|at| at + 4) else { return false };
-    let text = String::from_utf8_lossy(&buffer[..head]).to_ascii_lowercase();
-    let length = text
+/// Takes one whole request from the front of `buffer`.
+fn take_request(buffer: &mut Vec<u8>) -> Option<(String, Vec<u8>)> {
+    let end = buffer.windows(4).position(|w| w == b"\r\n\r\n").map(|at| at + 4)?;
+    let head = String::from_utf8_lossy(&buffer[..end]).into_owned();
+    let length = head
+        .to_ascii_lowercase()
         .lines()
-        .find_map(|line| line.strip_prefix("content-length:"))
-        .map_or(0, |value| value.trim().parse::<usize>().unwrap());
-    if buffer.len() < head + length {
-        return false;
+        .find_map(|line| {
+            line.strip_prefix("content-length:").map(|value| value.trim().parse::<usize>().unwrap())
+        })
+        .unwrap_or(0);
+    if buffer.len() < end + length {
+        return None;
     }
-    buffer.drain(..head + length);
-    true
+    let body = buffer[end..end + length].to_vec();
+    buffer.drain(..end + length);
+    Some((head, body))
 }

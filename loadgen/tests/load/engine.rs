@@ -1,10 +1,6 @@
 //! The engine against a server that stalls, hangs, closes and refuses: are its figures true?
 //!
 //! The stall test is the load generator's own proof: what it reports is compared with the closed-form answer.
-#![expect(clippy::unwrap_used, reason = "helpers of tests: what does not hold fails the test")]
-
-#[path = "engine/server.rs"]
-mod server;
 
 use std::{
     net::SocketAddr,
@@ -12,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use server::{OK, Reply, Server};
+use crate::server::{OK, Reply, Server};
 use tokio::sync::watch;
 use weir_client::Endpoint;
 use weir_core::{
@@ -124,7 +120,7 @@ fn a_stall_is_reported_as_long_as_it_was() {
     let stalled = Arc::new(Mutex::new(Duration::ZERO));
     let (clock, took) = (Clock::new(), stalled.clone());
     let server = Server::start(Box::new(move |request| {
-        if request == 1_000 {
+        if request.number == 1_000 {
             let before = clock.now();
             std::thread::sleep(STALL);
             *took.lock().unwrap() = clock.now() - before;
