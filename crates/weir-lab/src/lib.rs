@@ -13,4 +13,5 @@ pub mod launcher;
 pub mod series;
 
 pub mod oracle;
+pub mod report;
 pub mod summary;

@@ -4,7 +4,7 @@ use crate::series::{At, PhaseKind};
 
 use super::{
     facts::{Facts, STEADY_ERRORS_MAX},
-    noise::{Interval, bootstrap, by_window, percentile_ms},
+    noise::{Interval, WindowLatencies, bootstrap},
     signature::{SignatureId, Verdict},
     trial::{Trial, not_applicable},
 };
@@ -74,21 +74,17 @@ fn errors_of(facts: &Facts<'_>, span: (At, At), tenants: &[&str]) -> Option<f64>
 /// itself, so the band is widened to how far two draws from the baseline differ.
 fn latency(facts: &Facts<'_>, baseline: (At, At), cliff: (At, At), others: &[&str], trial: &mut Trial) {
     let theirs = |tenant: Option<&str>| tenant.is_some_and(|t| others.contains(&t));
-    let before = by_window(facts.series.windows(baseline), theirs);
+    let before = WindowLatencies::of(facts.series.windows(baseline), theirs);
     let waits = facts.phases(PhaseKind::Wait).map(|p| (p.start, p.end_or(cliff.1)));
-    let during: Vec<_> = waits
-        .filter(|(start, end)| *start >= cliff.0 && *end <= cliff.1)
-        .flat_map(|span| by_window(facts.series.windows(span), theirs))
-        .collect();
-    let all = |windows: &[_]| (0..windows.len()).collect::<Vec<usize>>();
-    let p99 = |windows: &[_]| percentile_ms(windows, &all(windows), 99.0);
+    let settled = waits.filter(|(start, end)| *start >= cliff.0 && *end <= cliff.1);
+    let during = WindowLatencies::of(settled.flat_map(|span| facts.series.windows(span)), theirs);
     let asks = "the p99 of the other cells stays within 5 %, or inside the noise of the baseline";
-    let (Some(was), Some(is)) = (p99(&before), p99(&during)) else {
+    let (Some(was), Some(is)) = (before.overall_ms(99.0), during.overall_ms(99.0)) else {
         trial.ask(asks, false, "their latencies were not recorded by tenant");
         return;
     };
     let noise = bootstrap((before.len(), before.len()), |a, b| {
-        Some(percentile_ms(&before, b, 99.0)? / percentile_ms(&before, a, 99.0)?)
+        Some(before.percentile_ms(b, 99.0)? / before.percentile_ms(a, 99.0)?)
     })
     .unwrap_or(Interval { low: 1.0, high: 1.0 });
     let ratio = is / was;

@@ -3,10 +3,9 @@
 //! Used where a band meets a noisy host (a p99 "within 5 %") and by the comparison of results. Windows are the unit:
 //! calls within one share their fate, so resampling single calls would promise too much.
 
-use hdrhistogram::Histogram;
 use rand::{RngExt, SeedableRng, rngs::StdRng};
 
-use crate::series::{LatencyOf, LoadWindow};
+use crate::series::LoadWindow;
 
 /// Resamplings. The ends of a 95 % interval then rest on ten of them each.
 const ROUNDS: usize = 400;
@@ -57,42 +56,83 @@ pub fn bootstrap(
     Some(Interval { low: at(0.025)?, high: at(0.975)? })
 }
 
-/// The latencies of one window, over the tenants asked for: the unit that is resampled.
-pub fn by_window<'a>(
-    windows: impl IntoIterator<Item = &'a LoadWindow>,
-    of_tenant: impl Fn(Option<&str>) -> bool,
-) -> Vec<Histogram<u64>> {
-    let of_tenant = &of_tenant;
-    windows
-        .into_iter()
-        .map(|window| {
-            let mut sum = LatencyOf::histogram();
-            for latency in window.latency.iter().filter(|l| of_tenant(l.tenant.as_deref())) {
-                latency.add_to(&mut sum);
-            }
-            sum
-        })
-        .filter(|h| !h.is_empty())
-        .collect()
+/// The latencies of some windows, laid out so that any choice of them gives its percentiles quickly: a resampling
+/// merges hundreds of windows hundreds of times, and whole histograms would be added up cell by cell.
+#[derive(Debug, Clone, Default)]
+pub struct WindowLatencies {
+    /// Every value that occurs, microseconds, ascending.
+    values: Vec<u64>,
+    /// For each window, places in `values` and how often each occurs.
+    windows: Vec<Vec<(usize, u64)>>,
 }
 
-/// A percentile (0 to 100) of some windows together, milliseconds; `None` when they hold no calls.
-pub fn percentile_ms(windows: &[Histogram<u64>], picked: &[usize], percentile: f64) -> Option<f64> {
-    let mut sum = LatencyOf::histogram();
-    for &pick in picked {
-        sum.add(&windows[pick]).expect("a histogram of LatencyOf::histogram() resizes itself");
+impl WindowLatencies {
+    /// Takes the windows that have calls of the tenants asked for.
+    pub fn of<'a>(
+        windows: impl IntoIterator<Item = &'a LoadWindow>,
+        of_tenant: impl Fn(Option<&str>) -> bool,
+    ) -> Self {
+        let mut sparse: Vec<Vec<(u64, u64)>> = Vec::new();
+        for window in windows {
+            let rows = window.latency.iter().filter(|l| of_tenant(l.tenant.as_deref()));
+            let buckets: Vec<(u64, u64)> = rows.flat_map(|l| l.buckets().iter().copied()).collect();
+            if !buckets.is_empty() {
+                sparse.push(buckets);
+            }
+        }
+        let mut values: Vec<u64> = sparse.iter().flatten().map(|(value, _)| *value).collect();
+        values.sort_unstable();
+        values.dedup();
+        let place = |value: u64| values.binary_search(&value).expect("every value was collected");
+        let windows =
+            sparse.iter().map(|w| w.iter().map(|(value, count)| (place(*value), *count)).collect()).collect();
+        Self { values, windows }
     }
-    (!sum.is_empty()).then(|| sum.value_at_percentile(percentile) as f64 / 1e3)
+
+    /// Windows with calls.
+    pub fn len(&self) -> usize {
+        self.windows.len()
+    }
+
+    /// Are there none?
+    pub fn is_empty(&self) -> bool {
+        self.windows.is_empty()
+    }
+
+    /// A percentile (0 to 100) of the windows picked, milliseconds; `None` when none is.
+    pub fn percentile_ms(&self, picked: &[usize], percentile: f64) -> Option<f64> {
+        let mut counts = vec![0u64; self.values.len()];
+        for (place, count) in picked.iter().flat_map(|pick| &self.windows[*pick]) {
+            counts[*place] += count;
+        }
+        let all: u64 = counts.iter().sum();
+        let wanted = ((percentile / 100.0) * all as f64).ceil().max(1.0) as u64;
+        let mut seen = 0;
+        for (value, count) in self.values.iter().zip(counts) {
+            seen += count;
+            if seen >= wanted {
+                return Some(*value as f64 / 1e3);
+            }
+        }
+        None
+    }
+
+    /// A percentile of all windows.
+    pub fn overall_ms(&self, percentile: f64) -> Option<f64> {
+        let all: Vec<usize> = (0..self.len()).collect();
+        self.percentile_ms(&all, percentile)
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::series::LatencyOf;
 
-    fn window(micros: u64) -> Histogram<u64> {
+    fn window(micros: u64) -> LoadWindow {
         let mut histogram = LatencyOf::histogram();
         histogram.record_n(micros, 100).unwrap();
-        histogram
+        LoadWindow { latency: vec![LatencyOf::new("PutRecord", None, &histogram)], ..LoadWindow::default() }
     }
 
     #[test]
@@ -108,10 +148,23 @@ mod tests {
     fn a_true_difference_lies_outside_the_interval_of_chance() {
         let slow: Vec<_> = (0..20).map(|n| window(2_000 + n)).collect();
         let fast: Vec<_> = (0..20).map(|n| window(1_000 + n)).collect();
-        let interval =
-            bootstrap((20, 20), |a, b| Some(percentile_ms(&slow, b, 99.0)? - percentile_ms(&fast, a, 99.0)?))
-                .unwrap();
+        let (slow, fast) = (WindowLatencies::of(&slow, |_| true), WindowLatencies::of(&fast, |_| true));
+        let difference =
+            |a: &[usize], b: &[usize]| Some(slow.percentile_ms(b, 99.0)? - fast.percentile_ms(a, 99.0)?);
+        let interval = bootstrap((20, 20), difference).unwrap();
         assert!(interval.low > 0.9 && interval.high < 1.1, "{interval:?}");
+    }
+
+    #[test]
+    fn percentiles_of_windows_are_those_of_one_histogram_over_them() {
+        let windows: Vec<_> = (1..200).map(|n| window(n * n * 10)).collect();
+        let whole = crate::series::ArmSeries::latencies(&windows, |_| true);
+        let split = WindowLatencies::of(&windows, |_| true);
+        for percentile in [1.0, 50.0, 90.0, 99.0, 99.9, 100.0] {
+            let expected = whole.value_at_percentile(percentile) as f64 / 1e3;
+            assert_eq!(split.overall_ms(percentile), Some(expected), "p{percentile}");
+        }
+        assert_eq!(split.percentile_ms(&[], 50.0), None);
     }
 
     #[test]

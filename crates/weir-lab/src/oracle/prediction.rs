@@ -23,10 +23,10 @@ impl Prediction {
     pub fn of(setup: &ArmSetup, cache_servers: u64) -> Self {
         let law = setup.law;
         let limit = setup.limit;
-        if law.per_client > 0 {
-            let mesh = law.per_peer * cache_servers.saturating_sub(1);
-            let room = limit.saturating_sub(law.base + mesh);
-            let n_star = room / law.per_client + 1;
+        let mesh = law.per_peer * cache_servers.saturating_sub(1);
+        let room = limit.saturating_sub(law.base + mesh);
+        if let Some(served) = room.checked_div(law.per_client) {
+            let n_star = served + 1;
             let formula = format!(
                 "floor((L - B - k(K-1)) / c) + 1 = floor(({limit} - {} - {mesh}) / {}) + 1 = {n_star}, with K = \
                  {cache_servers} cache servers",

@@ -5,7 +5,7 @@ use crate::series::{At, Cohort, LoadWindow, Phase, PhaseKind, ServerHappening, T
 use super::{
     decay::slope,
     facts::Facts,
-    noise::{bootstrap, by_window, percentile_ms},
+    noise::{WindowLatencies, bootstrap},
     signature::{SignatureId, Verdict},
     trial::{Trial, not_applicable},
 };
@@ -64,10 +64,11 @@ fn boots(facts: &Facts<'_>, span: (At, At)) -> Vec<(f64, usize)> {
 }
 
 fn slower(facts: &Facts<'_>, span: (At, At), trial: &mut Trial) {
-    let before = facts.baseline().map(|b| by_window(facts.series.windows(b), |_| true)).unwrap_or_default();
-    let during = by_window(facts.series.windows(span), |_| true);
+    let steady = facts.baseline().into_iter().flat_map(|b| facts.series.windows(b));
+    let before = WindowLatencies::of(steady, |_| true);
+    let during = WindowLatencies::of(facts.series.windows(span), |_| true);
     let change = bootstrap((before.len(), during.len()), |b, d| {
-        Some(percentile_ms(&during, d, 99.0)? - percentile_ms(&before, b, 99.0)?)
+        Some(during.percentile_ms(d, 99.0)? - before.percentile_ms(b, 99.0)?)
     });
     trial.ask(
         "members that serve get slow: p99 rises beyond the noise",

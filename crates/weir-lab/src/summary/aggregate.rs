@@ -42,7 +42,8 @@ pub(super) fn over_repeats(mut runs: Vec<ArmSummary>) -> ArmSummary {
     }
     // The same list of expectations each time: show the first run in which one did not hold.
     for shown in &mut arm.expectations {
-        let off = |r: &ArmSummary| r.expectations.iter().find(|e| e.expects == shown.expects && !e.held).cloned();
+        let off =
+            |r: &ArmSummary| r.expectations.iter().find(|e| e.expects == shown.expects && !e.held).cloned();
         if let Some((number, off)) = runs.iter().enumerate().find_map(|(n, r)| Some((n + 1, off(r)?))) {
             (shown.held, shown.found) = (false, format!("run {number} of {}: {}", runs.len(), off.found));
         }

@@ -74,11 +74,7 @@ fn one(series: &ArmSeries, rows: &[&ConsumerSample]) -> ConsumerSummary {
         spilled: last.spilled,
         blocked_max: most(|r| r.blocked),
         sign_in_success_ratio: sign_ins,
-        alarms_insufficient_data_max: rows
-            .iter()
-            .filter_map(|r| r.alarms)
-            .map(|a| a.insufficient_data)
-            .max(),
+        alarms_insufficient_data_max: rows.iter().filter_map(|r| r.alarms).map(|a| a.insufficient_data).max(),
         lag_seconds_max: rows.iter().filter_map(|r| r.lag_seconds).reduce(f64::max),
         backlog_at_end: last.backlog,
     }

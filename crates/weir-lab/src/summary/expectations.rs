@@ -89,8 +89,7 @@ fn bound(bound: &Bound, numbers: &serde_json::Value) -> Outcome {
     let value = numbers.pointer(&path).and_then(serde_json::Value::as_f64);
     let limits = [bound.min.map(|m| format!("at least {m}")), bound.max.map(|m| format!("at most {m}"))];
     let limits: Vec<String> = limits.into_iter().flatten().collect();
-    let within =
-        |v: f64| bound.min.is_none_or(|min| v >= min) && bound.max.is_none_or(|max| v <= max);
+    let within = |v: f64| bound.min.is_none_or(|min| v >= min) && bound.max.is_none_or(|max| v <= max);
     Outcome {
         expects: format!("{} is {}", bound.metric, limits.join(" and ")),
         held: !limits.is_empty() && value.is_some_and(within),

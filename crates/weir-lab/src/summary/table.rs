@@ -122,7 +122,8 @@ const fn short(id: SignatureId) -> &'static str {
 fn verdict(summary: &Summary, name: usize, text: &mut String) {
     text.push('\n');
     if summary.held {
-        let count: usize = summary.arms.iter().map(|arm| arm.expectations.len() * arm.repeats.len().max(1)).sum();
+        let count: usize =
+            summary.arms.iter().map(|arm| arm.expectations.len() * arm.repeats.len().max(1)).sum();
         push_line(text, &format!("All {count} expectations held."));
         return;
     }

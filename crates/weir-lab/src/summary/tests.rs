@@ -31,10 +31,27 @@ fn the_object_has_every_field_that_programs_read() {
         assert!(object.get(field).is_some(), "{field}");
     }
     let fields = [
-        "name", "mesh", "limit_kind", "limit", "base_threads", "threads_per_peer", "predicted_n_star",
-        "observed_n_star", "servers_peak", "peer_threads_peak", "refusals", "success_ratio", "p50_ms", "p99_ms",
-        "p999_ms", "seconds_to_first_error", "seconds_to_recover", "tenants_affected_ratio", "integrity",
-        "consumers", "signatures",
+        "name",
+        "mesh",
+        "limit_kind",
+        "limit",
+        "base_threads",
+        "threads_per_peer",
+        "predicted_n_star",
+        "observed_n_star",
+        "servers_peak",
+        "peer_threads_peak",
+        "refusals",
+        "success_ratio",
+        "p50_ms",
+        "p99_ms",
+        "p999_ms",
+        "seconds_to_first_error",
+        "seconds_to_recover",
+        "tenants_affected_ratio",
+        "integrity",
+        "consumers",
+        "signatures",
     ];
     for arm in object["arms"].as_array().unwrap() {
         for field in fields {
@@ -76,7 +93,10 @@ fn the_exit_status_is_zero_only_when_every_expectation_of_every_arm_held() {
     arms[3].setup.expect.bounds.push(Bound { metric: "refusals".to_owned(), min: Some(1.0), max: None });
     let (summary, _) = summarize(&recorded(arms));
     assert_eq!(summary.exit_status(), 1);
-    assert!(render_table(&summary).contains("raised-limit  refusals is at least 1: 0."), "the table names it");
+    assert!(
+        render_table(&summary).contains("raised-limit  refusals is at least 1: 0."),
+        "the table names it"
+    );
     assert_eq!(summarize(&recorded(Vec::new())).0.exit_status(), 1, "nothing ran, so nothing held");
 }
 
@@ -101,12 +121,10 @@ fn an_unheld_signature_a_wrong_n_star_and_a_wrong_order_fail_an_arm() {
             metrics.refused_at_members = metrics.refused_at_members.map(|n| n - 1);
         }
     });
-    let off: Vec<&str> =
-        wrong.expectations.iter().filter(|e| !e.held).map(|e| e.expects.as_str()).collect();
+    let off: Vec<&str> = wrong.expectations.iter().filter(|e| !e.held).map(|e| e.expects.as_str()).collect();
     assert_eq!(off, ["S3 (limit met) is held", "the first refusal comes at N*, to the integer"]);
     let order = shared(|s| s.setup.expect.in_order = vec![SignatureId::S5, SignatureId::S2]);
-    let off: Vec<&str> =
-        order.expectations.iter().filter(|e| !e.held).map(|e| e.expects.as_str()).collect();
+    let off: Vec<&str> = order.expectations.iter().filter(|e| !e.held).map(|e| e.expects.as_str()).collect();
     assert_eq!(off, ["they show in the order S5, S2"]);
     let absent = shared(|s| s.setup.expect.in_order = vec![SignatureId::S2, SignatureId::S18]);
     assert!(!absent.held, "a signature that never showed has no place in an order");
@@ -129,7 +147,11 @@ fn a_bound_on_a_number_that_does_not_exist_does_not_hold() {
 fn a_control_is_judged_even_if_nobody_asked() {
     let mut control = ARMS[4].clone();
     control.setup.expect = crate::series::Expectations::default();
-    control.samples.iter_mut().filter_map(|s| s.metrics.as_mut()).for_each(|m| m.refusals = m.refusals.map(|_| 1));
+    control
+        .samples
+        .iter_mut()
+        .filter_map(|s| s.metrics.as_mut())
+        .for_each(|m| m.refusals = m.refusals.map(|_| 1));
     let (summary, _) = summarize(&recorded(vec![control]));
     assert_eq!(summary.exit_status(), 1);
 }
@@ -167,6 +189,9 @@ fn the_table_fits_a_terminal_and_says_what_happened() {
         assert_eq!(line, line.trim_end());
     }
     assert!(table.contains("shared            refused at N = 41 as predicted; errors"), "{table}");
-    assert!(table.contains("control           no thread refused: 44 front ends in one cell, N* is 46"), "{table}");
+    assert!(
+        table.contains("control           no thread refused: 44 front ends in one cell, N* is 46"),
+        "{table}"
+    );
     assert!(table.contains("All 25 expectations held."), "{table}");
 }

@@ -80,8 +80,7 @@ fn trouble(arm: &ArmSummary, facts: &Facts<'_>) -> Vec<String> {
 fn removal(facts: &Facts<'_>) -> Option<String> {
     let end = facts.series.phase(PhaseKind::Remove)?.end?;
     let restart = facts.series.stage(Stage::Cliff)?.1;
-    let calls: crate::series::Calls =
-        facts.series.windows((end, restart)).map(LoadWindow::calls).collect();
+    let calls: crate::series::Calls = facts.series.windows((end, restart)).map(LoadWindow::calls).collect();
     let errors = calls.error_ratio()?;
     Some(if errors > 0.01 {
         "removing the joiners did not help".to_owned()
@@ -95,7 +94,7 @@ fn consumers(arm: &ArmSummary) -> Vec<String> {
     for consumer in arm.consumers.values() {
         let worst = consumer.sign_in_success_ratio.and_then(|by| by.cliff);
         if let Some(worst) = worst.filter(|w| *w < 0.999) {
-            parts.push(format!("sign-in down to {} under `{}`", percent(Some(worst)), consumer.policy));
+            parts.push(format!("sign-in down to {} under {}", percent(Some(worst)), consumer.policy));
         }
     }
     parts
@@ -106,6 +105,7 @@ pub(crate) fn percent(ratio: Option<f64>) -> String {
     match ratio {
         None => "–".to_owned(),
         Some(r) if r >= 1.0 => "100 %".to_owned(),
+        Some(r) if r <= 0.0 => "0 %".to_owned(),
         Some(r) if r >= 0.9995 => format!("{:.2} %", (r * 1e4).floor() / 1e2),
         Some(r) => format!("{:.1} %", r * 100.0),
     }
@@ -121,6 +121,7 @@ mod tests {
         assert_eq!(percent(Some(0.999_99)), "99.99 %");
         assert_eq!(percent(Some(0.9994)), "99.9 %");
         assert_eq!(percent(Some(0.031)), "3.1 %");
+        assert_eq!(percent(Some(0.0)), "0 %");
         assert_eq!(percent(None), "–");
     }
 }

@@ -96,11 +96,7 @@ pub(super) fn lives(recipe: &Recipe, servers: &[ServerInfo]) -> Vec<Life> {
             joiner,
             born,
             gone: joiner.then_some(remove + joined * 100),
-            learns: if joiner {
-                born
-            } else {
-                add_end + (noise.unit() * (DISCOVERY_MS as f64 - 500.0)) as u64
-            },
+            learns: add_end + (noise.unit() * (DISCOVERY_MS as f64 - 500.0)) as u64,
             restarts,
             wants,
             limit: recipe.limit,

@@ -39,14 +39,14 @@ pub(super) fn offer(recipe: &Recipe, lives: &[Life], series: &mut ArmSeries) {
             let mut succeeded = 0;
             for (number, tenant) in by_tenant.iter_mut().enumerate() {
                 let offered = calls / tenants.len() as u64;
-                let mut histogram = LatencyOf::histogram();
+                let mut latencies = Vec::new();
                 for call in 0..offered {
                     let ok = noise.unit() < success[number % recipe.cells as usize];
                     if ok {
                         let tail = if noise.unit() > 0.97 { 6.0 } else { 1.0 };
                         let mesh = if recipe.mesh == Mesh::CacheFleet { 1.1 } else { 1.0 };
                         let micros = 900.0 * tail * mesh * (0.6 + 0.8 * noise.unit());
-                        histogram.record(micros as u64).unwrap();
+                        latencies.push(micros as u64);
                         succeeded += 1;
                         tenant.succeeded += 1;
                     } else {
@@ -54,7 +54,7 @@ pub(super) fn offer(recipe: &Recipe, lives: &[Life], series: &mut ArmSeries) {
                         tenant.failed += 1;
                     }
                 }
-                window.latency.push(LatencyOf::new(operation, Some(tenant.tenant.clone()), &histogram));
+                window.latency.push(LatencyOf::of_values(operation, Some(tenant.tenant.clone()), latencies));
             }
             window.offered += calls;
             let ends = [(None, succeeded), (Some(first), failed[0]), (Some(second), failed[1])];
