@@ -4,5 +4,24 @@
 //! keep state that a restart could lose.
 #![forbid(unsafe_code)]
 
+mod authenticate;
+mod operations;
+pub mod server;
+mod throttle;
+
+pub mod forward;
+mod iterator;
+mod lookup;
+mod request_config;
+mod respond;
+mod route;
+mod seal;
+
+pub mod credentials;
+pub mod error;
+mod metrics;
+
 pub mod fleet;
+mod mesh;
+pub mod run;
 pub mod shard_map;

@@ -1,0 +1,128 @@
+//! What the fleet half tells about itself, by name.
+//!
+//! Names, units and meaning are in `docs/METRICS.md`. Read at each scrape, so that the age of a map that nobody
+//! publishes any more still grows.
+
+use std::{fmt, sync::Arc};
+
+use parking_lot::Mutex;
+use prometheus_client::{
+    collector::Collector,
+    encoding::{DescriptorEncoder, EncodeMetric},
+    metrics::{counter::ConstCounter, gauge::ConstGauge},
+    registry::Registry,
+};
+use weir_core::{clock::Clock, threads::Threads};
+
+use super::thread_limit;
+use crate::{fleet::FleetFacts, shard_map::CurrentMap};
+
+/// The numbers of one server's fleet half.
+#[derive(Clone)]
+pub struct FleetMetrics {
+    sources: Arc<Sources>,
+}
+
+struct Sources {
+    clock: Clock,
+    threads: Threads,
+    base_threads: usize,
+    map: Arc<CurrentMap>,
+    moment: Mutex<Option<Moment>>,
+}
+
+#[derive(Clone, Copy)]
+struct Moment {
+    facts: FleetFacts,
+    peer_threads: usize,
+}
+
+impl FleetMetrics {
+    /// Nothing happened yet. `base_threads` is B.
+    pub(super) fn new(clock: Clock, threads: Threads, base_threads: usize, map: Arc<CurrentMap>) -> Self {
+        let moment = Mutex::new(None);
+        Self { sources: Arc::new(Sources { clock, threads, base_threads, map, moment }) }
+    }
+
+    /// Registers every name.
+    pub fn register(&self, registry: &mut Registry) {
+        registry.register_collector(Box::new(self.clone()));
+    }
+
+    /// How things stand now.
+    pub(super) fn observe(&self, facts: FleetFacts, peer_threads: usize) {
+        *self.sources.moment.lock() = Some(Moment { facts, peer_threads });
+    }
+
+    /// The newest facts; none before the server is registered.
+    pub fn facts(&self) -> Option<FleetFacts> {
+        self.sources.moment.lock().map(|moment| moment.facts)
+    }
+
+    /// Threads of this process: those that were spawned and the main one.
+    pub fn threads(&self) -> usize {
+        self.sources.threads.running() + 1
+    }
+}
+
+impl fmt::Debug for FleetMetrics {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("FleetMetrics")
+    }
+}
+
+impl Collector for FleetMetrics {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
+        let mut out = Lines(&mut encoder);
+        let sources = &self.sources;
+        let threads = self.threads();
+        out.gauge("threads", "Threads of this process", threads as f64)?;
+        out.gauge("base_threads", "B: its threads without any peer", sources.base_threads as f64)?;
+        out.counter("spawn_refused", "Threads that the kernel refused", sources.threads.refused())?;
+        if let Some(map) = sources.map.newest() {
+            let age = sources.clock.now().since(map.built_at);
+            out.gauge("shard_map_age_seconds", "Since the map was last confirmed", age.as_secs_f64())?;
+            out.gauge("shard_map_generation", "Membership that it was built in", map.generation.0 as f64)?;
+            out.gauge("shard_map_shards", "Shards that it routes to", map.shards_count() as f64)?;
+        }
+        let limit = thread_limit::read();
+        if let Some(limit) = limit {
+            out.gauge("threads_max", "The kernel's limit, as far as it can be read", limit as f64)?;
+            let free = limit as f64 - threads as f64;
+            out.gauge("headroom_running_threads", "Limit minus threads that run", free)?;
+        }
+        let Some(Moment { facts, peer_threads }) = *sources.moment.lock() else { return Ok(()) };
+        let committed = sources.base_threads + facts.threads_committed;
+        out.gauge("committed_threads", "B and k for each known peer", committed as f64)?;
+        if let Some(limit) = limit {
+            let free = limit as f64 - committed as f64;
+            out.gauge("headroom_committed_threads", "Limit minus committed threads", free)?;
+        }
+        out.gauge("peer_threads", "Threads that serve a peer", peer_threads as f64)?;
+        out.gauge("peers_wanted", "Peers that there should be threads for", facts.peers_wanted as f64)?;
+        out.gauge("peers_connected", "Peers that are connected", facts.peers_connected as f64)?;
+        out.gauge("known_members", "Servers of the cell that it knows", facts.known_members as f64)?;
+        out.gauge("silent_nodes", "Nodes that exist and say nothing", facts.silent_nodes as f64)?;
+        out.gauge("shard_map_complete_ratio", "How far the build is", facts.complete_ratio)?;
+        out.counter("builds_failed", "Builds of the map that failed", facts.builds_failed)?;
+        let refused_at = facts.refused_at_members.unwrap_or(0);
+        out.gauge("refused_at_members", "Servers at the first refusal, or 0", refused_at as f64)?;
+        out.gauge("wedged", "1: the builder has stopped for good", f64::from(u8::from(facts.wedged)))
+    }
+}
+
+struct Lines<'a, 'b>(&'a mut DescriptorEncoder<'b>);
+
+impl Lines<'_, '_> {
+    fn gauge(&mut self, name: &str, help: &str, value: f64) -> fmt::Result {
+        let gauge = ConstGauge::new(value);
+        let name = format!("weir_frontend_{name}");
+        gauge.encode(self.0.encode_descriptor(&name, help, None, gauge.metric_type())?)
+    }
+
+    fn counter(&mut self, name: &str, help: &str, value: u64) -> fmt::Result {
+        let counter = ConstCounter::new(value);
+        let name = format!("weir_frontend_{name}");
+        counter.encode(self.0.encode_descriptor(&name, help, None, counter.metric_type())?)
+    }
+}
