@@ -8,7 +8,7 @@ mod options;
 
 use std::{net::SocketAddr, time::Duration};
 
-pub use self::options::{LoadOptions, RecordSize, ServiceKind, Skew, TenantOptions};
+pub use self::options::{LoadOptions, RecordSize, ServiceKind, ServiceOptions, Skew, TenantOptions};
 use weir_client::Endpoint;
 use weir_core::limits::{PUT_RECORDS_COUNT_MAX, RECORD_BYTES_MAX, TENANTS_MAX};
 use weir_wire::sigv4::Identity;
@@ -51,6 +51,8 @@ pub struct LoadConfig {
 pub enum EndpointSource {
     /// These, for every tenant.
     Fixed(Vec<Endpoint>),
+    /// These, for each tenant its own.
+    ByTenant(Vec<Vec<Endpoint>>),
     /// The control plane says it for each tenant, and is asked again.
     Control {
         /// Where it listens.
@@ -109,15 +111,26 @@ pub struct TenantLoad {
     pub identity: Identity,
 }
 
-/// Calls of a service.
+/// Calls of services.
 #[derive(Debug, Clone)]
 pub struct ServiceLoad {
-    /// Which service.
-    pub kind: ServiceKind,
+    /// Which services; each is counted as a tenant. At least one.
+    pub services: Vec<ServiceTarget>,
     /// Metrics, users or event sources to choose from.
     pub subjects: u32,
     /// Makes choices repeatable.
     pub seed: u64,
+}
+
+/// One service.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ServiceTarget {
+    /// Its name.
+    pub name: String,
+    /// What it is.
+    pub kind: ServiceKind,
+    /// Its share of the calls, against the other services'.
+    pub weight: f64,
 }
 
 impl TryFrom<LoadOptions> for LoadConfig {
@@ -125,20 +138,54 @@ impl TryFrom<LoadOptions> for LoadConfig {
 
     fn try_from(options: LoadOptions) -> Result<Self, ConfigError> {
         let engine = engine(&options)?;
-        let endpoints = endpoints(&options)?;
-        let workload = match options.service {
-            Some(kind) => {
-                let subjects = bounded("--keys", options.keys.unwrap_or(100), 1, KEYS_MAX)?;
-                if options.acks.is_some() {
-                    return Err(ConfigError("--acks is for Kinesis calls, not for --service".into()));
-                }
-                WorkloadConfig::Service(ServiceLoad { kind, subjects, seed: engine.seed })
-            }
-            None => WorkloadConfig::Kinesis(kinesis(&options, engine.seed)?),
+        let (endpoints, workload) = match services(&options, engine.seed)? {
+            Some(services) => services,
+            None => (endpoints(&options)?, WorkloadConfig::Kinesis(kinesis(&options, engine.seed)?)),
         };
         let files = Files { windows: options.windows, acks: options.acks, hdr: options.hdr };
         Ok(Self { engine, endpoints, workload, files })
     }
+}
+
+/// A load on services, if one is asked for.
+fn services(
+    options: &LoadOptions,
+    seed: u64,
+) -> Result<Option<(EndpointSource, WorkloadConfig)>, ConfigError> {
+    let (endpoints, targets) = match (options.service, options.services.as_slice()) {
+        (None, []) => return Ok(None),
+        (Some(_), [_, ..]) => return Err(ConfigError("give one service or several, not both".into())),
+        (Some(kind), []) => {
+            let target = ServiceTarget { name: "default".into(), kind, weight: 1.0 };
+            (endpoints(options)?, vec![target])
+        }
+        (None, several) => {
+            let mut routes = Vec::new();
+            let mut targets = Vec::new();
+            for service in several {
+                let weight = service.weight.unwrap_or(1.0);
+                if !(weight > 0.0 && weight.is_finite()) {
+                    let name = &service.name;
+                    return Err(ConfigError(format!("the weight of {name} must be above 0, not {weight}")));
+                }
+                routes.push(parse_endpoints(&service.endpoints)?);
+                targets.push(ServiceTarget { name: service.name.clone(), kind: service.kind, weight });
+            }
+            (EndpointSource::ByTenant(routes), targets)
+        }
+    };
+    if options.acks.is_some() {
+        return Err(ConfigError("--acks is for Kinesis calls, not for services".into()));
+    }
+    bounded("the number of services", targets.len(), 1, TENANTS_MAX.min(usize::from(u16::MAX)))?;
+    let subjects = bounded("--keys", options.keys.unwrap_or(10), 1, KEYS_MAX)?;
+    Ok(Some((endpoints, WorkloadConfig::Service(ServiceLoad { services: targets, subjects, seed }))))
+}
+
+fn parse_endpoints(urls: &[String]) -> Result<Vec<Endpoint>, ConfigError> {
+    urls.iter()
+        .map(|url| url.parse().map_err(|error: weir_client::EndpointError| ConfigError(error.to_string())))
+        .collect()
 }
 
 fn engine(options: &LoadOptions) -> Result<EngineConfig, ConfigError> {
@@ -187,10 +234,7 @@ fn endpoints(options: &LoadOptions) -> Result<EndpointSource, ConfigError> {
         }
         (Some(_), [_, ..]) => Err(ConfigError("give --endpoint or --control, not both".into())),
         (None, []) => Err(ConfigError("give --endpoint http://127.0.0.1:4567, or --control".into())),
-        (None, urls) => {
-            let endpoints: Result<Vec<Endpoint>, _> = urls.iter().map(|url| url.parse()).collect();
-            Ok(EndpointSource::Fixed(endpoints.map_err(|error| ConfigError(error.to_string()))?))
-        }
+        (None, urls) => Ok(EndpointSource::Fixed(parse_endpoints(urls)?)),
     }
 }
 
@@ -349,6 +393,13 @@ mod tests {
             .contains("PutRecords")
         );
         assert!(error(|o| o.endpoints = vec!["http://example.com".into()]).contains("127.0.0.1"));
+        let service = ServiceOptions {
+            name: "auth".into(),
+            kind: ServiceKind::SignIn,
+            endpoints: vec!["http://127.0.0.1:1".into()],
+            weight: Some(0.0),
+        };
+        assert!(error(|o| o.services = vec![service]).contains("above 0"));
         assert!(error(|o| o.window = Some("1500us".parse().unwrap())).contains("whole milliseconds"));
     }
 }

@@ -27,7 +27,7 @@ use crate::{
     kinesis::{KinesisWorkload, Operation, ack_targets},
     recorder::{RecordError, Recorder},
     report::{LoadReport, Run},
-    service::{ServiceWorkload, service_tenants},
+    service::{self, ServiceWorkload},
     targets::{self, Targets, TargetsError},
     windows::Naming,
     workload::Workload,
@@ -85,12 +85,9 @@ pub fn run(
         match &config.workload {
             WorkloadConfig::Kinesis(load) => conductor.kinesis(load).await,
             WorkloadConfig::Service(load) => {
-                let load = load.clone();
-                conductor
-                    .drive(service_tenants(), load.kind.operation(), b"", |worker| {
-                        ServiceWorkload::new(load.clone(), worker)
-                    })
-                    .await
+                let names = load.services.iter().map(|service| service.name.clone()).collect();
+                let workload = |worker| ServiceWorkload::new(load.clone(), worker);
+                conductor.drive(names, service::OPERATIONS, b"", workload).await
             }
         }
     })
@@ -144,13 +141,14 @@ impl Conductor<'_> {
     /// The shard ids of each target, in the order of their numbers.
     async fn shards(&self, load: &KinesisLoad) -> Result<Vec<Vec<String>>, LoadError> {
         let mut all = Vec::new();
-        for tenant in &load.tenants {
+        for (index, tenant) in load.tenants.iter().enumerate() {
             let endpoints = match (&self.config.endpoints, self.control()) {
-                (_, Some((control, every))) => {
+                (EndpointSource::Control { .. }, Some((control, every))) => {
                     let name = TenantName::new(tenant.name.as_str());
                     Endpoints::from_control(control, Some(name), every)
                 }
-                (EndpointSource::Fixed(list), None) => Endpoints::fixed(list.clone()),
+                (EndpointSource::Fixed(list), _) => Endpoints::fixed(list.clone()),
+                (EndpointSource::ByTenant(routes), _) => Endpoints::fixed(routes[index].clone()),
                 (EndpointSource::Control { .. }, None) => unreachable!("a control source has a control"),
             };
             let config = ClientConfig {
@@ -175,7 +173,7 @@ impl Conductor<'_> {
 
     fn control(&self) -> Option<(Control, Duration)> {
         match &self.config.endpoints {
-            EndpointSource::Fixed(_) => None,
+            EndpointSource::Fixed(_) | EndpointSource::ByTenant(_) => None,
             EndpointSource::Control { address, refresh } => {
                 Some((Arc::new(RemoteControl::new(*address)) as Control, *refresh))
             }
@@ -192,6 +190,7 @@ impl Conductor<'_> {
         let engine_config = &self.config.engine;
         let targets = match &self.config.endpoints {
             EndpointSource::Fixed(list) => Targets::shared(list.clone(), tenants.len()),
+            EndpointSource::ByTenant(routes) => Targets::by_tenant(routes.clone()),
             EndpointSource::Control { .. } => {
                 let (control, _) = self.control().expect("a control source has a control");
                 targets::ask(&control, &tenants).await?

@@ -1,7 +1,7 @@
 //! Calls of the services on the stream as a workload: sign-ins, metric data, events.
 //!
 //! The same engine and the same books as for Kinesis itself, so that a sign-in that hangs is timed from when it was
-//! meant to start. One tenant, one operation.
+//! meant to start. Each service counts as a tenant.
 
 use std::io::Write;
 
@@ -15,19 +15,18 @@ use weir_core::{
 use crate::{
     answer_code::error_code,
     config::{ServiceKind, ServiceLoad},
+    draw::Weighted,
     workload::{
         Answer, Choice, Code, OperationIndex, Prepared, RequestBuffer, TenantIndex, Verdict, Workload,
     },
 };
 
+/// The names that calls are counted by, in the order of [`ServiceKind::operation`].
+pub const OPERATIONS: &[&str] = &["SignIn", "PutMetricData", "PutEvents"];
+
 impl ServiceKind {
-    /// The name that its calls are counted by.
-    pub const fn operation(self) -> &'static [&'static str] {
-        match self {
-            Self::SignIn => &["SignIn"],
-            Self::PutMetricData => &["PutMetricData"],
-            Self::PutEvents => &["PutEvents"],
-        }
+    const fn operation(self) -> OperationIndex {
+        OperationIndex(self as u8)
     }
 
     /// Where it listens for them.
@@ -45,6 +44,7 @@ impl ServiceKind {
 pub struct ServiceWorkload {
     load: ServiceLoad,
     names: Vec<String>,
+    draw: Weighted,
     rng: Rng,
 }
 
@@ -52,20 +52,17 @@ impl ServiceWorkload {
     /// The workload of worker `worker`.
     pub fn new(load: ServiceLoad, worker: usize) -> Self {
         let rng = seeded(load.seed, &format!("service {worker}"));
-        Self { load, names: service_tenants(), rng }
+        let names = load.services.iter().map(|service| service.name.clone()).collect();
+        let draw = Weighted::new(load.services.iter().map(|service| service.weight));
+        Self { load, names, draw, rng }
     }
-}
-
-/// Services know one caller.
-pub fn service_tenants() -> Vec<String> {
-    vec!["default".into()]
 }
 
 impl Workload for ServiceWorkload {
     type Ticket = ();
 
     fn operations(&self) -> &'static [&'static str] {
-        self.load.kind.operation()
+        OPERATIONS
     }
 
     fn tenants(&self) -> &[String] {
@@ -74,7 +71,12 @@ impl Workload for ServiceWorkload {
 
     fn choose(&mut self) -> Choice {
         let subject = self.rng.random_range(0..self.load.subjects);
-        Choice { tenant: TenantIndex(0), operation: OperationIndex(0), detail: subject }
+        let service = self.draw.draw(&mut self.rng);
+        Choice {
+            tenant: TenantIndex(u16::try_from(service).expect("services are bounded")),
+            operation: self.load.services[service].kind.operation(),
+            detail: subject,
+        }
     }
 
     fn prepare(
@@ -85,9 +87,10 @@ impl Workload for ServiceWorkload {
         request: &mut RequestBuffer,
     ) -> Prepared<()> {
         let subject = choice.detail;
+        let kind = self.load.services[usize::from(choice.tenant.0)].kind;
         let body = &mut request.own;
         body.clear();
-        match self.load.kind {
+        match kind {
             ServiceKind::SignIn => write!(body, r#"{{"user":"user-{subject}"}}"#),
             ServiceKind::PutMetricData => {
                 let value: f64 = self.rng.random_range(0.0..100.0);
@@ -105,12 +108,12 @@ impl Workload for ServiceWorkload {
         write!(
             head,
             "POST {} HTTP/1.1\r\nhost: {}\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n",
-            self.load.kind.path(),
+            kind.path(),
             endpoint.host(),
             own.len()
         )
         .expect("writing to memory does not fail");
-        Prepared { operation: OperationIndex(0), ticket: () }
+        Prepared { operation: choice.operation, ticket: () }
     }
 
     fn judge<'a>(&mut self, (): (), answer: Answer<'a>) -> Verdict<'a> {
@@ -125,13 +128,19 @@ impl Workload for ServiceWorkload {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::ServiceTarget;
 
     #[test]
     fn every_services_body_is_json_with_its_length_in_the_head() {
         for kind in [ServiceKind::SignIn, ServiceKind::PutMetricData, ServiceKind::PutEvents] {
-            let mut workload = ServiceWorkload::new(ServiceLoad { kind, subjects: 5, seed: 1 }, 0);
+            let services = vec![ServiceTarget { name: "s".into(), kind, weight: 1.0 }];
+            let mut workload = ServiceWorkload::new(ServiceLoad { services, subjects: 5, seed: 1 }, 0);
             let mut request = RequestBuffer::default();
             let choice = workload.choose();
+            assert_eq!(
+                OPERATIONS[usize::from(choice.operation.0)].to_lowercase(),
+                kind.path()[1..].replace('-', "")
+            );
             let endpoint = "http://127.0.0.1:1".parse().unwrap();
             workload.prepare(choice, &endpoint, WallMs(5), &mut request);
             serde_json::from_slice::<serde_json::Value>(request.body()).unwrap();

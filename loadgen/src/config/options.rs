@@ -33,7 +33,7 @@ pub struct LoadOptions {
     pub batch: Option<usize>,
     /// Bytes of one record's data (1024).
     pub record_size: Option<RecordSize>,
-    /// Different partition keys (10000), or subjects of a service (100).
+    /// Different partition keys (10000), or subjects of a service (10).
     pub keys: Option<u32>,
     /// How keys are drawn (uniform).
     pub skew: Option<Skew>,
@@ -59,8 +59,10 @@ pub struct LoadOptions {
     pub unsigned: bool,
     /// Readers begin at the oldest record.
     pub from_oldest: bool,
-    /// Load a service on the stream instead of the stream.
+    /// Load a service at the endpoints instead of Kinesis.
     pub service: Option<ServiceKind>,
+    /// Load several services at once, each at endpoints of its own.
+    pub services: Vec<ServiceOptions>,
     /// Makes arrivals, keys and choices repeatable.
     pub seed: Option<u64>,
     /// Where window lines go.
@@ -97,6 +99,21 @@ pub enum ServiceKind {
     PutMetricData,
     /// `POST /put-events` of the event bus.
     PutEvents,
+}
+
+/// One of several services.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct ServiceOptions {
+    /// Its name in windows and reports.
+    pub name: String,
+    /// What it is.
+    pub kind: ServiceKind,
+    /// Where it is.
+    pub endpoints: Vec<String>,
+    /// Its share of the calls against the other services' (1).
+    #[serde(default)]
+    pub weight: Option<f64>,
 }
 
 /// Text that is no value of the option asked for.
