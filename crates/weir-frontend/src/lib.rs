@@ -21,6 +21,9 @@ pub mod credentials;
 pub mod error;
 mod metrics;
 
+#[cfg(test)]
+mod fixture;
+
 pub mod fleet;
 mod mesh;
 pub mod run;

@@ -14,6 +14,7 @@ pub mod shape;
 pub mod validate;
 
 pub mod encode;
+pub mod encoding;
 pub mod json;
 
 pub mod create_stream;

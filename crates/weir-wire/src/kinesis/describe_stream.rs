@@ -16,10 +16,10 @@ structure! {
         /// Only shards after this one.
         exclusive_start_shard_id: Text<'a> = "ExclusiveStartShardId", model::SHARD_ID;
         /// The stream.
-        stream_name: Text<'a> = "StreamName", model::STREAM_NAME, without ["StreamARN", "StreamId"];
+        stream_name: Text<'a> = "StreamName", model::STREAM_NAME, without ["StreamARN"];
         /// The stream's ARN.
         stream_arn: Text<'a> = "StreamARN", model::STREAM_ARN;
-        /// The stream's generated id.
+        /// Reserved by the API: nothing gives it a meaning yet.
         stream_id: Text<'a> = "StreamId", model::STREAM_ID;
     }
 }

@@ -17,7 +17,7 @@ structure! {
         shard_iterator: Text<'a> = "ShardIterator", model::SHARD_ITERATOR, required;
         /// The stream's ARN; the iterator knows better.
         stream_arn: Text<'a> = "StreamARN", model::STREAM_ARN;
-        /// The stream's generated id; the iterator knows better.
+        /// Reserved by the API: nothing gives it a meaning yet.
         stream_id: Text<'a> = "StreamId", model::STREAM_ID;
     }
 }

@@ -16,12 +16,12 @@ structure! {
         /// At or after this record.
         starting_sequence_number: Text<'a> = "StartingSequenceNumber", model::SEQUENCE_NUMBER;
         /// The stream.
-        stream_name: Text<'a> = "StreamName", model::STREAM_NAME, without ["StreamARN", "StreamId"];
+        stream_name: Text<'a> = "StreamName", model::STREAM_NAME, without ["StreamARN"];
         /// At the first record of this time or later.
         timestamp: EpochMs = "Timestamp", Shape::FREE;
         /// The stream's ARN.
         stream_arn: Text<'a> = "StreamARN", model::STREAM_ARN;
-        /// The stream's generated id.
+        /// Reserved by the API: nothing gives it a meaning yet.
         stream_id: Text<'a> = "StreamId", model::STREAM_ID;
     }
 }

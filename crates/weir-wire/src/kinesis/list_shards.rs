@@ -24,7 +24,7 @@ structure! {
         shard_filter: ShardFilter<'a> = "ShardFilter", Shape::FREE;
         /// The stream's ARN.
         stream_arn: Text<'a> = "StreamARN", model::STREAM_ARN;
-        /// The stream's generated id.
+        /// Reserved by the API: nothing gives it a meaning yet.
         stream_id: Text<'a> = "StreamId", model::STREAM_ID;
     }
 }

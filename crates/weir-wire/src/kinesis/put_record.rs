@@ -21,10 +21,10 @@ structure! {
         /// The data.
         data: Blob<'a> = "Data", model::DATA, required;
         /// The stream.
-        stream_name: Text<'a> = "StreamName", model::STREAM_NAME, without ["StreamARN", "StreamId"];
+        stream_name: Text<'a> = "StreamName", model::STREAM_NAME, without ["StreamARN"];
         /// The stream's ARN.
         stream_arn: Text<'a> = "StreamARN", model::STREAM_ARN;
-        /// The stream's generated id.
+        /// Reserved by the API: nothing gives it a meaning yet.
         stream_id: Text<'a> = "StreamId", model::STREAM_ID;
     }
 }

@@ -24,10 +24,18 @@ pub fn validate(input: &dyn Fields<'_>) -> Result<(), ApiError> {
     Err(failed(&found.errors))
 }
 
-/// The answer to an input in which `member` is null although this call needs it: for needs that depend on more than the
-/// description can say.
-pub fn null_member(member: &str) -> ApiError {
-    failed(&[format!("Value null at '{member}' failed to satisfy constraint: Member must not be null")])
+/// The answer to an input in which the member at `path` is null although this call needs it: for needs that depend on
+/// more than the description can say.
+pub fn null_member(path: &str) -> ApiError {
+    failed(&[format!("Value null at '{path}' failed to satisfy constraint: Member must not be null")])
+}
+
+/// The answer to data that is too long for this stream although the description lets it pass. `len` is its length.
+pub fn data_too_long(path: &str, len: usize, most: usize) -> ApiError {
+    failed(&[format!(
+        "Value 'java.nio.HeapByteBuffer[pos=0 lim={len} cap={len}]' at '{path}' failed to satisfy constraint: Member \
+         must have length less than or equal to {most}"
+    )])
 }
 
 fn failed(errors: &[String]) -> ApiError {

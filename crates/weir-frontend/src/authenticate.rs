@@ -1,0 +1,136 @@
+//! The first gate: who sends this request?
+//!
+//! Every request of the API passes here before its body is looked at. With credentials configured the signature must
+//! hold; without, it must have form. Passing yields [`Authenticated`], which nothing else can make.
+
+use http::request::Parts;
+use weir_core::{
+    clock::WallMs,
+    id::{AccountId, TenantName},
+};
+use weir_wire::sigv4::{Presented, SERVICE, SignatureError};
+
+use crate::request_config::RequestConfig;
+
+/// Who sends a request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Caller {
+    /// Whose streams it means.
+    pub(crate) account: AccountId,
+    /// Whose share of the server it uses.
+    pub(crate) tenant: TenantName,
+}
+
+/// The caller is known. What comes after it takes this and nothing less.
+#[derive(Debug)]
+pub(crate) struct Authenticated {
+    caller: Caller,
+}
+
+impl Authenticated {
+    /// Who it is.
+    pub(crate) fn caller(&self) -> &Caller {
+        &self.caller
+    }
+}
+
+/// Reads the request's proof and checks it as far as this server has credentials to check it with.
+pub(crate) fn authenticate(
+    config: &RequestConfig,
+    head: &Parts,
+    body: &[u8],
+    now: WallMs,
+) -> Result<Authenticated, SignatureError> {
+    let presented = Presented::read(head)?;
+    let caller = match &config.credentials {
+        None => unchecked_caller(presented.access_key()),
+        Some(table) => {
+            let known = table.get(presented.access_key()).ok_or(SignatureError::UnknownKey)?;
+            presented.check(head, body, &known.secret_key, SERVICE, now, &table.keys)?;
+            Caller { account: known.account, tenant: known.tenant.clone() }
+        }
+    };
+    Ok(Authenticated { caller })
+}
+
+/// Without credentials an access key speaks for the default account, and one of twelve digits for the account of that
+/// number, so that tests can use several accounts without a set-up. The key is its own tenant.
+fn unchecked_caller(access_key: &str) -> Caller {
+    let account = access_key.parse().unwrap_or(AccountId::DEFAULT);
+    Caller { account, tenant: TenantName::new(access_key) }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use http::Request;
+    use weir_wire::{
+        control::{Credential, SharedConfig},
+        sigv4::{Identity, Signer, ToSign},
+    };
+
+    use super::*;
+
+    const NOW: WallMs = WallMs(1_606_300_000_000);
+
+    pub(crate) fn shared(credentials: Vec<Credential>) -> SharedConfig {
+        SharedConfig {
+            iterator_secret: "5a".repeat(32),
+            credentials,
+            shard_limits: true,
+            region: "us-east-1".to_owned(),
+        }
+    }
+
+    fn config(credentials: Vec<Credential>) -> RequestConfig {
+        RequestConfig::new(&shared(credentials)).unwrap()
+    }
+
+    fn known() -> Vec<Credential> {
+        vec![Credential {
+            access_key: "AKID".into(),
+            secret_key: "secret".into(),
+            account: AccountId::new(42).unwrap(),
+            tenant: TenantName::new("team"),
+        }]
+    }
+
+    fn signed_by(access_key: &str, secret_key: &str) -> Parts {
+        let identity =
+            Identity { access_key: access_key.into(), secret_key: secret_key.into(), session_token: None };
+        let to_sign = ToSign { method: "POST", path: "/", query: "", headers: &[("host", "h")], body: b"{}" };
+        let signed = Signer::new(identity, "us-east-1").sign(&to_sign, NOW);
+        let mut request = Request::post("/").header("host", "h");
+        for (name, value) in signed.pairs() {
+            request = request.header(name, value);
+        }
+        request.body(()).unwrap().into_parts().0
+    }
+
+    #[test]
+    fn a_known_key_speaks_for_its_account_and_an_unknown_one_for_nobody() {
+        let config = config(known());
+        let passed = authenticate(&config, &signed_by("AKID", "secret"), b"{}", NOW).unwrap();
+        assert_eq!(passed.caller().account.to_string(), "000000000042");
+        assert_eq!(passed.caller().tenant, TenantName::new("team"));
+
+        let unknown = authenticate(&config, &signed_by("OTHER", "secret"), b"{}", NOW);
+        assert_eq!(unknown.unwrap_err(), SignatureError::UnknownKey);
+        let wrong = authenticate(&config, &signed_by("AKID", "guess"), b"{}", NOW);
+        assert!(matches!(wrong, Err(SignatureError::Invalid(_))));
+        let changed = authenticate(&config, &signed_by("AKID", "secret"), b"{ }", NOW);
+        assert!(matches!(changed, Err(SignatureError::Invalid(_))));
+    }
+
+    #[test]
+    fn without_credentials_form_is_enough_and_a_number_is_an_account() {
+        let config = config(vec![]);
+        let any = authenticate(&config, &signed_by("test", "x"), b"other", WallMs(0)).unwrap();
+        assert_eq!(any.caller().account, AccountId::DEFAULT);
+        assert_eq!(any.caller().tenant, TenantName::new("test"));
+        let number = authenticate(&config, &signed_by("000000000007", "x"), b"", NOW).unwrap();
+        assert_eq!(number.caller().account, AccountId::new(7).unwrap());
+
+        let none = Request::post("/").body(()).unwrap().into_parts().0;
+        assert_eq!(authenticate(&config, &none, b"", NOW).unwrap_err(), SignatureError::Missing);
+    }
+}

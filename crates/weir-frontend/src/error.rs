@@ -1,0 +1,158 @@
+//! Everything that can go wrong with a request in the front end, as facts.
+//!
+//! Made by the steps of the request path, mapped to Kinesis's words in `respond.rs` and nowhere else. Each error says
+//! whether the write may have happened.
+
+use std::time::Duration;
+
+use weir_core::{
+    clock::WallMs,
+    effect::Effect,
+    id::{AccountId, ShardIndex, StreamName, TenantName},
+};
+use weir_wire::{control::ControlError, kinesis::error::ApiError, sigv4::SignatureError};
+
+use crate::forward::ForwardError;
+
+/// A stream as texts name it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StreamRef {
+    /// Its account.
+    pub account: AccountId,
+    /// Its name.
+    pub name: StreamName,
+}
+
+/// Why a request was not served.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+pub enum RequestError {
+    /// No operation of this API is named.
+    #[error("unknown operation")]
+    UnknownOperation,
+    /// The proof of who sends it is missing or does not hold.
+    #[error("signature: {0}")]
+    Signature(#[from] SignatureError),
+    /// The input does not read, breaks a bound, or makes no sense: already in Kinesis's words.
+    #[error("input: {0}")]
+    Input(#[from] ApiError),
+    /// The caller may not touch what belongs to another account.
+    #[error("account {caller} may not use {resource}")]
+    OtherAccount {
+        /// Who asks.
+        caller: AccountId,
+        /// For what.
+        resource: String,
+        /// Which operation.
+        operation: &'static str,
+    },
+    /// The tenant has as many requests in flight as one may have.
+    #[error("tenant {0} has too many requests in flight")]
+    TenantBusy(TenantName),
+    /// The shard is over its limit of records, bytes or calls.
+    #[error("shard {shard} of {} is over its limit", .stream.name)]
+    ShardThrottled {
+        /// The stream.
+        stream: StreamRef,
+        /// The shard.
+        shard: ShardIndex,
+    },
+    /// There is no such stream.
+    #[error("no stream {}", .0.name)]
+    StreamNotFound(StreamRef),
+    /// There is one already.
+    #[error("there is a stream {} already", .0.name)]
+    StreamExists(StreamRef),
+    /// The stream's state does not allow this.
+    #[error("{0}")]
+    StreamInUse(String),
+    /// A quota is met.
+    #[error("{0}")]
+    LimitExceeded(String),
+    /// There is no such shard in the stream.
+    #[error("no shard {shard} in {}", .stream.name)]
+    ShardNotFound {
+        /// The stream.
+        stream: StreamRef,
+        /// The shard.
+        shard: ShardIndex,
+    },
+    /// The text names no shard at all.
+    #[error("{text:?} names no shard")]
+    ShardUnreadable {
+        /// The stream.
+        stream: StreamRef,
+        /// What came.
+        text: String,
+    },
+    /// The iterator is none of ours.
+    #[error("the iterator does not read")]
+    IteratorInvalid,
+    /// The iterator is too old.
+    #[error("the iterator is too old")]
+    IteratorExpired {
+        /// When it was made.
+        issued: WallMs,
+        /// The time of the call.
+        now: WallMs,
+    },
+    /// The paging token is none of ours.
+    #[error("the token does not read")]
+    TokenInvalid,
+    /// The paging token is too old.
+    #[error("the token is too old")]
+    TokenExpired,
+    /// This server has never had a shard map.
+    #[error("there was never a shard map")]
+    NoMap,
+    /// The shard map is older than it may be.
+    #[error("the shard map is {0:?} old")]
+    MapExpired(Duration),
+    /// The stream exists, but the shard map has no owner for (a part of) it.
+    #[error("no owner of {} is known", .0.name)]
+    OwnerUnknown(StreamRef),
+    /// The node was not asked or did not do it.
+    #[error("node: {0}")]
+    Forward(#[from] ForwardError),
+    /// The control plane did not do it, for a reason that is not the caller's.
+    #[error("control plane: {0}")]
+    Control(ControlError),
+    /// The control plane answered something else than it was asked.
+    #[error("the control plane answered nonsense")]
+    ControlNonsense,
+}
+
+impl RequestError {
+    /// May the write have happened? No `_` arm, on purpose.
+    pub fn effect(&self) -> Effect {
+        match self {
+            Self::Forward(error) => error.effect(),
+            Self::Control(ControlError::Unavailable(_)) | Self::ControlNonsense => Effect::Unknown,
+            Self::Control(
+                ControlError::NotFound(_)
+                | ControlError::AlreadyExists(_)
+                | ControlError::InUse(_)
+                | ControlError::LimitExceeded(_)
+                | ControlError::Invalid(_),
+            )
+            | Self::UnknownOperation
+            | Self::Signature(_)
+            | Self::Input(_)
+            | Self::OtherAccount { .. }
+            | Self::TenantBusy(_)
+            | Self::ShardThrottled { .. }
+            | Self::StreamNotFound(_)
+            | Self::StreamExists(_)
+            | Self::StreamInUse(_)
+            | Self::LimitExceeded(_)
+            | Self::ShardNotFound { .. }
+            | Self::ShardUnreadable { .. }
+            | Self::IteratorInvalid
+            | Self::IteratorExpired { .. }
+            | Self::TokenInvalid
+            | Self::TokenExpired
+            | Self::NoMap
+            | Self::MapExpired(_)
+            | Self::OwnerUnknown(_) => Effect::None,
+        }
+    }
+}

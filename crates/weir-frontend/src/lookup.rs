@@ -1,0 +1,189 @@
+//! Which stream does a request mean, and is it there?
+//!
+//! Operations resolve names and ARNs here and look the stream up in the shard map. A stream that the map does not have is
+//! asked for at the control plane, only to tell "does not exist" from "not now"; such answers are kept for a moment, so
+//! that a client that insists costs the control plane one question and not thousands.
+
+use std::{collections::HashMap, time::Duration};
+
+use parking_lot::Mutex;
+use weir_core::{
+    clock::{Clock, Monotonic},
+    id::{AccountId, StreamName},
+};
+use weir_wire::{
+    control::{Control, ControlError, ControlReply, ControlRequest, StreamDescription, StreamStatus},
+    kinesis::{
+        error::{ApiError, ErrorCode},
+        validate::null_member,
+    },
+};
+
+use crate::{
+    authenticate::Caller,
+    error::{RequestError, StreamRef},
+    iterator::ShardIterator,
+    shard_map::{ShardMap, StreamShards},
+};
+
+/// How long an answer about a stream that the map does not have is kept. Shorter than anybody waits between looking and
+/// trying again.
+const MISS_TTL: Duration = Duration::from_millis(200);
+/// Such answers that are kept.
+const MISSES_MAX: usize = 1_024;
+
+/// The members by which an operation's input names a stream.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct StreamSelector<'a> {
+    /// `StreamName`.
+    pub(crate) name: Option<&'a str>,
+    /// `StreamARN`.
+    pub(crate) arn: Option<&'a str>,
+}
+
+/// Takes the two members off an input.
+macro_rules! selector {
+    ($input:expr) => {
+        $crate::lookup::StreamSelector {
+            name: $input.stream_name.as_deref(),
+            arn: $input.stream_arn.as_deref(),
+        }
+    };
+}
+pub(crate) use selector;
+
+impl StreamSelector<'_> {
+    /// The stream that is meant. Streams of other accounts are nobody's to use but by a policy, and there is none.
+    pub(crate) fn resolve(
+        &self,
+        caller: &Caller,
+        operation: &'static str,
+    ) -> Result<StreamRef, RequestError> {
+        let account = caller.account;
+        if let Some(arn) = self.arn {
+            let (owner, name) = split_arn(arn);
+            if owner != Some(account) {
+                let resource = arn.to_owned();
+                return Err(RequestError::OtherAccount { caller: account, resource, operation });
+            }
+            if self.name.is_some_and(|other| other != name) {
+                let text = format!("StreamName {} does not match StreamARN {arn}.", self.name.unwrap_or(""));
+                return Err(ApiError::new(ErrorCode::InvalidArgument, text).into());
+            }
+            return Ok(StreamRef { account, name: StreamName::new(name) });
+        }
+        let name = self.name.ok_or_else(|| null_member("streamName"))?;
+        Ok(StreamRef { account, name: StreamName::new(name) })
+    }
+}
+
+/// Account and stream name of an ARN whose form was checked.
+fn split_arn(arn: &str) -> (Option<AccountId>, &str) {
+    let mut fields = arn.splitn(6, ':');
+    let account = fields.nth(4).and_then(|account| account.parse().ok());
+    let name = fields.next().and_then(|resource| resource.strip_prefix("stream/")).unwrap_or("");
+    (account, name)
+}
+
+/// The ARN of a stream.
+pub(crate) fn stream_arn(region: &str, stream: &StreamRef) -> String {
+    format!("arn:aws:kinesis:{region}:{}:stream/{}", stream.account, stream.name)
+}
+
+/// Looks streams up.
+pub(crate) struct Lookup {
+    control: Control,
+    clock: Clock,
+    misses: Mutex<HashMap<(AccountId, StreamName), Miss>>,
+}
+
+/// What the control plane said of a stream that the map does not have.
+#[derive(Debug, Clone)]
+struct Miss {
+    at: Monotonic,
+    error: RequestError,
+}
+
+impl Lookup {
+    pub(crate) fn new(control: Control, clock: Clock) -> Self {
+        Self { control, clock, misses: Mutex::default() }
+    }
+
+    /// The stream in this map, or why it is not there.
+    pub(crate) async fn in_map<'m>(
+        &self,
+        map: &'m ShardMap,
+        stream: &StreamRef,
+    ) -> Result<&'m StreamShards, RequestError> {
+        match map.stream(stream.account, stream.name.as_str()) {
+            Some(shards) => Ok(shards),
+            None => Err(self.why_missing(stream).await),
+        }
+    }
+
+    /// The stream that an iterator was made of. One of the same name that came after it is another stream.
+    pub(crate) async fn of_iterator<'m>(
+        &self,
+        map: &'m ShardMap,
+        iterator: &ShardIterator,
+    ) -> Result<&'m StreamShards, RequestError> {
+        if let Some(shards) = map.stream_by_id(iterator.key.stream) {
+            return Ok(shards);
+        }
+        let stream = StreamRef { account: iterator.account, name: iterator.stream_name.clone() };
+        let gone = |stream| RequestError::ShardNotFound { stream, shard: iterator.key.shard };
+        if map.stream(stream.account, stream.name.as_str()).is_some() {
+            return Err(gone(stream));
+        }
+        match self.why_missing(&stream).await {
+            RequestError::StreamNotFound(stream) => Err(gone(stream)),
+            other => Err(other),
+        }
+    }
+
+    async fn why_missing(&self, stream: &StreamRef) -> RequestError {
+        let key = (stream.account, stream.name.clone());
+        let now = self.clock.now();
+        if let Some(miss) = self.misses.lock().get(&key).filter(|miss| now.since(miss.at) < MISS_TTL) {
+            return miss.error.clone();
+        }
+        let error = match self.describe(stream).await {
+            // Kinesis does not find a stream before it is active.
+            Ok(known) if known.status == StreamStatus::Creating => {
+                RequestError::StreamNotFound(stream.clone())
+            }
+            Ok(_) => RequestError::OwnerUnknown(stream.clone()),
+            Err(error) => error,
+        };
+        let mut misses = self.misses.lock();
+        if misses.len() >= MISSES_MAX {
+            misses.retain(|_, miss| now.since(miss.at) < MISS_TTL);
+        }
+        if misses.len() < MISSES_MAX {
+            misses.insert(key, Miss { at: now, error: error.clone() });
+        }
+        error
+    }
+
+    /// The stream as the control plane has it.
+    pub(crate) async fn describe(&self, stream: &StreamRef) -> Result<Box<StreamDescription>, RequestError> {
+        let request = ControlRequest::DescribeStream { account: stream.account, name: stream.name.clone() };
+        match self.ask(request).await {
+            Ok(ControlReply::Stream(description)) => Ok(description),
+            Ok(_) => Err(RequestError::ControlNonsense),
+            Err(ControlError::NotFound(_)) => Err(RequestError::StreamNotFound(stream.clone())),
+            Err(error) => Err(RequestError::Control(error)),
+        }
+    }
+
+    /// Asks the control plane.
+    pub(crate) async fn ask(&self, request: ControlRequest) -> Result<ControlReply, ControlError> {
+        self.control.call(request).await
+    }
+}
+
+impl std::fmt::Debug for Lookup {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Lookup").field("misses", &self.misses.lock().len()).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,97 @@
+//! What each operation does: one file an operation, by its name.
+//!
+//! The server calls [`run`] for a request that has passed authentication and admission. An operation reads its input,
+//! routes, asks nodes or the control plane, and gives back the body of its answer; errors leave as facts and get their
+//! words in `respond.rs`.
+
+mod create_stream;
+mod delete_stream;
+mod describe_stream;
+mod describe_stream_summary;
+mod get_records;
+mod get_shard_iterator;
+mod list_shards;
+mod list_streams;
+mod put_record;
+mod put_records;
+
+mod store;
+mod view;
+
+use weir_core::{clock::Monotonic, clock::WallMs};
+use weir_wire::kinesis::{encode::Reply, encoding::Encoding, operation::Operation, shape::Fields};
+
+use crate::{
+    authenticate::Caller,
+    error::{RequestError, StreamRef},
+    forward::Forwarder,
+    lookup::StreamSelector,
+    request_config::RequestConfig,
+    server::Common,
+    shard_map::ShardMap,
+    throttle::{Admitted, ShardGate},
+};
+
+/// Bytes of an answer without records or shards.
+const SMALL_ANSWER_BYTES: usize = 512;
+
+/// One admitted call.
+pub(crate) struct Call<'a> {
+    pub(crate) common: &'a Common,
+    pub(crate) forwarder: &'a Forwarder,
+    pub(crate) config: &'a RequestConfig,
+    pub(crate) admitted: &'a Admitted,
+    pub(crate) operation: Operation,
+    pub(crate) encoding: Encoding,
+    pub(crate) body: &'a [u8],
+}
+
+impl<'a> Call<'a> {
+    /// The body as this operation's input, every bound checked.
+    fn input<T: Fields<'a> + Default>(&self) -> Result<T, RequestError> {
+        Ok(self.encoding.decode(self.body)?)
+    }
+
+    /// An answer of about `bytes`.
+    fn answer(&self, reply: &impl Reply, bytes: usize) -> Vec<u8> {
+        self.encoding.encode(reply, bytes)
+    }
+
+    fn caller(&self) -> &'a Caller {
+        self.admitted.caller()
+    }
+
+    /// The stream that the input names.
+    fn stream(&self, selector: StreamSelector<'_>) -> Result<StreamRef, RequestError> {
+        selector.resolve(self.caller(), self.operation.name())
+    }
+
+    /// The shards' buckets and how many shards `map` has; none when limits are off.
+    fn gate(&self, map: &ShardMap) -> Option<(&'a ShardGate, usize)> {
+        self.config.shard_limits.then(|| (&self.common.throttle.shards, map.shards_count()))
+    }
+
+    fn now(&self) -> Monotonic {
+        self.common.clock.now()
+    }
+
+    fn wall(&self) -> WallMs {
+        self.common.clock.wall()
+    }
+}
+
+/// Runs the call's operation; gives back the body of its answer.
+pub(crate) async fn run(call: &Call<'_>) -> Result<Vec<u8>, RequestError> {
+    match call.operation {
+        Operation::CreateStream => create_stream::run(call).await,
+        Operation::DeleteStream => delete_stream::run(call).await,
+        Operation::DescribeStream => describe_stream::run(call).await,
+        Operation::DescribeStreamSummary => describe_stream_summary::run(call).await,
+        Operation::GetRecords => get_records::run(call).await,
+        Operation::GetShardIterator => get_shard_iterator::run(call).await,
+        Operation::ListShards => list_shards::run(call).await,
+        Operation::ListStreams => list_streams::run(call).await,
+        Operation::PutRecord => put_record::run(call).await,
+        Operation::PutRecords => put_records::run(call).await,
+    }
+}

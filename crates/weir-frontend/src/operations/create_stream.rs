@@ -1,0 +1,41 @@
+//! `CreateStream`: asks the control plane; the answer is empty.
+
+use weir_core::id::StreamName;
+use weir_wire::{
+    control::{ControlError, ControlReply, ControlRequest},
+    kinesis::{
+        create_stream::CreateStreamInput,
+        error::{ApiError, ErrorCode},
+        validate::null_member,
+    },
+};
+
+use super::Call;
+use crate::error::{RequestError, StreamRef};
+
+/// Shards of an on-demand stream at birth (AWS).
+const ON_DEMAND_SHARDS: u32 = 4;
+
+pub(super) async fn run(call: &Call<'_>) -> Result<Vec<u8>, RequestError> {
+    let input: CreateStreamInput<'_> = call.input()?;
+    let name = input.stream_name.as_deref().ok_or_else(|| null_member("streamName"))?;
+    let stream = StreamRef { account: call.caller().account, name: StreamName::new(name) };
+    let mode = input.stream_mode_details.as_ref().and_then(|details| details.stream_mode.as_deref());
+    let on_demand = mode == Some("ON_DEMAND");
+    let shards = match (on_demand, input.shard_count) {
+        (false, None) => return Err(null_member("shardCount").into()),
+        (true, Some(_)) => {
+            let text = "ShardCount must not be set for a stream in ON_DEMAND mode.";
+            return Err(ApiError::new(ErrorCode::InvalidArgument, text).into());
+        }
+        (true, None) => ON_DEMAND_SHARDS,
+        (false, Some(count)) => u32::try_from(count).expect("at least 1 and at most 32 bits"),
+    };
+    let (account, name) = (stream.account, stream.name.clone());
+    match call.common.lookup.ask(ControlRequest::CreateStream { account, name, shards, on_demand }).await {
+        Ok(ControlReply::Stream(_) | ControlReply::Done) => Ok(Vec::new()),
+        Ok(_) => Err(RequestError::ControlNonsense),
+        Err(ControlError::AlreadyExists(_)) => Err(RequestError::StreamExists(stream)),
+        Err(error) => Err(RequestError::Control(error)),
+    }
+}

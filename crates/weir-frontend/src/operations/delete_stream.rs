@@ -1,0 +1,21 @@
+//! `DeleteStream`: asks the control plane; the answer is empty.
+
+use weir_wire::{
+    control::{ControlError, ControlReply, ControlRequest},
+    kinesis::delete_stream::DeleteStreamInput,
+};
+
+use super::Call;
+use crate::{error::RequestError, lookup::selector};
+
+pub(super) async fn run(call: &Call<'_>) -> Result<Vec<u8>, RequestError> {
+    let input: DeleteStreamInput<'_> = call.input()?;
+    let stream = call.stream(selector!(input))?;
+    let (account, name) = (stream.account, stream.name.clone());
+    match call.common.lookup.ask(ControlRequest::DeleteStream { account, name }).await {
+        Ok(ControlReply::Done | ControlReply::Stream(_)) => Ok(Vec::new()),
+        Ok(_) => Err(RequestError::ControlNonsense),
+        Err(ControlError::NotFound(_)) => Err(RequestError::StreamNotFound(stream)),
+        Err(error) => Err(RequestError::Control(error)),
+    }
+}

@@ -1,0 +1,15 @@
+//! `DescribeStreamSummary`: the stream without its shards.
+
+use weir_wire::kinesis::describe_stream_summary::{DescribeStreamSummaryInput, DescribeStreamSummaryReply};
+
+use super::{Call, SMALL_ANSWER_BYTES, view};
+use crate::{error::RequestError, lookup::selector};
+
+pub(super) async fn run(call: &Call<'_>) -> Result<Vec<u8>, RequestError> {
+    let input: DescribeStreamSummaryInput<'_> = call.input()?;
+    let stream = call.stream(selector!(input))?;
+    let seen = view::look(call, &stream).await?;
+    let open_shards = u32::try_from(seen.shards().len()).expect("shards of a stream are bounded");
+    let reply = DescribeStreamSummaryReply { stream: seen.facts, open_shards, consumers: 0 };
+    Ok(call.answer(&reply, SMALL_ANSWER_BYTES))
+}

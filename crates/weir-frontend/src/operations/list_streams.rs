@@ -1,0 +1,49 @@
+//! `ListStreams`: a page of the account's streams, by name.
+
+use weir_core::{id::StreamName, limits::SHARD_ITERATOR_TTL};
+use weir_wire::{
+    control::{ControlReply, ControlRequest},
+    kinesis::list_streams::{ListStreamsInput, ListStreamsReply},
+};
+
+use super::{Call, SMALL_ANSWER_BYTES, view};
+use crate::{error::RequestError, seal::SealKind};
+
+/// Streams of one answer, unless fewer are asked for (AWS).
+const STREAMS_MAX: u32 = 100;
+/// Bytes of one stream in an answer.
+const STREAM_BYTES: usize = 320;
+
+pub(super) async fn run(call: &Call<'_>) -> Result<Vec<u8>, RequestError> {
+    let input: ListStreamsInput<'_> = call.input()?;
+    let after = match &input.next_token {
+        Some(token) => Some(open_token(call, token)?),
+        None => input.exclusive_start_stream_name.as_deref().map(StreamName::new),
+    };
+    let asked = input.limit.map_or(STREAMS_MAX, |limit| u32::try_from(limit).unwrap_or(STREAMS_MAX));
+    let request =
+        ControlRequest::ListStreams { account: call.caller().account, after, limit: asked.min(STREAMS_MAX) };
+    let (streams, more) = match call.common.lookup.ask(request).await {
+        Ok(ControlReply::Streams { streams, more }) => (streams, more),
+        Ok(_) => return Err(RequestError::ControlNonsense),
+        Err(error) => return Err(RequestError::Control(error)),
+    };
+    let next_token = match streams.last() {
+        Some(last) if more => {
+            Some(call.config.sealer.seal(SealKind::ListStreams, call.wall(), last.name.as_str().as_bytes()))
+        }
+        _ => None,
+    };
+    let streams: Vec<_> = streams.iter().map(|description| view::listed(call, description)).collect();
+    let bytes = SMALL_ANSWER_BYTES + streams.len() * STREAM_BYTES;
+    Ok(call.answer(&ListStreamsReply { streams, next_token }, bytes))
+}
+
+fn open_token(call: &Call<'_>, token: &str) -> Result<StreamName, RequestError> {
+    let (issued, payload) =
+        call.config.sealer.open(SealKind::ListStreams, token).map_err(|_| RequestError::TokenInvalid)?;
+    if u128::from(call.wall().0.saturating_sub(issued.0)) > SHARD_ITERATOR_TTL.as_millis() {
+        return Err(RequestError::TokenExpired);
+    }
+    String::from_utf8(payload).map(StreamName::new).map_err(|_| RequestError::TokenInvalid)
+}

@@ -1,0 +1,49 @@
+//! `PutRecord`: one record to its shard.
+
+use weir_core::{clock::WallMs, sequence::SequenceNumber};
+use weir_wire::kinesis::{
+    error::{ApiError, ErrorCode},
+    put_record::{PutRecordInput, PutRecordReply},
+    validate::null_member,
+};
+
+use super::{Call, SMALL_ANSWER_BYTES, put_records::new_record, store::store};
+use crate::{
+    error::{RequestError, StreamRef},
+    lookup::selector,
+};
+
+/// Digits of the longest number of version 0, which older streams gave out.
+const VERSION_0_DIGITS_MAX: usize = 39;
+
+pub(super) async fn run(call: &Call<'_>) -> Result<Vec<u8>, RequestError> {
+    let input: PutRecordInput<'_> = call.input()?;
+    let stream = call.stream(selector!(input))?;
+    let data = input.data.as_ref().ok_or_else(|| null_member("data"))?;
+    let key = input.partition_key.as_deref().ok_or_else(|| null_member("partitionKey"))?;
+    let record = new_record(key, input.explicit_hash_key.as_deref(), data, || "data".to_owned())?;
+    if let Some(minimum) = &input.sequence_number_for_ordering {
+        check_ordering(minimum, &stream, call.wall())?;
+    }
+    let mut results = store(call, &stream, &[record]).await?;
+    let stored = results.pop().expect("one result for one record")?;
+    let reply = PutRecordReply { shard: stored.shard, sequence: stored.sequence };
+    Ok(call.answer(&reply, SMALL_ANSWER_BYTES))
+}
+
+/// Numbers rise with each record of a shard anyway; what is asked for here is only that the number is one, and that its
+/// time has come.
+fn check_ordering(minimum: &str, stream: &StreamRef, now: WallMs) -> Result<(), RequestError> {
+    let valid = match minimum.parse::<SequenceNumber>() {
+        Ok(number) => number.arrived_secs <= now.secs(),
+        Err(_) => minimum.len() < VERSION_0_DIGITS_MAX,
+    };
+    if valid {
+        return Ok(());
+    }
+    let text = format!(
+        "ExclusiveMinimumSequenceNumber {minimum} used in PutRecord on stream {} under account {} is invalid.",
+        stream.name, stream.account
+    );
+    Err(ApiError::new(ErrorCode::InvalidArgument, text).into())
+}

@@ -1,0 +1,69 @@
+//! `PutRecords`: up to 500 records, each to its shard, each with its own result.
+
+use weir_core::{
+    hash_key::HashKey,
+    limits::{MIB, PUT_RECORDS_BYTES_MAX, RECORD_BYTES_MAX},
+};
+use weir_wire::kinesis::{
+    blob::Blob,
+    error::{ApiError, ErrorCode},
+    put_records::{PutRecordsInput, PutRecordsReply, PutRecordsRequestEntry, PutRecordsResult},
+    validate::{data_too_long, null_member},
+};
+
+use super::{Call, SMALL_ANSWER_BYTES, store::store};
+use crate::{error::RequestError, lookup::selector, respond::record_error, route::NewRecord};
+
+/// Bytes of one record's result.
+const RESULT_BYTES: usize = 128;
+
+pub(super) async fn run(call: &Call<'_>) -> Result<Vec<u8>, RequestError> {
+    let input: PutRecordsInput<'_> = call.input()?;
+    let stream = call.stream(selector!(input))?;
+    let entries = input.records.as_deref().ok_or_else(|| null_member("records"))?;
+    let records = entries.iter().enumerate().map(|(at, entry)| of_entry(at, entry));
+    let records: Vec<NewRecord<'_>> = records.collect::<Result<_, _>>()?;
+    if records.iter().map(NewRecord::counted_bytes).sum::<usize>() > PUT_RECORDS_BYTES_MAX {
+        let text = format!("Records size exceeds {} MB limit", PUT_RECORDS_BYTES_MAX / MIB);
+        return Err(ApiError::new(ErrorCode::InvalidArgument, text).into());
+    }
+    let results = store(call, &stream, &records).await?;
+    let bytes = SMALL_ANSWER_BYTES + results.len() * RESULT_BYTES;
+    let results = results.into_iter().map(|result| match result {
+        Ok(stored) => PutRecordsResult::Stored { shard: stored.shard, sequence: stored.sequence },
+        Err(error) => PutRecordsResult::Failed(record_error(&error)),
+    });
+    Ok(call.answer(&PutRecordsReply { results: results.collect() }, bytes))
+}
+
+fn of_entry<'a>(at: usize, entry: &'a PutRecordsRequestEntry<'_>) -> Result<NewRecord<'a>, RequestError> {
+    let path = |member: &str| format!("records.{}.member.{member}", at + 1);
+    let key = entry.partition_key.as_deref().ok_or_else(|| null_member(&path("partitionKey")))?;
+    let data = entry.data.as_ref().ok_or_else(|| null_member(&path("data")))?;
+    new_record(key, entry.explicit_hash_key.as_deref(), data, || path("data"))
+}
+
+/// Checks what one record's description cannot say. `data_at` names the data in an error.
+pub(super) fn new_record<'a>(
+    partition_key: &'a str,
+    explicit_hash_key: Option<&str>,
+    data: &'a Blob<'_>,
+    data_at: impl Fn() -> String,
+) -> Result<NewRecord<'a>, RequestError> {
+    let explicit_hash_key = explicit_hash_key.map(parse_hash_key).transpose()?;
+    let record = NewRecord { partition_key, explicit_hash_key, data };
+    if record.counted_bytes() > RECORD_BYTES_MAX {
+        let most = RECORD_BYTES_MAX - partition_key.len();
+        return Err(data_too_long(&data_at(), data.decoded_len(), most).into());
+    }
+    Ok(record)
+}
+
+fn parse_hash_key(text: &str) -> Result<HashKey, RequestError> {
+    text.parse().map_err(|_| {
+        let text = format!(
+            "Invalid ExplicitHashKey. ExplicitHashKey must be in the range: [0, 2^128-1]. Specified value was {text}"
+        );
+        ApiError::new(ErrorCode::InvalidArgument, text).into()
+    })
+}

@@ -1,0 +1,148 @@
+//! Stores records: what `PutRecord` and `PutRecords` have in common.
+//!
+//! One frame a node carries all batches that land there; frames to several nodes are in flight together. A batch is
+//! stored whole or not at all, and each record learns what became of its batch.
+
+use std::net::SocketAddr;
+
+use weir_core::{batch::Batch, id::ShardIndex, sequence::SequenceNumber};
+use weir_wire::cell::{AppendReply, CellReply, CellRequest, ShardAppend};
+
+use super::Call;
+use crate::{
+    error::{RequestError, StreamRef},
+    forward::{ForwardError, Forwarder},
+    route::{NewRecord, PutPlan, RecordPlace, Routed, ShardPlace, route_put, usable_map},
+};
+
+/// A stored record.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Stored {
+    /// Where it landed.
+    pub(super) shard: ShardIndex,
+    /// Its number.
+    pub(super) sequence: SequenceNumber,
+}
+
+/// What became of one batch.
+type GroupOutcome = Result<AppendReply, ForwardError>;
+
+/// Routes and stores: one outcome for each record, in order; an error when nothing could be routed at all.
+pub(super) async fn store(
+    call: &Call<'_>,
+    stream: &StreamRef,
+    records: &[NewRecord<'_>],
+) -> Result<Vec<Result<Stored, RequestError>>, RequestError> {
+    let map = usable_map(&call.common.maps, call.now())?;
+    let shards = call.common.lookup.in_map(&map, stream).await?;
+    let routed = route_put(call.admitted, shards, records, call.gate(&map), call.now());
+    let places = routed.get().places.clone();
+    let (shard_places, outcomes) = append(call.forwarder, routed).await;
+    let results: Vec<_> =
+        places.into_iter().map(|place| result_of(place, stream, &shard_places, &outcomes)).collect();
+    count(call, records, &results);
+    Ok(results)
+}
+
+/// Sends every batch; gives back where each went and what became of it.
+async fn append(forwarder: &Forwarder, routed: Routed<PutPlan>) -> (Vec<ShardPlace>, Vec<GroupOutcome>) {
+    let groups = routed.into_inner().groups;
+    let places: Vec<ShardPlace> = groups.iter().map(|(place, _)| *place).collect();
+    let mut frames: Vec<NodeFrame> = Vec::new();
+    for (group, (place, batch)) in groups.into_iter().enumerate() {
+        NodeFrame::of(&mut frames, place.node).add(group, place, batch);
+    }
+    let mut outcomes: Vec<Option<GroupOutcome>> = places.iter().map(|_| None).collect();
+    let mut questions = Vec::with_capacity(frames.len());
+    let mut asked = Vec::with_capacity(frames.len());
+    for NodeFrame { node, groups, appends } in frames {
+        questions.push((node, CellRequest::Append(appends)));
+        asked.push((node, groups));
+    }
+    let answers = forwarder.call_all(questions).await;
+    for ((node, groups), answer) in asked.into_iter().zip(answers) {
+        spread(node, &groups, answer, &mut outcomes);
+    }
+    (places, outcomes.into_iter().map(|outcome| outcome.expect("every batch was sent to a node")).collect())
+}
+
+/// The batches of one node.
+struct NodeFrame {
+    node: SocketAddr,
+    groups: Vec<usize>,
+    appends: Vec<ShardAppend>,
+}
+
+impl NodeFrame {
+    /// The frame of a node, new if it has none yet. Nodes are few: a search costs less than a map.
+    fn of(frames: &mut Vec<Self>, node: SocketAddr) -> &mut Self {
+        let at = frames.iter().position(|frame| frame.node == node).unwrap_or_else(|| {
+            frames.push(Self { node, groups: Vec::new(), appends: Vec::new() });
+            frames.len() - 1
+        });
+        &mut frames[at]
+    }
+
+    fn add(&mut self, group: usize, place: ShardPlace, batch: Batch) {
+        self.groups.push(group);
+        self.appends.push(ShardAppend { key: place.key, batch });
+    }
+}
+
+/// Gives each batch of a frame its part of the node's answer.
+fn spread(
+    node: SocketAddr,
+    groups: &[usize],
+    answer: Result<CellReply, ForwardError>,
+    outcomes: &mut [Option<GroupOutcome>],
+) {
+    match answer {
+        Ok(CellReply::Append(results)) if results.len() == groups.len() => {
+            for (&group, result) in groups.iter().zip(results) {
+                outcomes[group] = Some(result.map_err(|error| ForwardError::Refused { node, error }));
+            }
+        }
+        Ok(_) => {
+            tracing::error!(%node, "node answered an append with something else");
+            groups.iter().for_each(|&group| outcomes[group] = Some(Err(ForwardError::Nonsense { node })));
+        }
+        Err(error) => groups.iter().for_each(|&group| outcomes[group] = Some(Err(error.clone()))),
+    }
+}
+
+fn result_of(
+    place: RecordPlace,
+    stream: &StreamRef,
+    shard_places: &[ShardPlace],
+    outcomes: &[GroupOutcome],
+) -> Result<Stored, RequestError> {
+    match place {
+        RecordPlace::NoOwner => Err(RequestError::OwnerUnknown(stream.clone())),
+        RecordPlace::Throttled(shard) => Err(RequestError::ShardThrottled { stream: stream.clone(), shard }),
+        RecordPlace::Placed { group, at } => {
+            let reply = outcomes[group].as_ref().map_err(|error| RequestError::Forward(error.clone()))?;
+            let ShardPlace { key, created_secs, .. } = shard_places[group];
+            let record = reply.first + u64::from(at);
+            let sequence = SequenceNumber::of_record(key.shard, created_secs, record, reply.arrived.secs());
+            Ok(Stored { shard: key.shard, sequence })
+        }
+    }
+}
+
+fn count(call: &Call<'_>, records: &[NewRecord<'_>], results: &[Result<Stored, RequestError>]) {
+    let (mut stored, mut bytes, mut throttled, mut failed) = (0, 0, 0, 0);
+    for (record, result) in records.iter().zip(results) {
+        match result {
+            Ok(_) => {
+                stored += 1;
+                bytes += record.counted_bytes();
+            }
+            Err(RequestError::ShardThrottled { .. }) => throttled += 1,
+            Err(_) => failed += 1,
+        }
+    }
+    let metrics = &call.common.metrics;
+    metrics.stored(stored, bytes);
+    metrics.throttled(throttled);
+    metrics.failed(failed);
+}

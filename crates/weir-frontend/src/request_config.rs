@@ -1,0 +1,55 @@
+//! What request code takes from the fleet's shared configuration, checked once when it changes.
+//!
+//! The fleet brings a new `SharedConfig` with a poll; the front end turns it into this and swaps it whole. Requests that
+//! are being served go on with the one that they began with.
+
+use std::collections::HashMap;
+
+use weir_wire::{
+    control::{Credential, SharedConfig},
+    sigv4::KeyCache,
+};
+
+use crate::seal::{Sealer, SecretError};
+
+/// The configuration of requests.
+#[derive(Debug)]
+pub(crate) struct RequestConfig {
+    /// Known access keys; `None`: any well-formed signature is accepted.
+    pub(crate) credentials: Option<CredentialTable>,
+    /// Seals iterators and tokens.
+    pub(crate) sealer: Sealer,
+    /// Are Kinesis's limits per shard kept?
+    pub(crate) shard_limits: bool,
+    /// The region in ARNs.
+    pub(crate) region: String,
+}
+
+/// Known access keys and the signing keys that were derived of them.
+#[derive(Debug)]
+pub(crate) struct CredentialTable {
+    by_key: HashMap<String, Credential>,
+    pub(crate) keys: KeyCache,
+}
+
+impl RequestConfig {
+    /// Checks and takes over.
+    pub(crate) fn new(shared: &SharedConfig) -> Result<Self, SecretError> {
+        let by_key: HashMap<_, _> =
+            shared.credentials.iter().map(|known| (known.access_key.clone(), known.clone())).collect();
+        let credentials = (!by_key.is_empty()).then(|| CredentialTable { by_key, keys: KeyCache::new() });
+        Ok(Self {
+            credentials,
+            sealer: Sealer::new(&shared.iterator_secret)?,
+            shard_limits: shared.shard_limits,
+            region: shared.region.clone(),
+        })
+    }
+}
+
+impl CredentialTable {
+    /// The credential of an access key.
+    pub(crate) fn get(&self, access_key: &str) -> Option<&Credential> {
+        self.by_key.get(access_key)
+    }
+}

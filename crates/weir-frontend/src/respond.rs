@@ -1,0 +1,346 @@
+//! The last step: every outcome becomes an answer in Kinesis's words.
+//!
+//! The only place that maps the front end's errors to Kinesis's codes and texts, by exhaustive match. What is inside Weir
+//! goes to the log and never to the caller.
+
+use std::fmt::Write as _;
+
+use bytes::Bytes;
+use http::{HeaderValue, Response, StatusCode, header};
+use parking_lot::Mutex;
+use rand::RngExt;
+use weir_core::{
+    calendar::{Date, SECS_PER_DAY},
+    clock::WallMs,
+    entropy::{self, Rng},
+    limits::SHARD_ITERATOR_TTL,
+};
+use weir_wire::{
+    cell::CellError,
+    control::ControlError,
+    http::server::{ResponseBody, full},
+    kinesis::{
+        encoding::Encoding,
+        error::{ApiError, ErrorCode},
+    },
+    sigv4::SignatureError,
+};
+
+use crate::{
+    error::{RequestError, StreamRef},
+    forward::ForwardError,
+};
+
+/// What a caller is told about an error. No `_` arm, on purpose.
+pub(crate) fn api_error(error: &RequestError) -> ApiError {
+    match error {
+        RequestError::UnknownOperation => ApiError::bare(ErrorCode::UnknownOperation),
+        RequestError::Signature(error) => ApiError::new(signature_code(error), error.to_string()),
+        RequestError::Input(error) => error.clone(),
+        RequestError::OtherAccount { caller, resource, operation } => ApiError::new(
+            ErrorCode::AccessDenied,
+            format!(
+                "User: arn:aws:iam::{caller}:root is not authorized to perform: kinesis:{operation} on resource: \
+                 {resource} because no resource-based policy allows the kinesis:{operation} action"
+            ),
+        ),
+        RequestError::TenantBusy(tenant) => {
+            ApiError::new(ErrorCode::LimitExceeded, format!("Rate exceeded for tenant {tenant}."))
+        }
+        RequestError::ShardThrottled { stream, shard } => ApiError::new(
+            ErrorCode::ProvisionedThroughputExceeded,
+            format!("Rate exceeded for shard {shard} in {}.", of(stream)),
+        ),
+        RequestError::StreamNotFound(stream) => {
+            let text = format!("Stream {} under account {} not found.", stream.name, stream.account);
+            ApiError::new(ErrorCode::ResourceNotFound, text)
+        }
+        RequestError::StreamExists(stream) => {
+            let text = format!("Stream {} under account {} already exists.", stream.name, stream.account);
+            ApiError::new(ErrorCode::ResourceInUse, text)
+        }
+        RequestError::StreamInUse(text) => ApiError::new(ErrorCode::ResourceInUse, text.clone()),
+        RequestError::LimitExceeded(text) => ApiError::new(ErrorCode::LimitExceeded, text.clone()),
+        RequestError::ShardNotFound { stream, shard } => {
+            let text = format!("Shard {shard} in {} does not exist", of(stream));
+            ApiError::new(ErrorCode::ResourceNotFound, text)
+        }
+        RequestError::ShardUnreadable { stream, text } => {
+            let text = format!("Could not find shard {text} in {}.", of(stream));
+            ApiError::new(ErrorCode::ResourceNotFound, text)
+        }
+        RequestError::IteratorInvalid => ApiError::new(ErrorCode::InvalidArgument, "Invalid ShardIterator."),
+        RequestError::IteratorExpired { issued, now } => {
+            ApiError::new(ErrorCode::ExpiredIterator, expired_iterator(*issued, *now))
+        }
+        RequestError::TokenInvalid => ApiError::new(ErrorCode::InvalidArgument, "Invalid NextToken."),
+        RequestError::TokenExpired => {
+            ApiError::new(ErrorCode::ExpiredNextToken, "The NextToken has expired.")
+        }
+        RequestError::NoMap | RequestError::ControlNonsense => internal_failure(),
+        RequestError::MapExpired(_) | RequestError::OwnerUnknown(_) => unavailable(),
+        RequestError::Forward(error) => forward_error(error),
+        RequestError::Control(error) => control_error(error),
+    }
+}
+
+/// What a record of `PutRecords` is told: Kinesis knows two codes there.
+pub(crate) fn record_error(error: &RequestError) -> ApiError {
+    let told = api_error(error);
+    match told.code {
+        ErrorCode::ProvisionedThroughputExceeded => told,
+        _ => ApiError::new(ErrorCode::InternalFailure, "Internal service failure."),
+    }
+}
+
+fn of(stream: &StreamRef) -> String {
+    format!("stream {} under account {}", stream.name, stream.account)
+}
+
+fn unavailable() -> ApiError {
+    ApiError::new(ErrorCode::ServiceUnavailable, "The service is temporarily unavailable.")
+}
+
+fn internal_failure() -> ApiError {
+    ApiError::new(ErrorCode::InternalFailure, "Internal service failure.")
+}
+
+fn signature_code(error: &SignatureError) -> ErrorCode {
+    match error {
+        SignatureError::Missing => ErrorCode::MissingAuthenticationToken,
+        SignatureError::Incomplete(_) => ErrorCode::IncompleteSignature,
+        SignatureError::Invalid(_) => ErrorCode::InvalidSignature,
+        SignatureError::UnknownKey => ErrorCode::UnrecognizedClient,
+    }
+}
+
+/// Where nothing was done the client may simply come again; where nobody knows, it must decide itself.
+fn forward_error(error: &ForwardError) -> ApiError {
+    match error {
+        ForwardError::Unreachable { .. } | ForwardError::Full { .. } => unavailable(),
+        ForwardError::Broken { .. } | ForwardError::Timeout { .. } | ForwardError::Nonsense { .. } => {
+            internal_failure()
+        }
+        ForwardError::Refused { error, .. } => match error {
+            CellError::NotOwner | CellError::Busy | CellError::Stopping => unavailable(),
+            CellError::Storage | CellError::LogUnavailable | CellError::Malformed => internal_failure(),
+        },
+    }
+}
+
+fn control_error(error: &ControlError) -> ApiError {
+    match error {
+        ControlError::NotFound(what) => {
+            ApiError::new(ErrorCode::ResourceNotFound, format!("{what} not found."))
+        }
+        ControlError::AlreadyExists(what) => {
+            ApiError::new(ErrorCode::ResourceInUse, format!("{what} already exists."))
+        }
+        ControlError::InUse(text) => ApiError::new(ErrorCode::ResourceInUse, text.clone()),
+        ControlError::LimitExceeded(text) => ApiError::new(ErrorCode::LimitExceeded, text.clone()),
+        ControlError::Invalid(text) => ApiError::new(ErrorCode::InvalidArgument, text.clone()),
+        ControlError::Unavailable(_) => unavailable(),
+    }
+}
+
+fn expired_iterator(issued: WallMs, now: WallMs) -> String {
+    format!(
+        "Iterator expired. The iterator was created at time {} while right now it is {} which is further in the \
+         future than the tolerated delay of {} milliseconds.",
+        java_date(issued),
+        java_date(now),
+        SHARD_ITERATOR_TTL.as_millis()
+    )
+}
+
+/// A time as Java's `Date` prints it: `Wed Nov 25 10:44:00 UTC 2020`.
+fn java_date(time: WallMs) -> String {
+    const DAYS: [&str; 7] = ["Thu", "Fri", "Sat", "Sun", "Mon", "Tue", "Wed"];
+    const MONTHS: [&str; 12] =
+        ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+    let (days, secs) = (time.secs() / SECS_PER_DAY, time.secs() % SECS_PER_DAY);
+    let date = Date::of_day(days);
+    let (weekday, month) = (DAYS[(days % 7) as usize], MONTHS[(date.month - 1) as usize]);
+    let (hour, minute, second) = (secs / 3_600, secs / 60 % 60, secs % 60);
+    format!("{weekday} {month} {:02} {hour:02}:{minute:02}:{second:02} UTC {}", date.day, date.year)
+}
+
+/// Makes answers and gives each its ids.
+pub(crate) struct Responder {
+    ids: Mutex<Rng>,
+}
+
+impl Responder {
+    pub(crate) fn new() -> Self {
+        Self { ids: Mutex::new(entropy::seeded(entropy::secret_u64(), "request ids")) }
+    }
+
+    /// A served request. Operations without output have an empty body.
+    pub(crate) fn answer(&self, encoding: Encoding, body: Vec<u8>) -> Response<ResponseBody> {
+        self.respond(StatusCode::OK, encoding.content_type(), body.into())
+    }
+
+    /// An error in the request's encoding.
+    pub(crate) fn refuse(&self, encoding: Encoding, error: &ApiError) -> Response<ResponseBody> {
+        let body = encoding.encode(error, 256);
+        self.respond(error.code.status(), encoding.content_type(), body.into())
+    }
+
+    /// The XML that Kinesis's front door speaks to those who do not speak its API.
+    pub(crate) fn refuse_in_xml(&self, code: ErrorCode, message: Option<&str>) -> Response<ResponseBody> {
+        let name = code.name();
+        let (status, body) = match message {
+            Some(text) => {
+                (StatusCode::FORBIDDEN, format!("<{name}>\n  <Message>{text}</Message>\n</{name}>\n"))
+            }
+            None => (StatusCode::NOT_FOUND, format!("<{name}/>\n")),
+        };
+        self.respond(status, "application/xml", body.into())
+    }
+
+    fn respond(&self, status: StatusCode, content_type: &'static str, body: Bytes) -> Response<ResponseBody> {
+        let mut response = Response::new(full(body));
+        *response.status_mut() = status;
+        let headers = response.headers_mut();
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
+        let (request_id, extended_id) = self.ids();
+        headers.insert("x-amzn-requestid", ascii(&request_id));
+        headers.insert("x-amz-id-2", ascii(&extended_id));
+        response
+    }
+
+    /// A random UUID and 72 random bytes in base64.
+    fn ids(&self) -> (String, String) {
+        let bytes: [u8; 88] = self.ids.lock().random();
+        let (uuid, extended) = bytes.split_at(16);
+        let mut text = String::with_capacity(36);
+        for (at, byte) in uuid.iter().enumerate() {
+            if matches!(at, 4 | 6 | 8 | 10) {
+                text.push('-');
+            }
+            let byte = match at {
+                6 => 0x40 | byte & 0x0f, // version 4
+                8 => 0x80 | byte & 0x3f, // its variant
+                _ => *byte,
+            };
+            let _ = write!(text, "{byte:02x}"); // a string takes everything
+        }
+        (text, base64_simd::STANDARD.encode_to_string(extended))
+    }
+}
+
+fn ascii(text: &str) -> HeaderValue {
+    HeaderValue::from_str(text).expect("ids are ASCII")
+}
+
+impl std::fmt::Debug for Responder {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Responder")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{net::SocketAddr, time::Duration};
+
+    use weir_core::{
+        effect::Effect,
+        id::{AccountId, ShardIndex, StreamName},
+    };
+
+    use super::*;
+
+    fn stream() -> StreamRef {
+        StreamRef { account: AccountId::DEFAULT, name: StreamName::new("s") }
+    }
+
+    fn told(error: RequestError) -> (&'static str, u16, String) {
+        let told = api_error(&error);
+        (told.code.name(), told.code.status().as_u16(), told.message.unwrap_or_default())
+    }
+
+    #[test]
+    fn errors_have_kinesis_own_texts() {
+        let shard = ShardIndex(5);
+        assert_eq!(
+            told(RequestError::StreamNotFound(stream())),
+            ("ResourceNotFoundException", 400, "Stream s under account 000000000000 not found.".into())
+        );
+        assert_eq!(
+            told(RequestError::StreamExists(stream())),
+            ("ResourceInUseException", 400, "Stream s under account 000000000000 already exists.".into())
+        );
+        assert_eq!(
+            told(RequestError::ShardNotFound { stream: stream(), shard }).2,
+            "Shard shardId-000000000005 in stream s under account 000000000000 does not exist"
+        );
+        assert_eq!(
+            told(RequestError::ShardThrottled { stream: stream(), shard }),
+            (
+                "ProvisionedThroughputExceededException",
+                400,
+                "Rate exceeded for shard shardId-000000000005 in stream s under account 000000000000.".into()
+            )
+        );
+        assert_eq!(
+            told(RequestError::IteratorExpired {
+                issued: WallMs(1_421_889_722_000),
+                now: WallMs(1_606_301_040_000)
+            })
+            .2,
+            "Iterator expired. The iterator was created at time Thu Jan 22 01:22:02 UTC 2015 while right now it is \
+             Wed Nov 25 10:44:00 UTC 2020 which is further in the future than the tolerated delay of 300000 \
+             milliseconds."
+        );
+    }
+
+    #[test]
+    fn a_stale_map_is_unavailable_and_a_missing_one_a_failure() {
+        assert_eq!(told(RequestError::MapExpired(Duration::from_secs(9))).0, "ServiceUnavailable");
+        assert_eq!(told(RequestError::MapExpired(Duration::from_secs(9))).1, 503);
+        assert_eq!(told(RequestError::OwnerUnknown(stream())).1, 503);
+        assert_eq!(told(RequestError::NoMap).0, "InternalFailure");
+        assert_eq!(told(RequestError::NoMap).1, 500);
+    }
+
+    #[test]
+    fn only_errors_that_did_nothing_are_called_unavailable() {
+        let node = SocketAddr::from(([127, 0, 0, 1], 1));
+        let refused = |error| ForwardError::Refused { node, error };
+        for error in [
+            ForwardError::Unreachable { node, detail: String::new() },
+            ForwardError::Full { node },
+            ForwardError::Broken { node },
+            ForwardError::Timeout { node, timeout: Duration::ZERO },
+            ForwardError::Nonsense { node },
+            refused(CellError::NotOwner),
+            refused(CellError::Busy),
+            refused(CellError::Storage),
+            refused(CellError::LogUnavailable),
+            refused(CellError::Malformed),
+            refused(CellError::Stopping),
+        ] {
+            let effect = error.effect();
+            let code = forward_error(&error).code;
+            assert!(code != ErrorCode::ServiceUnavailable || effect == Effect::None, "{error}");
+            assert!(!api_error(&RequestError::Forward(error)).message.unwrap().contains("127.0.0.1"));
+        }
+    }
+
+    #[test]
+    fn a_record_is_throttled_or_failed_and_nothing_else() {
+        let throttled = RequestError::ShardThrottled { stream: stream(), shard: ShardIndex(0) };
+        assert_eq!(record_error(&throttled).code, ErrorCode::ProvisionedThroughputExceeded);
+        assert_eq!(record_error(&RequestError::OwnerUnknown(stream())).code, ErrorCode::InternalFailure);
+    }
+
+    #[test]
+    fn every_answer_has_ids_of_its_own() {
+        let responder = Responder::new();
+        let (one, other) = (responder.ids(), responder.ids());
+        assert_ne!(one, other);
+        assert_eq!(one.0.len(), 36);
+        assert_eq!(&one.0[14..15], "4");
+        assert_eq!(base64_simd::STANDARD.decode_to_vec(one.1).unwrap().len(), 72);
+    }
+}

@@ -1,0 +1,232 @@
+//! Routes new records: each to its shard, each shard's records into one batch.
+//!
+//! Two passes over the records: the first finds shards and asks their buckets, so that the second can lay every batch
+//! out in a buffer of the right size. Data is decoded from base64 by the second, straight into its last place.
+
+use std::{collections::HashMap, sync::Arc};
+
+use weir_core::{
+    batch::{Batch, BatchBuilder, RECORD_HEADER_BYTES},
+    clock::Monotonic,
+    hash_key::HashKey,
+    id::ShardIndex,
+};
+use weir_wire::kinesis::blob::Blob;
+
+use super::{Routed, ShardPlace};
+use crate::{
+    shard_map::StreamShards,
+    throttle::{Admitted, ShardGate, ShardLimits},
+};
+
+/// A record as it came.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct NewRecord<'a> {
+    /// The partition key.
+    pub(crate) partition_key: &'a str,
+    /// The hash key that counts instead of the partition key's.
+    pub(crate) explicit_hash_key: Option<HashKey>,
+    /// The data.
+    pub(crate) data: &'a Blob<'a>,
+}
+
+impl NewRecord<'_> {
+    /// What counts to the limits: data and key.
+    pub(crate) fn counted_bytes(&self) -> usize {
+        self.partition_key.len() + self.data.decoded_len()
+    }
+
+    fn hash_key(&self) -> HashKey {
+        self.explicit_hash_key.unwrap_or_else(|| HashKey::of_partition_key(self.partition_key))
+    }
+
+    fn batch_bytes(&self) -> usize {
+        let explicit = if self.explicit_hash_key.is_some() { size_of::<HashKey>() } else { 0 };
+        RECORD_HEADER_BYTES + explicit + self.counted_bytes()
+    }
+}
+
+/// Where one record goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum RecordPlace {
+    /// Into a batch.
+    Placed {
+        /// Which batch of the plan.
+        group: usize,
+        /// Records of that batch before it.
+        at: u32,
+    },
+    /// Nowhere: its shard is over its limit.
+    Throttled(ShardIndex),
+    /// Nowhere: the owner of its key is not known.
+    NoOwner,
+}
+
+/// What to send where.
+#[derive(Debug)]
+pub(crate) struct PutPlan {
+    /// One batch for each shard that has records.
+    pub(crate) groups: Vec<(ShardPlace, Batch)>,
+    /// One place for each record, in the order of the request.
+    pub(crate) places: Vec<RecordPlace>,
+}
+
+/// Routes records of one request to one stream. `gate` comes with how many shards the map has; none: there are no limits.
+pub(crate) fn route_put(
+    _admitted: &Admitted,
+    stream: &StreamShards,
+    records: &[NewRecord<'_>],
+    gate: Option<(&ShardGate, usize)>,
+    now: Monotonic,
+) -> Routed<PutPlan> {
+    let mut planner = Planner { stream, gate, met: Vec::new(), by_shard: HashMap::new() };
+    let mut places: Vec<_> = records.iter().map(|record| planner.place(record, now)).collect();
+    let mut builders: Vec<(ShardPlace, BatchBuilder)> = Vec::with_capacity(planner.met.len());
+    for met in planner.met.iter_mut().filter(|met| met.records > 0) {
+        met.group = builders.len();
+        builders.push((met.place, BatchBuilder::with_capacity(met.bytes)));
+    }
+    for (record, place) in records.iter().zip(&mut places) {
+        if let RecordPlace::Placed { group, .. } = place {
+            *group = planner.met[*group].group;
+            let len = record.data.decoded_len();
+            builders[*group].1.push_with(record.partition_key, record.explicit_hash_key, len, |room| {
+                record.data.decode_into(room);
+            });
+        }
+    }
+    let groups = builders.into_iter().map(|(place, builder)| (place, builder.finish())).collect();
+    Routed { what: PutPlan { groups, places } }
+}
+
+/// A shard that the request's records have met.
+struct MetShard {
+    place: ShardPlace,
+    limits: Option<Arc<ShardLimits>>,
+    records: u32,
+    bytes: usize,
+    /// Its batch, once it is known to have one.
+    group: usize,
+}
+
+struct Planner<'a> {
+    stream: &'a StreamShards,
+    /// The buckets, and how many shards the map has.
+    gate: Option<(&'a ShardGate, usize)>,
+    met: Vec<MetShard>,
+    by_shard: HashMap<ShardIndex, usize>,
+}
+
+impl Planner<'_> {
+    /// Where a record goes; the group is still the position among the shards met.
+    fn place(&mut self, record: &NewRecord<'_>, now: Monotonic) -> RecordPlace {
+        let Some(routed) = self.stream.route(record.hash_key()) else { return RecordPlace::NoOwner };
+        let group = self.meet(ShardPlace::from(routed));
+        let met = &mut self.met[group];
+        if met.limits.as_ref().is_some_and(|limits| !limits.admit_record(now, record.counted_bytes())) {
+            return RecordPlace::Throttled(met.place.key.shard);
+        }
+        let at = met.records;
+        met.records += 1;
+        met.bytes += record.batch_bytes();
+        RecordPlace::Placed { group, at }
+    }
+
+    fn meet(&mut self, place: ShardPlace) -> usize {
+        if let Some(&at) = self.by_shard.get(&place.key.shard) {
+            return at;
+        }
+        let limits = self.gate.map(|(gate, known_shards)| gate.limits(place.key, known_shards));
+        self.met.push(MetShard { place, limits, records: 0, bytes: 0, group: 0 });
+        let at = self.met.len() - 1;
+        self.by_shard.insert(place.key.shard, at);
+        at
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::borrow::Cow;
+
+    use proptest::prelude::*;
+    use weir_core::{
+        id::{Generation, StreamId},
+        limits::SHARD_WRITE_RECORDS_PER_SECOND,
+    };
+
+    use super::*;
+    use crate::{
+        shard_map::{Routes, ShardMap, tests::routed},
+        throttle::tests::admitted,
+    };
+
+    fn map(shards: u32, missing: Option<u32>) -> ShardMap {
+        let owned = (0..shards).filter(|&at| Some(at) != missing).map(|at| routed(5, at, shards, at));
+        ShardMap::new(Generation(1), Monotonic::ZERO, 0, Arc::new(Routes::new(owned)))
+    }
+
+    fn blob(data: &[u8]) -> Blob<'static> {
+        Blob::from_base64(Cow::Owned(base64_simd::STANDARD.encode_to_string(data).into_bytes())).unwrap()
+    }
+
+    fn plan(map: &ShardMap, records: &[NewRecord<'_>], gate: Option<&ShardGate>) -> PutPlan {
+        let stream = map.stream_by_id(StreamId(5)).unwrap();
+        let gate = gate.map(|gate| (gate, map.shards_count()));
+        route_put(&admitted(), stream, records, gate, Monotonic::ZERO).into_inner()
+    }
+
+    #[test]
+    fn a_shard_over_its_limit_refuses_records_one_by_one() {
+        let (map, gate, data) = (map(1, None), ShardGate::default(), blob(b"x"));
+        let record = NewRecord { partition_key: "k", explicit_hash_key: None, data: &data };
+        let records = vec![record; 500];
+        let (first, second) = (plan(&map, &records, Some(&gate)), plan(&map, &records, Some(&gate)));
+        assert_eq!(first.groups[0].1.count() + second.groups[0].1.count(), 1_000);
+        let third = plan(&map, &records[..3], Some(&gate));
+        assert!(third.groups.is_empty());
+        assert_eq!(third.places, [RecordPlace::Throttled(ShardIndex(0)); 3]);
+        assert_eq!(SHARD_WRITE_RECORDS_PER_SECOND, 1_000);
+        assert_eq!(plan(&map, &records, None).groups[0].1.count(), 500, "no limits, no refusal");
+    }
+
+    #[test]
+    fn a_record_whose_owner_is_unknown_goes_nowhere_and_the_others_go_on() {
+        let data = blob(b"x");
+        let keys = [0, 1u128 << 127];
+        let records = keys.map(|key| NewRecord {
+            partition_key: "k",
+            explicit_hash_key: Some(HashKey(key)),
+            data: &data,
+        });
+        let plan = plan(&map(2, Some(0)), &records, None);
+        assert_eq!(plan.places, [RecordPlace::NoOwner, RecordPlace::Placed { group: 0, at: 0 }]);
+        assert_eq!(plan.groups[0].0.key.shard, ShardIndex(1));
+    }
+
+    proptest! {
+        #[test]
+        fn every_record_is_in_the_batch_of_the_shard_that_holds_its_key(
+            shards in 1..40u32,
+            given in prop::collection::vec((".{0,12}", any::<Option<u128>>(), prop::collection::vec(any::<u8>(), 0..30)), 1..60),
+        ) {
+            let map = map(shards, None);
+            let blobs: Vec<_> = given.iter().map(|(_, _, data)| blob(data)).collect();
+            let records: Vec<_> = given.iter().zip(&blobs).map(|((key, explicit, _), data)| NewRecord {
+                partition_key: key, explicit_hash_key: explicit.map(HashKey), data,
+            }).collect();
+            let plan = plan(&map, &records, None);
+            let stream = map.stream_by_id(StreamId(5)).unwrap();
+            for ((key, explicit, data), place) in given.iter().zip(&plan.places) {
+                let RecordPlace::Placed { group, at } = *place else { panic!("every key is owned") };
+                let (shard, batch) = &plan.groups[group];
+                let hash = explicit.map_or_else(|| HashKey::of_partition_key(key), HashKey);
+                prop_assert!(stream.shard(shard.key.shard).unwrap().shard.range.contains(hash));
+                let stored = batch.records().nth(at as usize).unwrap();
+                prop_assert_eq!((stored.partition_key, stored.data), (key.as_str(), data.as_slice()));
+                prop_assert_eq!(stored.explicit_hash_key, explicit.map(HashKey));
+            }
+            let total: u32 = plan.groups.iter().map(|(_, batch)| batch.count()).sum();
+            prop_assert_eq!(total as usize, given.len());
+        }
+    }
+}

@@ -1,0 +1,257 @@
+//! The front end as a server of HTTP requests: the order of the steps, and nothing of what they do.
+//!
+//! The listener hands it whole requests. Each passes authentication, admission and its operation, and leaves with an
+//! answer; the same listener answers the control plane's health check, so that who cannot serve cannot look healthy.
+//! It keeps no state that a restart could lose.
+
+use std::{net::SocketAddr, sync::Arc};
+
+use bytes::Bytes;
+use http::{HeaderMap, Method, Request, Response, StatusCode, header, request::Parts};
+use prometheus_client::registry::Registry;
+use tokio::sync::watch;
+use weir_core::{clock::Clock, effect::Effect, limits::NODE_CALL_TIMEOUT};
+use weir_sync::Snapshot;
+use weir_wire::{
+    control::{Control, SharedConfig},
+    http::server::{Handler, Refusal, ResponseBody, ResponseFuture, text_response},
+    kinesis::{
+        encoding::Encoding,
+        error::{ApiError, ErrorCode},
+        operation::Operation,
+    },
+};
+
+use crate::{
+    authenticate::authenticate,
+    error::RequestError,
+    forward::{Dial, Forwarder},
+    lookup::Lookup,
+    metrics::RequestMetrics,
+    operations::{self, Call},
+    request_config::RequestConfig,
+    respond::{Responder, api_error},
+    seal::SecretError,
+    shard_map::CurrentMap,
+    throttle::Throttle,
+};
+
+/// What the front end's request half is made of.
+pub struct FrontendParts {
+    /// The way to the control plane: for calls that are about streams and not about records.
+    pub control: Control,
+    /// Where the fleet half publishes the shard map.
+    pub maps: Arc<CurrentMap>,
+    /// What all front ends agree on; none before the fleet half has heard of it, and requests fail until then.
+    pub shared: Option<Arc<SharedConfig>>,
+    /// The way to the nodes.
+    pub dial: Arc<dyn Dial>,
+    /// The time.
+    pub clock: Clock,
+}
+
+/// The request half of a front end, for the connections of one thread. Threads share all of it but the connections to
+/// nodes: see [`Self::sibling`].
+pub struct Frontend {
+    pub(crate) common: Arc<Common>,
+    pub(crate) forwarder: Forwarder,
+}
+
+/// What the threads of a front end share.
+pub(crate) struct Common {
+    pub(crate) maps: Arc<CurrentMap>,
+    pub(crate) lookup: Lookup,
+    pub(crate) throttle: Throttle,
+    pub(crate) metrics: Arc<RequestMetrics>,
+    pub(crate) clock: Clock,
+    dial: Arc<dyn Dial>,
+    config: Snapshot<Option<RequestConfig>>,
+    responder: Responder,
+}
+
+impl Frontend {
+    /// Puts the parts together and registers the metrics of requests.
+    pub fn new(parts: FrontendParts, registry: &mut Registry) -> Result<Self, SecretError> {
+        let FrontendParts { control, maps, shared, dial, clock } = parts;
+        let config = shared.map(|shared| RequestConfig::new(&shared)).transpose()?;
+        Ok(Self::over(Arc::new(Common {
+            maps,
+            lookup: Lookup::new(control, clock),
+            throttle: Throttle::default(),
+            metrics: Arc::new(RequestMetrics::new(registry, clock)),
+            clock,
+            dial,
+            config: Snapshot::new(Arc::new(config)),
+            responder: Responder::new(),
+        })))
+    }
+
+    fn over(common: Arc<Common>) -> Self {
+        let forwarder = Forwarder::new(Arc::clone(&common.dial), common.clock, NODE_CALL_TIMEOUT);
+        Self { common, forwarder }
+    }
+
+    /// The same front end for another thread: limits, configuration and metrics are shared, connections are its own, so
+    /// that no answer crosses threads.
+    #[must_use]
+    pub fn sibling(&self) -> Self {
+        Self::over(Arc::clone(&self.common))
+    }
+
+    /// Takes over a changed configuration; requests that are being served end with the old one.
+    pub fn adopt(&self, shared: &SharedConfig) -> Result<(), SecretError> {
+        self.common.config.publish(Arc::new(Some(RequestConfig::new(shared)?)));
+        Ok(())
+    }
+
+    /// Takes over each configuration that the fleet half hears of, until it ends. One that is wrong is reported and
+    /// changes nothing.
+    pub async fn follow(&self, mut shared: watch::Receiver<Option<Arc<SharedConfig>>>) {
+        shared.mark_changed(); // what is there already counts, too
+        while shared.changed().await.is_ok() {
+            let heard = shared.borrow_and_update().clone();
+            if let Some(Err(error)) = heard.map(|heard| self.adopt(&heard)) {
+                tracing::error!(%error, "shared configuration refused");
+            }
+        }
+    }
+
+    async fn serve(&self, request: Request<Bytes>) -> Response<ResponseBody> {
+        let (head, body) = request.into_parts();
+        if head.method == Method::GET && head.uri.path() == "/health" {
+            return text_response(StatusCode::OK, "ok\n");
+        }
+        let target = text_of(&head.headers, "x-amz-target");
+        let operation = target.and_then(Operation::of_target);
+        let guard = self.common.metrics.begin(operation);
+        let encoding = match encoding_of(&head, target) {
+            Ok(encoding) => encoding,
+            Err(door) => {
+                guard.end(Some(door.code()));
+                return self.common.responder.refuse_in_xml(door.code(), door.message());
+            }
+        };
+        match self.outcome(operation, encoding, &head, &body).await {
+            Ok(answer) => {
+                guard.end(None);
+                self.common.responder.answer(encoding, answer)
+            }
+            Err(error) => {
+                let told = api_error(&error);
+                log(operation, &error, &told);
+                guard.end(Some(told.code));
+                self.common.responder.refuse(encoding, &told)
+            }
+        }
+    }
+
+    async fn outcome(
+        &self,
+        operation: Option<Operation>,
+        encoding: Encoding,
+        head: &Parts,
+        body: &Bytes,
+    ) -> Result<Vec<u8>, RequestError> {
+        let operation = operation.ok_or(RequestError::UnknownOperation)?;
+        let common = &self.common;
+        let config = common.config.load();
+        let config = Option::as_ref(&config).ok_or(RequestError::NoMap)?;
+        let authenticated = authenticate(config, head, body, common.clock.wall())?;
+        let admitted = common.throttle.admit(authenticated)?;
+        let forwarder = &self.forwarder;
+        let call = Call { common, forwarder, config, admitted: &admitted, operation, encoding, body };
+        operations::run(&call).await
+    }
+}
+
+impl Handler for Frontend {
+    fn handle(&self, request: Request<Bytes>, _peer: SocketAddr) -> ResponseFuture<'_> {
+        Box::pin(self.serve(request))
+    }
+
+    fn refuse(&self, refusal: Refusal) -> Response<ResponseBody> {
+        let error = match refusal {
+            Refusal::BodyTooLarge => {
+                ApiError::new(ErrorCode::RequestEntityTooLarge, "The request body is too large.")
+            }
+            Refusal::BodyBroken => ApiError::bare(ErrorCode::Serialization),
+            Refusal::BodyTimeout => {
+                ApiError::new(ErrorCode::RequestTimeout, "The request body did not arrive in time.")
+            }
+            Refusal::Busy => ApiError::new(
+                ErrorCode::ServiceUnavailable,
+                "The service is temporarily unavailable: too many request bodies at once.",
+            ),
+        };
+        self.common.metrics.begin(None).end(Some(error.code));
+        self.common.responder.refuse(Encoding::Json, &error)
+    }
+}
+
+impl std::fmt::Debug for FrontendParts {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("FrontendParts")
+    }
+}
+
+impl std::fmt::Debug for Frontend {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Frontend").field("forwarder", &self.forwarder).finish_non_exhaustive()
+    }
+}
+
+/// A request that does not speak the API at all; it is answered in the front door's XML.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum NotTheApi {
+    /// Nothing says which operation is meant.
+    NoOperation,
+    /// An operation is named, in an encoding that is not spoken.
+    NoEncoding,
+}
+
+impl NotTheApi {
+    fn code(self) -> ErrorCode {
+        match self {
+            Self::NoOperation => ErrorCode::AccessDenied,
+            Self::NoEncoding => ErrorCode::UnknownOperation,
+        }
+    }
+
+    fn message(self) -> Option<&'static str> {
+        match self {
+            Self::NoOperation => Some("Unable to determine service/operation name to be authorized"),
+            Self::NoEncoding => None,
+        }
+    }
+}
+
+fn encoding_of(head: &Parts, target: Option<&str>) -> Result<Encoding, NotTheApi> {
+    if head.method != Method::POST {
+        return Err(NotTheApi::NoOperation);
+    }
+    let content_type = text_of(&head.headers, header::CONTENT_TYPE.as_str()).unwrap_or("");
+    match Encoding::of_content_type(content_type) {
+        Some(encoding) => Ok(encoding),
+        None if target.is_some_and(|target| target.contains('.')) => Err(NotTheApi::NoEncoding),
+        None => Err(NotTheApi::NoOperation),
+    }
+}
+
+fn text_of<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+    headers.get(name)?.to_str().ok()
+}
+
+/// What a caller did wrong is of no interest; what went wrong here is, above all where a write may have happened.
+fn log(operation: Option<Operation>, error: &RequestError, told: &ApiError) {
+    let operation = operation.map_or("Unknown", Operation::name);
+    if !told.code.status().is_server_error() {
+        tracing::debug!(operation, code = told.code.name(), %error, "request refused");
+    } else if error.effect() == Effect::Unknown {
+        tracing::warn!(operation, code = told.code.name(), %error, "request failed with unknown effect");
+    } else {
+        tracing::info!(operation, code = told.code.name(), %error, "request failed");
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,70 @@
+//! The encodings of the API, by what requests say they are.
+//!
+//! The front end picks one by the request's content type and answers in it. Another encoding is another variant here
+//! and a module beside [`super::json`]; no operation knows which one is used.
+
+use super::{
+    encode::Reply,
+    error::ApiError,
+    json::{self, JsonWriter},
+    shape::Fields,
+    validate::validate,
+};
+
+/// An encoding.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Encoding {
+    /// JSON 1.1.
+    Json,
+}
+
+impl Encoding {
+    /// The encoding that a `Content-Type` names; its parameters do not matter.
+    pub fn of_content_type(value: &str) -> Option<Self> {
+        let essence = value.split(';').next().unwrap_or("").trim();
+        essence.eq_ignore_ascii_case(json::CONTENT_TYPE).then_some(Self::Json)
+    }
+
+    /// What answers say they are.
+    pub const fn content_type(self) -> &'static str {
+        match self {
+            Self::Json => json::CONTENT_TYPE,
+        }
+    }
+
+    /// Reads a body and checks it against the description of the input.
+    pub fn decode<'a, T: Fields<'a> + Default>(self, body: &'a [u8]) -> Result<T, ApiError> {
+        let mut input = T::default();
+        match self {
+            Self::Json => json::decode(body, &mut input)?,
+        }
+        validate(&input)?;
+        Ok(input)
+    }
+
+    /// Writes an answer of about `bytes`.
+    pub fn encode(self, reply: &impl Reply, bytes: usize) -> Vec<u8> {
+        match self {
+            Self::Json => {
+                let mut out = JsonWriter::with_capacity(bytes);
+                reply.encode(&mut out);
+                out.finish()
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parameters_and_case_of_a_content_type_do_not_matter() {
+        for value in ["application/x-amz-json-1.1", "Application/X-Amz-JSON-1.1 ; charset=utf-8"] {
+            assert_eq!(Encoding::of_content_type(value), Some(Encoding::Json), "{value}");
+        }
+        for value in ["", "application/json", "application/x-amz-json-1.0", "text/plain"] {
+            assert_eq!(Encoding::of_content_type(value), None, "{value}");
+        }
+    }
+}
