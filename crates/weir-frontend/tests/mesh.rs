@@ -3,6 +3,7 @@
 //! The control plane here is the smallest that answers; the logic has its own tests beside it. What a kernel's limit
 //! does is shown where there are envelopes: in the lab.
 
+#[cfg(test)]
 #[path = "mesh/cell.rs"]
 mod cell;
 
@@ -125,6 +126,10 @@ fn the_numbers_are_exported_under_their_names() {
     cell.start(0, Role::Frontend);
     cell.start(1, Role::Frontend);
     eventually("all connected", || cell.running().all(|server| server.connected() == 1));
+    eventually("all route", || {
+        let complete = |server: &cell::Server| server.outlet.metrics.facts().unwrap().complete_ratio == 1.0;
+        cell.running().all(|server| server.shards() == 1 && complete(server))
+    });
     let text = cell.running().next().unwrap().scrape();
     for line in [
         "weir_frontend_threads 3",

@@ -327,7 +327,7 @@ async fn bring(
     address: SocketAddr,
     fragment: &Fragment,
 ) -> std::io::Result<()> {
-    if !links.contains_key(&target) {
+    if let std::collections::btree_map::Entry::Vacant(vacant) = links.entry(target) {
         let socket = tokio::net::TcpSocket::new_v4()?;
         socket.bind(SocketAddr::new(address.ip(), 0))?;
         let mut stream = socket.connect(home.mesh).await?;
@@ -337,7 +337,7 @@ async fn bring(
         stream.write_all(&hello.to_frame().encode()).await?;
         let mut welcome = [0; 32];
         stream.read_exact(&mut welcome).await?;
-        links.insert(target, stream);
+        vacant.insert(stream);
     }
     let message = MeshMessage::Fragments { whole_map: false, fragments: vec![fragment.clone()] };
     let stream = links.get_mut(&target).expect("inserted just now");
