@@ -69,10 +69,16 @@ impl Fleet {
         }
     }
 
-    /// The kernel refused a thread: the build has failed.
+    /// The kernel refused a thread: the build has failed. (A guest is no part of the build: it is only turned away.)
     pub(super) fn lane_refused(&mut self, now: Monotonic, lane: LaneId, out: &mut Vec<FleetAction>) {
         let waited = self.lanes.refused(lane);
         self.refused += 1;
+        if self.lanes.peer_mut(lane.peer).is_some_and(|peer| peer.guest_since.is_some()) {
+            let reason = RefusedReason::NoPeerThread;
+            out.extend(waited.map(|ticket| FleetAction::Refuse { ticket, reason }));
+            Self::carry_out(self.lanes.turn_away(lane.peer), out);
+            return;
+        }
         self.builds_failed += 1;
         if self.refused_at_members.is_none() {
             let (_, threaded, _) = self.lanes.counts();

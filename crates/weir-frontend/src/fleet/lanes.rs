@@ -125,6 +125,13 @@ impl LaneTable {
         changes
     }
 
+    /// Forgets a guest for whom there is no thread.
+    pub(super) fn turn_away(&mut self, id: MemberId) -> PeerChanges {
+        let mut changes = PeerChanges::default();
+        self.remove(id, &mut changes);
+        changes
+    }
+
     /// The next lane to start, in order of peers; `None` when all run, when one is being started, or while threads of
     /// the past have not ended (the kernel would count both).
     pub(super) fn next_missing(&self) -> Option<(LaneId, PeerPlan)> {

@@ -324,3 +324,26 @@ fn a_front_end_turns_to_the_next_cache_server_when_its_own_dies_and_back() {
     assert_eq!(guests(&world), 0, "the stand-in lets its thread go");
     assert_eq!(routes(&world, frontend), 2);
 }
+
+#[test]
+fn a_cache_server_without_a_thread_to_spare_turns_a_guest_away_and_stays_whole() {
+    let mut world = fleet_of(6, 2, |world| {
+        world.config.mesh = MeshKind::CacheFleet;
+        world.config.on_refusal = OnRefusal::Wedge;
+        for _ in 0..2 {
+            world.join(Role::Cache);
+        }
+    });
+    world.run(SETTLED);
+    let caches: Vec<_> =
+        world.view().members.iter().filter(|member| member.role == Role::Cache).map(|m| m.id).collect();
+    let (dead, other) = (caches[0], caches[1]);
+    world.threads_max = world.servers[&other].threads.len() + 1;
+    world.kill(dead);
+    world.run(SETTLED);
+    let facts = world.servers[&other].fleet.facts();
+    assert!(facts.refused > 0 && !facts.wedged && facts.builds_failed == 0, "{facts:?}");
+    assert_eq!(world.servers[&other].threads.len(), world.threads_max);
+    let age = world.now.since(world.servers[&other].map.as_ref().unwrap().built_at);
+    assert!(age <= world.config.gossip_interval.0);
+}
