@@ -31,10 +31,13 @@ enum Command {
     Check,
     /// The loom models of weir-sync, and the broken variants that loom must find.
     Loom,
-    /// The criterion benches at full size.
+    /// The criterion benches at full size, and a table of what they measured.
     Bench {
         /// Only benches whose name holds this text.
         filter: Option<String>,
+        /// How many times, one after the other: the spread between runs is the one that counts.
+        #[arg(long, default_value_t = 1)]
+        runs: usize,
     },
 }
 
@@ -47,6 +50,6 @@ fn main() -> anyhow::Result<()> {
             tally.close()
         }
         Command::Loom => loom::run(),
-        Command::Bench { filter } => bench::run(filter.as_deref()),
+        Command::Bench { filter, runs } => bench::run(filter.as_deref(), runs),
     }
 }

@@ -1,0 +1,167 @@
+//! `PutRecords`: from the JSON body to one batch a shard, checked, laid out and summed.
+//!
+//! What a front end does between the signature and the socket to the node. Two baselines do the same work: serde_json
+//! into owned strings with the `base64` crate, as a first version would, and the fastest stack without a decoder of
+//! one's own. All must come to the same batches.
+
+use std::{borrow::Cow, collections::HashMap, hint::black_box, num::NonZeroU32};
+
+use base64::Engine as _;
+use criterion::{BenchmarkId, Criterion, Throughput};
+use serde::Deserialize;
+use weir_benches::{BASELINE, Size, records, run, shards};
+use weir_core::{
+    batch::{Batch, BatchBuilder, RECORD_HEADER_BYTES, Record},
+    hash_key::HashKey,
+    id::{AccountId, Generation, ShardIndex},
+};
+use weir_frontend::shard_map::StreamShards;
+use weir_wire::kinesis::{blob::Blob, json, put_records::PutRecordsInput, validate::validate};
+
+const SHARDS: NonZeroU32 = NonZeroU32::new(4).expect("not zero");
+
+fn main() {
+    run::run(decode);
+}
+
+fn decode(criterion: &mut Criterion, size: Size) {
+    let map = shards::map(SHARDS, Generation(1));
+    let stream = map.stream(AccountId::DEFAULT, shards::STREAM).expect("the map has it");
+    for data_bytes in [100, 1_024] {
+        let records = records::records(size.pick(20, 500), data_bytes);
+        let body = records::put_records_body(shards::STREAM, &records);
+        let batches = ours(&body, stream);
+        assert_eq!(batches.values().map(Batch::count).sum::<u32>() as usize, records.len());
+        assert_eq!(batches, owned_strings(&body, stream), "the first baseline comes to other batches");
+        assert_eq!(batches, borrowed_strings(&body, stream), "the second baseline comes to other batches");
+
+        let mut group = criterion.benchmark_group("put_records_decode");
+        group.throughput(Throughput::Bytes(records::data_bytes(&records)));
+        let work = format!("{}x{data_bytes}B", records.len());
+        group.bench_function(BenchmarkId::new("weir", &work), |bencher| {
+            bencher.iter(|| same(ours(black_box(&body), stream), &batches));
+        });
+        group.bench_function(
+            BenchmarkId::new(format!("{BASELINE} serde_json and base64"), &work),
+            |bencher| {
+                bencher.iter(|| same(owned_strings(black_box(&body), stream), &batches));
+            },
+        );
+        group.bench_function(BenchmarkId::new("serde_json borrowed and base64-simd", &work), |bencher| {
+            bencher.iter(|| same(borrowed_strings(black_box(&body), stream), &batches));
+        });
+        group.bench_function(BenchmarkId::new("weir without layout", &work), |bencher| {
+            bencher
+                .iter(|| assert_eq!(parsed(black_box(&body)).records.map(|r| r.len()), Some(records.len())));
+        });
+        group.finish();
+    }
+}
+
+type Batches = HashMap<ShardIndex, Batch>;
+
+/// Checksums tell whether two batches are the same, at next to no cost in the measured loop.
+fn same(batches: Batches, wanted: &Batches) {
+    assert_eq!(batches.len(), wanted.len());
+    for (shard, batch) in &batches {
+        assert_eq!((batch.count(), batch.crc()), (wanted[shard].count(), wanted[shard].crc()));
+    }
+}
+
+fn parsed(body: &[u8]) -> PutRecordsInput<'_> {
+    let mut input = PutRecordsInput::default();
+    json::decode(body, &mut input).expect("the body is JSON");
+    validate(&input).expect("the body is valid");
+    input
+}
+
+/// As the front end does it: decode, validate, find the shards, then base64 straight into buffers of the right size.
+fn ours(body: &[u8], stream: &StreamShards) -> Batches {
+    let input = parsed(body);
+    let entries = input.records.expect("required");
+    let mut bytes: HashMap<ShardIndex, usize> = HashMap::new();
+    let records: Vec<(ShardIndex, Cow<'_, str>, Blob<'_>)> = entries
+        .into_iter()
+        .map(|entry| {
+            let (partition_key, data) = entry.partition_key.zip(entry.data).expect("required");
+            let shard = shard_of(&partition_key, stream);
+            *bytes.entry(shard).or_default() +=
+                RECORD_HEADER_BYTES + partition_key.len() + data.decoded_len();
+            (shard, partition_key, data)
+        })
+        .collect();
+    let mut builders: HashMap<ShardIndex, BatchBuilder> =
+        bytes.into_iter().map(|(shard, bytes)| (shard, BatchBuilder::with_capacity(bytes))).collect();
+    for (shard, partition_key, data) in &records {
+        let builder = builders.get_mut(shard).expect("every shard met has a builder");
+        builder.push_with(partition_key, None, data.decoded_len(), |room| data.decode_into(room));
+    }
+    builders.into_iter().map(|(shard, builder)| (shard, builder.finish())).collect()
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct OwnedEntry {
+    data: String,
+    partition_key: String,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct OwnedBody {
+    records: Vec<OwnedEntry>,
+    stream_name: String,
+}
+
+fn owned_strings(body: &[u8], stream: &StreamShards) -> Batches {
+    let body: OwnedBody = serde_json::from_slice(body).expect("the body is JSON");
+    assert_eq!(body.stream_name, shards::STREAM);
+    gather(stream, body.records, |entry| {
+        let data = base64::engine::general_purpose::STANDARD.decode(&entry.data).expect("it is base64");
+        (Cow::Owned(entry.partition_key), data)
+    })
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct BorrowedEntry<'a> {
+    data: &'a str,
+    partition_key: Cow<'a, str>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct BorrowedBody<'a> {
+    #[serde(borrow)]
+    records: Vec<BorrowedEntry<'a>>,
+    stream_name: &'a str,
+}
+
+fn borrowed_strings(body: &[u8], stream: &StreamShards) -> Batches {
+    let body: BorrowedBody<'_> = serde_json::from_slice(body).expect("the body is JSON");
+    assert_eq!(body.stream_name, shards::STREAM);
+    gather(stream, body.records, |entry| {
+        let data = base64_simd::STANDARD.decode_to_vec(entry.data).expect("it is base64");
+        (entry.partition_key, data)
+    })
+}
+
+/// Decodes each record into a buffer of its own and copies it into its shard's batch.
+fn gather<'a, T>(
+    stream: &StreamShards,
+    entries: Vec<T>,
+    open: impl Fn(T) -> (Cow<'a, str>, Vec<u8>),
+) -> Batches {
+    let mut builders: HashMap<ShardIndex, BatchBuilder> = HashMap::new();
+    for entry in entries {
+        let (partition_key, data) = open(entry);
+        let builder = builders.entry(shard_of(&partition_key, stream)).or_default();
+        builder.push(&Record { partition_key: &partition_key, explicit_hash_key: None, data: &data });
+    }
+    builders.into_iter().map(|(shard, builder)| (shard, builder.finish())).collect()
+}
+
+fn shard_of(partition_key: &str, stream: &StreamShards) -> ShardIndex {
+    let found = stream.route(HashKey::of_partition_key(partition_key)).expect("the map is whole");
+    found.shard.key.shard
+}
