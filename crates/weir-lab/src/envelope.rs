@@ -38,7 +38,7 @@ pub use self::{
     enter::{EnterError, EnvelopArgs, enter_and_exec},
     probe::{NoEnvelope, ProbeOutcome, count_threads_line, probe_all},
     run_name::RunName,
-    thread_count::{ThreadCount, count_threads},
+    thread_count::{CountThreadsArgs, ThreadCount, count_threads},
 };
 
 /// How a limit is put on one server. The order is the order of preference.

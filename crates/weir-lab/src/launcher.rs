@@ -10,6 +10,7 @@ mod roster;
 
 use std::{io, net::SocketAddr, path::PathBuf};
 
+pub(crate) use self::local::{make_logs, stop_all};
 pub use self::{
     addresses::{AddressBlock, AddressError, ArmAddresses},
     local::LocalProcesses,
@@ -35,6 +36,8 @@ pub struct ServerSpec {
     pub args: Vec<String>,
     /// Where `/ready` and `/metrics` are.
     pub admin: SocketAddr,
+    /// Whether the recorder looks at it: the load generator is no part of what is recorded.
+    pub watched: bool,
 }
 
 /// One life of a server.

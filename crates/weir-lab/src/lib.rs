@@ -9,6 +9,8 @@ pub mod limits;
 pub mod scenario;
 
 pub mod launcher;
+pub mod recorder;
+pub mod run;
 
 pub mod series;
 

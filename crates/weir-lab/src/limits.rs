@@ -20,7 +20,7 @@ pub struct MeshCosts {
     pub threads_per_peer: u64,
     /// Open files of a front end with no peers.
     pub base_files: u64,
-    /// Open files for each peer: one connection that we dialled and one that the peer dialled, for each thread.
+    /// Open files for each peer: the connection of each of its threads, and the descriptor that wakes that thread.
     pub files_per_peer: u64,
     /// Memory mappings of a front end with no peers.
     pub base_maps: u64,

@@ -82,8 +82,8 @@ impl Scenario {
     /// Reads and checks a scenario; `file` is how mistakes name it.
     pub fn parse(file: &str, text: &str) -> Result<Self, ScenarioError> {
         let source = Source { file, text };
-        let raw: RawScenario = toml::from_str(text).map_err(|error| source.from_toml(&error, None))?;
-        let document: Table = toml::from_str(text).map_err(|error| source.from_toml(&error, None))?;
+        let raw: RawScenario = toml::from_str(text).map_err(|error| source.toml_mistake(&error, None))?;
+        let document: Table = toml::from_str(text).map_err(|error| source.toml_mistake(&error, None))?;
         let Some(control) = &raw.control else {
             let message = "a scenario without a negative control is refused: add [control] with what keeps the \
                            same growth harmless (\"envelope.threads_max\" 10 % higher)";
@@ -198,14 +198,14 @@ impl Reader<'_> {
     fn with(&self, overrides: &[Override], at: &Range<usize>) -> Result<(Table, RawScenario), ScenarioError> {
         if overrides.is_empty() {
             let raw =
-                toml::from_str(self.source.text).map_err(|error| self.source.from_toml(&error, None))?;
+                toml::from_str(self.source.text).map_err(|error| self.source.toml_mistake(&error, None))?;
             return Ok((self.document.clone(), raw));
         }
         let mut document = self.document.clone();
         let read = |document: &Table, at: Option<Range<usize>>| {
             let text = toml::to_string(document)
                 .map_err(|error| self.source.mistake(at.clone(), error.to_string()))?;
-            toml::from_str(&text).map_err(|error| self.source.from_toml(&error, at))
+            toml::from_str(&text).map_err(|error| self.source.toml_mistake(&error, at))
         };
         for Override { path, value, at } in overrides {
             overrides::apply(&mut document, path, value.clone()).map_err(|missing| {

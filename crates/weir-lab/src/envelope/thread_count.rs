@@ -18,6 +18,14 @@ pub struct ThreadCount {
     pub errno: Option<i32>,
 }
 
+/// The flags of the hidden `weir __count-threads`.
+#[derive(Debug, Clone, Copy, clap::Args)]
+pub struct CountThreadsArgs {
+    /// Give up at so many threads.
+    #[arg(long)]
+    pub max: u32,
+}
+
 /// Spawns parked threads until the kernel refuses one or this process has `max` of them, then lets them all go.
 /// Call it from a process with one thread.
 pub fn count_threads(max: u32) -> ThreadCount {

@@ -68,7 +68,7 @@ pub struct ArmAddresses {
 
 impl ArmAddresses {
     /// The next free address.
-    pub fn next(&mut self) -> Result<Ipv4Addr, AddressError> {
+    pub fn take(&mut self) -> Result<Ipv4Addr, AddressError> {
         let (b, c) = (self.given / SERVERS_PER_B, self.given % SERVERS_PER_B + 1);
         if b >= BS_PER_ARM {
             return Err(AddressError::Servers { max: SERVERS_PER_B * BS_PER_ARM });
@@ -98,7 +98,7 @@ mod tests {
             for _ in 0..2 {
                 let mut arm = lab.next_arm();
                 for _ in 0..600 {
-                    let address = arm.next().unwrap();
+                    let address = arm.take().unwrap();
                     assert!(address.is_loopback() && address.octets()[3] != 0);
                     assert!(all.insert(address), "{address} twice");
                 }
@@ -109,7 +109,7 @@ mod tests {
     #[test]
     fn an_arm_that_is_too_large_is_refused() {
         let mut arm = AddressBlock::claim().unwrap().next_arm();
-        let last = (0..=SERVERS_PER_B * BS_PER_ARM).map(|_| arm.next()).last().unwrap();
+        let last = (0..=SERVERS_PER_B * BS_PER_ARM).map(|_| arm.take()).last().unwrap();
         assert!(matches!(last, Err(AddressError::Servers { max: 2_000 })));
     }
 }

@@ -76,15 +76,17 @@ impl Launcher for LocalProcesses {
         let name = format!("{}-{}", self.prefix, spec.name);
         let made = spec.limits.map(|limits| self.envelopes.make(&name, limits)).transpose();
         let envelope = made.map_err(|source| LaunchError::Envelope { name: spec.name.clone(), source })?;
-        self.roster.declare(Sighting {
-            id: spec.id,
-            name: spec.name.clone(),
-            role: spec.role,
-            admin: spec.admin,
-            pid: None,
-            incarnation: 0,
-            witness: envelope.as_ref().map(Envelope::witness),
-        });
+        if spec.watched {
+            self.roster.declare(Sighting {
+                id: spec.id,
+                name: spec.name.clone(),
+                role: spec.role,
+                admin: spec.admin,
+                pid: None,
+                incarnation: 0,
+                witness: envelope.as_ref().map(Envelope::witness),
+            });
+        }
         let log = self.logs.join(format!("{}.log", spec.name));
         let id = spec.id;
         self.servers.insert(id, Server { child: None, lives: 0, asked_to_end: false, spec, log, envelope });

@@ -88,7 +88,7 @@ impl Source<'_> {
     }
 
     /// What the TOML reader complained about, with the nearest key when it met an unknown one.
-    pub(super) fn from_toml(&self, error: &toml::de::Error, at: Option<Range<usize>>) -> ScenarioError {
+    pub(super) fn toml_mistake(&self, error: &toml::de::Error, at: Option<Range<usize>>) -> ScenarioError {
         // serde: "unknown field `servrs`, expected one of `servers`, `cells`"
         let message = error.message().trim();
         let mut quoted = message.split('`').skip(1).step_by(2);

@@ -56,7 +56,7 @@ fn an_assumed_value_is_marked_in_the_shipped_files_and_nothing_else_is() {
             // `duration`, `pace` and the like stand in several tables; those are marked nowhere.
             let expected = parameter.assumed;
             assert!(
-                marked.iter().any(|&marked| marked == expected),
+                marked.contains(&expected),
                 "{}: {} assumed = {expected}, marked {marked:?}",
                 shipped.name,
                 parameter.name

@@ -153,8 +153,9 @@ fn load(raw: &RawLoad) -> Result<LoadPlan, Broken> {
     rule((1..=PUT_RECORDS_COUNT_MAX as u32).contains(&raw.batch), || {
         format!("load.batch must be 1 to {PUT_RECORDS_COUNT_MAX}")
     })?;
-    rule((1..=RECORD_BYTES_MAX as u64).contains(&raw.record_size.0), || {
-        "load.record_size must be 1B to 1MiB".into()
+    let least = weir_loadgen::payload::RECORD_HEAD_BYTES as u64;
+    rule((least..=RECORD_BYTES_MAX as u64).contains(&raw.record_size.0), || {
+        format!("load.record_size must be {least}B to 1MiB: each record carries an id and a checksum")
     })?;
     rule(u64::from(raw.batch) * raw.record_size.0 <= PUT_RECORDS_BYTES_MAX as u64, || {
         "load.batch x load.record_size must be 10MiB at most, as one PutRecords call may carry".into()

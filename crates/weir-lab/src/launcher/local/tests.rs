@@ -31,6 +31,7 @@ fn spec(id: u32, script: &str) -> ServerSpec {
         limits: None,
         args: ["sh", "-c", script].map(str::to_owned).to_vec(),
         admin: (Ipv4Addr::LOCALHOST, 9).into(),
+        watched: true,
     }
 }
 

@@ -1,0 +1,292 @@
+//! The servers of one arm while they run: started, watched until they are ready, stopped, started again.
+//!
+//! Everything that waits in an arm waits here ([`Crew::tick`]), so that at any moment ended processes are reaped, restarts
+//! go on, and a Ctrl-C is heard. It writes what happens to servers into the series; it never decides what should.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::SocketAddr,
+    sync::Arc,
+    time::Duration,
+};
+
+use tokio::{runtime::Runtime, task::JoinSet};
+use weir_core::clock::{Clock, Monotonic};
+use weir_sync::Shutdown;
+use weir_wire::{
+    control::{ControlReply, ControlRequest, ControlService, RemoteControl},
+    http::client,
+};
+
+use super::{error::RunError, fleet::Fleet};
+use crate::{
+    launcher::{Exit, LaunchError, Launcher, Order},
+    recorder::{ArmClock, Sink},
+    series::{Record, ServerEvent, ServerHappening, ServerId},
+};
+
+/// How long a server may take to leave before it is killed. A farewell (deregister, finish requests) takes tens of
+/// milliseconds; a whole fleet's on two cores a second or two.
+const LEAVE_PATIENCE: Duration = Duration::from_secs(8);
+/// Between two looks at processes.
+const TICK: Duration = Duration::from_millis(10);
+/// Between two rounds of `/ready`.
+const READY_PERIOD: Duration = Duration::from_millis(100);
+/// One answer to `/ready`. A server that cannot say it in this time is asked again.
+const READY_TIMEOUT: Duration = Duration::from_millis(500);
+/// Servers asked in one round; the rest take their turn in the next.
+const READY_ASKED_MAX: usize = 32;
+
+/// The running servers of an arm.
+pub(super) struct Crew {
+    pub(super) arm: String,
+    pub(super) launcher: Box<dyn Launcher>,
+    pub(super) runtime: Runtime,
+    pub(super) time: ArmClock,
+    pub(super) clock: Clock,
+    pub(super) stop: Shutdown,
+    control: RemoteControl,
+    names: Vec<String>,
+    admins: Vec<SocketAddr>,
+    /// Running, but not ready yet in this life.
+    unready: BTreeSet<ServerId>,
+    /// Told to leave: until when, and whether they come back.
+    leaving: BTreeMap<ServerId, (Monotonic, bool)>,
+    /// Processes that ended without being asked to, with how.
+    fallen: BTreeMap<ServerId, Exit>,
+    next_ready: Monotonic,
+    sink: Option<Arc<Sink>>,
+    /// What happened before there was a sink.
+    early: Vec<Record>,
+}
+
+impl Crew {
+    /// A crew of which nobody runs yet; all servers of `fleet` are declared.
+    pub(super) fn new(
+        arm: &str,
+        fleet: &Fleet,
+        mut launcher: Box<dyn Launcher>,
+        time: ArmClock,
+        stop: Shutdown,
+    ) -> Result<Self, RunError> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        let runtime = runtime.map_err(|source| RunError::Lab {
+            operation: "start a runtime for arm",
+            path: arm.into(),
+            source,
+        })?;
+        let early = fleet.infos.iter().cloned().map(Record::Server).collect();
+        for spec in &fleet.specs {
+            launcher
+                .declare(spec.clone())
+                .map_err(|source| RunError::Launch { arm: arm.to_owned(), source })?;
+        }
+        Ok(Self {
+            arm: arm.to_owned(),
+            launcher,
+            runtime,
+            clock: time.machine(),
+            time,
+            stop,
+            control: RemoteControl::new(fleet.control_address),
+            names: fleet.specs.iter().map(|spec| spec.name.clone()).collect(),
+            admins: fleet.specs.iter().map(|spec| spec.admin).collect(),
+            unready: BTreeSet::new(),
+            leaving: BTreeMap::new(),
+            fallen: BTreeMap::new(),
+            next_ready: Monotonic::ZERO,
+            sink: None,
+            early,
+        })
+    }
+
+    /// From now on everything goes into `sink`, also what happened before.
+    pub(super) fn record_into(&mut self, sink: Arc<Sink>) {
+        for record in self.early.drain(..) {
+            sink.push(record);
+        }
+        self.sink = Some(sink);
+    }
+
+    /// Writes a record of the arm's own.
+    pub(super) fn record(&mut self, record: Record) {
+        match &self.sink {
+            Some(sink) => sink.push(record),
+            None => self.early.push(record),
+        }
+    }
+
+    /// Starts a life of a server.
+    pub(super) fn start(&mut self, server: ServerId) -> Result<(), RunError> {
+        let life = self.launcher.start(server).map_err(|source| self.launch_error(source))?;
+        self.fallen.remove(&server);
+        self.unready.insert(server);
+        self.note(server, ServerHappening::Started { pid: life.pid, incarnation: life.incarnation });
+        Ok(())
+    }
+
+    /// Starts a process that is no server of the fleet: nothing is written down of it, and its end is the run's.
+    pub(super) fn start_unwatched(&mut self, process: ServerId) -> Result<(), RunError> {
+        self.launcher.start(process).map(drop).map_err(|source| self.launch_error(source))
+    }
+
+    /// Tells a server to leave; `again`: and starts it once it is gone. One that does not run (it fell) is only started.
+    pub(super) fn leave(&mut self, server: ServerId, again: bool) -> Result<(), RunError> {
+        if self.launcher.life(server).is_none() {
+            return if again { self.start(server) } else { Ok(()) };
+        }
+        self.order(server, Order::Stop)?;
+        self.leaving.insert(server, (self.clock.now() + LEAVE_PATIENCE, again));
+        Ok(())
+    }
+
+    /// Tells a running server something; one that does not run hears nothing.
+    pub(super) fn order(&mut self, server: ServerId, order: Order) -> Result<(), RunError> {
+        match self.launcher.tell(server, order) {
+            Ok(()) | Err(LaunchError::State { .. }) => Ok(()),
+            Err(source) => Err(self.launch_error(source)),
+        }
+    }
+
+    /// Has everybody who was told to leave left, and is everybody who was to come back on the way?
+    pub(super) fn is_settled(&self) -> bool {
+        self.leaving.is_empty()
+    }
+
+    /// One look at everything, then a short rest. Fails when the run is to end.
+    pub(super) fn tick(&mut self) -> Result<(), RunError> {
+        for (server, exit) in self.launcher.reap() {
+            self.note_end(server, exit)?;
+        }
+        let now = self.clock.now();
+        let overdue: Vec<ServerId> =
+            self.leaving.iter().filter(|(_, (until, _))| *until < now).map(|(&server, _)| server).collect();
+        for server in overdue {
+            self.order(server, Order::Kill)?;
+        }
+        if !self.unready.is_empty() && now >= self.next_ready {
+            self.ask_ready();
+            self.next_ready = self.clock.now() + READY_PERIOD;
+        }
+        if self.stop.wait_timeout(TICK) { Err(self.interrupted()) } else { Ok(()) }
+    }
+
+    /// Ticks until `when`.
+    pub(super) fn idle_until(&mut self, when: Monotonic) -> Result<(), RunError> {
+        while self.clock.now() < when {
+            self.tick()?;
+        }
+        Ok(())
+    }
+
+    /// Ticks until all of `servers` are ready. Fails when one of them ends, or when it takes too long.
+    pub(super) fn await_ready(&mut self, servers: &[ServerId], patience: Duration) -> Result<(), RunError> {
+        let start = self.clock.now();
+        loop {
+            if let Some((server, exit)) =
+                servers.iter().find_map(|server| Some((server, self.fallen.get(server)?)))
+            {
+                return Err(RunError::EndedEarly {
+                    arm: self.arm.clone(),
+                    server: self.names[server.0 as usize].clone(),
+                    how: describe(exit),
+                    last_words: self.launcher.last_words(*server),
+                });
+            }
+            let waiting: Vec<_> = servers.iter().filter(|server| self.unready.contains(server)).collect();
+            let Some(first) = waiting.first() else { return Ok(()) };
+            if self.clock.now().since(start) > patience {
+                let name = &self.names[first.0 as usize];
+                let words = self.launcher.last_words(**first);
+                let detail =
+                    format!("{} of {} wait, among them {name}: {words}", waiting.len(), servers.len());
+                let what = "servers ready";
+                return Err(RunError::TooSlow { arm: self.arm.clone(), what, waited: patience, detail });
+            }
+            self.tick()?;
+        }
+    }
+
+    /// Asks the control plane; `what` names the question in errors.
+    pub(super) fn ask(&self, what: &'static str, request: ControlRequest) -> Result<ControlReply, RunError> {
+        self.runtime.block_on(self.control.call(request)).map_err(|error| RunError::Control {
+            arm: self.arm.clone(),
+            what,
+            detail: error.to_string(),
+        })
+    }
+
+    /// The way to the control plane.
+    pub(super) fn control(&self) -> RemoteControl {
+        self.control
+    }
+
+    pub(super) fn launch_error(&self, source: LaunchError) -> RunError {
+        RunError::Launch { arm: self.arm.clone(), source }
+    }
+
+    pub(super) fn interrupted(&self) -> RunError {
+        // The folder is filled in where it is known.
+        RunError::Interrupted { folder: std::path::PathBuf::new() }
+    }
+
+    fn note(&mut self, server: ServerId, happening: ServerHappening) {
+        self.record(Record::Event(ServerEvent { at: self.time.at(), server, happening }));
+    }
+
+    fn note_end(&mut self, server: ServerId, exit: Exit) -> Result<(), RunError> {
+        if server.0 as usize >= self.names.len() {
+            let words = self.launcher.last_words(server);
+            let detail = format!("ended ({}): {words}", describe(&exit));
+            return Err(RunError::Load { arm: self.arm.clone(), detail });
+        }
+        self.unready.remove(&server);
+        let left = self.leaving.remove(&server);
+        if exit.asked {
+            self.note(server, ServerHappening::Stopped);
+        } else {
+            self.note(server, ServerHappening::Exited { code: exit.code, signal: exit.signal });
+            tracing::warn!(
+                arm = self.arm,
+                server = self.names[server.0 as usize],
+                how = describe(&exit),
+                "a server ended by itself"
+            );
+            self.fallen.insert(server, exit);
+        }
+        match left {
+            Some((_, true)) => self.start(server),
+            Some((_, false)) | None => Ok(()),
+        }
+    }
+
+    /// Asks servers that are not ready yet whether they are.
+    fn ask_ready(&mut self) {
+        let asked: Vec<_> = self.unready.iter().copied().take(READY_ASKED_MAX).collect();
+        let addresses: Vec<_> = asked.iter().map(|server| self.admins[server.0 as usize]).collect();
+        let answers = self.runtime.block_on(async {
+            let mut answers = JoinSet::new();
+            for (server, address) in asked.into_iter().zip(addresses) {
+                answers.spawn(async move {
+                    let answer = client::get(address, "/ready", READY_TIMEOUT).await;
+                    (server, answer.is_ok_and(|answer| answer.status.is_success()))
+                });
+            }
+            answers.join_all().await
+        });
+        for (server, ready) in answers {
+            if ready {
+                self.unready.remove(&server);
+                self.note(server, ServerHappening::Ready);
+            }
+        }
+    }
+}
+
+fn describe(exit: &Exit) -> String {
+    match (exit.code, exit.signal) {
+        (Some(code), _) => format!("exit code {code}"),
+        (None, Some(signal)) => format!("signal {signal}"),
+        (None, None) => "no status".to_owned(),
+    }
+}

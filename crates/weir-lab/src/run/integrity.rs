@@ -1,0 +1,171 @@
+//! Was every promise kept? Compares what was acknowledged with what is in the log: pure, and run after every arm.
+//!
+//! Fed by `read_back.rs`, shard by shard in the order of the log, then with the file of acknowledged records. A record counts
+//! as found only at the sequence number that the caller was told and with every byte that the caller sent.
+
+use std::collections::HashMap;
+
+use weir_loadgen::{
+    acks::Ack,
+    payload::{self, PayloadError, RecordId},
+};
+
+use crate::series::Integrity;
+
+/// A shard of one of the run's streams.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(super) struct ShardPlace {
+    /// The stream: its number among the load generator's targets.
+    pub(super) target: u32,
+    /// The shard's number.
+    pub(super) shard: u32,
+}
+
+/// What one record of the log was when it was read back.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Found {
+    place: ShardPlace,
+    sequence_number: String,
+    checksum: u32,
+    times: u32,
+}
+
+/// Collects what the log holds, then judges the acknowledgements.
+#[derive(Debug, Default)]
+pub(super) struct Checker {
+    found: HashMap<RecordId, Found>,
+    last: HashMap<ShardPlace, String>,
+    reordered: u64,
+    damaged: u64,
+}
+
+impl Checker {
+    /// Takes the next record of a shard, in the order of the log.
+    pub(super) fn read(&mut self, place: ShardPlace, sequence_number: &str, data: &[u8]) {
+        let last = self.last.entry(place).or_default();
+        if !last.is_empty() && !is_below(last, sequence_number) {
+            self.reordered += 1;
+        }
+        sequence_number.clone_into(last);
+        match payload::read(data) {
+            Ok(id) => {
+                let (sequence_number, checksum) = (sequence_number.to_owned(), checksum_of(data));
+                let found = Found { place, sequence_number, checksum, times: 0 };
+                self.found.entry(id).or_insert(found).times += 1;
+            }
+            // Services on the streams write records of their own.
+            Err(PayloadError::Foreign) => {}
+            Err(PayloadError::Checksum { .. }) => self.damaged += 1,
+        }
+    }
+
+    /// Records whose bytes are not those that were sent. The acknowledged ones among them count as lost.
+    pub(super) fn damaged(&self) -> u64 {
+        self.damaged
+    }
+
+    /// Judges. Every record of the log has been read.
+    pub(super) fn judge<E>(&self, acks: impl Iterator<Item = Result<Ack, E>>) -> Result<Integrity, E> {
+        let mut integrity = Integrity { reordered: self.reordered, ..Integrity::default() };
+        for ack in acks {
+            let ack = ack?;
+            integrity.acknowledged += 1;
+            let place = ShardPlace { target: ack.target, shard: ack.shard };
+            let promised = |found: &&Found| {
+                found.place == place
+                    && found.sequence_number == ack.sequence_number
+                    && found.checksum == ack.checksum
+            };
+            match self.found.get(&ack.id).filter(promised) {
+                Some(found) => {
+                    integrity.found += 1;
+                    integrity.duplicated += u64::from(found.times > 1);
+                }
+                None => integrity.lost += 1,
+            }
+        }
+        Ok(integrity)
+    }
+}
+
+fn checksum_of(data: &[u8]) -> u32 {
+    crc32c::crc32c(data)
+}
+
+/// Decimal numbers of any length, without leading zeros.
+fn is_below(left: &str, right: &str) -> bool {
+    (left.len(), left) < (right.len(), right)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::convert::Infallible;
+
+    use super::*;
+
+    const PLACE: ShardPlace = ShardPlace { target: 0, shard: 3 };
+
+    /// Record `number` and the acknowledgement of it at `sequence`.
+    fn record(number: u64, sequence: &str) -> (Vec<u8>, Ack) {
+        let mut data = vec![0x5a; 64];
+        let id = RecordId { run: 1, number };
+        let checksum = payload::write_head(id, &mut data);
+        let ack =
+            Ack { target: 0, shard: 3, id, checksum, acked_ms: 0, sequence_number: sequence.to_owned() };
+        (data, ack)
+    }
+
+    fn judge(checker: &Checker, acks: &[Ack]) -> Integrity {
+        checker.judge(acks.iter().cloned().map(Ok::<_, Infallible>)).unwrap()
+    }
+
+    #[test]
+    fn a_log_that_holds_what_was_promised_is_whole() {
+        let mut checker = Checker::default();
+        let ((first, ack), (second, unacknowledged)) = (record(1, "9"), record(2, "10"));
+        checker.read(PLACE, "9", &first);
+        checker.read(PLACE, "10", &second);
+        checker.read(PLACE, "11", b"a record of somebody else");
+        let integrity = judge(&checker, &[ack]);
+        assert_eq!(integrity, Integrity { acknowledged: 1, found: 1, ..Integrity::default() });
+        assert!(integrity.is_whole(), "what was never acknowledged may be there: {unacknowledged:?}");
+    }
+
+    #[test]
+    fn each_broken_promise_is_counted_as_what_it_is() {
+        let (data, ack) = record(1, "9");
+        let empty = judge(&Checker::default(), std::slice::from_ref(&ack));
+        assert_eq!((empty.lost, empty.found), (1, 0));
+
+        let mut elsewhere = Checker::default();
+        elsewhere.read(PLACE, "8", &data);
+        assert_eq!(judge(&elsewhere, std::slice::from_ref(&ack)).lost, 1, "at another number than was told");
+
+        let mut other_shard = Checker::default();
+        other_shard.read(ShardPlace { shard: 4, ..PLACE }, "9", &data);
+        assert_eq!(judge(&other_shard, std::slice::from_ref(&ack)).lost, 1);
+
+        let mut twice = Checker::default();
+        twice.read(PLACE, "9", &data);
+        twice.read(PLACE, "10", &data);
+        assert_eq!(judge(&twice, std::slice::from_ref(&ack)).duplicated, 1);
+
+        let mut damaged = Checker::default();
+        let mut changed = data.clone();
+        changed[40] ^= 1;
+        damaged.read(PLACE, "9", &changed);
+        assert_eq!((judge(&damaged, std::slice::from_ref(&ack)).lost, damaged.damaged()), (1, 1));
+
+        let mut backwards = Checker::default();
+        backwards.read(PLACE, "10", &record(2, "10").0);
+        backwards.read(PLACE, "9", &data);
+        assert_eq!(judge(&backwards, &[ack]).reordered, 1);
+    }
+
+    #[test]
+    fn numbers_are_ordered_as_numbers_and_never_equal() {
+        assert!(
+            is_below("9", "10") && is_below("10", "11") && !is_below("11", "11") && !is_below("100", "99")
+        );
+    }
+}
