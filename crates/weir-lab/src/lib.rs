@@ -14,6 +14,7 @@ pub mod run;
 
 pub mod series;
 
+pub mod compare;
 pub mod oracle;
 pub mod report;
 pub mod summary;

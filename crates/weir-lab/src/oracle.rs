@@ -46,7 +46,7 @@ impl Opinion {
 }
 
 /// Judges one arm. `control` is the run's negative control, when there is one: hysteresis asks how a healthy fleet of
-/// the same size does.
+/// the same size does, and isolation what the growth alone costs this host.
 pub fn judge(series: &ArmSeries, control: Option<&ArmSeries>) -> Opinion {
     let facts = Facts::of(series);
     let control = control.map(Facts::of);
@@ -62,7 +62,7 @@ pub fn judge(series: &ArmSeries, control: Option<&ArmSeries>) -> Opinion {
             SignatureId::S7 => hysteresis::judge(&facts, control.as_ref()),
             SignatureId::S8 => restart::judge_fast(&facts),
             SignatureId::S9 => restart::judge_paced(&facts),
-            SignatureId::S18 => cells::judge(&facts),
+            SignatureId::S18 => cells::judge(&facts, control.as_ref()),
             SignatureId::S19 => cache_fleet::judge(&facts),
             SignatureId::Control => control::judge(&facts),
         })

@@ -4,7 +4,7 @@ use crate::series::{At, LoadWindow, Track, metric};
 
 use super::{
     facts::{Facts, median},
-    noise::bootstrap,
+    noise::{USUAL, bootstrap},
     signature::{SignatureId, Verdict},
     trial::{Trial, not_applicable},
 };
@@ -67,7 +67,8 @@ fn processor(facts: &Facts<'_>, baseline: (At, At), failing: (At, At), trial: &m
     let mean = |values: &[f64], picked: &[usize]| {
         picked.iter().map(|p| values[*p]).sum::<f64>() / picked.len().max(1) as f64
     };
-    let change = bootstrap((before.len(), during.len()), |b, d| Some(mean(&during, d) - mean(&before, b)));
+    let change =
+        bootstrap((before.len(), during.len()), USUAL, |b, d| Some(mean(&during, d) - mean(&before, b)));
     let whole = |values: &[f64]| values.iter().sum::<f64>() / values.len().max(1) as f64;
     let found = format!("{:.3} to {:.3} cores a node", whole(&before), whole(&during));
     trial.ask(

@@ -9,15 +9,19 @@ use crate::series::LoadWindow;
 
 /// Resamplings. The ends of a 95 % interval then rest on ten of them each.
 const ROUNDS: usize = 400;
+/// Share of the resamplings within an interval that describes a difference.
+pub const USUAL: f64 = 0.95;
+/// Share within an interval that a verdict rests on: one honest run in two hundred may fall outside, not one in twenty.
+pub const NEARLY_ALL: f64 = 0.995;
 /// The seed of every resampling: the same data give the same interval.
 const SEED: u64 = 2020;
 
-/// Where a number lies in 95 of 100 resamplings.
+/// Where a number lies in most resamplings.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Interval {
-    /// 2.5th percentile.
+    /// As many resamplings lie below as
     pub low: f64,
-    /// 97.5th percentile.
+    /// lie above.
     pub high: f64,
 }
 
@@ -28,32 +32,46 @@ impl Interval {
     }
 }
 
-/// The interval of a statistic of two groups of windows, each resampled with replacement. `statistic` gets indices
-/// into the groups; a resampling for which it has no value is left out. `None` when a group is empty or no resampling
-/// had a value.
+/// The interval that holds the share `within` of a statistic's values over two groups of windows, each resampled with
+/// replacement. `statistic` gets indices into the groups; a resampling for which it has no value is left out. `None`
+/// when a group is empty or no resampling had a value.
 pub fn bootstrap(
     groups: (usize, usize),
+    within: f64,
     mut statistic: impl FnMut(&[usize], &[usize]) -> Option<f64>,
 ) -> Option<Interval> {
+    let [interval] = bootstrap_each(groups, within, |first, second| [statistic(first, second)]);
+    interval
+}
+
+/// The same for several statistics of the same resamplings.
+pub fn bootstrap_each<const N: usize>(
+    groups: (usize, usize),
+    within: f64,
+    mut statistics: impl FnMut(&[usize], &[usize]) -> [Option<f64>; N],
+) -> [Option<Interval>; N] {
     if groups.0 == 0 || groups.1 == 0 {
-        return None;
+        return [None; N];
     }
     let mut random = StdRng::seed_from_u64(SEED);
     let mut draw =
         |count: usize| -> Vec<usize> { (0..count).map(|_| random.random_range(0..count)).collect() };
-    let mut values: Vec<f64> = (0..ROUNDS)
-        .filter_map(|_| {
-            let (first, second) = (draw(groups.0), draw(groups.1));
-            statistic(&first, &second)
-        })
-        .filter(|v| v.is_finite())
-        .collect();
-    values.sort_by(f64::total_cmp);
-    let at = |share: f64| values.get(((values.len() - 1) as f64 * share).round() as usize).copied();
-    if values.is_empty() {
-        return None;
+    let mut values: [Vec<f64>; N] = std::array::from_fn(|_| Vec::with_capacity(ROUNDS));
+    for _ in 0..ROUNDS {
+        let (first, second) = (draw(groups.0), draw(groups.1));
+        for (values, value) in values.iter_mut().zip(statistics(&first, &second)) {
+            values.extend(value.filter(|v| v.is_finite()));
+        }
     }
-    Some(Interval { low: at(0.025)?, high: at(0.975)? })
+    values.map(|values| interval(values, within))
+}
+
+fn interval(mut values: Vec<f64>, within: f64) -> Option<Interval> {
+    values.sort_by(f64::total_cmp);
+    let tail = (1.0 - within) / 2.0;
+    let at =
+        |share: f64| values.get(((values.len().checked_sub(1)?) as f64 * share).round() as usize).copied();
+    Some(Interval { low: at(tail)?, high: at(1.0 - tail)? })
 }
 
 /// The latencies of some windows, laid out so that any choice of them gives its percentiles quickly: a resampling
@@ -101,20 +119,33 @@ impl WindowLatencies {
 
     /// A percentile (0 to 100) of the windows picked, milliseconds; `None` when none is.
     pub fn percentile_ms(&self, picked: &[usize], percentile: f64) -> Option<f64> {
+        let [value] = self.percentiles_ms(picked, [percentile]);
+        value
+    }
+
+    /// Several percentiles, ascending, of the windows picked.
+    pub fn percentiles_ms<const N: usize>(
+        &self,
+        picked: &[usize],
+        percentiles: [f64; N],
+    ) -> [Option<f64>; N] {
         let mut counts = vec![0u64; self.values.len()];
-        for (place, count) in picked.iter().flat_map(|pick| &self.windows[*pick]) {
-            counts[*place] += count;
-        }
-        let all: u64 = counts.iter().sum();
-        let wanted = ((percentile / 100.0) * all as f64).ceil().max(1.0) as u64;
-        let mut seen = 0;
-        for (value, count) in self.values.iter().zip(counts) {
-            seen += count;
-            if seen >= wanted {
-                return Some(*value as f64 / 1e3);
+        for pick in picked {
+            for (place, count) in &self.windows[*pick] {
+                counts[*place] += count;
             }
         }
-        None
+        let all: u64 = counts.iter().sum();
+        let mut seen = 0;
+        let mut at = 0;
+        percentiles.map(|percentile| {
+            let wanted = ((percentile / 100.0) * all as f64).ceil().max(1.0) as u64;
+            while seen < wanted {
+                seen += counts.get(at)?;
+                at += 1;
+            }
+            self.values.get(at.checked_sub(1)?).map(|value| *value as f64 / 1e3)
+        })
     }
 
     /// A percentile of all windows.
@@ -139,7 +170,7 @@ mod tests {
     fn two_halves_of_the_same_noise_differ_by_an_interval_around_zero() {
         let values: Vec<f64> = (0..40).map(|n| f64::from(n * 7 % 11)).collect();
         let mean = |picked: &[usize]| picked.iter().map(|p| values[*p]).sum::<f64>() / picked.len() as f64;
-        let interval = bootstrap((40, 40), |a, b| Some(mean(b) - mean(a))).unwrap();
+        let interval = bootstrap((40, 40), USUAL, |a, b| Some(mean(b) - mean(a))).unwrap();
         assert!(interval.contains(0.0), "{interval:?}");
         assert!(interval.high - interval.low < 4.0, "{interval:?}");
     }
@@ -151,7 +182,7 @@ mod tests {
         let (slow, fast) = (WindowLatencies::of(&slow, |_| true), WindowLatencies::of(&fast, |_| true));
         let difference =
             |a: &[usize], b: &[usize]| Some(slow.percentile_ms(b, 99.0)? - fast.percentile_ms(a, 99.0)?);
-        let interval = bootstrap((20, 20), difference).unwrap();
+        let interval = bootstrap((20, 20), USUAL, difference).unwrap();
         assert!(interval.low > 0.9 && interval.high < 1.1, "{interval:?}");
     }
 
@@ -164,12 +195,15 @@ mod tests {
             let expected = whole.value_at_percentile(percentile) as f64 / 1e3;
             assert_eq!(split.overall_ms(percentile), Some(expected), "p{percentile}");
         }
+        let all: Vec<usize> = (0..split.len()).collect();
+        let together = split.percentiles_ms(&all, [50.0, 99.0, 99.9]);
+        assert_eq!(together, [50.0, 99.0, 99.9].map(|p| split.overall_ms(p)));
         assert_eq!(split.percentile_ms(&[], 50.0), None);
     }
 
     #[test]
     fn nothing_to_resample_gives_no_interval() {
-        assert_eq!(bootstrap((0, 5), |_, _| Some(1.0)), None);
-        assert_eq!(bootstrap((5, 5), |_, _| None), None);
+        assert_eq!(bootstrap((0, 5), USUAL, |_, _| Some(1.0)), None);
+        assert_eq!(bootstrap((5, 5), USUAL, |_, _| None), None);
     }
 }

@@ -5,7 +5,7 @@ use crate::series::{At, Cohort, LoadWindow, Phase, PhaseKind, ServerHappening, T
 use super::{
     decay::slope,
     facts::Facts,
-    noise::{WindowLatencies, bootstrap},
+    noise::{USUAL, WindowLatencies, bootstrap},
     signature::{SignatureId, Verdict},
     trial::{Trial, not_applicable},
 };
@@ -67,7 +67,7 @@ fn slower(facts: &Facts<'_>, span: (At, At), trial: &mut Trial) {
     let steady = facts.baseline().into_iter().flat_map(|b| facts.series.windows(b));
     let before = WindowLatencies::of(steady, |_| true);
     let during = WindowLatencies::of(facts.series.windows(span), |_| true);
-    let change = bootstrap((before.len(), during.len()), |b, d| {
+    let change = bootstrap((before.len(), during.len()), USUAL, |b, d| {
         Some(during.percentile_ms(d, 99.0)? - before.percentile_ms(b, 99.0)?)
     });
     trial.ask(

@@ -3,7 +3,7 @@
 //! The runs are made up ([`crate::series::synthetic`]); every test spoils one thing and names the clause that must
 //! notice. A clause that no test can fail is a bug.
 
-mod consumers_and_cells;
+mod fixes_and_control;
 mod later_signatures;
 mod signatures;
 

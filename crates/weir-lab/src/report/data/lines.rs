@@ -129,7 +129,7 @@ fn server<'a>(series: &'a ArmSeries, track: &Track<'a>, gap: u64, points: usize)
         cell: track.info.cell.as_deref().unwrap_or(""),
         limit: samples.iter().find_map(|s| s.limit),
         threads: steps(samples.iter().map(|s| (s.at.0, Some(u64::from(s.threads)))), gap),
-        known: steps(samples.iter().map(|s| known(s)), gap),
+        known: steps(samples.iter().map(known), gap),
         age: ages.iter().map(|(_, age)| *age).collect(),
         age_times: ages.iter().map(|(ms, _)| tenths(*ms)).collect(),
         refused: refused.map(|s| (tenths(s.at.0), s.threads)),
