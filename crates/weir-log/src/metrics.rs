@@ -81,6 +81,6 @@ pub struct JournalMetrics {
     pub segments: u64,
     /// Shards that are open.
     pub shards: u64,
-    /// One after a failed write or sync: nothing more is written.
+    /// A write or sync failed: nothing more is written.
     pub stopped: bool,
 }

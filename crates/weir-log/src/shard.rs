@@ -117,3 +117,68 @@ impl ShardState {
         self.oldest = self.oldest.max(oldest);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use weir_core::{
+        hash_key::HashKeyRange,
+        id::{AccountId, Epoch, ShardIndex, StreamId, StreamName},
+    };
+
+    use super::*;
+
+    const SEGMENT: SegmentSequence = SegmentSequence(4);
+
+    fn shard() -> Shard {
+        let owned = OwnedShard {
+            key: ShardKey { stream: StreamId(1), shard: ShardIndex(0) },
+            account: AccountId::DEFAULT,
+            stream_name: StreamName::new("s"),
+            range: HashKeyRange::ALL,
+            created_ms: 1,
+            epoch: Epoch(1),
+        };
+        let opened = LogPlace { segment: SEGMENT, offset: 4096 };
+        let last_arrived = WallMs(1_000);
+        let found = ShardSnapshot { owned, opened, next: 5, oldest: 2, last_arrived, damage: None };
+        Shard::new(found, Runs::default())
+    }
+
+    #[test]
+    fn arrival_times_never_go_back_when_the_clock_does() {
+        let shard = shard();
+        let mut state = shard.state.lock();
+        let times = [990, 1_010, 1_005, 1_020].map(|now| {
+            let numbered = state.number(SEGMENT, WallMs(now));
+            state.stage(SEGMENT, numbered, 3);
+            (numbered.first, numbered.arrived.0)
+        });
+        assert_eq!(times, [(5, 1_000), (8, 1_010), (11, 1_010), (14, 1_020)]);
+    }
+
+    #[test]
+    fn a_run_begins_in_each_segment_and_where_times_need_more_than_32_bits() {
+        let shard = shard();
+        let mut state = shard.state.lock();
+        let long_after = 1_001 + u64::from(u32::MAX);
+        let places =
+            [(SEGMENT, 1_000), (SEGMENT, long_after - 1), (SEGMENT, long_after), (SEGMENT.next(), 0)];
+        let begins = places.map(|(segment, now)| {
+            let numbered = state.number(segment, WallMs(now));
+            state.stage(segment, numbered, 1);
+            numbered.begins_run
+        });
+        assert_eq!(begins, [true, false, true, true]);
+    }
+
+    #[test]
+    fn the_earliest_damage_counts() {
+        let shard = shard();
+        let mut state = shard.state.lock();
+        let mark = |from| DamageMark { from, place: LogPlace { segment: SEGMENT, offset: 1 } };
+        for from in [4, 3, 5] {
+            state.mark_damaged(mark(from));
+        }
+        assert_eq!(state.damage, Some(mark(3)));
+    }
+}

@@ -188,6 +188,8 @@ fn damage_that_recovery_finds_is_still_known_after_more_writes_and_restarts() {
         let named: Vec<_> = report.damage.iter().filter(|found| found.shards == [shard]).collect();
         assert_eq!(named.len(), 1, "round {round}: {:?}", report.damage);
         assert_eq!(named[0].path, last);
+        let offset = usize::try_from(named[0].offset).unwrap();
+        assert!((at - 100..at).contains(&offset), "round {round}: {offset} is near {at}");
         let refused = append(&journal, shard, &["x"]).unwrap_err();
         assert!(matches!(refused, AppendError::Damaged(_)), "round {round}: {refused}");
         for n in 0..30 {
@@ -223,6 +225,30 @@ fn a_lost_segment_is_named_and_stops_the_shards_that_had_records_in_it() {
     let (journal, report) = open(&disk);
     assert!(report.damage.iter().any(|found| found.path == front), "{:?}", report.damage);
     assert!(matches!(journal.read(quiet, 0, 1, 1), Err(ReadError::Damaged(_))));
+}
+
+#[test]
+fn a_frame_behind_a_torn_one_never_follows_what_is_written_in_its_place() {
+    let disk = disk();
+    let (journal, _) = open(&disk);
+    let shard = key(1, 0);
+    open_shard(&journal, shard);
+    // Two appends wait while a callback holds the committer: one group.
+    let (release, held) = sync_channel::<()>(0);
+    journal.append(shard, batch(&["kept"]), move |_| held.recv().unwrap());
+    let answers = ["torn", "tail"].map(|text| begin_append(&journal, shard, &[text]));
+    release.send(()).unwrap();
+    assert!(answers.into_iter().all(|answer| answer.recv().unwrap().is_ok()));
+    let disk = disk.after_kill(1);
+    let path = segments(&disk)[0].clone();
+    let disk = flip(&disk, &path, find(&disk, &path, b"torn") * 8);
+    let (journal, report) = open(&disk);
+    let torn = report.torn_tail.unwrap();
+    assert_eq!((report.damage, torn.path), (vec![], path));
+    assert_eq!(read_all(&journal, shard, 0).unwrap(), ["kept"]);
+    append(&journal, shard, &["else"]).unwrap();
+    let (journal, _) = open(&disk.after_kill(1));
+    assert_eq!(read_all(&journal, shard, 0).unwrap(), ["kept", "else"]);
 }
 
 fn find(disk: &FaultDisk, path: &Path, text: &[u8]) -> usize {
