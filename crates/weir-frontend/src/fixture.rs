@@ -87,6 +87,22 @@ impl Fixture {
     pub(crate) fn with(change: impl FnOnce(&mut SharedConfig)) -> Self {
         let mut config = shared(vec![]);
         change(&mut config);
+        let fixture = Self::over(Some(config));
+        fixture.publish(&[]);
+        fixture
+    }
+
+    /// A front end that has never had a map.
+    pub(crate) fn without_map() -> Self {
+        Self::over(Some(shared(vec![])))
+    }
+
+    /// A front end that has not heard of its configuration.
+    pub(crate) fn without_config() -> Self {
+        Self::over(None)
+    }
+
+    fn over(config: Option<SharedConfig>) -> Self {
         let (front, back) = FrameLink::memory_pair();
         let (clock, maps) = (Clock::new(), Arc::new(CurrentMap::new(MAP_TTL)));
         let (control, node) = (Arc::new(FakeControl::default()), FakeNode::start(back));
@@ -94,14 +110,12 @@ impl Fixture {
         let parts = FrontendParts {
             control: Arc::clone(&control) as _,
             maps: Arc::clone(&maps),
-            shared: Some(Arc::new(config)),
+            shared: config.map(Arc::new),
             dial: Arc::new(EmbeddedDial::new([front])),
             clock,
         };
         let frontend = Arc::new(Frontend::new(parts, &mut registry).unwrap());
-        let fixture = Self { frontend, registry, maps, control, node, clock };
-        fixture.publish(&[]);
-        fixture
+        Self { frontend, registry, maps, control, node, clock }
     }
 
     /// With one known key: `AKID`, `secret`, account 42.
