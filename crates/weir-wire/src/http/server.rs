@@ -86,12 +86,23 @@ struct Shared {
 
 /// Listens on `address`, with the port shared over a quick restart.
 pub fn bind(address: SocketAddr) -> std::io::Result<TcpListener> {
+    TcpListener::from_std(listen(address, false)?)
+}
+
+/// Listens on `address` together with other listeners of this process's user: the kernel deals connections out among
+/// them. For servers with one listener a thread; each takes it onto its own runtime with [`TcpListener::from_std`].
+pub fn bind_shared(address: SocketAddr) -> std::io::Result<std::net::TcpListener> {
+    listen(address, true)
+}
+
+fn listen(address: SocketAddr, shared: bool) -> std::io::Result<std::net::TcpListener> {
     let socket = socket2::Socket::new(socket2::Domain::for_address(address), socket2::Type::STREAM, None)?;
     socket.set_reuse_address(true)?;
+    socket.set_reuse_port(shared)?;
     socket.set_nonblocking(true)?;
     socket.bind(&address.into())?;
     socket.listen(1024)?;
-    TcpListener::from_std(socket.into())
+    Ok(socket.into())
 }
 
 /// Serves until `stop` turns true; then takes no new connection, lets requests in flight end, and returns within
