@@ -176,6 +176,7 @@ impl<W: Workload> Flight<W> {
 impl<W: Workload> Drop for Flight<W> {
     fn drop(&mut self) {
         if !self.ended {
+            self.worker.task_panicked.set(self.worker.task_panicked.get() || std::thread::panicking());
             let done = self.worker.clock.now();
             self.end(done, Code::Error(codes::STOPPED), 0, 0);
         }

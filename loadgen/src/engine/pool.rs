@@ -96,6 +96,11 @@ impl Pool {
         self.idle.borrow().is_empty() && self.open.get() >= self.limit.get().max(1)
     }
 
+    /// Nothing waits and nothing is open: nobody misses it.
+    pub(super) fn is_done(&self) -> bool {
+        self.open.get() == 0 && self.waiting.borrow().is_empty()
+    }
+
     /// The start that waits longest.
     pub(super) fn take_waiting(&self) -> Option<Start> {
         self.waiting.borrow_mut().pop_front()

@@ -65,12 +65,30 @@ pub(super) struct Worker<W: Workload> {
     meter: RefCell<Meter>,
     parts: Arc<BoundedQueue<Part>>,
     pools: RefCell<BTreeMap<SocketAddr, Rc<Pool>>>,
+    /// Pools of endpoints that are not targets any more, until their last start has ended.
+    retired: RefCell<Vec<Rc<Pool>>>,
     routes: RefCell<Vec<Route>>,
     waiting: Cell<usize>,
     in_flight: Cell<usize>,
+    /// The runtime swallows a task's panic; the worker must not.
+    pub(super) task_panicked: Cell<bool>,
     /// No further start: a closed loop does not begin the next call.
     ending: Cell<bool>,
     drained: Notify,
+}
+
+/// Tells the recorder that the worker has ended, however it did: nobody waits for a worker that panicked.
+struct Farewell {
+    clock: Clock,
+    worker: usize,
+    parts: Arc<BoundedQueue<Part>>,
+}
+
+impl Drop for Farewell {
+    fn drop(&mut self) {
+        // Closed: the recorder has failed and said so.
+        let _ = self.parts.push(Part::Done { worker: self.worker, end: self.clock.now() });
+    }
 }
 
 /// The endpoints of one tenant, taken in turn.
@@ -82,6 +100,7 @@ struct Route {
 
 /// Runs worker `number` to the end of the run. Called on a thread of its own.
 pub(super) fn run<W: Workload>(number: usize, shared: Shared, workload: W) -> io::Result<()> {
+    let _farewell = Farewell { clock: shared.clock, worker: number, parts: shared.parts.clone() };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build()?;
     let local = LocalSet::new();
     let worker = Rc::new(Worker {
@@ -93,9 +112,11 @@ pub(super) fn run<W: Workload>(number: usize, shared: Shared, workload: W) -> io
         meter: RefCell::new(Meter::new(shared.start, shared.config.window)),
         parts: shared.parts.clone(),
         pools: RefCell::default(),
+        retired: RefCell::default(),
         routes: RefCell::default(),
         waiting: Cell::new(0),
         in_flight: Cell::new(0),
+        task_panicked: Cell::new(false),
         ending: Cell::new(false),
         drained: Notify::new(),
     });
@@ -105,6 +126,7 @@ pub(super) fn run<W: Workload>(number: usize, shared: Shared, workload: W) -> io
     drop(local);
     worker.give_up_waiting();
     worker.finish();
+    assert!(!worker.task_panicked.get(), "a connection's task panicked");
     driven
 }
 
@@ -240,8 +262,11 @@ impl<W: Workload> Worker<W> {
             pool.set_limit(limit);
             kept.insert(endpoint.address(), pool);
         }
-        for retired in pools.values() {
-            retired.set_limit(0);
+        let mut retired = self.retired.borrow_mut();
+        retired.retain(|pool| !pool.is_done());
+        for pool in pools.values() {
+            pool.set_limit(0);
+            retired.push(pool.clone());
         }
         let pool_of = |index: &usize| kept[&targets.endpoints[*index].address()].clone();
         *self.routes.borrow_mut() = targets
@@ -293,7 +318,8 @@ impl<W: Workload> Worker<W> {
 
     /// Starts that wait will not be sent: the run was stopped.
     fn give_up_waiting(self: &Rc<Self>) {
-        let pools: Vec<_> = self.pools.borrow().values().cloned().collect();
+        let mut pools: Vec<_> = self.pools.borrow().values().cloned().collect();
+        pools.extend(self.retired.borrow().iter().cloned());
         for pool in pools {
             while let Some(start) = pool.take_waiting() {
                 self.waiting.set(self.waiting.get() - 1);
@@ -360,18 +386,17 @@ impl<W: Workload> Worker<W> {
         self.send_acks(acks);
         let windows: Vec<_> = self.meter.borrow_mut().finish().collect();
         self.send_windows(windows);
-        let _ = self.parts.push(Part::Done { worker: self.number, end: self.clock.now() }); // closed: the recorder has failed and said so
     }
 
     fn send_windows(&self, windows: Vec<WindowPart>) {
         for window in windows {
-            let _ = self.parts.push(Part::Window { worker: self.number, window: Box::new(window) }); // as in `finish`
+            let _ = self.parts.push(Part::Window { worker: self.number, window: Box::new(window) }); // closed: the recorder has failed and said so
         }
     }
 
     fn send_acks(&self, acks: Vec<u8>) {
         if !acks.is_empty() {
-            let _ = self.parts.push(Part::Acks(acks)); // as in `finish`
+            let _ = self.parts.push(Part::Acks(acks)); // as above
         }
     }
 }

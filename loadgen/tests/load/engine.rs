@@ -32,6 +32,9 @@ const OPERATIONS: &[&str] = &["Ping"];
 
 struct Ping {
     tenants: Vec<String>,
+    /// Panics at this answer, from 1.
+    panic_at: u64,
+    answers: u64,
 }
 
 impl Workload for Ping {
@@ -63,6 +66,8 @@ impl Workload for Ping {
     }
 
     fn judge<'a>(&mut self, (): (), answer: Answer<'a>) -> Verdict<'a> {
+        self.answers += 1;
+        assert_ne!(self.answers, self.panic_at, "as the test wants it");
         let code = if answer.status == 200 { Code::Success } else { Code::Error("refused-by-server") };
         Verdict { code, records: 1, bytes: 4 }
     }
@@ -81,11 +86,18 @@ fn open(per_second: f64, seconds: f64) -> EngineConfig {
 }
 
 fn run(config: &EngineConfig, endpoints: Vec<SocketAddr>, stop: &Shutdown) -> LoadReport {
+    let (_publish, targets) = watch::channel(targets(endpoints));
+    run_at(config, &targets, stop)
+}
+
+fn targets(endpoints: Vec<SocketAddr>) -> Arc<Targets> {
+    Arc::new(Targets::shared(endpoints.into_iter().map(Endpoint::at).collect(), 1))
+}
+
+fn run_at(config: &EngineConfig, targets: &watch::Receiver<Arc<Targets>>, stop: &Shutdown) -> LoadReport {
     let threads = Threads::new();
     let clock = Clock::new();
     let tenants = vec!["t".to_owned()];
-    let targets = Targets::shared(endpoints.into_iter().map(Endpoint::at).collect(), 1);
-    let (_publish, targets) = watch::channel(Arc::new(targets));
     let naming = Naming {
         tenants: tenants.clone(),
         operations: OPERATIONS,
@@ -93,9 +105,12 @@ fn run(config: &EngineConfig, endpoints: Vec<SocketAddr>, stop: &Shutdown) -> Lo
         wall_start_ms: 0,
     };
     let recorder = Recorder::create(naming, config.workers, &Files::default(), b"").unwrap();
-    let engine =
-        engine::start(&threads, clock, config, &targets, stop, |_| Ping { tenants: tenants.clone() })
-            .unwrap();
+    let engine = engine::start(&threads, clock, config, targets, stop, |_| Ping {
+        tenants: tenants.clone(),
+        panic_at: 0,
+        answers: 0,
+    })
+    .unwrap();
     let start = engine.start;
     let totals = recorder.run(&engine.parts, stop).unwrap();
     engine.join().unwrap();
@@ -225,4 +240,46 @@ fn a_stopped_run_ends_at_once_and_its_books_still_balance() {
     thread.join().unwrap();
     assert_eq!(report.errors["stopped"], report.offered);
     assert!(report.seconds < 9.0, "did not wait for the timeout: {} s", report.seconds);
+}
+
+#[test]
+fn targets_may_change_while_starts_wait_and_none_is_lost() {
+    let hanging = Server::start(Box::new(|_| Reply::Hang));
+    let healthy = Server::start(Box::new(|_| Reply::Answer(OK)));
+    let (publish, receiver) = watch::channel(targets(vec![hanging.address]));
+    let stop = Shutdown::new();
+    let (stopper, stuck, answered) = (stop.clone(), hanging.requests.clone(), healthy.requests.clone());
+    let next = targets(vec![healthy.address]);
+    let conduct = move || {
+        while stuck.load(Ordering::Relaxed) < 1 {
+            std::thread::yield_now();
+        }
+        publish.send(next).unwrap();
+        while answered.load(Ordering::Relaxed) < 20 {
+            std::thread::yield_now();
+        }
+        stopper.begin();
+    };
+    let conductor = Threads::new().spawn("conductor", conduct).unwrap();
+    let config = EngineConfig { connections: 1, duration: None, ..open(1_000.0, 0.0) };
+    let report = run_at(&config, &receiver, &stop);
+    conductor.join().unwrap();
+    assert!(report.succeeded >= 20 && report.errors["stopped"] >= 1, "{report}");
+}
+
+#[test]
+#[should_panic(expected = "a connection's task panicked")]
+fn a_worker_that_panics_ends_the_run_and_is_heard() {
+    let server = Server::start(Box::new(|_| Reply::Answer(OK)));
+    let (_publish, receiver) = watch::channel(targets(vec![server.address]));
+    let config = EngineConfig { workers: 2, ..open(1_000.0, 0.3) };
+    let naming =
+        Naming { tenants: vec!["t".into()], operations: OPERATIONS, window_ms: 500, wall_start_ms: 0 };
+    let recorder = Recorder::create(naming, 2, &Files::default(), b"").unwrap();
+    let ping =
+        |worker| Ping { tenants: vec!["t".into()], panic_at: if worker == 0 { 10 } else { 0 }, answers: 0 };
+    let stop = Shutdown::new();
+    let engine = engine::start(&Threads::new(), Clock::new(), &config, &receiver, &stop, ping).unwrap();
+    recorder.run(&engine.parts, &stop).unwrap();
+    engine.join().unwrap();
 }
