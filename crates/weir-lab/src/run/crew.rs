@@ -11,7 +11,10 @@ use std::{
 };
 
 use tokio::{runtime::Runtime, task::JoinSet};
-use weir_core::clock::{Clock, Monotonic};
+use weir_core::{
+    clock::{Clock, Monotonic},
+    id::MemberId,
+};
 use weir_sync::Shutdown;
 use weir_wire::{
     control::{ControlReply, ControlRequest, ControlService, RemoteControl},
@@ -28,6 +31,8 @@ use crate::{
 /// How long a server may take to leave before it is killed. A farewell (deregister, finish requests) takes tens of
 /// milliseconds; a whole fleet's on two cores a second or two.
 const LEAVE_PATIENCE: Duration = Duration::from_secs(8);
+/// From the moment a front end is off the endpoint list until it is told to stop: callers ask for the list once a second.
+const DRAIN_TIME: Duration = Duration::from_millis(1_500);
 /// Between two looks at processes.
 const TICK: Duration = Duration::from_millis(10);
 /// Between two rounds of `/ready`.
@@ -50,14 +55,34 @@ pub(super) struct Crew {
     admins: Vec<SocketAddr>,
     /// Running, but not ready yet in this life.
     unready: BTreeSet<ServerId>,
-    /// Told to leave: until when, and whether they come back.
-    leaving: BTreeMap<ServerId, (Monotonic, bool)>,
+    /// On their way out.
+    leaving: BTreeMap<ServerId, Leaving>,
+    /// The numbers that the control plane gave, by server.
+    members: BTreeMap<ServerId, MemberId>,
     /// Processes that ended without being asked to, with how.
     fallen: BTreeMap<ServerId, Exit>,
     next_ready: Monotonic,
     sink: Option<Arc<Sink>>,
     /// What happened before there was a sink.
     early: Vec<Record>,
+}
+
+/// A server that leaves, as an operator takes one out: off the endpoint list, then told to stop, then gone.
+#[derive(Debug, Clone, Copy)]
+struct Leaving {
+    /// Started again once it is gone; otherwise it is no member any more.
+    again: bool,
+    step: LeavingStep,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum LeavingStep {
+    /// Callers are still learning that it is off the list.
+    Draining { until: Monotonic },
+    /// It finishes what it has.
+    Stopping { until: Monotonic },
+    /// It did not end in time and was killed.
+    Killed,
 }
 
 impl Crew {
@@ -93,6 +118,7 @@ impl Crew {
             admins: fleet.specs.iter().map(|spec| spec.admin).collect(),
             unready: BTreeSet::new(),
             leaving: BTreeMap::new(),
+            members: BTreeMap::new(),
             fallen: BTreeMap::new(),
             next_ready: Monotonic::ZERO,
             sink: None,
@@ -130,13 +156,63 @@ impl Crew {
         self.launcher.start(process).map(drop).map_err(|source| self.launch_error(source))
     }
 
-    /// Tells a server to leave; `again`: and starts it once it is gone. One that does not run (it fell) is only started.
+    /// Takes a front end out: off the endpoint list, then told to stop; `again`: and started once it is gone, otherwise
+    /// taken off the members. One that does not run (it fell) is only started, or taken off.
     pub(super) fn leave(&mut self, server: ServerId, again: bool) -> Result<(), RunError> {
         if self.launcher.life(server).is_none() {
-            return if again { self.start(server) } else { Ok(()) };
+            return if again { self.start(server) } else { self.deregister(server) };
         }
-        self.order(server, Order::Stop)?;
-        self.leaving.insert(server, (self.clock.now() + LEAVE_PATIENCE, again));
+        let member = self.member(server)?;
+        self.ask("take a server off the endpoint list", ControlRequest::Drain { member, on: true })?;
+        let step = LeavingStep::Draining { until: self.clock.now() + DRAIN_TIME };
+        self.leaving.insert(server, Leaving { again, step });
+        Ok(())
+    }
+
+    fn deregister(&mut self, server: ServerId) -> Result<(), RunError> {
+        let member = self.member(server)?;
+        self.ask("take a server off the members", ControlRequest::Deregister { member }).map(drop)
+    }
+
+    /// The number that the control plane knows a server by: the same for all its lives.
+    fn member(&mut self, server: ServerId) -> Result<MemberId, RunError> {
+        if let Some(&member) = self.members.get(&server) {
+            return Ok(member);
+        }
+        let what = "list its servers";
+        if let ControlReply::Status(known) = self.ask(what, ControlRequest::Status)? {
+            let number_of =
+                |name: &str| known.iter().find(|found| found.name.as_str() == name).map(|found| found.id);
+            for (index, name) in (0..).zip(&self.names) {
+                if let Some(member) = number_of(name) {
+                    self.members.insert(ServerId(index), member);
+                }
+            }
+        }
+        self.members.get(&server).copied().ok_or_else(|| RunError::Control {
+            arm: self.arm.clone(),
+            what,
+            detail: format!("it does not know {}", self.names[server.0 as usize]),
+        })
+    }
+
+    /// Moves the servers on their way out one step on, where it is time.
+    fn see_out(&mut self) -> Result<(), RunError> {
+        let now = self.clock.now();
+        for (server, leaving) in self.leaving.clone() {
+            let step = match leaving.step {
+                LeavingStep::Draining { until } if until <= now => {
+                    self.order(server, Order::Stop)?;
+                    LeavingStep::Stopping { until: now + LEAVE_PATIENCE }
+                }
+                LeavingStep::Stopping { until } if until <= now => {
+                    self.order(server, Order::Kill)?;
+                    LeavingStep::Killed
+                }
+                step => step,
+            };
+            self.leaving.insert(server, Leaving { step, ..leaving });
+        }
         Ok(())
     }
 
@@ -158,12 +234,8 @@ impl Crew {
         for (server, exit) in self.launcher.reap() {
             self.note_end(server, exit)?;
         }
+        self.see_out()?;
         let now = self.clock.now();
-        let overdue: Vec<ServerId> =
-            self.leaving.iter().filter(|(_, (until, _))| *until < now).map(|(&server, _)| server).collect();
-        for server in overdue {
-            self.order(server, Order::Kill)?;
-        }
         if !self.unready.is_empty() && now >= self.next_ready {
             self.ask_ready();
             self.next_ready = self.clock.now() + READY_PERIOD;
@@ -255,8 +327,9 @@ impl Crew {
             self.fallen.insert(server, exit);
         }
         match left {
-            Some((_, true)) => self.start(server),
-            Some((_, false)) | None => Ok(()),
+            Some(Leaving { again: true, .. }) => self.start(server),
+            Some(Leaving { again: false, .. }) => self.deregister(server),
+            None => Ok(()),
         }
     }
 

@@ -117,7 +117,7 @@ fn a_scenario_without_a_negative_control_is_refused() {
     let cut = SMALL.find("[control]").unwrap();
     let said = Scenario::parse("mine.toml", &SMALL[..cut]).unwrap_err().to_string();
     assert!(said.contains("negative control"), "{said}");
-    let said = complaint("set = { \"envelope.threads_max\" = 50 }", "");
+    let said = complaint("set = { \"envelope.threads_max\" = 47 }", "");
     assert!(said.contains("only repeat the scenario"), "{said}");
 }
 
