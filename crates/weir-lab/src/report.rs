@@ -5,9 +5,14 @@
 //! become markup or script.
 
 mod data;
+mod frame;
 mod thin;
 
-use crate::{oracle::Opinion, series::store::Recorded, summary::Summary};
+use crate::{
+    oracle::Opinion,
+    series::{ArmSeries, store::Recorded},
+    summary::Summary,
+};
 
 const HTML: &str = include_str!("report/page.html");
 const STYLE: &str = include_str!("report/page.css");
@@ -22,9 +27,10 @@ const POINTS_MIN: usize = 24;
 
 /// The page. `opinions` are those of `recorded.arms`, in that order.
 pub fn render(recorded: &Recorded, summary: &Summary, opinions: &[Opinion]) -> String {
+    let drawn: Vec<ArmSeries> = recorded.arms.iter().map(frame::within_phases).collect();
     let mut points = POINTS;
     let json = loop {
-        let data = data::collect(recorded, summary, opinions, points);
+        let data = data::collect(&recorded.header, &drawn, summary, opinions, points);
         let json = serde_json::to_string(&data).expect("the data have text keys only");
         if json.len() <= DATA_BYTES_MAX || points <= POINTS_MIN {
             break json;

@@ -38,9 +38,16 @@ pub struct Summary {
     pub host: Host,
     /// Did every expectation of every arm hold, each time it ran?
     pub held: bool,
+    /// What makes the numbers less certain than they look: a host too busy to be watched, a run cut short.
+    pub cautions: Vec<String>,
     /// The arms, in the scenario's order.
     pub arms: Vec<ArmSummary>,
 }
+
+/// Below this share of sample windows recorded, readers are cautioned.
+const RECORDED_RATIO_MIN: f64 = 0.8;
+/// Above this share of late starts in the baseline, readers are cautioned.
+const LATE_STARTS_RATIO_MAX: f64 = 0.1;
 
 /// The outcome of one arm. Of an arm that ran more than once, latencies, peaks and times are medians, success ratios
 /// and integrity are those of the worst run, and a signature held only if it held each time; `repeats` has each run.
@@ -92,6 +99,11 @@ pub struct ArmSummary {
     pub tenants_affected_ratio: f64,
     /// What the read-back found; null when it did not end.
     pub integrity: Option<Integrity>,
+    /// Share of the sample windows in which the recorder came to look. Far below 1, the host was too busy to be watched,
+    /// and moments are known less exactly than a window.
+    pub recorded_ratio: Option<f64>,
+    /// Share of the baseline's calls that started later than meant. Far above 0, latencies tell of the host.
+    pub late_starts_ratio: Option<f64>,
     /// The services on the stream, by name.
     pub consumers: BTreeMap<String, ConsumerSummary>,
     /// `held`, `failed` or `not_applicable` by signature.
@@ -135,9 +147,35 @@ pub fn summarize(recorded: &Recorded) -> (Summary, Vec<Opinion>) {
         time_scale: recorded.header.time_scale,
         host: recorded.header.host.clone(),
         held: !arms.is_empty() && arms.iter().all(|arm| arm.held),
+        cautions: cautions(recorded, &arms),
         arms,
     };
     (summary, opinions)
+}
+
+fn cautions(recorded: &Recorded, arms: &[ArmSummary]) -> Vec<String> {
+    let mut cautions = Vec::new();
+    for arm in arms {
+        let name = &arm.name;
+        if let Some(seen) = arm.recorded_ratio.filter(|seen| *seen < RECORDED_RATIO_MIN) {
+            let seen = percent(Some(seen));
+            cautions.push(format!(
+                "{name}: the host was too busy to be watched: servers were looked at in {seen} of the windows, so that \
+                 moments are known less exactly"
+            ));
+        }
+        if let Some(late) = arm.late_starts_ratio.filter(|late| *late > LATE_STARTS_RATIO_MAX) {
+            let late = percent(Some(late));
+            cautions.push(format!(
+                "{name}: {late} of the baseline's calls started late: latencies tell of the host"
+            ));
+        }
+    }
+    let torn = |path: &std::path::PathBuf| {
+        format!("the run was cut short: the last line of {} is missing", path.display())
+    };
+    cautions.extend(recorded.torn.iter().map(torn));
+    cautions
 }
 
 /// The control that ran beside an arm: the one of the same repeat, else the first.

@@ -49,7 +49,7 @@ fn servers(facts: &Facts<'_>, after: (At, At), trial: &mut Trial) {
     trial.ask(
         "S3 absent: nobody is refused a thread",
         ours == 0 && kernels == 0.0,
-        format!("{ours} refusals counted at the call, {kernels} by the kernel"),
+        format!("{ours} refusals counted at the call, {} by the kernel", kernels as u64),
     );
     let ttl = facts.series.setup.map_ttl_ms as f64 / 1e3;
     let oldest = facts.front_ends.iter().flat_map(|t| t.between(after)).filter_map(age).fold(0.0, f64::max);

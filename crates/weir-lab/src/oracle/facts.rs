@@ -59,6 +59,7 @@ pub struct Facts<'a> {
     pub first_error: Option<At>,
     /// The start of the first of two windows with five errors in a hundred, after the trigger.
     pub alarm: Option<At>,
+    looks: Vec<At>,
 }
 
 impl<'a> Facts<'a> {
@@ -76,6 +77,7 @@ impl<'a> Facts<'a> {
             decays: Vec::new(),
             first_error: None,
             alarm: None,
+            looks: series.looks(),
         };
         facts.refusals = facts.find_refusals();
         facts.decays = facts.find_decays();
@@ -101,9 +103,15 @@ impl<'a> Facts<'a> {
         Some((start, removal.unwrap_or(end)))
     }
 
-    /// Two sample windows: what sampling alone can shift a moment by.
+    /// Two sample windows: what looking at all servers and asking the registry may take.
     pub(super) const fn slack_ms(&self) -> u64 {
         2 * self.series.setup.window_ms
+    }
+
+    /// The look before the one at `at`: what was first seen at `at` happened after it.
+    pub(super) fn look_before(&self, at: At) -> At {
+        let before = self.looks.partition_point(|look| *look < at);
+        before.checked_sub(1).map_or(At(0), |place| self.looks[place])
     }
 
     /// Errors as a share of calls over whole windows of a span.
@@ -166,10 +174,9 @@ impl<'a> Facts<'a> {
 
     /// Threads of all cache servers together at every sampling of a span that met all of them.
     pub(super) fn cache_threads(&self, (start, end): (At, At)) -> Vec<u64> {
-        let window = self.series.setup.window_ms.max(1);
         let mut sums = std::collections::BTreeMap::new();
         for sample in self.caches.iter().flat_map(|t| t.between((start, end))) {
-            let sum = sums.entry(sample.at.0 / window).or_insert((0, 0));
+            let sum = sums.entry(sample.at).or_insert((0, 0));
             *sum = (sum.0 + 1, sum.1 + u64::from(sample.threads));
         }
         sums.into_values().filter(|(seen, _)| *seen == self.caches.len()).map(|(_, sum)| sum).collect()
@@ -221,14 +228,13 @@ impl<'a> Facts<'a> {
     /// Front ends that can route at each sampling, by time: ready, with a map younger than its time to live.
     pub fn serving(&self) -> Vec<(At, u64)> {
         let ttl = self.series.setup.map_ttl_ms as f64 / 1e3;
-        let window = self.series.setup.window_ms.max(1);
         let mut counts = std::collections::BTreeMap::new();
         for sample in self.front_ends.iter().flat_map(|t| &t.samples) {
             let fresh =
                 metric(sample, |m| m.map_age_seconds.filter(|_| m.ready)).is_some_and(|age| age <= ttl);
-            *counts.entry(sample.at.0 / window * window).or_insert(0) += u64::from(fresh);
+            *counts.entry(sample.at).or_insert(0) += u64::from(fresh);
         }
-        counts.into_iter().map(|(at, count)| (At(at), count)).collect()
+        counts.into_iter().collect()
     }
 
     /// Names of the tenants with more than one error in a hundred in the cliff.

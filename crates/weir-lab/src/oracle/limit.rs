@@ -72,7 +72,7 @@ fn saturation(facts: &Facts<'_>, grown: (At, At), trial: &mut Trial) {
         met += 1;
         *if track.info.cohort == Cohort::Original { &mut old } else { &mut new } += 1;
         let due = too_many(facts, track).max(started(facts, track)).unwrap_or(grown.0);
-        if sample.at.0 > due.0 + facts.series.setup.discovery_ms + facts.slack_ms() {
+        if facts.look_before(sample.at).0 > due.0 + facts.series.setup.discovery_ms + facts.slack_ms() {
             late.push(format!("{} {:.1} s", track.info.name, sample.at.secs_since(due)));
         }
     }
@@ -119,12 +119,12 @@ fn kernels_word(facts: &Facts<'_>, trial: &mut Trial) {
             }
         }
     }
-    trial.ask("threads are refused (EAGAIN at clone)", ours > 0.0, format!("{ours} refusals"));
+    trial.ask("threads are refused (EAGAIN at clone)", ours > 0.0, format!("{} refusals", ours as u64));
     let found = match (cgroup, unheard.as_slice()) {
         (false, _) => {
             "the envelope is no cgroup and counts nothing; EAGAIN itself is the kernel's word".to_owned()
         }
-        (true, []) => format!("pids.events max rose by {kernels}"),
+        (true, []) => format!("pids.events max rose by {}", kernels as u64),
         (true, names) => format!("the kernel counted fewer on {}", names.join(", ")),
     };
     trial.ask(
@@ -149,7 +149,13 @@ fn nothing_else(facts: &Facts<'_>, grown: (At, At), trial: &mut Trial) {
     trial.ask(
         "no server exits and none is killed for memory",
         exited.is_empty() && kills == 0.0,
-        format!("{} exits {}, {kills} kills", exited.len(), exited.join(", ")),
+        format!(
+            "{} exits{}{}, {} kills",
+            exited.len(),
+            if exited.is_empty() { "" } else { ": " },
+            exited.join(", "),
+            kills as u64
+        ),
     );
     let Some(baseline) = facts.baseline() else { return };
     let mut heavy = Vec::new();

@@ -25,7 +25,7 @@ pub(super) fn judge(facts: &Facts<'_>) -> Verdict {
     trial.ask(
         "the back end itself reports no errors",
         errors == 0.0 && !facts.nodes.is_empty(),
-        format!("{errors} errors on {} nodes", facts.nodes.len()),
+        format!("{} errors on {} nodes", errors as u64, facts.nodes.len()),
     );
     trial.verdict(format!("queues empty, no errors, processor time {fell} while callers fail"))
 }

@@ -25,6 +25,12 @@ pub(super) fn judge(facts: &Facts<'_>) -> Verdict {
         windows.len() >= WINDOWS_MIN,
         format!("{} windows", windows.len()),
     );
+    let looks = facts.series.looks().into_iter().filter(|at| *at >= baseline.0 && *at <= baseline.1).count();
+    trial.ask(
+        format!("the recorder looked at the servers at least {WINDOWS_MIN} times"),
+        looks >= WINDOWS_MIN,
+        format!("{looks} times"),
+    );
     let (samples, wrong) = thread_law(facts, baseline);
     trial.ask(
         "every server has exactly the threads of the law",

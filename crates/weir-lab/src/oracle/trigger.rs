@@ -26,8 +26,8 @@ pub(super) fn judge(facts: &Facts<'_>) -> Verdict {
     trial.shows_at(registered(before + 1).or(Some(trigger)));
     let add_end = facts.series.phase(PhaseKind::Add).map_or(grown.1, |p| p.end_or(grown.1));
     trial.ask(
-        format!("the registry jumps from {before} to {all} members while capacity is added"),
-        complete.is_some_and(|at| at.0 <= add_end.0 + facts.slack_ms()),
+        format!("the registry jumps from {before} to {all} members, at most D after the addition ended"),
+        complete.is_some_and(|at| facts.look_before(at).0 <= add_end.0 + setup.discovery_ms),
         complete.map_or(format!("it never had {all}"), |at| {
             format!("all {all} registered {:.1} s after the trigger", at.secs_since(trigger))
         }),
@@ -72,7 +72,9 @@ fn staircase(facts: &Facts<'_>, grown: (At, At), complete: Option<At>, trial: &m
     trial.ask(
         "every member learns of all joiners within the discovery window D",
         learned.len() == originals.len()
-            && last.zip(complete).is_some_and(|(last, from)| last.0 <= from.0 + discovery + facts.slack_ms()),
+            && last.zip(complete).is_some_and(|(last, from)| {
+                facts.look_before(last).0 <= from.0 + discovery + facts.slack_ms()
+            }),
         format!(
             "{} of {} members learned, the last {}",
             learned.len(),
@@ -97,10 +99,9 @@ fn after(last: Option<At>, complete: Option<At>) -> String {
 /// The fleet's threads at their height against the law: 2kN a joiner, until a server's limit.
 fn threads(facts: &Facts<'_>, grown: (At, At), trial: &mut Trial) {
     let setup = &facts.series.setup;
-    let window = setup.window_ms.max(1);
-    let mut by_window = std::collections::BTreeMap::new();
+    let mut by_look = std::collections::BTreeMap::new();
     for sample in facts.front_ends.iter().flat_map(|t| t.between(grown)) {
-        *by_window.entry(sample.at.0 / window).or_insert(0u64) += u64::from(sample.threads);
+        *by_look.entry(sample.at).or_insert(0u64) += u64::from(sample.threads);
     }
     let started = |t: &&Track<'_>| {
         let start = |e: &&crate::series::ServerEvent| {
@@ -110,7 +111,7 @@ fn threads(facts: &Facts<'_>, grown: (At, At), trial: &mut Trial) {
     };
     let law = |t: &Track<'_>| facts.front_end_law(facts.largest(facts.cell_of(t))).min(setup.limit);
     let expected: u64 = facts.front_ends.iter().filter(started).map(law).sum();
-    let reached = by_window.values().max().copied().unwrap_or(0);
+    let reached = by_look.values().max().copied().unwrap_or(0);
     trial.ask(
         "the fleet's threads climb as the law says: 2kN a joiner, up to each server's limit",
         reached.abs_diff(expected) as f64 <= expected as f64 * THREADS_TOLERANCE,

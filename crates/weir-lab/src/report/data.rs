@@ -11,7 +11,7 @@ use serde::Serialize;
 
 use crate::{
     oracle::{Opinion, SignatureId, Verdict},
-    series::{ArmRole, ArmSeries, Parameter, PhaseKind, store::Recorded},
+    series::{ArmRole, ArmSeries, Host, Parameter, PhaseKind, RunHeader},
     summary::{ArmSummary, Summary},
 };
 
@@ -31,7 +31,7 @@ pub(super) struct Page<'a> {
     headline: String,
     arms: Vec<Arm<'a>>,
     signatures: Vec<Title>,
-    torn: Vec<String>,
+    cautions: &'a [String],
 }
 
 #[derive(Debug, Serialize)]
@@ -74,15 +74,16 @@ struct Phase<'a> {
     end: u64,
 }
 
-/// The page's data with at most `points` points a line.
+/// The page's data with at most `points` points a line; `drawn` is what each opinion is of, cut to its phases.
 pub(super) fn collect<'a>(
-    recorded: &'a Recorded,
+    header: &'a RunHeader,
+    drawn: &'a [ArmSeries],
     summary: &'a Summary,
     opinions: &'a [Opinion],
     points: usize,
 ) -> Page<'a> {
     let arms = summary.arms.iter().map(|arm| {
-        let of_arm = || recorded.arms.iter().zip(opinions).filter(|(series, _)| series.setup.arm == arm.name);
+        let of_arm = || drawn.iter().zip(opinions).filter(|(series, _)| series.setup.arm == arm.name);
         let setup = of_arm().next().map(|(series, _)| &series.setup);
         Arm {
             summary: arm,
@@ -92,18 +93,18 @@ pub(super) fn collect<'a>(
         }
     });
     Page {
-        scenario: &recorded.header.scenario,
-        description: &recorded.header.description,
-        seed: recorded.header.seed,
-        time_scale: recorded.header.time_scale,
-        started_wall_ms: recorded.header.started_wall_ms,
-        version: &recorded.header.version,
-        host: host(recorded),
+        scenario: &header.scenario,
+        description: &header.description,
+        seed: header.seed,
+        time_scale: header.time_scale,
+        started_wall_ms: header.started_wall_ms,
+        version: &header.version,
+        host: host(&header.host),
         held: summary.held,
         headline: headline(summary),
         arms: arms.collect(),
         signatures: SignatureId::ALL.map(|id| Title { id: id.name(), title: id.title() }).into(),
-        torn: recorded.torn.iter().map(|path| path.display().to_string()).collect(),
+        cautions: &summary.cautions,
     }
 }
 
@@ -132,8 +133,7 @@ fn run<'a>(series: &'a ArmSeries, opinion: &'a Opinion, points: usize) -> Run<'a
     }
 }
 
-fn host(recorded: &Recorded) -> BTreeMap<String, String> {
-    let host = &recorded.header.host;
+fn host(host: &Host) -> BTreeMap<String, String> {
     let mut facts = host.facts.clone();
     facts.insert("cores".to_owned(), host.cores.to_string());
     facts.insert("memory".to_owned(), format!("{:.1} GiB", host.memory_bytes as f64 / (1u64 << 30) as f64));

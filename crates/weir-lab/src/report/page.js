@@ -60,9 +60,9 @@
       : `✕ not as expected: ${all.length - held} of ${all.length} expectations did not hold`;
     byId('headline').textContent = tie(data.headline);
     byId('description').textContent = data.description;
-    if (data.torn.length) {
-      byId('torn').hidden = false;
-      byId('torn').textContent = `The run was cut short: the last line of ${data.torn.join(', ')} is missing.`;
+    if (data.cautions.length) {
+      byId('cautions').hidden = false;
+      byId('cautions').replaceChildren(...data.cautions.map((words) => make('li', null, tie(sentence(words)))));
     }
   }
 
@@ -320,7 +320,7 @@
       heightOf: (count) => TOP + BOTTOM + Math.max(56, Math.min(count * 12, 220)),
       paint(plot, run, count, named) {
         timeAxis(plot);
-        const { times } = run.load;
+        const times = run.load.tenant_times;
         const tenants = [...run.load.tenants].sort((a, b) => a.cell.localeCompare(b.cell) || a.name.localeCompare(b.name));
         const high = (plot.height - plot.top - plot.bottom) / Math.max(tenants.length, 1);
         const gap = high > 5 ? 1.5 : 0.4;

@@ -177,6 +177,37 @@ impl ArmSeries {
         sum
     }
 
+    /// The moments at which servers were looked at: all servers of one look share one.
+    pub fn looks(&self) -> Vec<At> {
+        let mut looks: Vec<At> = self.samples.iter().map(|s| s.at).collect();
+        looks.sort_unstable();
+        looks.dedup();
+        looks
+    }
+
+    /// From the first phase's start to the last one's end; `None` when no phase began.
+    pub fn phased(&self) -> Option<(At, At)> {
+        let start = self.phases.first()?.start;
+        let last = self.phases.iter().rev().find_map(|p| p.end);
+        Some((start, last.unwrap_or(self.end()).max(start)))
+    }
+
+    /// Share of the sample windows of all phases in which the servers were looked at; a recorder that a busy host does
+    /// not let run misses some. `None` when no phase lasted a window.
+    pub fn recorded_ratio(&self) -> Option<f64> {
+        let (start, end) = self.phased()?;
+        let due = (end.0 - start.0) / self.setup.window_ms.max(1);
+        let seen = self.looks().into_iter().filter(|at| *at >= start && *at <= end).count();
+        (due > 0).then(|| (seen as f64 / due as f64).min(1.0))
+    }
+
+    /// Share of the calls of a span that started later than meant; `None` without calls.
+    pub fn late_ratio(&self, span: (At, At)) -> Option<f64> {
+        let (late, all) =
+            self.windows(span).fold((0, 0), |sum, w| (sum.0 + w.late_starts, sum.1 + w.offered));
+        (all > 0).then(|| late as f64 / all as f64)
+    }
+
     /// The last moment that anything was recorded of.
     pub fn end(&self) -> At {
         let phase = self.phases.last().map(|p| p.end.unwrap_or(p.start));

@@ -27,6 +27,8 @@ pub(super) fn over_repeats(mut runs: Vec<ArmSummary>) -> ArmSummary {
     arm.phases = phases(&runs);
     arm.seconds_to_first_error = median(runs.iter().map(|r| r.seconds_to_first_error));
     arm.seconds_to_recover = median(runs.iter().map(|r| r.seconds_to_recover));
+    arm.recorded_ratio = least(runs.iter().map(|r| r.recorded_ratio));
+    arm.late_starts_ratio = runs.iter().filter_map(|r| r.late_starts_ratio).reduce(f64::max);
     arm.tenants_affected_ratio = runs.iter().map(|r| r.tenants_affected_ratio).fold(0.0, f64::max);
     let worst = runs.iter().find(|r| r.integrity.is_none_or(|i| !i.is_whole()));
     arm.integrity = worst.unwrap_or(&runs[0]).integrity;

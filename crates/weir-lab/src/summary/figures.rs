@@ -111,6 +111,8 @@ pub(super) fn of_arm(series: &ArmSeries, opinion: &Opinion) -> ArmSummary {
         seconds_to_recover: facts.recovered().zip(facts.first_error).map(|(at, from)| at.secs_since(from)),
         tenants_affected_ratio: facts.tenants_affected().len() as f64 / setup.tenants.len().max(1) as f64,
         integrity: series.integrity,
+        recorded_ratio: series.recorded_ratio(),
+        late_starts_ratio: series.stage(Stage::Baseline).and_then(|span| series.late_ratio(span)),
         consumers: consumers::of_series(series),
         signatures: opinion.verdicts.iter().map(|v| (v.signature.to_string(), v.judgement)).collect(),
         reasons: opinion.verdicts.iter().map(|v| (v.signature.to_string(), v.reason.clone())).collect(),
@@ -143,13 +145,12 @@ fn phases(series: &ArmSeries) -> Vec<PhaseFigures> {
     series.phases.iter().map(figures).collect()
 }
 
-/// The greatest sum over all servers at one sampling.
+/// The greatest sum over all servers at one look.
 fn peak(series: &ArmSeries, of: impl Fn((Role, &crate::series::ServerSample)) -> Option<u64>) -> u64 {
-    let window = series.setup.window_ms.max(1);
     let mut sums = BTreeMap::new();
     for sample in &series.samples {
         let role = series.servers[sample.server.0 as usize].role;
-        *sums.entry(sample.at.0 / window).or_insert(0) += of((role, sample)).unwrap_or(0);
+        *sums.entry(sample.at).or_insert(0) += of((role, sample)).unwrap_or(0);
     }
     sums.into_values().max().unwrap_or(0)
 }

@@ -24,6 +24,9 @@ pub fn render(summary: &Summary) -> String {
         let sentence = format!("{}.", arm.in_words);
         paragraph(&arm.name, name, &sentence, &mut text);
     }
+    for caution in &summary.cautions {
+        paragraph("caution", name, &format!("{caution}."), &mut text);
+    }
     text.push('\n');
     signatures(summary, name, &mut text);
     verdict(summary, name, &mut text);

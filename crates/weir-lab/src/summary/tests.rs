@@ -195,3 +195,20 @@ fn the_table_fits_a_terminal_and_says_what_happened() {
     );
     assert!(table.contains("All 25 expectations held."), "{table}");
 }
+
+#[test]
+fn a_busy_host_and_a_cut_run_are_cautioned_about() {
+    let (calm, _) = summarize(&recorded(vec![ARMS[0].clone()]));
+    assert_eq!(calm.cautions, Vec::<String>::new());
+    let mut series = ARMS[0].clone();
+    series.samples.retain(|s| (s.at.0 / 500).is_multiple_of(3));
+    series.load.iter_mut().for_each(|w| w.late_starts = w.offered / 2);
+    let mut busy = recorded(vec![series]);
+    busy.torn.push("arms/shared-0/series.ndjson".into());
+    let (summary, _) = summarize(&busy);
+    assert_eq!(summary.cautions.len(), 3, "{:?}", summary.cautions);
+    let table = render_table(&summary);
+    assert!(table.contains("caution   shared: the host was too busy to be watched: servers were"), "{table}");
+    assert!(table.contains("50.0 % of the baseline's calls started late"), "{table}");
+    assert!(table.contains("the run was cut short"), "{table}");
+}

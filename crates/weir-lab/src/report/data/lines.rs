@@ -9,15 +9,17 @@ use serde::Serialize;
 use crate::{
     oracle::Facts,
     report::thin::{groups, round, steps, tenths},
-    series::{
-        ArmSeries, Cohort, ConsumerSample, LatencyOf, LoadWindow, Role, ServerHappening, Track, metric,
-    },
+    series::{ArmSeries, At, Cohort, ConsumerSample, LatencyOf, LoadWindow, Role, Track, metric},
 };
 
 /// Kinds of error that are drawn apart; the rest are summed up.
 const ERROR_KINDS_MAX: usize = 7;
 /// What the rest is called.
 const OTHERS: &str = "other kinds";
+/// Calls that a tenant should have in one stretch of its strip.
+const TENANT_CALLS: u64 = 5;
+/// Windows that one stretch of a strip may take in at most: moments must stay visible.
+const TENANT_WINDOWS_MAX: usize = 8;
 /// Tenants that get a row of their own.
 const TENANTS_MAX: usize = 96;
 
@@ -36,7 +38,6 @@ pub(super) struct ServerLine<'a> {
     age_times: Vec<u64>,
     /// When it was first refused a thread, and what it had then.
     refused: Option<(u64, u32)>,
-    starts: Vec<u64>,
 }
 
 /// What callers saw.
@@ -49,6 +50,7 @@ pub(super) struct LoadLines<'a> {
     p50: Vec<Option<f64>>,
     p99: Vec<Option<f64>>,
     p999: Vec<Option<f64>>,
+    tenant_times: Vec<u64>,
     tenants: Vec<TenantLine<'a>>,
     errors: Vec<ErrorLine>,
 }
@@ -93,25 +95,31 @@ pub(super) fn members(series: &ArmSeries) -> Vec<i64> {
 
 /// Front ends that can route, in hundredths of those that are up.
 pub(super) fn serving(series: &ArmSeries) -> Vec<i64> {
-    let window = series.setup.window_ms.max(1);
-    let mut up: BTreeMap<u64, u64> = BTreeMap::new();
+    let mut up: BTreeMap<At, u64> = BTreeMap::new();
     for sample in series.tracks_of(Role::Frontend).iter().flat_map(|t| &t.samples) {
-        *up.entry(sample.at.0 / window * window).or_default() += 1;
+        *up.entry(sample.at).or_default() += 1;
     }
     let rows = Facts::of(series).serving().into_iter();
-    let share = |(at, count): (crate::series::At, u64)| {
-        (at.0, up.get(&at.0).and_then(|all| (count * 100).checked_div(*all)))
-    };
+    let share = |(at, count): (At, u64)| (at.0, up.get(&at).and_then(|all| (count * 100).checked_div(*all)));
     steps(rows.map(share), u64::MAX / 2)
 }
 
 pub(super) fn servers(series: &ArmSeries, points: usize) -> Vec<ServerLine<'_>> {
-    let gap = 3 * series.setup.window_ms;
+    let gap = gap_ms(series);
     let fleet = |t: &Track<'_>| matches!(t.info.role, Role::Frontend | Role::Cache);
-    series.tracks().into_iter().filter(fleet).map(|track| server(series, &track, gap, points)).collect()
+    series.tracks().into_iter().filter(fleet).map(|track| server(&track, gap, points)).collect()
 }
 
-fn server<'a>(series: &'a ArmSeries, track: &Track<'a>, gap: u64, points: usize) -> ServerLine<'a> {
+/// A server that was missing for longer than this was not there; shorter, the recorder was late.
+fn gap_ms(series: &ArmSeries) -> u64 {
+    let looks = series.looks();
+    let mut between: Vec<u64> = looks.windows(2).map(|pair| pair[1].0 - pair[0].0).collect();
+    between.sort_unstable();
+    let slow = between.get(between.len() * 9 / 10).copied().unwrap_or(0);
+    (slow * 2).max(3 * series.setup.window_ms)
+}
+
+fn server<'a>(track: &Track<'a>, gap: u64, points: usize) -> ServerLine<'a> {
     let samples = &track.samples;
     let known = |s: &&crate::series::ServerSample| (s.at.0, metric(s, |m| m.known_members));
     let ages: Vec<(u64, Option<f64>)> =
@@ -119,9 +127,6 @@ fn server<'a>(series: &'a ArmSeries, track: &Track<'a>, gap: u64, points: usize)
     let oldest = |ages: &[Option<f64>]| ages.iter().copied().flatten().reduce(f64::max).map(round);
     let ages = groups(&ages, points, oldest);
     let refused = samples.iter().find(|s| metric(s, |m| m.refusals).is_some_and(|r| r > 0));
-    let started = |e: &&crate::series::ServerEvent| {
-        e.server == track.info.id && matches!(e.happening, ServerHappening::Started { .. })
-    };
     ServerLine {
         name: &track.info.name,
         role: track.info.role,
@@ -133,16 +138,14 @@ fn server<'a>(series: &'a ArmSeries, track: &Track<'a>, gap: u64, points: usize)
         age: ages.iter().map(|(_, age)| *age).collect(),
         age_times: ages.iter().map(|(ms, _)| tenths(*ms)).collect(),
         refused: refused.map(|s| (tenths(s.at.0), s.threads)),
-        starts: series.events.iter().filter(started).map(|e| tenths(e.at.0)).collect(),
     }
 }
 
 /// Time, smallest, middle and largest resident memory of a front end, MiB.
 pub(super) fn memory(series: &ArmSeries, points: usize) -> Vec<(u64, f64, f64, f64)> {
     let mut rows: BTreeMap<u64, Vec<u64>> = BTreeMap::new();
-    let window = series.setup.window_ms.max(1);
     for sample in series.tracks_of(Role::Frontend).iter().flat_map(|t| &t.samples) {
-        rows.entry(sample.at.0 / window * window).or_default().push(sample.rss_bytes);
+        rows.entry(sample.at.0).or_default().push(sample.rss_bytes);
     }
     let rows: Vec<(u64, (u64, u64, u64))> = rows
         .into_iter()
@@ -160,13 +163,12 @@ pub(super) fn memory(series: &ArmSeries, points: usize) -> Vec<(u64, f64, f64, f
 
 /// Time, cores that all nodes use together, and appends that wait in them.
 pub(super) fn back_end(series: &ArmSeries, points: usize) -> Vec<(u64, f64, u64)> {
-    let window = series.setup.window_ms.max(1);
     let mut rows: BTreeMap<u64, (f64, u64)> = BTreeMap::new();
     for track in series.tracks_of(Role::Backend) {
         for pair in track.samples.windows(2) {
             let span = pair[1].at.secs_since(pair[0].at);
             let spent = pair[1].cpu_seconds - pair[0].cpu_seconds;
-            let row = rows.entry(pair[1].at.0 / window * window).or_default();
+            let row = rows.entry(pair[1].at.0).or_default();
             row.0 += if span > 0.0 && spent >= 0.0 { spent / span } else { 0.0 };
             row.1 += metric(pair[1], |m| m.append_queue).unwrap_or(0);
         }
@@ -199,7 +201,26 @@ pub(super) fn load(series: &ArmSeries, points: usize) -> LoadLines<'_> {
     for windows in series.load.chunks(size) {
         point(&mut lines, windows, &kinds);
     }
+    for windows in series.load.chunks(size.max(windows_for_tenants(series))) {
+        tenant_point(&mut lines, windows);
+    }
     lines
+}
+
+/// Windows to take together so that a tenant has some calls in them: a share of one call is no share.
+fn windows_for_tenants(series: &ArmSeries) -> usize {
+    let calls: u64 = series.load.iter().map(|w| w.calls().total()).sum();
+    let wanted = TENANT_CALLS * (series.setup.tenants.len() * series.load.len()) as u64;
+    usize::try_from(wanted.div_ceil(calls.max(1))).map_or(1, |n| n.clamp(1, TENANT_WINDOWS_MAX))
+}
+
+fn tenant_point(lines: &mut LoadLines<'_>, windows: &[LoadWindow]) {
+    lines.tenant_times.push(tenths(windows[0].at.0));
+    for line in &mut lines.tenants {
+        let rows = windows.iter().flat_map(|w| &w.tenants).filter(|t| t.tenant == line.name);
+        let (ok, all) = rows.fold((0, 0), |sum, t| (sum.0 + t.succeeded, sum.1 + t.succeeded + t.failed));
+        line.success.push((ok * 100).checked_div(all).map(|share| share.min(100) as u8));
+    }
 }
 
 /// One point of every load line from some neighbouring windows.
@@ -216,11 +237,6 @@ fn point(lines: &mut LoadLines<'_>, windows: &[LoadWindow], kinds: &[String]) {
     lines.p50.push(at(50.0));
     lines.p99.push(at(99.0));
     lines.p999.push(at(99.9));
-    for line in &mut lines.tenants {
-        let rows = windows.iter().flat_map(|w| &w.tenants).filter(|t| t.tenant == line.name);
-        let (ok, all) = rows.fold((0, 0), |sum, t| (sum.0 + t.succeeded, sum.1 + t.succeeded + t.failed));
-        line.success.push((ok * 100).checked_div(all).map(|share| share.min(100) as u8));
-    }
     for line in &mut lines.errors {
         let named = |kind: &str| kinds.iter().any(|k| k == kind);
         let of_kind = |kind: &str| if line.kind == OTHERS { !named(kind) } else { kind == line.kind };
