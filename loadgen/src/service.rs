@@ -6,6 +6,7 @@
 use std::io::Write;
 
 use rand::RngExt;
+use serde::Deserialize;
 use weir_client::Endpoint;
 use weir_core::{
     clock::WallMs,
@@ -20,6 +21,9 @@ use crate::{
         Answer, Choice, Code, OperationIndex, Prepared, RequestBuffer, TenantIndex, Verdict, Workload,
     },
 };
+
+/// The code of an event that the service did not take although it answered.
+const NOT_TAKEN: &str = "not-taken";
 
 /// The names that calls are counted by, in the order of [`ServiceKind::operation`].
 pub const OPERATIONS: &[&str] = &["SignIn", "PutMetricData", "PutEvents"];
@@ -59,7 +63,7 @@ impl ServiceWorkload {
 }
 
 impl Workload for ServiceWorkload {
-    type Ticket = ();
+    type Ticket = ServiceKind;
 
     fn operations(&self) -> &'static [&'static str] {
         OPERATIONS
@@ -85,7 +89,7 @@ impl Workload for ServiceWorkload {
         endpoint: &Endpoint,
         now: WallMs,
         request: &mut RequestBuffer,
-    ) -> Prepared<()> {
+    ) -> Prepared<ServiceKind> {
         let subject = choice.detail;
         let kind = self.load.services[usize::from(choice.tenant.0)].kind;
         let body = &mut request.own;
@@ -113,16 +117,27 @@ impl Workload for ServiceWorkload {
             own.len()
         )
         .expect("writing to memory does not fail");
-        Prepared { operation: choice.operation, ticket: () }
+        Prepared { operation: choice.operation, ticket: kind }
     }
 
-    fn judge<'a>(&mut self, (): (), answer: Answer<'a>) -> Verdict<'a> {
-        if answer.status == 200 {
-            Verdict { code: Code::Success, records: 1, bytes: 0 }
-        } else {
-            Verdict { code: Code::Error(error_code(&answer)), records: 0, bytes: 0 }
-        }
+    fn judge<'a>(&mut self, kind: ServiceKind, answer: Answer<'a>) -> Verdict<'a> {
+        let code = match answer.status {
+            // The event bus answers for each event, as `PutRecords` does.
+            200 if kind == ServiceKind::PutEvents && !all_taken(answer.body) => Code::Error(NOT_TAKEN),
+            200 => Code::Success,
+            _ => Code::Error(error_code(&answer)),
+        };
+        Verdict { records: u64::from(code == Code::Success), code, bytes: 0 }
     }
+}
+
+#[derive(Deserialize)]
+struct PutEventsAnswer {
+    failed: u64,
+}
+
+fn all_taken(body: &[u8]) -> bool {
+    serde_json::from_slice::<PutEventsAnswer>(body).is_ok_and(|answer| answer.failed == 0)
 }
 
 #[cfg(test)]
@@ -147,6 +162,21 @@ mod tests {
             let head = String::from_utf8(request.head.clone()).unwrap();
             assert!(head.starts_with(&format!("POST {} HTTP/1.1\r\n", kind.path())), "{head}");
             assert!(head.contains(&format!("content-length: {}\r\n", request.body().len())), "{head}");
+        }
+    }
+
+    #[test]
+    fn an_event_that_was_not_taken_is_an_error_although_the_answer_is_200() {
+        let services = vec![ServiceTarget { name: "s".into(), kind: ServiceKind::PutEvents, weight: 1.0 }];
+        let mut workload = ServiceWorkload::new(ServiceLoad { services, subjects: 5, seed: 1 }, 0);
+        let mut judge = |body: &'static str| {
+            workload.judge(ServiceKind::PutEvents, Answer { status: 200, body: body.as_bytes(), at_ms: 0 })
+        };
+        let taken = judge(r#"{"failed":0,"events":[{"event_id":"1"}]}"#);
+        assert_eq!((taken.code, taken.records), (Code::Success, 1));
+        for body in [r#"{"failed":1,"events":[{"error":"ServiceUnavailable"}]}"#, "{}", ""] {
+            let lost = judge(body);
+            assert_eq!((lost.code, lost.records), (Code::Error(NOT_TAKEN), 0), "{body}");
         }
     }
 }
