@@ -16,7 +16,7 @@ use weir_benches::{
 use weir_core::batch::Batch;
 use weir_wire::{
     cell::{CellRequest, ShardAppend},
-    framing::FrameDecoder,
+    framing::{Frame, FrameDecoder},
 };
 
 /// The id of every frame here.
@@ -129,7 +129,8 @@ fn decode(criterion: &mut Criterion, work: &str, appends: &[ShardAppend], record
     group.finish();
 }
 
-fn batches(frame: weir_wire::framing::Frame) -> Vec<ShardAppend> {
+fn batches(frame: Frame) -> Vec<ShardAppend> {
+    assert_eq!(frame.id, ID, "an answer would go to another question");
     match CellRequest::from_frame(frame).expect("it is a question") {
         CellRequest::Append(appends) => appends,
         other => panic!("{other:?} is another question"),

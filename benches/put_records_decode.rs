@@ -9,7 +9,11 @@ use std::{borrow::Cow, collections::HashMap, hint::black_box, num::NonZeroU32};
 use base64::Engine as _;
 use criterion::{BenchmarkId, Criterion, Throughput};
 use serde::Deserialize;
-use weir_benches::{BASELINE, Size, records, run, shards};
+use weir_benches::{
+    BASELINE, Size,
+    records::{self, OwnRecord, as_record},
+    run, shards,
+};
 use weir_core::{
     batch::{Batch, BatchBuilder, RECORD_HEADER_BYTES, Record},
     hash_key::HashKey,
@@ -31,7 +35,7 @@ fn decode(criterion: &mut Criterion, size: Size) {
         let records = records::records(size.pick(20, 500), data_bytes);
         let body = records::put_records_body(shards::STREAM, &records);
         let batches = ours(&body, stream);
-        assert_eq!(batches.values().map(Batch::count).sum::<u32>() as usize, records.len());
+        holds(&batches, &records, stream);
         assert_eq!(batches, owned_strings(&body, stream), "the first baseline comes to other batches");
         assert_eq!(batches, borrowed_strings(&body, stream), "the second baseline comes to other batches");
 
@@ -59,6 +63,15 @@ fn decode(criterion: &mut Criterion, size: Size) {
 }
 
 type Batches = HashMap<ShardIndex, Batch>;
+
+/// Every shard's batch has the records that belong there, in the order of the request, and no others.
+fn holds(batches: &Batches, records: &[OwnRecord], stream: &StreamShards) {
+    assert_eq!(batches.values().map(Batch::count).sum::<u32>() as usize, records.len());
+    for (shard, batch) in batches {
+        let belong = records.iter().filter(|record| shard_of(&record.partition_key, stream) == *shard);
+        assert!(batch.records().eq(belong.map(as_record)), "{shard} has other records");
+    }
+}
 
 /// Checksums tell whether two batches are the same, at next to no cost in the measured loop.
 fn same(batches: Batches, wanted: &Batches) {
