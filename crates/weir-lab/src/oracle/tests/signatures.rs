@@ -65,7 +65,7 @@ fn s2_notices_a_registry_that_never_had_all() {
     let late = |s: &mut ArmSeries| {
         s.control
             .iter_mut()
-            .filter(|c| c.at.0 < 20_000)
+            .filter(|c| c.at.0 < 27_000)
             .for_each(|c| c.registered[0] = c.registered[0].min(40));
     };
     assert_fails(&spoiled(&SHARED, SignatureId::S2, late), "the registry jumps");
