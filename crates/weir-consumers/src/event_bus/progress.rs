@@ -27,8 +27,10 @@ pub(super) struct Progress {
 struct Shard {
     /// Index of the first of `records`.
     first: u64,
-    /// Sequence number, and whether it is dealt with.
+    /// Sequence number, and whether it is dealt with. The first one is not.
     records: VecDeque<(String, bool)>,
+    /// The last record before which nothing is open, until somebody asks for it.
+    checkpoint: Option<String>,
 }
 
 impl Progress {
@@ -49,21 +51,18 @@ impl Progress {
         let shard = self.shards.get_mut(&mark.shard_id).expect("marks are given for shards that were read");
         let place = usize::try_from(mark.index - shard.first).expect("tracked records are bounded");
         shard.records[place].1 = true;
+        while let Some((sequence_number, _)) = shard.records.pop_front_if(|(_, done)| *done) {
+            shard.checkpoint = Some(sequence_number);
+            shard.first += 1;
+            self.tracked -= 1;
+        }
     }
 
     /// How far each shard has come since it was last asked.
     pub(super) fn checkpoints(&mut self) -> Vec<(String, String)> {
-        let mut checkpoints = Vec::new();
-        for (shard_id, shard) in &mut self.shards {
-            let mut last = None;
-            while let Some((_, true)) = shard.records.front() {
-                last = shard.records.pop_front().map(|(number, _)| number);
-                shard.first += 1;
-                self.tracked -= 1;
-            }
-            checkpoints.extend(last.map(|last| (shard_id.clone(), last)));
-        }
-        checkpoints
+        let moved =
+            |(shard_id, shard): (&String, &mut Shard)| Some((shard_id.clone(), shard.checkpoint.take()?));
+        self.shards.iter_mut().filter_map(moved).collect()
     }
 
     /// May more be read?
@@ -89,6 +88,19 @@ mod tests {
         assert_eq!(progress.checkpoints(), [("s".to_owned(), "3".to_owned())]);
         assert_eq!(progress.checkpoints(), [], "said once");
         assert_eq!(progress.read("s", "4".into()).index, 3);
+    }
+
+    #[test]
+    fn an_open_record_holds_up_those_behind_it_only_until_it_is_dealt_with() {
+        let mut progress = Progress::default();
+        let first = progress.read("s", "0".into());
+        for number in 1..TRACKED_MAX {
+            let mark = progress.read("s", number.to_string());
+            progress.done(&mark);
+        }
+        assert!(!progress.has_room());
+        progress.done(&first);
+        assert!(progress.has_room());
     }
 
     proptest! {
