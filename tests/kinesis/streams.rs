@@ -71,10 +71,6 @@ fn every_operation_on_an_unknown_stream_says_not_found() {
         ("ListShards", json!({"StreamName": "nobody"})),
         ("PutRecord", json!({"StreamName": "nobody", "PartitionKey": "k", "Data": "AAAA"})),
         ("PutRecords", json!({"StreamName": "nobody", "Records": [{"PartitionKey": "k", "Data": "AAAA"}]})),
-        (
-            "GetShardIterator",
-            json!({"StreamName": "nobody", "ShardId": "shardId-000000000000", "ShardIteratorType": "LATEST"}),
-        ),
     ];
     for (operation, body) in calls {
         let answer = server.call(operation, &body);

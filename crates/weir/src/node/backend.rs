@@ -1,0 +1,97 @@
+//! `weir node backend`.
+//!
+//! Threads: main (signals, admin), node (frames, assignments, homes), and the journal's own.
+
+use std::sync::Arc;
+
+use clap::{Args, ValueEnum};
+use prometheus_client::registry::Registry;
+use tokio::sync::watch;
+use weir_cell::run::{NodeConfig, RunningNode};
+use weir_core::{clock::Clock, threads::Threads};
+use weir_log::Durability;
+use weir_wire::control::{Control, RemoteControl};
+
+use super::{ControlPlaceArgs, DataArgs, PlaceArgs};
+use crate::{exit::Failure, process};
+
+/// Flags of `weir node backend`.
+#[derive(Debug, Args)]
+pub(crate) struct BackendArgs {
+    #[command(flatten)]
+    place: PlaceArgs,
+    #[command(flatten)]
+    control: ControlPlaceArgs,
+    #[command(flatten)]
+    data: DataArgs,
+    /// What an acknowledgement promises.
+    #[arg(long, value_enum, default_value_t = DurabilityArg::Fsync)]
+    durability: DurabilityArg,
+}
+
+/// `--durability`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum DurabilityArg {
+    /// On disk: survives kill -9 and power loss.
+    Fsync,
+    /// In the kernel: survives kill -9.
+    Os,
+    /// In this process: dies with it.
+    Memory,
+}
+
+impl From<DurabilityArg> for Durability {
+    fn from(arg: DurabilityArg) -> Self {
+        match arg {
+            DurabilityArg::Fsync => Self::Fsync,
+            DurabilityArg::Os => Self::Os,
+            DurabilityArg::Memory => Self::Memory,
+        }
+    }
+}
+
+pub(super) fn run(args: BackendArgs) -> Result<u8, Failure> {
+    let config = NodeConfig {
+        name: args.place.name(),
+        service: args.place.service(),
+        admin: args.place.admin(),
+        data: args.data.data,
+        durability: args.durability.into(),
+    };
+    let control: Control = Arc::new(RemoteControl::new(args.control.control));
+    let (stop, stopped) = watch::channel(false);
+    let (registered, registry) = watch::channel(None);
+    let threads = Threads::new();
+    let role = {
+        let (threads_of_role, ended, stopped) = (threads.clone(), stop.clone(), stopped.clone());
+        threads.spawn("node", move || -> anyhow::Result<()> {
+            let serving = serve(&config, control, &threads_of_role, &registered, stopped);
+            let outcome = process::runtime()?.block_on(serving);
+            ended.send_replace(true); // a role that ended by itself ends the process
+            outcome
+        })?
+    };
+    process::runtime()?.block_on(process::main_thread(Some(args.place.admin()), registry, stop, stopped))?;
+    role.join().expect("a panic aborts the process")?;
+    Ok(crate::exit::HELD)
+}
+
+async fn serve(
+    config: &NodeConfig,
+    control: Control,
+    threads: &Threads,
+    registered: &process::Registered,
+    mut stop: watch::Receiver<bool>,
+) -> anyhow::Result<()> {
+    let clock = Clock::new();
+    let (node, report) = RunningNode::start(config, Arc::clone(&control), threads, clock).await?;
+    tracing::info!(?report, "journal open");
+    node.listen(config)?;
+    node.keep_homes(config, control, clock);
+    let mut registry = Registry::default();
+    node.metrics().register(&mut registry);
+    registered.send_replace(Some((Arc::new(registry), Arc::new(|| true))));
+    let _ = stop.wait_for(|stop| *stop).await; // a sender that is gone is a stop, too
+    node.node().close();
+    Ok(())
+}

@@ -1,0 +1,53 @@
+//! `weir node control`.
+//!
+//! Threads: main (signals, admin), control (HTTP, probes, the machine).
+
+use std::{path::PathBuf, sync::Arc};
+
+use anyhow::Context;
+use clap::Args;
+use prometheus_client::registry::Registry;
+use tokio::sync::watch;
+use weir_control::{
+    config::ControlConfig,
+    run::{ControlProcess, run_control},
+};
+use weir_core::{clock::Clock, threads::Threads};
+
+use super::PlaceArgs;
+use crate::{exit::Failure, process};
+
+/// Flags of `weir node control`.
+#[derive(Debug, Args)]
+pub(crate) struct ControlArgs {
+    #[command(flatten)]
+    place: PlaceArgs,
+    /// The data folder; without one the state dies with the process.
+    #[arg(long)]
+    data: Option<PathBuf>,
+    /// The fleet, as JSON.
+    #[arg(long)]
+    config: String,
+}
+
+pub(super) fn run(args: ControlArgs) -> Result<u8, Failure> {
+    let config: ControlConfig =
+        serde_json::from_str(&args.config).context("--config").map_err(Failure::usage)?;
+    config.check().context("--config").map_err(Failure::usage)?;
+    let process = ControlProcess { service: args.place.service(), data: args.data, config };
+    let (stop, stopped) = watch::channel(false);
+    let role_stopped = stopped.clone();
+    let ended = stop.clone();
+    let threads = Threads::new();
+    let role = threads.spawn("control", move || -> anyhow::Result<()> {
+        let outcome = process::runtime()?.block_on(run_control(process, Clock::new(), role_stopped));
+        ended.send_replace(true); // a role that ended by itself ends the process
+        Ok(outcome?)
+    })?;
+    let (registered, registry) = watch::channel(None);
+    let ready: weir_wire::http::admin::Ready = Arc::new(|| true);
+    registered.send_replace(Some((Arc::new(Registry::default()), ready)));
+    process::runtime()?.block_on(process::main_thread(Some(args.place.admin()), registry, stop, stopped))?;
+    role.join().expect("a panic aborts the process")?;
+    Ok(crate::exit::HELD)
+}

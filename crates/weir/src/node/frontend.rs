@@ -1,0 +1,150 @@
+//! `weir node frontend` and `weir node cache`.
+//!
+//! Threads: main (signals, admin), fleet (membership, the state machine, the mesh's listener), serve (HTTP; none in a
+//! cache server), and the peer threads that the mesh starts. B is [`FrontendConfig::base_threads`].
+
+use std::{net::SocketAddr, sync::Arc, time::Duration};
+
+use clap::Args;
+use prometheus_client::registry::Registry;
+use tokio::sync::watch;
+use weir_core::{clock::Clock, id::CellName, threads::Threads};
+use weir_frontend::{
+    forward::SocketDial,
+    run::{FleetHalf, FleetOutlet, FrontendConfig},
+    server::{Frontend, FrontendParts},
+};
+use weir_wire::{
+    control::{Control, RemoteControl, Role},
+    http,
+};
+
+use super::{ControlPlaceArgs, PlaceArgs};
+use crate::{exit::Failure, process};
+
+/// Threads that serve requests in a front end of a fleet: one core's worth, and a constant.
+const SERVE_THREADS: usize = 1;
+/// B: main, fleet, and those that serve. What `weir limits` counts with.
+pub(crate) const BASE_THREADS: u64 = 2 + SERVE_THREADS as u64;
+/// How long requests in flight may take when the process is asked to stop.
+const STOP_GRACE: Duration = Duration::from_secs(3);
+
+/// Flags of both.
+#[derive(Debug, Args)]
+pub(crate) struct FrontendArgs {
+    #[command(flatten)]
+    place: PlaceArgs,
+    #[command(flatten)]
+    control: ControlPlaceArgs,
+    /// Its cell.
+    #[arg(long, default_value = "main")]
+    cell: String,
+    /// The port on which peers and nodes dial it.
+    #[arg(long, default_value_t = 4568)]
+    mesh_port: u16,
+}
+
+pub(super) fn run(args: &FrontendArgs, role: Role) -> Result<u8, Failure> {
+    let mesh = SocketAddr::from((args.place.address, args.mesh_port));
+    let serves = role == Role::Frontend;
+    let config = FrontendConfig {
+        name: args.place.name(),
+        role,
+        cell: CellName::new(args.cell.as_str()),
+        service: if serves { args.place.service() } else { mesh },
+        mesh: Some(mesh),
+        admin: args.place.admin(),
+        serve_threads: if serves { SERVE_THREADS } else { 0 },
+    };
+    let service = config.service;
+    let control: Control = Arc::new(RemoteControl::new(args.control.control));
+    let (threads, clock) = (Threads::new(), Clock::new());
+    let (stop, stopped) = watch::channel(false);
+    let (registered, registry) = watch::channel(None);
+    let fleet = FleetHalf::new(config, Arc::clone(&control), threads.clone(), clock);
+    let outlet = fleet.outlet();
+    let fleet_thread = {
+        let (stopped, ended) = (stopped.clone(), stop.clone());
+        threads.spawn("fleet", move || -> anyhow::Result<()> {
+            let outcome = process::runtime()?.block_on(fleet.run(stopped));
+            ended.send_replace(true); // a role that ended by itself ends the process
+            Ok(outcome?)
+        })?
+    };
+    let serve_thread = if serves {
+        let (stopped, ended) = (stopped.clone(), stop.clone());
+        Some(threads.spawn("serve", move || -> anyhow::Result<()> {
+            let half = RequestHalf { service, control, outlet, clock };
+            let outcome = process::runtime()?.block_on(half.serve(&registered, stopped));
+            ended.send_replace(true);
+            outcome
+        })?)
+    } else {
+        show(&registered, Registry::default(), &outlet);
+        None
+    };
+    process::runtime()?.block_on(process::main_thread(Some(args.place.admin()), registry, stop, stopped))?;
+    for thread in [Some(fleet_thread), serve_thread].into_iter().flatten() {
+        thread.join().expect("a panic aborts the process")?;
+    }
+    Ok(crate::exit::HELD)
+}
+
+struct RequestHalf {
+    service: SocketAddr,
+    control: Control,
+    outlet: FleetOutlet,
+    clock: Clock,
+}
+
+impl RequestHalf {
+    async fn serve(
+        self,
+        registered: &process::Registered,
+        stop: watch::Receiver<bool>,
+    ) -> anyhow::Result<()> {
+        let mut registry = Registry::default();
+        let parts = FrontendParts {
+            control: self.control,
+            maps: Arc::clone(&self.outlet.map),
+            shared: None, // requests fail until the first poll has brought it
+            dial: Arc::new(SocketDial),
+            clock: self.clock,
+        };
+        let frontend = Arc::new(Frontend::new(parts, &mut registry)?);
+        show(registered, registry, &self.outlet);
+        let listener = http::server::bind(self.service)?;
+        let follower = Arc::clone(&frontend);
+        let shared = self.outlet.shared.clone();
+        tokio::spawn(async move { follower.follow(shared).await });
+        http::server::serve(listener, frontend, stop, STOP_GRACE).await;
+        Ok(())
+    }
+}
+
+/// Gives the admin listener what it shows.
+fn show(registered: &process::Registered, mut registry: Registry, outlet: &FleetOutlet) {
+    outlet.metrics.register(&mut registry);
+    let outlet = outlet.clone();
+    registered.send_replace(Some((Arc::new(registry), Arc::new(move || outlet.is_ready()))));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn b_is_what_a_front_end_says_of_itself() {
+        let address = SocketAddr::from(([127, 0, 0, 1], 1));
+        let config = FrontendConfig {
+            name: weir_core::id::ServerName::new("fe"),
+            role: Role::Frontend,
+            cell: CellName::new("main"),
+            service: address,
+            mesh: Some(address),
+            admin: address,
+            serve_threads: SERVE_THREADS,
+        };
+        assert_eq!(config.base_threads() as u64, BASE_THREADS);
+    }
+}

@@ -1,0 +1,218 @@
+//! `weir serve`: every role in one process, joined in memory. A local Kinesis with no set-up.
+//!
+//! A control plane, a fleet of one front end and a node, on one current-thread runtime; the same code as a fleet's, with
+//! no socket between them. Threads: main (signals, admin), serve, and the journal's own.
+
+use std::{
+    io::Write,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
+
+use anyhow::Context;
+use clap::{Args, ValueEnum};
+use prometheus_client::registry::Registry;
+use tokio::sync::watch;
+use weir_cell::run::{NodeConfig, RunningNode};
+use weir_control::{
+    config::{TenantConfig, embedded},
+    embedded::EmbeddedControl,
+    store::FileStore,
+};
+use weir_core::{
+    clock::Clock,
+    entropy,
+    id::{CellName, ServerName},
+    threads::Threads,
+};
+use weir_frontend::{
+    credentials::read_credentials,
+    forward::EmbeddedDial,
+    run::{FleetHalf, FleetOutlet, FrontendConfig},
+    server::{Frontend, FrontendParts},
+};
+use weir_wire::{
+    control::{Control, Role, SharedConfig},
+    framing::FrameLink,
+    http,
+};
+
+use crate::{
+    exit::{self, Failure},
+    node::DurabilityArg,
+    process,
+};
+
+/// How long requests in flight may take when the process is asked to stop.
+const STOP_GRACE: Duration = Duration::from_secs(5);
+/// The embedded node's address: nobody dials it.
+const EMBEDDED_NODE: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 1);
+
+/// Flags of `weir serve`.
+#[derive(Debug, Args)]
+pub(crate) struct ServeArgs {
+    /// Where to listen; port 0 takes a free one.
+    #[arg(long, default_value = "127.0.0.1:4567")]
+    listen: SocketAddr,
+    /// Keep streams and records here [default: a temporary folder that goes with the process].
+    #[arg(long, value_name = "DIR")]
+    data: Option<PathBuf>,
+    /// What an acknowledgement promises.
+    #[arg(long, value_enum, default_value_t = DurabilityArg::Fsync)]
+    durability: DurabilityArg,
+    /// Check signatures against the access keys of this file (AWS shared-credentials format; a profile may add
+    /// account_id and tenant).
+    #[arg(long, value_name = "FILE")]
+    credentials: Option<PathBuf>,
+    /// Keep Kinesis's limits of throughput and calls for each shard.
+    #[arg(long, value_enum, default_value_t = Switch::On)]
+    shard_limits: Switch,
+    /// Serve /metrics, /health and /ready here.
+    #[arg(long, value_name = "ADDRESS")]
+    admin: Option<SocketAddr>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Switch {
+    On,
+    Off,
+}
+
+/// Checked, with what it needs from disk.
+struct Config {
+    args: ServeArgs,
+    shared: SharedConfig,
+    tenants: Vec<TenantConfig>,
+    data: PathBuf,
+}
+
+pub(crate) fn run(args: ServeArgs) -> Result<u8, Failure> {
+    let credentials = match &args.credentials {
+        Some(file) => read_credentials(file).map_err(Failure::usage)?,
+        None => Vec::new(),
+    };
+    if credentials.is_empty() {
+        tracing::info!("no credentials are configured: any well-formed signature is accepted");
+    }
+    let tenants = credentials.iter().map(|known| TenantConfig { name: known.tenant.clone(), cell: None });
+    let mut tenants: Vec<_> = tenants.collect();
+    tenants.sort_by(|one, other| one.name.cmp(&other.name));
+    tenants.dedup_by(|one, other| one.name == other.name);
+    let shared = SharedConfig {
+        iterator_secret: entropy::secret::<32>().iter().map(|byte| format!("{byte:02x}")).collect(),
+        credentials,
+        shard_limits: args.shard_limits == Switch::On,
+        region: "us-east-1".to_owned(),
+    };
+    // Dropped last: a folder of our own goes with the process.
+    let (data, _own) = match &args.data {
+        Some(folder) => (folder.clone(), None),
+        None => {
+            let own =
+                tempfile::Builder::new().prefix("weir-").tempdir().context("make a temporary folder")?;
+            (own.path().to_path_buf(), Some(own))
+        }
+    };
+    serve(Config { args, shared, tenants, data })?;
+    Ok(exit::HELD)
+}
+
+fn serve(config: Config) -> anyhow::Result<()> {
+    let (stop, stopped) = watch::channel(false);
+    let threads = Threads::new();
+    let admin = config.args.admin;
+    let (registered, registry) = watch::channel(None);
+    let role = {
+        let (threads, ended, stopped) = (threads.clone(), stop.clone(), stopped.clone());
+        threads.clone().spawn("serve", move || -> anyhow::Result<()> {
+            let outcome = process::runtime()?.block_on(serve_all(&config, threads, &registered, stopped));
+            ended.send_replace(true); // a role that ended by itself ends the process
+            outcome
+        })?
+    };
+    process::runtime()?.block_on(process::main_thread(admin, registry, stop, stopped))?;
+    role.join().expect("a panic aborts the process")
+}
+
+async fn serve_all(
+    config: &Config,
+    threads: Threads,
+    registered: &process::Registered,
+    stop: watch::Receiver<bool>,
+) -> anyhow::Result<()> {
+    let clock = Clock::new();
+    let listener = http::server::bind(config.args.listen)
+        .with_context(|| format!("listen on {}", config.args.listen))?;
+    let address = listener.local_addr().context("ask for the listener's address")?;
+    let control = open_control(config, clock)?;
+    let node_config = NodeConfig {
+        name: ServerName::new("node"),
+        service: EMBEDDED_NODE,
+        admin: EMBEDDED_NODE,
+        data: config.data.join("log"),
+        durability: config.args.durability.into(),
+    };
+    let (node, report) = RunningNode::start(&node_config, Arc::clone(&control), &threads, clock).await?;
+    tracing::debug!(?report, "journal open");
+    let fleet_config = FrontendConfig {
+        name: ServerName::new("front-end"),
+        role: Role::Frontend,
+        cell: CellName::new("main"),
+        service: address,
+        mesh: None,
+        admin: address,
+        serve_threads: 1,
+    };
+    let fleet =
+        FleetHalf::new(fleet_config, Arc::clone(&control), threads, clock).with_local_node(node.fragments());
+    let outlet = fleet.outlet();
+    let running = tokio::spawn(fleet.run(stop.clone()));
+    let (near, far) = FrameLink::memory_pair();
+    node.serve(far);
+    let mut registry = Registry::default();
+    outlet.metrics.register(&mut registry);
+    node.metrics().register(&mut registry);
+    let parts = FrontendParts {
+        control,
+        maps: Arc::clone(&outlet.map),
+        shared: None, // the fleet brings it with its first poll, before anything is announced
+        dial: Arc::new(EmbeddedDial::new([near])),
+        clock,
+    };
+    let frontend = Arc::new(Frontend::new(parts, &mut registry)?);
+    let ready = outlet.clone();
+    registered.send_replace(Some((Arc::new(registry), Arc::new(move || ready.is_ready()))));
+    let (follower, shared) = (Arc::clone(&frontend), outlet.shared.clone());
+    tokio::spawn(async move { follower.follow(shared).await });
+    tokio::spawn(announce(outlet, address, config.data.clone(), config.args.durability));
+    http::server::serve(listener, frontend, stop, STOP_GRACE).await;
+    running.await.context("the fleet's task")??;
+    node.node().close();
+    Ok(())
+}
+
+fn open_control(config: &Config, clock: Clock) -> anyhow::Result<Control> {
+    let store = FileStore::open(config.data.join("control"))?;
+    let control = embedded(config.shared.clone(), config.tenants.clone());
+    Ok(Arc::new(EmbeddedControl::open(control, Box::new(store), clock)?))
+}
+
+/// Says where it listens, once it can serve.
+async fn announce(outlet: FleetOutlet, address: SocketAddr, data: PathBuf, durability: DurabilityArg) {
+    let mut wait = tokio::time::interval(Duration::from_millis(2));
+    while !outlet.is_ready() {
+        wait.tick().await;
+    }
+    let mut out = std::io::stdout().lock();
+    // Nobody may be reading; that is no reason to stop.
+    let _ = writeln!(out, "weir serves Kinesis at http://{address} ({})", described(&data, durability));
+    let _ = out.flush();
+}
+
+fn described(data: &Path, durability: DurabilityArg) -> String {
+    let durability =
+        durability.to_possible_value().map_or_else(String::new, |value| value.get_name().to_owned());
+    format!("data in {}, durability {durability}", data.display())
+}
