@@ -57,6 +57,11 @@ pub const HTTP_CONNECTIONS_MAX: usize = 16_384;
 pub const HTTP_HEAD_TIMEOUT: Duration = Duration::from_secs(20);
 /// A body that has not arrived after this long ends the request.
 pub const HTTP_BODY_TIMEOUT: Duration = Duration::from_secs(30);
+/// A client that takes nothing of its answer for this long is closed.
+pub const HTTP_WRITE_TIMEOUT: Duration = Duration::from_secs(30);
+/// Bytes of a refused body that are read and thrown away, so that a client which sends all before it listens still
+/// hears why.
+pub const HTTP_DISCARD_BYTES_MAX: usize = 64 * MIB;
 /// Bytes of request bodies that one listener holds at once; beyond, requests are refused with 503.
 pub const HTTP_BODIES_BYTES_MAX: usize = 512 * MIB;
 

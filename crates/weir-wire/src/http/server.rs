@@ -1,19 +1,18 @@
 //! A bounded HTTP/1.1 listener on the current thread's runtime.
 //!
 //! A front end's service port, the control plane, consumers and admin listeners are each one of these with a
-//! [`Handler`]. It reads whole bodies up to a bound, hands them on and writes the answer; a slow or broken client
-//! costs one small buffer and its own connection.
+//! [`Handler`]. It takes whole bodies up to a bound (`body.rs`), hands them on and writes the answer; a slow or broken
+//! client costs one small buffer and its own connection.
+
+mod body;
+mod paced;
 
 use std::{convert::Infallible, future::Future, net::SocketAddr, pin::Pin, sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use http_body_util::{BodyExt, Full, Limited, combinators::UnsyncBoxBody};
+use http_body_util::{BodyExt, Full, combinators::UnsyncBoxBody};
 use hyper::{
-    Request, Response, StatusCode,
-    body::{Body as _, Incoming},
-    header,
-    server::conn::http1,
-    service::service_fn,
+    Request, Response, StatusCode, body::Incoming, header, server::conn::http1, service::service_fn,
 };
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::{
@@ -21,9 +20,18 @@ use tokio::{
     sync::{Semaphore, watch},
 };
 use weir_core::limits::{
-    HTTP_BODIES_BYTES_MAX, HTTP_BODY_BYTES_MAX, HTTP_BODY_TIMEOUT, HTTP_CONNECTIONS_MAX, HTTP_HEAD_TIMEOUT,
-    HTTP_HEADER_BYTES_MAX, KIB,
+    HTTP_BODIES_BYTES_MAX, HTTP_BODY_TIMEOUT, HTTP_CONNECTIONS_MAX, HTTP_HEAD_TIMEOUT, HTTP_HEADER_BYTES_MAX,
+    HTTP_WRITE_TIMEOUT, KIB,
 };
+
+use self::{
+    body::{BodyBudget, discard},
+    paced::Paced,
+};
+
+/// Bytes that a connection reads at once. Larger bodies would arrive in fewer pieces, but a connection may keep a buffer
+/// of this size for as long as it is idle.
+const READ_BYTES_MAX: usize = 64 * KIB;
 
 /// A response body: whole, or a stream of frames.
 pub type ResponseBody = UnsyncBoxBody<Bytes, Infallible>;
@@ -76,12 +84,28 @@ pub fn text_response(status: StatusCode, text: impl Into<Bytes>) -> Response<Res
     response
 }
 
-/// Bodies are reserved in units of this many bytes: a semaphore counts 32 bits of permits.
-const BODY_UNIT_BYTES: usize = KIB;
+/// How long and how much. Everybody is served within [`Bounds::SERVED`]; tests have less patience.
+#[derive(Debug, Clone, Copy)]
+struct Bounds {
+    head_timeout: Duration,
+    body_timeout: Duration,
+    write_timeout: Duration,
+    bodies_bytes: usize,
+}
+
+impl Bounds {
+    const SERVED: Self = Self {
+        head_timeout: HTTP_HEAD_TIMEOUT,
+        body_timeout: HTTP_BODY_TIMEOUT,
+        write_timeout: HTTP_WRITE_TIMEOUT,
+        bodies_bytes: HTTP_BODIES_BYTES_MAX,
+    };
+}
 
 struct Shared {
     handler: Arc<dyn Handler>,
-    bodies: Arc<Semaphore>,
+    bodies: BodyBudget,
+    bounds: Bounds,
 }
 
 /// Listens on `address`, with the port shared over a quick restart.
@@ -110,13 +134,20 @@ fn listen(address: SocketAddr, shared: bool) -> std::io::Result<std::net::TcpLis
 pub async fn serve(
     listener: TcpListener,
     handler: Arc<dyn Handler>,
+    stop: watch::Receiver<bool>,
+    grace: Duration,
+) {
+    serve_within(Bounds::SERVED, listener, handler, stop, grace).await;
+}
+
+async fn serve_within(
+    bounds: Bounds,
+    listener: TcpListener,
+    handler: Arc<dyn Handler>,
     mut stop: watch::Receiver<bool>,
     grace: Duration,
 ) {
-    let shared = Arc::new(Shared {
-        handler,
-        bodies: Arc::new(Semaphore::new(HTTP_BODIES_BYTES_MAX / BODY_UNIT_BYTES)),
-    });
+    let shared = Arc::new(Shared { handler, bodies: BodyBudget::new(bounds.bodies_bytes), bounds });
     let connections = Arc::new(Semaphore::new(HTTP_CONNECTIONS_MAX));
     loop {
         let permit = tokio::select! {
@@ -159,17 +190,18 @@ async fn serve_connection(
     mut stop: watch::Receiver<bool>,
 ) {
     let _ = stream.set_nodelay(true); // an answer is one write; a failure here only costs time
+    let bounds = shared.bounds;
     let service = service_fn(move |request| {
         let shared = Arc::clone(&shared);
         async move { Ok::<_, Infallible>(answer(&shared, request, peer).await) }
     });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
-        .header_read_timeout(HTTP_HEAD_TIMEOUT)
-        .max_buf_size(HTTP_HEADER_BYTES_MAX.max(64 * KIB))
+        .header_read_timeout(bounds.head_timeout)
+        .max_header_size(HTTP_HEADER_BYTES_MAX)
+        .max_buf_size(READ_BYTES_MAX)
         .half_close(false)
-        .pipeline_flush(true)
-        .serve_connection(TokioIo::new(stream), service);
+        .serve_connection(TokioIo::new(Paced::new(stream, bounds.write_timeout)), service);
     tokio::pin!(connection);
     let ended = tokio::select! {
         ended = connection.as_mut() => ended,
@@ -184,26 +216,19 @@ async fn serve_connection(
 }
 
 async fn answer(shared: &Shared, request: Request<Incoming>, peer: SocketAddr) -> Response<ResponseBody> {
-    let (head, body) = request.into_parts();
-    let announced = body.size_hint().upper();
-    if announced.is_some_and(|bytes| bytes > HTTP_BODY_BYTES_MAX as u64) {
-        return close(shared.handler.refuse(Refusal::BodyTooLarge));
-    }
-    let reserve = announced.map_or(HTTP_BODY_BYTES_MAX, |bytes| bytes as usize);
-    let units = u32::try_from(reserve.div_ceil(BODY_UNIT_BYTES)).expect("bodies are bounded");
-    let Ok(_reserved) = Arc::clone(&shared.bodies).try_acquire_many_owned(units) else {
-        return close(shared.handler.refuse(Refusal::Busy));
-    };
-    let whole =
-        tokio::time::timeout(HTTP_BODY_TIMEOUT, Limited::new(body, HTTP_BODY_BYTES_MAX).collect()).await;
-    match whole {
-        Ok(Ok(body)) => shared.handler.handle(Request::from_parts(head, body.to_bytes()), peer).await,
-        Ok(Err(error)) if error.is::<http_body_util::LengthLimitError>() => {
-            close(shared.handler.refuse(Refusal::BodyTooLarge))
+    let (head, mut body) = request.into_parts();
+    let taken = tokio::time::timeout(shared.bounds.body_timeout, shared.bodies.take(&mut body)).await;
+    let refusal = match taken {
+        Ok(Ok((whole, _reserved))) => {
+            return shared.handler.handle(Request::from_parts(head, whole), peer).await;
         }
-        Ok(Err(_)) => close(shared.handler.refuse(Refusal::BodyBroken)),
-        Err(_) => close(shared.handler.refuse(Refusal::BodyTimeout)),
+        Ok(Err(refusal)) => refusal,
+        Err(_) => Refusal::BodyTimeout,
+    };
+    if matches!(refusal, Refusal::BodyTooLarge | Refusal::Busy) {
+        let _ = tokio::time::timeout(shared.bounds.body_timeout, discard(&mut body)).await;
     }
+    close(shared.handler.refuse(refusal))
 }
 
 /// What is left of the body is not worth reading: the connection ends with this answer.
@@ -211,3 +236,6 @@ fn close(mut response: Response<ResponseBody>) -> Response<ResponseBody> {
     response.headers_mut().insert(header::CONNECTION, header::HeaderValue::from_static("close"));
     response
 }
+
+#[cfg(test)]
+mod tests;

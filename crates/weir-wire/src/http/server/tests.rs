@@ -1,0 +1,178 @@
+//! Clients that behave badly, over real sockets: each gets its right answer or a clean close, and hurts nobody else.
+
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    task::JoinHandle,
+};
+use weir_core::limits::{HTTP_BODY_BYTES_MAX, MIB};
+
+use super::*;
+
+/// Answers with the length of the body that came.
+struct Measure;
+
+impl Handler for Measure {
+    fn handle(&self, request: Request<Bytes>, _peer: SocketAddr) -> ResponseFuture<'_> {
+        let text = format!("{} bytes", request.body().len());
+        Box::pin(std::future::ready(text_response(StatusCode::OK, text)))
+    }
+}
+
+struct Server {
+    address: SocketAddr,
+    stop: watch::Sender<bool>,
+    task: JoinHandle<()>,
+}
+
+impl Server {
+    fn start(bounds: Bounds) -> Self {
+        let listener = bind(SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
+        let address = listener.local_addr().unwrap();
+        let (stop, stopped) = watch::channel(false);
+        let task =
+            tokio::spawn(serve_within(bounds, listener, Arc::new(Measure), stopped, Duration::from_secs(5)));
+        Self { address, stop, task }
+    }
+
+    async fn connect(&self) -> TcpStream {
+        TcpStream::connect(self.address).await.unwrap()
+    }
+
+    /// Sends `request` and reads until the server closes.
+    async fn exchange(&self, request: &[u8]) -> String {
+        let mut stream = self.connect().await;
+        stream.write_all(request).await.unwrap();
+        read_to_end(stream).await
+    }
+}
+
+async fn read_to_end(mut stream: TcpStream) -> String {
+    let mut answer = Vec::new();
+    let _ = stream.read_to_end(&mut answer).await; // a reset after the answer is an end, too
+    String::from_utf8_lossy(&answer).into_owned()
+}
+
+/// A good request on a connection that closes after it.
+const GOOD: &[u8] = b"POST / HTTP/1.1\r\nhost: h\r\nconnection: close\r\ncontent-length: 5\r\n\r\nhello";
+
+fn status(answer: &str) -> &str {
+    answer.split(' ').nth(1).unwrap_or("none")
+}
+
+fn patient() -> Bounds {
+    Bounds::SERVED
+}
+
+#[tokio::test]
+async fn bodies_with_a_length_and_in_chunks_arrive_whole() {
+    let server = Server::start(patient());
+    assert!(server.exchange(GOOD).await.ends_with("5 bytes"));
+    let chunks = b"POST / HTTP/1.1\r\nhost: h\r\nconnection: close\r\ntransfer-encoding: chunked\r\n\r\n\
+                   5\r\nhello\r\n6\r\n world\r\n0\r\n\r\n";
+    assert!(server.exchange(chunks).await.ends_with("11 bytes"));
+    let mut large =
+        format!("POST / HTTP/1.1\r\nhost: h\r\nconnection: close\r\ncontent-length: {}\r\n\r\n", 3 * MIB)
+            .into_bytes();
+    large.resize(large.len() + 3 * MIB, b'x');
+    assert!(server.exchange(&large).await.ends_with(&format!("{} bytes", 3 * MIB)));
+}
+
+#[tokio::test]
+async fn a_body_cut_short_or_badly_chunked_is_refused_and_the_next_client_is_served() {
+    let server = Server::start(patient());
+    let mut short = server.connect().await;
+    short.write_all(b"POST / HTTP/1.1\r\nhost: h\r\ncontent-length: 100\r\n\r\nhello").await.unwrap();
+    short.shutdown().await.unwrap();
+    let answer = read_to_end(short).await;
+    assert!(answer.is_empty() || status(&answer) == "400", "{answer}");
+
+    let broken = b"POST / HTTP/1.1\r\nhost: h\r\ntransfer-encoding: chunked\r\n\r\nzz\r\nhello\r\n";
+    let answer = server.exchange(broken).await;
+    assert_eq!(status(&answer), "400", "{answer}");
+    assert!(server.exchange(GOOD).await.ends_with("5 bytes"));
+}
+
+#[tokio::test]
+async fn a_client_that_sends_far_too_much_hears_why() {
+    let server = Server::start(patient());
+    let mut announced =
+        format!("POST / HTTP/1.1\r\nhost: h\r\ncontent-length: {}\r\n\r\n", 40 * MIB).into_bytes();
+    announced.resize(announced.len() + 40 * MIB, b'x');
+    assert_eq!(status(&server.exchange(&announced).await), "413");
+
+    let mut chunked = b"POST / HTTP/1.1\r\nhost: h\r\ntransfer-encoding: chunked\r\n\r\n".to_vec();
+    for _ in 0..=HTTP_BODY_BYTES_MAX / MIB {
+        chunked.extend_from_slice(b"100000\r\n");
+        chunked.resize(chunked.len() + MIB, b'x');
+        chunked.extend_from_slice(b"\r\n");
+    }
+    chunked.extend_from_slice(b"0\r\n\r\n");
+    assert_eq!(status(&server.exchange(&chunked).await), "413");
+}
+
+#[tokio::test]
+async fn heads_have_a_bound_of_bytes_and_of_lines() {
+    let server = Server::start(patient());
+    for kib in [40, 64, 512] {
+        let long = format!("GET / HTTP/1.1\r\nhost: h\r\nx: {}\r\n\r\n", "y".repeat(kib * KIB));
+        assert_eq!(status(&server.exchange(long.as_bytes()).await), "431", "{kib} KiB");
+    }
+    let many = format!("GET / HTTP/1.1\r\nhost: h\r\n{}\r\n", "x: y\r\n".repeat(200));
+    assert_eq!(status(&server.exchange(many.as_bytes()).await), "431");
+    assert_eq!(status(&server.exchange(b"nonsense\r\n\r\n").await), "400");
+}
+
+#[tokio::test]
+async fn a_slow_head_is_closed_and_a_slow_body_refused() {
+    let short = Duration::from_millis(50);
+    let server = Server::start(Bounds { head_timeout: short, body_timeout: short, ..patient() });
+    let mut head = server.connect().await;
+    head.write_all(b"POST / HT").await.unwrap();
+    let answer = read_to_end(head).await;
+    assert!(answer.is_empty() || status(&answer) == "408", "{answer}");
+    let slow = b"POST / HTTP/1.1\r\nhost: h\r\ncontent-length: 100\r\n\r\nhello";
+    assert_eq!(status(&server.exchange(slow).await), "408");
+}
+
+#[tokio::test]
+async fn clients_that_announce_much_and_send_nothing_take_nothing_from_the_others() {
+    let server = Server::start(Bounds { bodies_bytes: MIB, ..patient() });
+    let head =
+        format!("POST / HTTP/1.1\r\nhost: h\r\ncontent-length: {HTTP_BODY_BYTES_MAX}\r\n\r\n").into_bytes();
+    let mut stalled = Vec::new();
+    for _ in 0..60 {
+        let mut stream = server.connect().await;
+        stream.write_all(&head).await.unwrap();
+        stalled.push(stream);
+    }
+    let mut body =
+        format!("POST / HTTP/1.1\r\nhost: h\r\nconnection: close\r\ncontent-length: {}\r\n\r\n", MIB / 2)
+            .into_bytes();
+    body.resize(body.len() + MIB / 2, b'x');
+    assert!(server.exchange(&body).await.ends_with("bytes"));
+}
+
+#[tokio::test]
+async fn bodies_over_the_budget_of_all_are_refused_as_busy_and_give_back_what_they_held() {
+    let server = Server::start(Bounds { bodies_bytes: MIB, ..patient() });
+    let mut body = format!("POST / HTTP/1.1\r\nhost: h\r\ncontent-length: {}\r\n\r\n", 2 * MIB).into_bytes();
+    body.resize(body.len() + 2 * MIB, b'x');
+    for _ in 0..3 {
+        assert_eq!(status(&server.exchange(&body).await), "503");
+    }
+    assert!(server.exchange(GOOD).await.ends_with("5 bytes"), "nothing of the budget was lost");
+}
+
+#[tokio::test]
+async fn a_stopped_server_ends_idle_connections_and_returns() {
+    let server = Server::start(patient());
+    let mut idle = server.connect().await;
+    let keep = b"POST / HTTP/1.1\r\nhost: h\r\ncontent-length: 0\r\n\r\n";
+    idle.write_all(keep).await.unwrap();
+    let mut some = [0; 512];
+    let count = idle.read(&mut some).await.unwrap();
+    assert!(String::from_utf8_lossy(&some[..count]).contains("200"));
+    server.stop.send(true).unwrap();
+    server.task.await.unwrap();
+    assert_eq!(read_to_end(idle).await, "");
+}
