@@ -22,7 +22,7 @@ use super::{
 use crate::fleet::FleetEvent;
 
 /// Bytes read at once, on the stack of a peer thread.
-const READ_BYTES: usize = 4 * KIB;
+const READ_BYTES: usize = 2 * KIB;
 
 /// A nonblocking socket, whoever waits for it.
 pub(super) trait Wire: Sized {
@@ -189,6 +189,7 @@ impl<W: Wire> Driver<W> {
                 match step {
                     Step::Connect => self.connect(now),
                     Step::Write(bytes) => self.queue(bytes),
+                    Step::Beat(bytes) => self.beat(&bytes),
                     Step::Close => self.close(),
                     Step::Report(event) => self.reports.push_back(event),
                 }
@@ -228,6 +229,15 @@ impl<W: Wire> Driver<W> {
         self.pending.push_back(bytes);
     }
 
+    fn beat(&mut self, bytes: &[u8]) {
+        let Some(socket) = self.socket.as_ref().filter(|_| self.pending.is_empty()) else { return };
+        match socket.try_write(bytes) {
+            Ok(written) if written == bytes.len() => {}
+            Ok(written) => self.pending.push_back(Bytes::copy_from_slice(&bytes[written..])),
+            Err(_) => {} // full: skipped; broken: the next read says so
+        }
+    }
+
     fn flush(&mut self) -> io::Result<()> {
         let Some(socket) = self.socket.as_ref().filter(|_| !self.connecting) else { return Ok(()) };
         while let Some(first) = self.pending.front_mut() {
@@ -239,7 +249,9 @@ impl<W: Wire> Driver<W> {
                 Err(error) => return Err(error),
             }
         }
-        self.pending = VecDeque::new(); // an idle lane keeps no room
+        if self.pending.capacity() > 0 {
+            self.pending = VecDeque::new(); // an idle lane keeps no room
+        }
         Ok(())
     }
 }

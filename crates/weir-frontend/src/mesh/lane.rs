@@ -1,5 +1,8 @@
 //! What is said over one lane, and when: dial and hello, beats, silence, the wait before the next dial.
 //!
+//! Each gossip interval one end says that it is there, in turn: an idle pair costs two wake-ups an interval, one to
+//! speak and one to hear, and a host carries ten thousand pairs.
+//!
 //! A pure state machine without a socket: `thread_per_peer` drives it from a thread, `multiplexed` from a task, tests
 //! from nothing at all. It must never decide whom to talk to: that is the fleet's.
 
@@ -14,14 +17,14 @@ use weir_core::{
 };
 use weir_wire::{
     framing::FrameDecoder,
-    mesh::{Dialler, MeshMessage},
+    mesh::{self, BEAT_BYTES, Dialler, MeshMessage},
 };
 
 use crate::fleet::{FleetEvent, LaneId, LinkKind, PeerPlan, Source};
 
 /// How long a dial and the answer to a hello may take. Long, because a starting fleet shares two cores.
 const GREETING_TIMEOUT: Duration = Duration::from_secs(10);
-/// A lane that has heard nothing for so many gossip intervals is broken.
+/// A lane that has heard nothing for so many gossip intervals is broken: the other end has missed two turns.
 const SILENT_INTERVALS: u32 = 5;
 /// Nor is it called silent sooner than this: a machine that starts a thousand threads may be slow.
 const SILENCE_MIN: Duration = Duration::from_secs(3);
@@ -45,6 +48,8 @@ pub(super) enum Step {
     Connect,
     /// Send these bytes.
     Write(Bytes),
+    /// Send this beat if it goes at once; else the peer has enough to read.
+    Beat([u8; BEAT_BYTES]),
     /// Drop the connection.
     Close,
     /// Tell the fleet.
@@ -169,6 +174,9 @@ impl Lane {
         if let State::Open { heard, .. } = &mut self.state {
             *heard = now;
         }
+        if let Some(sequence) = mesh::read_beat(bytes).filter(|_| self.decoder.pending() == 0) {
+            return self.on_message(now, MeshMessage::Beat { sequence }, steps);
+        }
         self.decoder.extend(bytes);
         loop {
             match self.decoder.next_frame() {
@@ -207,11 +215,9 @@ impl Lane {
                 self.open(now, steps);
             }
             (State::Greeting { .. }, MeshMessage::Refused(reason)) => self.fail(now, Some(reason), steps),
-            (State::Open { next_beat, .. }, MeshMessage::Beat { .. }) => {
-                // A beat that is nearly due goes out with the answer: one wake-up instead of two.
-                if next_beat <= now + self.gossip / 2 {
-                    self.beat(now, steps);
-                }
+            // The two ends take turns: who hears the other speaks an interval later.
+            (State::Open { .. }, MeshMessage::Beat { .. }) => {
+                self.state = State::Open { next_beat: now + self.gossip, heard: now };
             }
             (State::Open { .. }, MeshMessage::Fragments { whole_map, fragments }) => {
                 steps.push_back(Step::Report(FleetEvent::Heard { from, whole_map, fragments }));
@@ -240,11 +246,10 @@ impl Lane {
 
     fn beat(&mut self, now: Monotonic, steps: &mut Steps) {
         if let State::Open { next_beat, .. } = &mut self.state {
-            // Who was dialled waits a little longer: it then answers the other's beat and hardly ever wakes for its own.
-            *next_beat = now + if self.dials { self.gossip } else { self.gossip + self.gossip / 8 };
+            *next_beat = now + 2 * self.gossip; // sooner if the other end speaks in its turn, as it should
         }
         self.beats += 1;
-        steps.push_back(Step::Write(MeshMessage::Beat { sequence: self.beats }.to_frame().encode()));
+        steps.push_back(Step::Beat(mesh::beat(self.beats)));
     }
 
     fn fail(&mut self, now: Monotonic, refused: Option<weir_wire::mesh::RefusedReason>, steps: &mut Steps) {

@@ -89,6 +89,19 @@ fn a_hello_is_these_bytes() {
 }
 
 #[test]
+fn a_beat_laid_out_by_hand_is_the_frame_and_nothing_else_reads_as_one() {
+    for sequence in [0, 1, u64::MAX] {
+        let frame = MeshMessage::Beat { sequence }.to_frame().encode();
+        assert_eq!(frame.as_ref(), beat(sequence));
+        assert_eq!(read_beat(&frame), Some(sequence));
+        assert_eq!(read_beat(&frame[..BEAT_BYTES - 1]), None);
+        assert_eq!(read_beat(&[&frame[..], &[0]].concat()), None);
+    }
+    let other = Frame::new(KIND_WANT_MAP, 0, Bytes::from_static(&[0; 8])).encode();
+    assert_eq!(read_beat(&other), None);
+}
+
+#[test]
 fn a_kind_of_another_protocol_is_no_message() {
     let error = MeshMessage::from_frame(&Frame::new(0x0101, 0, Bytes::new())).unwrap_err();
     assert_eq!(error.what, "kind");
