@@ -3,6 +3,7 @@
 //! Pure: laid out from the plan and a block of addresses before anything runs. Every server that the arm will ever have is
 //! here, joiners too, so that its number and its address never change.
 
+mod consumers;
 mod tenants;
 
 use std::{
@@ -14,7 +15,10 @@ use weir_control::config::{ControlConfig, HealthConfig, TenantConfig};
 use weir_core::{id::CellName, units::Span};
 
 use self::tenants::tenants;
-pub(super) use self::tenants::{REGION, TenantAccess};
+pub(super) use self::{
+    consumers::{METRICS, SUBJECTS},
+    tenants::{REGION, TenantAccess},
+};
 use crate::{
     envelope::EnvelopeLimits,
     launcher::{AddressError, ArmAddresses, ServerSpec},
@@ -115,6 +119,13 @@ pub(super) fn lay_out(
         } else {
             fleet.originals.push(id);
         }
+    }
+    for (number, consumer) in plan.consumers.iter().enumerate() {
+        let tenant = &fleet.tenants[number % fleet.tenants.len()];
+        let mut flags = consumers::flags(consumer, plan, tenant, &data.join(&consumer.name));
+        flags.extend(fleet.control_flag());
+        let id = fleet.add(Role::Consumer, &consumer.name, addresses.take()?, None, flags);
+        fleet.consumers.push((id, consumer.clone()));
     }
     Ok(fleet)
 }

@@ -23,14 +23,12 @@ use weir_loadgen::{
 };
 use weir_sync::Shutdown;
 
-use super::fleet::{Fleet, REGION, SERVICE_PORT};
+use super::fleet::{Fleet, METRICS, REGION, SERVICE_PORT, SUBJECTS};
 use crate::{
     scenario::plan::{ConsumerPlan, LoadPlan, Skew},
     series::{ConsumerKind, ServerId},
 };
 
-/// Subjects (users, metrics, sources) of the calls to a service.
-const SERVICE_SUBJECTS: u32 = 100;
 /// Connections for each service; enough for its rate times its timeout.
 const SERVICE_CONNECTIONS: usize = 64;
 /// Connections for the Kinesis load: its rate times its timeout would fill them when nothing answers.
@@ -103,6 +101,8 @@ fn kinesis(
         ("PutRecord", plan.mix.put_record),
         ("PutRecords", plan.mix.put_records),
         ("GetRecords", plan.mix.get_records),
+        ("GetShardIterator", plan.mix.get_shard_iterator),
+        ("ListShards", plan.mix.list_shards),
     ];
     let mix = mix.into_iter().filter(|(_, weight)| *weight > 0.0);
     LoadOptions {
@@ -138,6 +138,7 @@ fn service(
     seed: u64,
 ) -> LoadOptions {
     let address = fleet.specs[server.0 as usize].admin.ip();
+    let subjects = if consumer.service == ConsumerKind::MetricsBuffer { METRICS } else { SUBJECTS };
     LoadOptions {
         endpoints: vec![format!("http://{address}:{SERVICE_PORT}")],
         service: Some(match consumer.service {
@@ -147,7 +148,7 @@ fn service(
         }),
         rate: Some(Rate(consumer.rate)),
         arrivals: Some(Arrivals::Poisson),
-        keys: Some(SERVICE_SUBJECTS),
+        keys: Some(subjects),
         connections: Some(SERVICE_CONNECTIONS),
         timeout: Some(Span(plan.timeout)),
         window: Some(Span(window)),

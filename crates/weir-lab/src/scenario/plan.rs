@@ -119,6 +119,10 @@ pub struct Mix {
     pub put_records: f64,
     /// Of GetRecords.
     pub get_records: f64,
+    /// Of GetShardIterator.
+    pub get_shard_iterator: f64,
+    /// Of ListShards.
+    pub list_shards: f64,
 }
 
 /// How partition keys are drawn.

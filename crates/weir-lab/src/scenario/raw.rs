@@ -172,7 +172,7 @@ pub(super) struct RawLoad {
 }
 
 /// Weights of the operations.
-#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct RawMix {
     /// One record a call.
@@ -184,6 +184,12 @@ pub(super) struct RawMix {
     /// One read from the tip of a shard.
     #[serde(default)]
     pub(super) get_records: f64,
+    /// One iterator at the oldest record of a shard.
+    #[serde(default)]
+    pub(super) get_shard_iterator: f64,
+    /// One list of a stream's shards.
+    #[serde(default)]
+    pub(super) list_shards: f64,
 }
 
 /// A service on the streams.

@@ -16,7 +16,7 @@ use weir_wire::control::{FleetConfig, MeshKind};
 
 use super::{
     plan::{Act, ConsumerPlan, Durability, FleetPlan, LoadPlan, Mix, PhasePlan, Plan, Skew},
-    raw::{RawAction, RawConsumer, RawFleet, RawLoad, RawPhase, RawScenario},
+    raw::{RawAction, RawConsumer, RawFleet, RawLoad, RawMix, RawPhase, RawScenario},
 };
 use crate::{
     envelope::EnvelopeLimits,
@@ -145,7 +145,8 @@ fn load(raw: &RawLoad) -> Result<LoadPlan, Broken> {
             return Err(Broken { at: None, message });
         }
     };
-    let parts = [raw.mix.put_record, raw.mix.put_records, raw.mix.get_records];
+    let RawMix { put_record, put_records, get_records, get_shard_iterator, list_shards } = raw.mix;
+    let parts = [put_record, put_records, get_records, get_shard_iterator, list_shards];
     let sum: f64 = parts.iter().sum();
     rule(parts.iter().all(|part| part.is_finite() && *part >= 0.0) && sum > 0.0, || {
         "load.mix needs weights of 0 or more, one of them above 0".into()
@@ -164,7 +165,13 @@ fn load(raw: &RawLoad) -> Result<LoadPlan, Broken> {
     Ok(LoadPlan {
         rate: raw.rate.0,
         poisson,
-        mix: Mix { put_record: parts[0] / sum, put_records: parts[1] / sum, get_records: parts[2] / sum },
+        mix: Mix {
+            put_record: put_record / sum,
+            put_records: put_records / sum,
+            get_records: get_records / sum,
+            get_shard_iterator: get_shard_iterator / sum,
+            list_shards: list_shards / sum,
+        },
         batch: raw.batch,
         record_size: raw.record_size,
         skew: skew(&raw.skew)?,
