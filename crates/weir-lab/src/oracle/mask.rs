@@ -69,7 +69,7 @@ fn processor(facts: &Facts<'_>, baseline: (At, At), failing: (At, At), trial: &m
     };
     let change =
         bootstrap((before.len(), during.len()), USUAL, |b, d| Some(mean(&during, d) - mean(&before, b)));
-    let whole = |values: &[f64]| values.iter().sum::<f64>() / values.len().max(1) as f64;
+    let whole = |values: &[f64]| values.iter().fold(0.0, |sum, v| sum + v) / values.len().max(1) as f64;
     let found = format!("{:.3} to {:.3} cores a node", whole(&before), whole(&during));
     trial.ask(
         "its processor time falls (beyond the noise between windows)",

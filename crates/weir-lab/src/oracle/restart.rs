@@ -1,6 +1,6 @@
 //! S8 and S9: restarted too fast, the fleet eats itself; at a pace, it comes back along a slope.
 
-use crate::series::{At, Cohort, LoadWindow, Phase, PhaseKind, ServerHappening, Track};
+use crate::series::{At, Calls, Cohort, LoadWindow, Phase, PhaseKind, ServerHappening, Track};
 
 use super::{
     decay::slope,
@@ -10,8 +10,10 @@ use super::{
     trial::{Trial, not_applicable},
 };
 
-/// Tries that a caller is granted for one call: callers succeed more often than servers serve (assumed).
-const ATTEMPTS: i32 = 3;
+/// Endpoints that a caller tries for one call, as the AWS SDKs do: callers succeed more often than servers serve.
+const ATTEMPTS: f64 = 3.0;
+/// Calls of so many milliseconds are judged together against the members that served.
+const STRETCH_MS: u64 = 2_000;
 
 /// S8: needs a phase that restarts faster than the rest can bear.
 pub(super) fn judge_fast(facts: &Facts<'_>) -> Verdict {
@@ -157,19 +159,26 @@ fn straightness(points: &[(f64, f64)]) -> f64 {
     if whole > 0.0 { 1.0 - rest / whole } else { 0.0 }
 }
 
-/// Success never runs ahead of the members that serve: with s of them serving, callers with three tries reach at most
-/// 1 - (1-s)^3, give or take a tenth.
+/// Success never runs ahead of the members that serve. A caller goes through the endpoint list and tries three of them,
+/// so that s serving of n listed members reach at most 3s/n of the calls. Judged over two seconds at a time, with the
+/// most that served and the fewest that were listed in and around them; give or take a tenth.
 fn capacity_first(facts: &Facts<'_>, span: (At, At), points: &[(f64, f64)], trial: &mut Trial) {
-    let all = f64::from(facts.series.setup.front_ends.max(1));
+    let windows: Vec<&LoadWindow> = facts.series.windows(span).collect();
+    let together = windows.first().map_or(1, |w| (STRETCH_MS / w.length_ms.max(1)).max(1));
     let mut worst: f64 = 0.0;
-    for window in facts.series.windows(span) {
-        let around = |p: &&(f64, f64)| p.0 >= window.at.secs() - 1.0 && p.0 <= window.end().secs() + 1.0;
-        let serving = points.iter().filter(around).map(|p| p.1 / all).fold(0.0, f64::max).min(1.0);
-        let reachable = 1.0 - (1.0 - serving).powi(ATTEMPTS);
-        worst = worst.max(window.calls().success_ratio().unwrap_or(0.0) - reachable);
+    for stretch in windows.chunks(together as usize) {
+        let (from, to) = (stretch[0].at.secs() - 1.0, stretch[stretch.len() - 1].end().secs() + 1.0);
+        let around = |at: f64| at >= from && at <= to;
+        let serving = points.iter().filter(|p| around(p.0)).map(|p| p.1).fold(0.0, f64::max);
+        let rows = facts.series.control.iter().filter(|c| around(c.at.secs()));
+        let listed =
+            rows.filter_map(|c| c.in_rotation).min().unwrap_or(u64::from(facts.series.setup.front_ends));
+        let reachable = (ATTEMPTS * serving / (listed as f64).max(1.0)).min(1.0);
+        let calls: Calls = stretch.iter().map(|w| w.calls()).collect();
+        worst = worst.max(calls.success_ratio().unwrap_or(0.0) - reachable);
     }
     trial.ask(
-        "errors fall only as capacity comes back (callers with three tries, give or take a tenth)",
+        "errors fall only as capacity comes back (callers try three endpoints; give or take a tenth)",
         worst <= 0.1,
         format!("success at most {worst:.2} ahead of the serving members"),
     );

@@ -44,6 +44,7 @@ struct Title {
 #[derive(Debug, Serialize)]
 struct Arm<'a> {
     summary: &'a ArmSummary,
+    broke: bool,
     description: &'a str,
     parameters: &'a [Parameter],
     runs: Vec<Run<'a>>,
@@ -87,6 +88,7 @@ pub(super) fn collect<'a>(
         let setup = of_arm().next().map(|(series, _)| &series.setup);
         Arm {
             summary: arm,
+            broke: Fate::of(arm) == Fate::Broke,
             description: setup.map_or("", |s| s.description.as_str()),
             parameters: setup.map_or(&[], |s| s.parameters.as_slice()),
             runs: of_arm().map(|(series, opinion)| run(series, opinion, points)).collect(),
@@ -143,40 +145,69 @@ fn host(host: &Host) -> BTreeMap<String, String> {
     facts
 }
 
-/// What the run shows, in two sentences: the arms that broke, and those that did not.
-fn headline(summary: &Summary) -> String {
-    let broke = |arm: &&ArmSummary| arm.seconds_to_first_error.is_some() || arm.refusals > 0;
-    let variants = || summary.arms.iter().filter(|arm| arm.role == ArmRole::Variant);
-    let names = |arms: Vec<&ArmSummary>| -> String {
-        let names: Vec<&str> = arms.iter().map(|arm| arm.name.as_str()).collect();
-        match names.as_slice() {
-            [] => String::new(),
-            [one] => (*one).to_owned(),
-            [first @ .., last] => format!("{} and {last}", first.join(", ")),
+/// What an arm came to, for a headline.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Fate {
+    /// A thread was refused, or callers saw errors that lasted.
+    Broke,
+    /// Callers were served throughout.
+    Calm,
+    /// It was not recorded far enough to say.
+    Unknown,
+}
+
+impl Fate {
+    fn of(arm: &ArmSummary) -> Self {
+        match arm.success_ratio.cliff {
+            _ if arm.refusals > 0 || arm.seconds_to_first_error.is_some() => Self::Broke,
+            Some(ratio) if ratio < SERVED => Self::Broke,
+            Some(_) => Self::Calm,
+            None => Self::Unknown,
         }
-    };
-    let mut sentences: Vec<String> = Vec::new();
-    for arm in variants().filter(broke) {
-        let server = match arm.observed_n_star {
-            Some(n) if Some(n) == arm.predicted_n_star => {
-                format!("the kernel refused the next thread at N = {n}, as predicted")
-            }
-            Some(n) => format!("the kernel refused the next thread at N = {n}, which was not predicted"),
-            None => "no thread was refused".to_owned(),
-        };
-        let success = crate::summary::percent(arm.success_ratio.cliff);
-        sentences.push(format!("In {}, {server}; {success} of calls succeeded after the trigger.", arm.name));
     }
-    let calm: Vec<&ArmSummary> = variants().filter(|arm| !broke(arm)).collect();
+}
+
+/// Callers who get through less often than this after the trigger were harmed.
+const SERVED: f64 = 0.99;
+
+/// What the run shows, in a few sentences: the arms that broke, those that did not, the control.
+fn headline(summary: &Summary) -> String {
+    let variants =
+        |fate: Fate| summary.arms.iter().filter(move |a| a.role == ArmRole::Variant && Fate::of(a) == fate);
+    let mut sentences: Vec<String> = variants(Fate::Broke).map(broken).collect();
+    let calm: Vec<&str> = variants(Fate::Calm).map(|arm| arm.name.as_str()).collect();
     if !calm.is_empty() {
-        sentences.push(format!("The same growth did no harm in {}.", names(calm)));
+        sentences.push(format!("The same growth did no harm in {}.", listed(&calm)));
     }
-    let control: Vec<&ArmSummary> = summary.arms.iter().filter(|arm| arm.role == ArmRole::Control).collect();
-    if !control.is_empty() {
-        let clean = control.iter().all(|arm| !broke(arm));
-        sentences.push(
-            if clean { "The control stayed clean." } else { "The control did not stay clean." }.to_owned(),
-        );
+    let unknown: Vec<&str> = variants(Fate::Unknown).map(|arm| arm.name.as_str()).collect();
+    if !unknown.is_empty() {
+        sentences.push(format!("Too little was recorded of {}.", listed(&unknown)));
     }
+    let control = summary.arms.iter().find(|arm| arm.role == ArmRole::Control);
+    sentences.extend(control.map(|arm| match Fate::of(arm) {
+        Fate::Calm => "The control stayed clean.".to_owned(),
+        Fate::Broke => "The control did not stay clean.".to_owned(),
+        Fate::Unknown => "Too little was recorded of the control.".to_owned(),
+    }));
     sentences.join(" ")
+}
+
+fn broken(arm: &ArmSummary) -> String {
+    let server = match arm.observed_n_star {
+        Some(n) if Some(n) == arm.predicted_n_star => {
+            format!("the kernel refused the next thread at N = {n}, as predicted")
+        }
+        Some(n) => format!("the kernel refused the next thread at N = {n}, which was not predicted"),
+        None => "no thread was refused".to_owned(),
+    };
+    let success = crate::summary::percent(arm.success_ratio.cliff);
+    format!("In {}, {server}; {success} of calls succeeded after the trigger.", arm.name)
+}
+
+fn listed(names: &[&str]) -> String {
+    match names {
+        [] => String::new(),
+        [one] => (*one).to_owned(),
+        [first @ .., last] => format!("{} and {last}", first.join(", ")),
+    }
 }

@@ -29,7 +29,6 @@
     return node;
   }
   const runOf = (arm) => arm.runs[Math.min(shownRun, arm.runs.length - 1)];
-  const broke = (arm) => arm.summary.refusals > 0 || arm.summary.seconds_to_first_error !== null;
   const percent = (ratio) => {
     if (ratio === null || ratio === undefined) return '–';
     if (ratio >= 1) return '100 %';
@@ -41,6 +40,7 @@
     if (Math.abs(value) >= 1000) return Math.round(value).toLocaleString('en');
     return String(Math.abs(value) >= 100 ? Math.round(value) : Math.round(value * 100) / 100);
   };
+  const milliseconds = (ms) => (ms === null ? '–' : ms >= 10000 ? `${number(ms / 1000)} s` : `${number(ms)} ms`);
   const most = (values, least = 0) => values.reduce((a, b) => (b !== null && b > a ? b : a), least);
 
   // ---- head ----
@@ -80,18 +80,18 @@
       ['success before', percent(s.success_ratio.baseline), bad(s.success_ratio.baseline)],
       ['after the trigger', percent(s.success_ratio.cliff), bad(s.success_ratio.cliff)],
       ['at the end', percent(s.success_ratio.recovery), bad(s.success_ratio.recovery)],
-      ['p99 before', `${number(s.p99_ms.baseline)} ms`, ''],
-      ['p99 after the trigger', `${number(s.p99_ms.cliff)} ms`, ''],
+      ['p99 before', milliseconds(s.p99_ms.baseline), ''],
+      ['p99 after the trigger', milliseconds(s.p99_ms.cliff), ''],
       ['tenants affected', percent(s.tenants_affected_ratio), s.tenants_affected_ratio > 0 ? 'bad' : 'good'],
       ['acknowledged', integrity ? number(integrity.acknowledged) : 'unknown', ''],
       ['records lost', integrity ? number(integrity.lost) : 'unknown', whole ? 'good' : 'bad'],
     ];
     const list = make('dl');
     for (const [name, value, tone, hint] of rows) {
-      list.append(make('dt', null, name), make('dd', { class: tone || null, title: hint || null }, String(value)));
+      list.append(make('div', null, make('dt', null, name), make('dd', { class: tone || null, title: hint || null }, String(value))));
     }
     const kind = s.role === 'control' ? 'negative control' : s.mesh;
-    return make('div', { class: `card${s.role === 'control' ? ' control' : ''}${broke(arm) ? ' broke' : ''}` },
+    return make('div', { class: `card${s.role === 'control' ? ' control' : ''}${arm.broke ? ' broke' : ''}` },
       make('h3', null, s.name, make('small', null, kind)), make('p', null, sentence(s.in_words)), list);
   }
   const sentence = (words) => (words ? tie(`${words[0].toUpperCase()}${words.slice(1)}.`) : '');

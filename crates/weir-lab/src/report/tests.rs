@@ -118,6 +118,19 @@ fn an_arm_that_was_cut_short_still_makes_a_page() {
     series.integrity = None;
     let data = data(&page(&recorded(vec![series])));
     assert_eq!(data["held"], false);
+    assert_eq!(data["headline"], "Too little was recorded of shared.");
     let empty = ArmSeries::new(Recipe::shared().play().setup);
     assert_eq!(self::data(&page(&recorded(vec![empty])))["arms"].as_array().unwrap().len(), 1);
+}
+
+#[test]
+fn the_headline_calls_no_arm_calm_whose_callers_were_not_served() {
+    let mut raised = Recipe::raised_limit().play();
+    // One window in ten fails: never two running, so that no onset is found.
+    for window in raised.load.iter_mut().filter(|w| (w.at.0 / 500).is_multiple_of(10)) {
+        window.outcomes.iter_mut().for_each(|o| o.error = Some("timeout".to_owned()));
+    }
+    let data = data(&page(&recorded(vec![raised])));
+    let headline = data["headline"].as_str().unwrap();
+    assert!(headline.starts_with("In raised-limit, no thread was refused; 8"), "{headline}");
 }

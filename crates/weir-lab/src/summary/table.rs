@@ -73,7 +73,7 @@ fn numbers(summary: &Summary, name: usize, text: &mut String) {
     }
     for arm in &summary.arms {
         let or_dash = |n: Option<u64>| n.map_or("–".to_owned(), |n| n.to_string());
-        let ms = |stage: Stage| arm.p99_ms.at(stage).map_or("–".to_owned(), |v| format!("{v:.1}"));
+        let ms = |stage: Stage| arm.p99_ms.at(stage).map_or("–".to_owned(), milliseconds);
         let cells = [
             arm.limit.to_string(),
             or_dash(arm.predicted_n_star),
@@ -158,6 +158,15 @@ fn paragraph(title: &str, name: usize, words: &str, text: &mut String) {
         line.push_str(word);
     }
     push_line(text, &line);
+}
+
+/// Milliseconds in six columns; ten seconds and more as seconds.
+fn milliseconds(ms: f64) -> String {
+    match ms {
+        ms if ms >= 10_000.0 => format!("{:.0} s", ms / 1e3),
+        ms if ms >= 100.0 => format!("{ms:.0}"),
+        ms => format!("{ms:.1}"),
+    }
 }
 
 /// The words of a text, a number with its unit as one.

@@ -212,3 +212,21 @@ fn a_busy_host_and_a_cut_run_are_cautioned_about() {
     assert!(table.contains("50.0 % of the baseline's calls started late"), "{table}");
     assert!(table.contains("the run was cut short"), "{table}");
 }
+
+#[test]
+fn numbers_beyond_a_column_change_their_unit() {
+    let mut series = ARMS[0].clone();
+    for window in &mut series.load {
+        for latency in &mut window.latency {
+            let mut slow = crate::series::LatencyOf::histogram();
+            slow.record_n(22_282_000, 9).unwrap();
+            *latency = crate::series::LatencyOf::new(latency.operation.clone(), None, &slow);
+        }
+    }
+    let (summary, _) = summarize(&recorded(vec![series]));
+    assert!(render_table(&summary).contains("     22 s   22 s "), "{}", render_table(&summary));
+    let mut silent = ARMS[3].clone();
+    silent.load.clear();
+    let (summary, _) = summarize(&recorded(vec![silent]));
+    assert!(summary.arms[0].in_words.ends_with("no calls were recorded"), "{}", summary.arms[0].in_words);
+}

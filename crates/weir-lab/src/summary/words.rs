@@ -42,10 +42,12 @@ fn limit(arm: &ArmSummary, facts: &Facts<'_>) -> String {
 
 fn calm(arm: &ArmSummary, facts: &Facts<'_>) -> String {
     let calls: crate::series::Calls = facts.series.load.iter().map(LoadWindow::calls).collect();
-    let success = percent(calls.success_ratio());
+    let Some(ratio) = calls.success_ratio() else { return "no calls were recorded".to_owned() };
+    let success = percent(Some(ratio));
     match arm.role {
         ArmRole::Control => format!("{success} of calls succeeded, nothing else happened"),
-        ArmRole::Variant => format!("{success} of calls succeeded throughout"),
+        ArmRole::Variant if ratio >= 0.999 => format!("{success} of calls succeeded throughout"),
+        ArmRole::Variant => format!("{success} of calls succeeded"),
     }
 }
 
