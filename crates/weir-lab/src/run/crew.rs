@@ -31,8 +31,10 @@ use crate::{
 /// How long a server may take to leave before it is killed. A farewell (deregister, finish requests) takes tens of
 /// milliseconds; a whole fleet's on two cores a second or two.
 const LEAVE_PATIENCE: Duration = Duration::from_secs(8);
-/// From the moment a front end is off the endpoint list until it is told to stop: callers ask for the list once a second.
-const DRAIN_TIME: Duration = Duration::from_millis(1_500);
+/// From the moment a front end is off the endpoint list until it is told to stop: several times the period at which
+/// callers ask for the list, since on a busy host an answer takes its time.
+const DRAIN_TIME: Duration = Duration::from_millis(2_500);
+const _: () = assert!(DRAIN_TIME.as_millis() >= 4 * super::load::ENDPOINTS_REFRESH.as_millis());
 /// Between two looks at processes.
 const TICK: Duration = Duration::from_millis(10);
 /// Between two rounds of `/ready`.

@@ -9,6 +9,7 @@ use std::{
     fs,
     path::{Path, PathBuf},
     thread::JoinHandle,
+    time::Duration,
 };
 
 use weir_core::{
@@ -29,6 +30,8 @@ use crate::{
     series::{ConsumerKind, ServerId},
 };
 
+/// How often callers ask the control plane for their endpoints.
+pub(super) const ENDPOINTS_REFRESH: Duration = Duration::from_millis(500);
 /// Connections for each service; enough for its rate times its timeout.
 const SERVICE_CONNECTIONS: usize = 64;
 /// Connections for the Kinesis load: its rate times its timeout would fill them when nothing answers.
@@ -70,7 +73,7 @@ impl LoadFiles {
 pub(super) fn prepare(
     plan: &LoadPlan,
     fleet: &Fleet,
-    window: std::time::Duration,
+    window: Duration,
     files: &LoadFiles,
     seed: u64,
 ) -> std::io::Result<Vec<String>> {
@@ -83,13 +86,7 @@ pub(super) fn prepare(
     Ok(["__load".to_owned(), "--options".to_owned(), path.display().to_string()].to_vec())
 }
 
-fn kinesis(
-    plan: &LoadPlan,
-    fleet: &Fleet,
-    window: std::time::Duration,
-    files: &LoadFiles,
-    seed: u64,
-) -> LoadOptions {
+fn kinesis(plan: &LoadPlan, fleet: &Fleet, window: Duration, files: &LoadFiles, seed: u64) -> LoadOptions {
     let tenants = fleet.tenants.iter().map(|tenant| TenantOptions {
         name: tenant.credential.tenant.as_str().to_owned(),
         streams: vec![tenant.stream.clone()],
@@ -107,6 +104,7 @@ fn kinesis(
     let mix = mix.into_iter().filter(|(_, weight)| *weight > 0.0);
     LoadOptions {
         control: Some(fleet.control_address),
+        refresh: Some(Span(ENDPOINTS_REFRESH)),
         tenants: tenants.collect(),
         rate: Some(Rate(plan.rate)),
         arrivals: Some(if plan.poisson { Arrivals::Poisson } else { Arrivals::Constant }),
@@ -133,7 +131,7 @@ fn service(
     fleet: &Fleet,
     server: ServerId,
     plan: &LoadPlan,
-    window: std::time::Duration,
+    window: Duration,
     files: &LoadFiles,
     seed: u64,
 ) -> LoadOptions {
