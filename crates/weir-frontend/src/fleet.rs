@@ -168,16 +168,17 @@ impl Fleet {
 
     /// How things stand.
     pub fn facts(&self) -> FleetFacts {
-        let (peers_wanted, peers_threaded, peers_connected) = self.lanes.counts();
+        let lanes = self.lanes.counts();
         let (settled, nodes) = self.book.settled();
-        let whole = peers_wanted + nodes;
-        let part = peers_threaded + settled;
+        let whole = lanes.wanted + nodes;
+        let part = lanes.threaded + settled;
         FleetFacts {
             generation: self.generation(),
             known_members: self.view.as_ref().map_or(0, |view| view.members.len()),
-            peers_wanted,
-            peers_threaded,
-            peers_connected,
+            peers_wanted: lanes.wanted,
+            peers_threaded: lanes.threaded,
+            peers_connected: lanes.peers_connected,
+            subscribers_connected: lanes.subscribers_connected,
             threads_committed: self.lanes.threads_committed(),
             silent_nodes: self.book.silent_count(),
             complete_ratio: if whole == 0 { 1.0 } else { part as f64 / whole as f64 },

@@ -90,7 +90,9 @@ fn in_a_cache_fleet_only_the_cache_servers_have_threads_and_a_dead_one_is_replac
     }
     eventually("all route", || cell.running().all(|server| server.shards() == 2));
     eventually("all connected", || {
-        cell.running().all(|server| server.connected() == server.outlet.metrics.facts().unwrap().peers_wanted)
+        cell.running()
+            .map(|server| server.outlet.metrics.facts().unwrap())
+            .all(|facts| facts.peers_connected + facts.subscribers_connected == facts.peers_wanted)
     });
     let peer_threads = |cell: &Cell, role| -> usize {
         cell.running().filter(|s| s.role == role).map(|s| s.threads.running() - 1).sum()

@@ -81,8 +81,7 @@ impl Fleet {
         }
         self.builds_failed += 1;
         if self.refused_at_members.is_none() {
-            let (_, threaded, _) = self.lanes.counts();
-            self.refused_at_members = Some(threaded + 2); // the peer that was being reached, and this server
+            self.refused_at_members = Some(self.lanes.counts().threaded + 2); // the peer that was being reached, and this server
         }
         let retry = |fleet: &FleetConfig| match fleet.on_refusal {
             OnRefusal::Wedge => None,

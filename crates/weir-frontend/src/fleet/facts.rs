@@ -11,12 +11,14 @@ pub struct FleetFacts {
     pub generation: Generation,
     /// Servers of the cell that this server knows, itself included.
     pub known_members: usize,
-    /// Peers that it should have lanes to.
+    /// Servers that it should have lanes to, of whatever kind.
     pub peers_wanted: usize,
-    /// Peers whose lanes all have their thread (or task).
+    /// Of them, those whose lanes all have their thread (or task).
     pub peers_threaded: usize,
-    /// Peers whose lanes are all connected.
+    /// Peers (or the cache server that it asks) whose lanes are all connected.
     pub peers_connected: usize,
+    /// Front ends that this cache server serves and that are connected.
+    pub subscribers_connected: usize,
     /// Threads that the wanted peers need.
     pub threads_committed: usize,
     /// Nodes that exist but are silent.

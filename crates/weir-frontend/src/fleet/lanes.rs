@@ -55,6 +55,19 @@ pub(super) struct LaneTable {
     waiting: BTreeMap<LaneId, Ticket>,
 }
 
+/// How many peers are how far.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct LaneCounts {
+    /// That there should be lanes to.
+    pub(super) wanted: usize,
+    /// Of them, those whose lanes all run.
+    pub(super) threaded: usize,
+    /// Servers of the mesh (or the cache server that is asked) whose lanes are all connected.
+    pub(super) peers_connected: usize,
+    /// Front ends that are served here and connected.
+    pub(super) subscribers_connected: usize,
+}
+
 /// What a change of the wanted peers comes to.
 #[derive(Debug, Default)]
 pub(super) struct PeerChanges {
@@ -238,11 +251,18 @@ impl LaneTable {
         self.peers.values().all(|peer| peer.guest_since.is_some() || peer.is_threaded())
     }
 
-    /// Peers wanted, peers whose lanes all run, peers whose lanes are all connected.
-    pub(super) fn counts(&self) -> (usize, usize, usize) {
-        let threaded = self.peers.values().filter(|peer| peer.is_threaded()).count();
-        let connected = self.peers.values().filter(|peer| peer.is_connected()).count();
-        (self.peers.len(), threaded, connected)
+    /// How far the lanes are.
+    pub(super) fn counts(&self) -> LaneCounts {
+        let mut counts = LaneCounts { wanted: self.peers.len(), ..LaneCounts::default() };
+        for peer in self.peers.values() {
+            counts.threaded += usize::from(peer.is_threaded());
+            let connected = usize::from(peer.is_connected());
+            match peer.plan.link {
+                LinkKind::Subscriber => counts.subscribers_connected += connected,
+                LinkKind::Peer | LinkKind::Upstream => counts.peers_connected += connected,
+            }
+        }
+        counts
     }
 
     /// Threads that the wanted lanes need.

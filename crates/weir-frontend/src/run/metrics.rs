@@ -99,8 +99,10 @@ impl Collector for FleetMetrics {
             out.gauge("headroom_committed_threads", "Limit minus committed threads", free)?;
         }
         out.gauge("peer_threads", "Threads that serve a peer", peer_threads as f64)?;
-        out.gauge("peers_wanted", "Peers that there should be threads for", facts.peers_wanted as f64)?;
+        out.gauge("peers_wanted", "Servers that there should be lanes to", facts.peers_wanted as f64)?;
         out.gauge("peers_connected", "Peers that are connected", facts.peers_connected as f64)?;
+        let subscribers = facts.subscribers_connected as f64;
+        out.gauge("subscribers_connected", "Front ends that are served and connected", subscribers)?;
         out.gauge("known_members", "Servers of the cell that it knows", facts.known_members as f64)?;
         out.gauge("silent_nodes", "Nodes that exist and say nothing", facts.silent_nodes as f64)?;
         out.gauge("shard_map_complete_ratio", "How far the build is", facts.complete_ratio)?;
@@ -124,5 +126,53 @@ impl Lines<'_, '_> {
         let counter = ConstCounter::new(value);
         let name = format!("weir_frontend_{name}");
         counter.encode(self.0.encode_descriptor(&name, help, None, counter.metric_type())?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{collections::BTreeSet, time::Duration};
+
+    use weir_core::id::{CellName, Generation, Incarnation, MemberId};
+    use weir_wire::control::Role;
+
+    use super::*;
+    use crate::{
+        fleet::{Fleet, Myself},
+        shard_map::{Routes, ShardMap},
+    };
+
+    fn exported() -> String {
+        let (clock, map) = (Clock::new(), Arc::new(CurrentMap::new(Duration::from_secs(1))));
+        let metrics = FleetMetrics::new(clock, Threads::new(), 3, Arc::clone(&map));
+        map.publish(Arc::new(ShardMap::new(Generation(1), clock.now(), 0, Arc::new(Routes::default()))));
+        let cell = CellName::new("a");
+        let me = Myself { member: MemberId(1), life: Incarnation(1), role: Role::Frontend, cell };
+        metrics.observe(Fleet::new(me, 1).facts(), 0);
+        let mut registry = Registry::default();
+        metrics.register(&mut registry);
+        let mut text = String::new();
+        prometheus_client::encoding::text::encode(&mut text, &registry).unwrap();
+        text
+    }
+
+    #[test]
+    fn the_document_names_what_is_exported_and_nothing_else() {
+        let text = exported();
+        let lines = text.lines().filter(|line| !line.starts_with('#'));
+        let exported: BTreeSet<&str> = lines.filter_map(|line| line.split(' ').next()).collect();
+        let document = include_str!("../../../../docs/METRICS.md");
+        let section = document.split("\n## ").find(|section| section.starts_with("Front end: fleet"));
+        let rows = section.expect("docs/METRICS.md has a section of its own for them").split("| `").skip(1);
+        let documented: BTreeSet<&str> = rows.filter_map(|row| row.split('`').next()).collect();
+        let unknown: Vec<_> = exported.difference(&documented).collect();
+        assert!(unknown.is_empty(), "not in the document: {unknown:?}");
+        // Where no limit can be read, what follows from it is absent.
+        let of_limit = ["threads_max", "headroom_running_threads", "headroom_committed_threads"];
+        let gone: Vec<_> = documented
+            .difference(&exported)
+            .filter(|name| !of_limit.iter().any(|suffix| name.ends_with(suffix)))
+            .collect();
+        assert!(gone.is_empty(), "only in the document: {gone:?}");
     }
 }

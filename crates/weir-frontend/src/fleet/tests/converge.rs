@@ -156,7 +156,11 @@ fn assert_all_maps_are_the_truth(world: &World) {
         assert_eq!(routed, world.truth, "{id}: {facts:?}");
         let age = world.now.since(map.built_at);
         assert!(age <= world.config.gossip_interval.0, "{id}: the map is {age:?} old, {facts:?}");
-        assert_eq!(facts.peers_connected, facts.peers_wanted, "{id}: {facts:?}");
+        assert_eq!(
+            facts.peers_connected + facts.subscribers_connected,
+            facts.peers_wanted,
+            "{id}: {facts:?}"
+        );
     }
 }
 
