@@ -9,7 +9,7 @@ use std::hint::black_box;
 use bytes::Bytes;
 use criterion::{BenchmarkId, Criterion, Throughput};
 use weir_benches::{
-    BASELINE, Size,
+    BASELINE, CpuTime, Size,
     records::{self, OwnRecord, batch_of},
     run, shards,
 };
@@ -23,10 +23,10 @@ use weir_wire::{
 const ID: u64 = 7;
 
 fn main() {
-    run::run(framing);
+    run::run_alone(framing);
 }
 
-fn framing(criterion: &mut Criterion, size: Size) {
+fn framing(criterion: &mut Criterion<CpuTime>, size: Size) {
     for (records_count, shards_count) in [(1, 1), (size.pick(20, 500), 4)] {
         let records = records::records(records_count, 1_024);
         let work = format!("{records_count}x1024B on {shards_count} shards");
@@ -44,7 +44,7 @@ fn appends(records: &[OwnRecord], shards_count: usize) -> Vec<ShardAppend> {
 }
 
 /// Laying out a batch, and checking one that was laid out elsewhere. The copy alone is what neither can go below.
-fn layout(criterion: &mut Criterion, work: &str, records: &[OwnRecord]) {
+fn layout(criterion: &mut Criterion<CpuTime>, work: &str, records: &[OwnRecord]) {
     let batch = batch_of(records);
     let mut group = criterion.benchmark_group("batch");
     group.throughput(Throughput::Bytes(records::data_bytes(records)));
@@ -65,7 +65,7 @@ fn layout(criterion: &mut Criterion, work: &str, records: &[OwnRecord]) {
 }
 
 /// From the question to what the socket takes: by vectored write, or, as baseline, in one piece.
-fn encode(criterion: &mut Criterion, work: &str, appends: &[ShardAppend]) {
+fn encode(criterion: &mut Criterion<CpuTime>, work: &str, appends: &[ShardAppend]) {
     let frame = || CellRequest::Append(black_box(appends).to_vec()).into_frame(ID);
     let wanted = frame().encode();
     let parts = [vec![frame().encode_head()], frame().blobs].concat();
@@ -92,7 +92,7 @@ fn encode(criterion: &mut Criterion, work: &str, appends: &[ShardAppend]) {
 }
 
 /// From the bytes of a socket to checked batches; as baseline, on to records that are owned one by one.
-fn decode(criterion: &mut Criterion, work: &str, appends: &[ShardAppend], records: &[OwnRecord]) {
+fn decode(criterion: &mut Criterion<CpuTime>, work: &str, appends: &[ShardAppend], records: &[OwnRecord]) {
     let frame = CellRequest::Append(appends.to_vec()).into_frame(ID);
     let bytes = frame.encode();
     let mut decoder = FrameDecoder::new();

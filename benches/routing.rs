@@ -6,7 +6,7 @@
 use std::{hint::black_box, num::NonZeroU32};
 
 use criterion::{BenchmarkId, Criterion, Throughput};
-use weir_benches::{BASELINE, Size, records, run, shards};
+use weir_benches::{BASELINE, CpuTime, Size, records, run, shards};
 use weir_core::{
     hash_key::HashKey,
     id::{AccountId, Generation, ShardIndex},
@@ -17,10 +17,10 @@ use weir_frontend::shard_map::StreamShards;
 const KEYS: usize = 500;
 
 fn main() {
-    run::run(routing);
+    run::run_alone(routing);
 }
 
-fn routing(criterion: &mut Criterion, size: Size) {
+fn routing(criterion: &mut Criterion<CpuTime>, size: Size) {
     let records = records::records(size.pick(20, KEYS), 0);
     let keys: Vec<&str> = records.iter().map(|record| record.partition_key.as_str()).collect();
     for shards_count in [1, 64, 4_096] {

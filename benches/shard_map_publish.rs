@@ -11,45 +11,56 @@ use std::{
     time::Duration,
 };
 
-use criterion::{BenchmarkId, Criterion, Throughput};
+use criterion::{BatchSize, BenchmarkId, Criterion, Throughput};
 use parking_lot::{Mutex, RwLock};
-use weir_benches::{BASELINE, Size, run, shards};
+use weir_benches::{BASELINE, CpuTime, Size, run, shards};
 use weir_core::{
     clock::{Clock, Monotonic},
     id::Generation,
     threads::Threads,
 };
-use weir_frontend::shard_map::{CurrentMap, MapState, Routes, ShardMap};
+use weir_frontend::shard_map::{CurrentMap, MapState, RoutedShard, Routes, ShardMap, StreamShards};
 use weir_sync::{Snapshot, SnapshotReader};
 
 /// How often the fleet publishes while readers are measured: hundreds of times more often than a real one.
 const PUBLISH_EVERY: Duration = Duration::from_millis(1);
 
 fn main() {
-    run::run(shard_map);
+    run::run_alone(build_and_publish);
+    run::run(read_all);
 }
 
-fn shard_map(criterion: &mut Criterion, size: Size) {
-    let count = NonZeroU32::new(size.pick(8, 4_096)).expect("not zero");
-    build(criterion, count);
-    let first = shards::map(count, Generation(1));
+fn build_and_publish(criterion: &mut Criterion<CpuTime>, size: Size) {
+    let first = first(size);
+    build(criterion, &first);
     publish(criterion, &first);
+}
+
+fn read_all(criterion: &mut Criterion, size: Size) {
+    let first = first(size);
     for (readers, publishing) in [(1, false), (1, true), (2, false), (2, true)] {
         read(criterion, &first, Case { readers, publishing });
     }
 }
 
+/// The map that is there before anybody publishes.
+fn first(size: Size) -> ShardMap {
+    shards::map(NonZeroU32::new(size.pick(8, 4_096)).expect("not zero"), Generation(1))
+}
+
 /// From the shards to a map, which the fleet does before it publishes.
-fn build(criterion: &mut Criterion, count: NonZeroU32) {
-    let routed = shards::routed(count);
+fn build(criterion: &mut Criterion<CpuTime>, wanted: &ShardMap) {
+    let count = wanted.shards_count();
+    let routed: Vec<RoutedShard> = wanted.streams().flat_map(StreamShards::shards).cloned().collect();
     let mut group = criterion.benchmark_group("shard_map_build");
-    group.throughput(Throughput::Elements(u64::from(count.get())));
+    group.throughput(Throughput::Elements(count as u64));
     group.bench_function(BenchmarkId::new("weir", format!("{count} shards")), |bencher| {
-        bencher.iter(|| {
-            let map = ShardMap::new(Generation(1), Monotonic::ZERO, 0, Arc::new(Routes::new(routed.clone())));
-            assert_eq!(map.shards_count(), routed.len());
+        let map = |routed| {
+            let map = ShardMap::new(Generation(1), Monotonic::ZERO, 0, Arc::new(Routes::new(routed)));
+            assert_eq!(map.shards_count(), count);
             map
-        });
+        };
+        bencher.iter_batched(|| routed.clone(), map, BatchSize::LargeInput);
     });
     group.finish();
 }
@@ -137,14 +148,14 @@ impl Place for RwLock<Arc<ShardMap>> {
     }
 }
 
-fn publish(criterion: &mut Criterion, first: &ShardMap) {
+fn publish(criterion: &mut Criterion<CpuTime>, first: &ShardMap) {
     publish_to::<Snapshot<ShardMap>>(criterion, "weir Snapshot", first);
     publish_to::<Mutex<Arc<ShardMap>>>(criterion, &format!("{BASELINE} Mutex"), first);
     publish_to::<RwLock<Arc<ShardMap>>>(criterion, "RwLock", first);
 }
 
 /// A map that is confirmed: the routes are the same, the generation is the next.
-fn publish_to<P: Place>(criterion: &mut Criterion, name: &str, first: &ShardMap) {
+fn publish_to<P: Place>(criterion: &mut Criterion<CpuTime>, name: &str, first: &ShardMap) {
     let place = Arc::new(P::of(first.clone()));
     let mut reader = place.reader();
     let mut newest = first.clone();

@@ -9,7 +9,7 @@ use std::hint::black_box;
 use criterion::{BenchmarkId, Criterion, Throughput};
 use http::{Request, request::Parts};
 use sha2::{Digest, Sha256};
-use weir_benches::{BASELINE, Size, records, run, shards};
+use weir_benches::{BASELINE, CpuTime, Size, records, run, shards};
 use weir_core::clock::WallMs;
 use weir_wire::sigv4::{Identity, KeyCache, Presented, SERVICE, SignatureError, Signer, ToSign};
 
@@ -25,10 +25,10 @@ const HEADERS: [(&str, &str); 3] = [
 ];
 
 fn main() {
-    run::run(sigv4);
+    run::run_alone(sigv4);
 }
 
-fn sigv4(criterion: &mut Criterion, size: Size) {
+fn sigv4(criterion: &mut Criterion<CpuTime>, size: Size) {
     for (records_count, work) in [(1, "1.5KB"), (size.pick(10, 500), size.pick("14KB", "700KB"))] {
         let records = records::records(records_count, 1_024);
         let body = records::put_records_body(shards::STREAM, &records);

@@ -5,9 +5,11 @@
 //! against a plain baseline or against what it put in: a wrong result ends it, however fast it came.
 #![forbid(unsafe_code)]
 
+pub mod cpu_time;
 pub mod run;
 
 pub mod records;
 pub mod shards;
 
+pub use cpu_time::CpuTime;
 pub use run::{BASELINE, Size};

@@ -1,10 +1,15 @@
 //! How a bench runs: at full size by hand, in small as a test.
 //!
-//! Every bench's `main` is a call to [`run`]. Nothing here knows what is measured.
+//! Every bench's `main` is a call to [`run`] or [`run_alone`]. Nothing here knows what is measured.
 
 use std::time::Duration;
 
-use criterion::Criterion;
+use criterion::{
+    Criterion,
+    measurement::{Measurement, WallTime},
+};
+
+use crate::CpuTime;
 
 /// The name that a plain way of doing the same work begins with. `cargo xtask bench` sets the others beside it.
 pub const BASELINE: &str = "baseline";
@@ -20,12 +25,12 @@ pub enum Size {
 
 impl Size {
     /// As criterion decides it: `cargo bench` passes `--bench`, `cargo test` does not, and `--test` overrides.
-    pub fn of_arguments(mut arguments: impl Iterator<Item = String>) -> Self {
+    pub fn of_arguments(arguments: impl Iterator<Item = String>) -> Self {
         let (mut bench, mut test) = (false, false);
-        arguments.by_ref().for_each(|argument| {
+        for argument in arguments {
             bench |= argument == "--bench";
             test |= argument == "--test";
-        });
+        }
         if bench && !test { Self::Full } else { Self::Small }
     }
 
@@ -38,13 +43,23 @@ impl Size {
     }
 }
 
-/// Runs a bench. Three seconds a case are enough for a median; the spread between runs is larger than what more samples
-/// would take away.
+/// Runs a bench whose threads wait for one another or for the disk: by the wall clock.
 pub fn run(bench: impl FnOnce(&mut Criterion, Size)) {
+    run_by(WallTime, bench);
+}
+
+/// Runs a bench that one thread does alone: by its time on the CPU, so that busy neighbours spoil little.
+pub fn run_alone(bench: impl FnOnce(&mut Criterion<CpuTime>, Size)) {
+    run_by(CpuTime, bench);
+}
+
+/// Two seconds a case are enough for a median: runs differ by more than further samples would take away.
+fn run_by<M: Measurement + 'static>(measurement: M, bench: impl FnOnce(&mut Criterion<M>, Size)) {
     let mut criterion = Criterion::default()
+        .with_measurement(measurement)
         .warm_up_time(Duration::from_millis(500))
-        .measurement_time(Duration::from_secs(3))
-        .sample_size(40)
+        .measurement_time(Duration::from_secs(2))
+        .sample_size(30)
         .nresamples(10_000)
         .configure_from_args();
     bench(&mut criterion, Size::of_arguments(std::env::args()));

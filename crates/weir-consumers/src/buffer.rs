@@ -125,13 +125,14 @@ impl Buffer {
         }
     }
 
-    /// Moves up to `max` entries into `out`: those in memory, then those of the file; waits for the first. Nothing
-    /// only when the buffer is closed and memory is drained. What came of the file is taken off it by
-    /// [`Buffer::sent`] alone.
+    /// Moves up to `max` entries into `out`: those in memory, then, into the room that is left, those of the file; waits
+    /// for the first. Nothing only when the buffer is closed and memory is drained. What came of the file is taken off
+    /// it by [`Buffer::sent`] alone.
     pub(crate) fn take(&self, max: usize, out: &mut Vec<Entry>) {
         self.take_now(max, out);
-        if out.is_empty() && !self.queue.is_closed() {
-            self.take_spilled(max, out);
+        // A consumer that stops leaves the file to its next life.
+        if out.len() < max && !self.queue.is_closed() {
+            self.take_spilled(max - out.len(), out);
         }
         if out.is_empty() {
             self.queue.pop_many(max, out);

@@ -35,7 +35,7 @@ enum Command {
     /// Run an experiment (`kinesis-2020` without a name) and judge it.
     Run(run::RunArgs),
     /// Open-loop load on any Kinesis endpoint.
-    Load(load::LoadArgs),
+    Load(Box<load::LoadArgs>),
     /// Rebuild the report of a result folder and judge it again.
     Report(inspect::ReportArgs),
     /// Compare two result folders, with intervals.
@@ -70,7 +70,7 @@ fn main() -> ExitCode {
     exit::code(match cli.command {
         Command::Serve(args) => serve::run(args),
         Command::Run(args) => run::run(args),
-        Command::Load(args) => load::run(args),
+        Command::Load(args) => load::run(*args),
         Command::Report(args) => inspect::report(&args),
         Command::Compare(args) => inspect::compare(&args),
         Command::Limits(args) => inspect::limits(&args),

@@ -195,3 +195,22 @@ impl fmt::Debug for InFlight {
         f.debug_struct("InFlight").field("id", &self.id).finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_question_that_nobody_waits_for_any_more_is_forgotten() {
+        let (waiting, calls) = (Arc::new(Waiting::default()), Arc::new(Semaphore::new(1)));
+        let (id, answer) = waiting.register().unwrap();
+        let permit = Arc::clone(&calls).try_acquire_owned().unwrap();
+        let in_flight = InFlight { id, answer, waiting: Arc::clone(&waiting), _permit: permit };
+        assert_eq!(waiting.state.lock().by_id.len(), 1);
+        drop(in_flight);
+        assert!(waiting.state.lock().by_id.is_empty());
+        assert_eq!(calls.available_permits(), 1);
+        assert_eq!(waiting.close(), 0);
+        assert!(waiting.register().is_none(), "a closed link takes no more questions");
+    }
+}

@@ -17,8 +17,8 @@ pub(super) fn judge(facts: &Facts<'_>) -> Verdict {
     let (Some(cliff), Some(baseline)) = (facts.cliff(), facts.baseline()) else {
         return not_applicable(SignatureId::S5, "the arm adds no capacity");
     };
-    if facts.refusals.is_empty() && facts.first_error.is_none() {
-        return not_applicable(SignatureId::S5, "nobody was refused a thread and callers saw no errors");
+    if facts.refusals.is_empty() {
+        return not_applicable(SignatureId::S5, facts.no_refusal());
     }
     let mut trial = Trial::of(SignatureId::S5);
     trial.shows_at(facts.first_error);

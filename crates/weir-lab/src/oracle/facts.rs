@@ -103,6 +103,16 @@ impl<'a> Facts<'a> {
         Some((start, removal.unwrap_or(end)))
     }
 
+    /// Why what follows from a refusal cannot be asked for.
+    pub(super) fn no_refusal(&self) -> String {
+        match self.first_error {
+            None => "nobody was refused a thread, and callers saw no lasting errors".to_owned(),
+            Some(_) => {
+                "nobody was refused a thread: the errors that callers saw have another cause".to_owned()
+            }
+        }
+    }
+
     /// Two sample windows: what looking at all servers and asking the registry may take.
     pub(super) const fn slack_ms(&self) -> u64 {
         2 * self.series.setup.window_ms

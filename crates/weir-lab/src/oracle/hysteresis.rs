@@ -19,8 +19,8 @@ pub(super) fn judge(facts: &Facts<'_>, control: Option<&Facts<'_>>) -> Verdict {
     if facts.phases(PhaseKind::Remove).next().is_none() {
         return not_applicable(SignatureId::S7, "the arm takes no capacity away again");
     }
-    if facts.refusals.is_empty() && facts.first_error.is_none() {
-        return not_applicable(SignatureId::S7, "nothing broke, so nothing could fail to heal");
+    if facts.refusals.is_empty() {
+        return not_applicable(SignatureId::S7, facts.no_refusal());
     }
     let mut trial = Trial::of(SignatureId::S7);
     let before = u64::from(facts.series.setup.front_ends);

@@ -10,6 +10,9 @@ use super::{
 };
 
 pub(super) fn judge(facts: &Facts<'_>) -> Verdict {
+    if facts.refusals.is_empty() {
+        return not_applicable(SignatureId::S6, facts.no_refusal());
+    }
     let (Some(baseline), Some(failing)) = (facts.baseline(), failing(facts)) else {
         return not_applicable(SignatureId::S6, "callers saw no lasting errors that could mask anything");
     };

@@ -16,12 +16,12 @@ pub const NEARLY_ALL: f64 = 0.995;
 /// The seed of every resampling: the same data give the same interval.
 const SEED: u64 = 2020;
 
-/// Where a number lies in most resamplings.
+/// Where a number lies in most resamplings; as many lie below as above.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Interval {
-    /// As many resamplings lie below as
+    /// The least of them.
     pub low: f64,
-    /// lie above.
+    /// The greatest of them.
     pub high: f64,
 }
 

@@ -1,6 +1,6 @@
 //! S8 and S9: restarted too fast, the fleet eats itself; at a pace, it comes back along a slope.
 
-use crate::series::{At, Calls, Cohort, LoadWindow, Phase, PhaseKind, ServerHappening, Track};
+use crate::series::{At, Calls, Cohort, LoadWindow, Phase, PhaseKind, ServerEvent, ServerHappening};
 
 use super::{
     decay::slope,
@@ -98,8 +98,8 @@ pub(super) fn judge_paced(facts: &Facts<'_>) -> Verdict {
     let Some(phase) = facts.phases(PhaseKind::Restart).next() else {
         return not_applicable(SignatureId::S9, "the arm has no paced restart");
     };
-    if facts.first_error.is_none() {
-        return not_applicable(SignatureId::S9, "nothing was down, so a restart has nothing to bring back");
+    if facts.refusals.is_empty() {
+        return not_applicable(SignatureId::S9, facts.no_refusal());
     }
     let mut trial = Trial::of(SignatureId::S9);
     trial.shows_at(Some(phase.start));
@@ -110,7 +110,7 @@ pub(super) fn judge_paced(facts: &Facts<'_>) -> Verdict {
         .filter(|(at, _)| *at >= span.0 && *at <= span.1)
         .map(|(at, count)| (at.secs(), count as f64))
         .collect();
-    let pace = growth(facts, &points, &mut trial);
+    let pace = growth(facts, span, &points, &mut trial);
     capacity_first(facts, span, &points, &mut trial);
     let knee = knee(facts, phase, span, &mut trial);
     let recovery = facts.series.stage(crate::series::Stage::Recovery);
@@ -120,11 +120,11 @@ pub(super) fn judge_paced(facts: &Facts<'_>) -> Verdict {
         errors.is_some_and(|ratio| ratio <= 0.01),
         errors.map_or("no calls".to_owned(), |ratio| format!("{:.2} % success", (1.0 - ratio) * 100.0)),
     );
-    trial.verdict(format!("{pace} serving members a second; callers halfway back {knee}"))
+    trial.verdict(format!("serving members came back {pace}; callers were halfway back {knee}"))
 }
 
 /// Serving members grow in proportion to time: a straight line at the pace of the restarts.
-fn growth(facts: &Facts<'_>, points: &[(f64, f64)], trial: &mut Trial) -> String {
+fn growth(facts: &Facts<'_>, span: (At, At), points: &[(f64, f64)], trial: &mut Trial) -> String {
     let fitted = slope(points).unwrap_or(0.0);
     let fit = straightness(points);
     trial.ask(
@@ -132,21 +132,39 @@ fn growth(facts: &Facts<'_>, points: &[(f64, f64)], trial: &mut Trial) -> String
         fitted > 0.0 && fit >= 0.85,
         format!("{fitted:.2} a second, R² {fit:.2}"),
     );
-    if let Some(pace) = facts.series.setup.restart_per_second {
-        // A restart brings back only a server that was down.
-        let down = |t: &&Track<'_>| {
-            t.info.cohort == Cohort::Original && facts.refusals.iter().any(|r| r.server == t.info.id)
-        };
-        let share = facts.front_ends.iter().filter(down).count() as f64
-            / f64::from(facts.series.setup.front_ends.max(1));
-        let due = pace * share;
-        trial.ask(
-            "at the pace of the restarts of servers that were down (within 30 %)",
-            (fitted / due - 1.0).abs() <= 0.3,
-            format!("{fitted:.2} a second, restarted {due:.2} a second"),
-        );
-    }
-    format!("{fitted:.2}")
+    let (served, restarted) = (pace(points), pace(&restarted(facts, span, points)));
+    let tell = |pace: Option<f64>| pace.map_or("never".to_owned(), |pace| format!("{pace:.2} a second"));
+    let asked = facts.series.setup.restart_per_second;
+    trial.ask(
+        "at the pace at which servers that were down are restarted (within 30 %)",
+        served.zip(restarted).is_some_and(|(served, restarted)| (served / restarted - 1.0).abs() <= 0.3),
+        format!("serving {}, restarted {}, asked for {}", tell(served), tell(restarted), tell(asked)),
+    );
+    tell(served)
+}
+
+/// How many of the servers that were down had been restarted at the time of each point. A restart of a healthy server
+/// brings nobody back, and a busy host restarts more slowly than it was asked to.
+fn restarted(facts: &Facts<'_>, span: (At, At), points: &[(f64, f64)]) -> Vec<(f64, f64)> {
+    let down = |id| {
+        let track = facts.front_ends.iter().find(|t| t.info.id == id);
+        let original = track.is_some_and(|t| t.info.cohort == Cohort::Original);
+        original && facts.refusals.iter().any(|r| r.server == id)
+    };
+    let started = |e: &&ServerEvent| matches!(e.happening, ServerHappening::Started { .. }) && down(e.server);
+    let within = facts.series.events.iter().filter(|e| e.at >= span.0 && e.at <= span.1);
+    let times: Vec<f64> = within.filter(started).map(|e| e.at.secs()).collect();
+    points.iter().map(|(at, _)| (*at, times.iter().filter(|t| *t <= at).count() as f64)).collect()
+}
+
+/// How much a count rises a second between a tenth and nine tenths of its rise, so that neither a late start nor an idle
+/// end counts; `None` when it rises by fewer than four.
+fn pace(points: &[(f64, f64)]) -> Option<f64> {
+    let low = points.first()?.1;
+    let rise = points.iter().map(|p| p.1).fold(low, f64::max) - low;
+    let reached = |share: f64| points.iter().find(|p| p.1 >= low + share * rise).map(|p| p.0);
+    let length = reached(0.9)? - reached(0.1)?;
+    (rise >= 4.0 && length > 0.0).then(|| 0.8 * rise / length)
 }
 
 /// The share of the variance that a straight line explains.

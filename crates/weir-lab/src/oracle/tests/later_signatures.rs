@@ -143,8 +143,14 @@ fn s9_notices_serving_members_that_jump_or_come_at_another_pace() {
         });
     };
     assert_fails(&spoiled(&SHARED, SignatureId::S9, jump), "straight line");
-    let pace = |s: &mut ArmSeries| s.setup.restart_per_second = Some(4.0);
-    assert_fails(&spoiled(&SHARED, SignatureId::S9, pace), "at the pace of the restarts");
+    let early = |s: &mut ArmSeries| {
+        for event in s.events.iter_mut().filter(|e| e.at.0 >= 44_000) {
+            event.at = At(44_000 + (event.at.0 - 44_000) / 2);
+        }
+    };
+    assert_fails(&spoiled(&SHARED, SignatureId::S9, early), "at the pace at which servers");
+    let none = |s: &mut ArmSeries| s.events.retain(|e| e.at.0 < 44_000);
+    assert_fails(&spoiled(&SHARED, SignatureId::S9, none), "at the pace at which servers");
 }
 
 #[test]

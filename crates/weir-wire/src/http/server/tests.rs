@@ -136,7 +136,7 @@ async fn a_slow_head_is_closed_and_a_slow_body_refused() {
 
 #[tokio::test]
 async fn clients_that_announce_much_and_send_nothing_take_nothing_from_the_others() {
-    let server = Server::start(Bounds { bodies_bytes: MIB, ..patient() });
+    let server = Server::start(Bounds { bodies_bytes: 2 * HTTP_BODY_BYTES_MAX, ..patient() });
     let head =
         format!("POST / HTTP/1.1\r\nhost: h\r\ncontent-length: {HTTP_BODY_BYTES_MAX}\r\n\r\n").into_bytes();
     let mut stalled = Vec::new();

@@ -1,0 +1,177 @@
+//! docs/THREADS.md against real processes: every thread that the kernel counts is in a formula.
+//!
+//! Small fleets, started by hand as the lab would; the numbers come from /proc and from nowhere else.
+
+use std::{
+    fs,
+    net::{Ipv4Addr, SocketAddr},
+    process::{Command, Stdio},
+    time::Duration,
+};
+
+use nix::sys::signal::Signal;
+use serde_json::{Value, json};
+use weir_tests::{http, process::Process, scratch, server::Server, weir};
+
+const CONTROL_PORT: u16 = 4567;
+
+/// A fleet on loopback addresses of its own.
+struct Fleet {
+    net: u8,
+    folder: tempfile::TempDir,
+    processes: Vec<(&'static str, Process)>,
+}
+
+impl Fleet {
+    fn new(net: u8, mesh: &str, threads_per_peer: u32) -> Self {
+        let mut fleet = Self { net, folder: scratch::shared_folder(), processes: Vec::new() };
+        let config = json!({
+            "fleet": {
+                "mesh": mesh, "threads_per_peer": threads_per_peer, "gossip_interval": "200ms",
+                "discovery_window": "500ms", "map_ttl": "3s", "build_deadline": "2s",
+                "on_refusal": "wedge", "bootstrap": "peers",
+            },
+            "shared": {
+                "iterator_secret": "00".repeat(32), "credentials": [], "shard_limits": true,
+                "region": "us-east-1",
+            },
+            "cells": ["main"],
+        });
+        fleet.start("control", 1, &["--config", &config.to_string()]);
+        fleet
+    }
+
+    fn address(&self, host: u8) -> Ipv4Addr {
+        Ipv4Addr::new(127, 91, self.net, host)
+    }
+
+    /// Starts `weir node ROLE` at the host's address.
+    fn start(&mut self, role: &'static str, host: u8, more: &[&str]) {
+        let mut command = Command::new(weir());
+        command.args(["node", role, "--name", &format!("{role}-{host}"), "--address"]);
+        command.arg(self.address(host).to_string()).args(more);
+        if role != "control" {
+            command.args(["--control", &format!("http://{}:{CONTROL_PORT}", self.address(1))]);
+        }
+        self.processes.push((role, Process::start(command.stdin(Stdio::null()).stderr(Stdio::null()))));
+    }
+
+    fn backend(&mut self, host: u8) {
+        let data = self.folder.path().join(format!("node-{host}"));
+        fs::create_dir(&data).expect("a fresh folder");
+        self.start("backend", host, &["--data", data.to_str().expect("a plain path")]);
+    }
+
+    /// Threads of each process of a role, as the kernel counts them.
+    fn threads(&self, role: &str) -> Vec<usize> {
+        let of_role = self.processes.iter().filter(|(of, _)| *of == role);
+        of_role.map(|(_, process)| threads_of(process)).collect()
+    }
+
+    /// Waits until the processes of a role have as many threads as the formula says, and stay there for a while.
+    fn expect(&self, role: &str, expected: &[usize]) {
+        let mut held = 0;
+        for _ in 0..6_000 {
+            let mut counted = self.threads(role);
+            counted.sort_unstable();
+            held = if counted == expected { held + 1 } else { 0 };
+            if held == 50 {
+                return;
+            }
+            std::thread::park_timeout(Duration::from_millis(10));
+        }
+        panic!("{role}: {:?} threads, and the formula says {expected:?}", self.threads(role));
+    }
+
+    /// Waits until the process at this host says that it is ready.
+    fn ready(&self, host: u8) {
+        let admin = SocketAddr::from((self.address(host), 4569));
+        let ask = format!("GET /ready HTTP/1.1\r\nhost: {admin}\r\nconnection: close\r\n\r\n");
+        for _ in 0..6_000 {
+            if http::send(admin, ask.as_bytes()).is_ok_and(|answer| answer.status == 200) {
+                return;
+            }
+            std::thread::park_timeout(Duration::from_millis(10));
+        }
+        panic!("{admin} never became ready");
+    }
+}
+
+fn threads_of(process: &Process) -> usize {
+    fs::read_dir(format!("/proc/{}/task", process.id())).map_or(0, Iterator::count)
+}
+
+#[test]
+fn a_front_end_has_b_threads_and_k_more_for_each_peer() {
+    for (net, k) in [(1, 1), (2, 2)] {
+        let mut fleet = Fleet::new(net, "thread-per-peer", k);
+        fleet.backend(10);
+        fleet.start("frontend", 20, &[]);
+        fleet.ready(20);
+        fleet.expect("frontend", &[3]);
+        for host in 21..25 {
+            fleet.start("frontend", host, &[]);
+        }
+        fleet.expect("frontend", &[3 + k as usize * 4; 5]);
+        fleet.expect("backend", &[4]);
+        fleet.expect("control", &[2]);
+    }
+}
+
+#[test]
+fn multiplexed_front_ends_have_b_threads_and_no_others() {
+    let mut fleet = Fleet::new(3, "multiplexed", 1);
+    fleet.backend(10);
+    for host in 20..24 {
+        fleet.start("frontend", host, &[]);
+    }
+    for host in 20..24 {
+        fleet.ready(host);
+    }
+    fleet.expect("frontend", &[3; 4]);
+}
+
+#[test]
+fn cache_servers_carry_the_threads_of_a_cache_fleet() {
+    let mut fleet = Fleet::new(4, "cache-fleet", 1);
+    fleet.backend(10);
+    fleet.start("cache", 30, &[]);
+    fleet.ready(30);
+    for host in 20..24 {
+        fleet.start("frontend", host, &[]);
+    }
+    for host in 20..24 {
+        fleet.ready(host);
+    }
+    fleet.expect("frontend", &[3; 4]);
+    fleet.expect("cache", &[2 + 4]);
+}
+
+#[test]
+fn weir_serve_has_four_threads_whatever_is_asked_of_it() {
+    let mut server = Server::start();
+    server.stream("one", 4);
+    for number in 0..50 {
+        server.ok(
+            "PutRecord",
+            &json!({"StreamName": "one", "PartitionKey": number.to_string(), "Data": "AAAA"}),
+        );
+    }
+    let listed: Value = server.ok("ListShards", &json!({"StreamName": "one"}));
+    assert_eq!(listed["Shards"].as_array().map(Vec::len), Some(4));
+    assert_eq!(threads_of(server.process()), 4);
+}
+
+#[test]
+fn a_front_end_that_is_told_to_stop_ends_with_all_its_threads() {
+    let mut fleet = Fleet::new(5, "thread-per-peer", 1);
+    fleet.backend(10);
+    for host in 20..23 {
+        fleet.start("frontend", host, &[]);
+    }
+    fleet.expect("frontend", &[3 + 2; 3]);
+    let (_, last) = fleet.processes.last_mut().expect("just started");
+    last.signal(Signal::SIGTERM);
+    let status = last.wait(Duration::from_secs(30));
+    assert!(status.success(), "{status}");
+}
