@@ -18,11 +18,17 @@ pub(super) fn judge(facts: &Facts<'_>) -> Verdict {
     let mut trial = Trial::of(SignatureId::S19);
     trial.shows_at(facts.series.trigger());
     let base = facts.series.setup.base_threads;
+    // A process that is ending joins its threads one by one: its very last look, after which there is none for longer
+    // than a window, tells of the end and not of the mesh.
+    let window_ms = u64::from(facts.series.setup.window_ms);
     let ready = |t: &Track<'_>| -> Vec<u64> {
+        let next_at = t.samples.iter().skip(1).map(|s| Some(s.at.0)).chain([None]);
         t.samples
             .iter()
-            .filter(|s| metric(s, |m| m.ready.then_some(())).is_some())
-            .map(|s| u64::from(s.threads))
+            .zip(next_at)
+            .filter(|(s, next)| next.is_some_and(|next| next <= s.at.0 + 3 * window_ms))
+            .filter(|(s, _)| metric(s, |m| m.ready.then_some(())).is_some())
+            .map(|(s, _)| u64::from(s.threads))
             .collect()
     };
     let threads: Vec<u64> = facts.front_ends.iter().flat_map(ready).collect();
