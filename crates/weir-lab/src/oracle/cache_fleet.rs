@@ -1,6 +1,6 @@
 //! S19: with a cache fleet the front ends' threads are flat in N, and the cache servers carry the slope.
 
-use crate::series::{At, Mesh, Role, Track, metric};
+use crate::series::{At, Mesh, Role, ServerHappening, ServerSample, Track, metric};
 
 use super::{
     facts::Facts,
@@ -18,17 +18,24 @@ pub(super) fn judge(facts: &Facts<'_>) -> Verdict {
     let mut trial = Trial::of(SignatureId::S19);
     trial.shows_at(facts.series.trigger());
     let base = facts.series.setup.base_threads;
-    // A process that is ending joins its threads one by one: its very last look, after which there is none for longer
-    // than a window, tells of the end and not of the mesh.
+    // A process that was told to end joins its threads one by one: a look from the order to stop until the next start
+    // tells of the end and not of the mesh. A look may come a window before the order was written down.
     let window_ms = u64::from(facts.series.setup.window_ms);
+    let leaving = |s: &ServerSample| {
+        let own = || facts.series.events.iter().filter(|event| event.server == s.server);
+        let stopped = own()
+            .filter(|e| matches!(e.happening, ServerHappening::Stopped) && e.at.0 <= s.at.0 + window_ms)
+            .map(|e| e.at)
+            .max();
+        stopped.is_some_and(|stopped| {
+            !own().any(|e| matches!(e.happening, ServerHappening::Ready) && e.at > stopped && e.at <= s.at)
+        })
+    };
     let ready = |t: &Track<'_>| -> Vec<u64> {
-        let next_at = t.samples.iter().skip(1).map(|s| Some(s.at.0)).chain([None]);
         t.samples
             .iter()
-            .zip(next_at)
-            .filter(|(s, next)| next.is_some_and(|next| next <= s.at.0 + 3 * window_ms))
-            .filter(|(s, _)| metric(s, |m| m.ready.then_some(())).is_some())
-            .map(|(s, _)| u64::from(s.threads))
+            .filter(|s| metric(s, |m| m.ready.then_some(())).is_some() && !leaving(s))
+            .map(|s| u64::from(s.threads))
             .collect()
     };
     let threads: Vec<u64> = facts.front_ends.iter().flat_map(ready).collect();
