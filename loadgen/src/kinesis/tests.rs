@@ -1,3 +1,5 @@
+//! Kinesis calls as a workload, from outside: what is prepared, and what an answer acknowledges.
+
 use serde_json::{Value, json};
 use weir_core::clock::Clock;
 use weir_wire::sigv4::{Identity, KeyCache, Presented, SERVICE};

@@ -1,3 +1,5 @@
+//! The meter from outside: windows, late starts, and histograms that add up.
+
 use super::*;
 
 const WINDOW: Duration = Duration::from_millis(500);
