@@ -21,7 +21,7 @@ fn the_aws_command_line_works_unmodified() {
     aws(&server, &["create-stream", "--stream-name", "cli", "--shard-count", "2"]);
     aws(&server, &["wait", "stream-exists", "--stream-name", "cli"]);
     let put =
-        aws(&server, &["put-record", "--stream-name", "cli", "--partition-key", "k", "--data", "aGVsbG8="]);
+        aws(&server, &["put-record", "--stream-name", "cli", "--partition-key", "k", "--data", "hello"]);
     let shard = put["ShardId"].as_str().unwrap();
     let from = ["get-shard-iterator", "--stream-name", "cli", "--shard-id", shard];
     let iterator = aws(&server, &[&from[..], &["--shard-iterator-type", "TRIM_HORIZON"]].concat());
