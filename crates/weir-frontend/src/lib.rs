@@ -12,6 +12,7 @@ mod throttle;
 pub mod forward;
 mod iterator;
 mod lookup;
+mod page_token;
 mod request_config;
 mod respond;
 mod route;

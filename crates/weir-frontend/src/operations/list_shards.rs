@@ -2,10 +2,7 @@
 //!
 //! No shard is ever closed yet, so that every filter but one by id lets all of them pass.
 
-use weir_core::{
-    id::{ShardIndex, StreamName},
-    limits::SHARD_ITERATOR_TTL,
-};
+use weir_core::id::{ShardIndex, StreamName};
 use weir_wire::{
     codec::{DecodeError, Reader, Writer},
     kinesis::{
@@ -19,6 +16,7 @@ use super::{Call, SMALL_ANSWER_BYTES, view};
 use crate::{
     error::{RequestError, StreamRef},
     lookup::selector,
+    page_token,
     seal::SealKind,
 };
 
@@ -104,28 +102,21 @@ fn same_second(asked_ms: i64, created_ms: u64) -> bool {
 }
 
 fn seal_token(call: &Call<'_>, stream: &StreamRef, after: ShardIndex) -> String {
-    let mut payload = Writer::new();
-    payload.u64(stream.account.number()).text(stream.name.as_str()).u32(after.0);
-    call.config.sealer.seal(SealKind::ListShards, call.wall(), &payload.finish())
+    let mut place = Writer::new();
+    place.text(stream.name.as_str()).u32(after.0);
+    let sealer = &call.config.sealer;
+    page_token::seal(sealer, SealKind::ListShards, stream.account, call.wall(), &place.finish())
 }
 
 fn open_token(call: &Call<'_>, token: &str) -> Result<(StreamRef, String), RequestError> {
-    let (issued, payload) =
-        call.config.sealer.open(SealKind::ListShards, token).map_err(|_| RequestError::TokenInvalid)?;
-    if u128::from(call.wall().0.saturating_sub(issued.0)) > SHARD_ITERATOR_TTL.as_millis() {
-        return Err(RequestError::TokenExpired);
-    }
+    let (sealer, account) = (&call.config.sealer, call.caller().account);
+    let place = page_token::open(sealer, SealKind::ListShards, account, call.wall(), token)?;
     let read = || -> Result<_, DecodeError> {
-        let mut input = Reader::new(&payload);
-        let account = input.u64("account")?;
+        let mut input = Reader::new(&place);
         let (name, after) = (StreamName::new(input.text("stream name")?), ShardIndex(input.u32("shard")?));
         input.finish()?;
-        Ok((account, name, after))
+        Ok((name, after))
     };
-    let (account, name, after) = read().map_err(|_| RequestError::TokenInvalid)?;
-    let caller = call.caller().account;
-    if account != caller.number() {
-        return Err(RequestError::TokenInvalid);
-    }
-    Ok((StreamRef { account: caller, name }, after.to_string()))
+    let (name, after) = read().map_err(|_| RequestError::TokenInvalid)?;
+    Ok((StreamRef { account, name }, after.to_string()))
 }

@@ -1,13 +1,13 @@
 //! `ListStreams`: a page of the account's streams, by name.
 
-use weir_core::{id::StreamName, limits::SHARD_ITERATOR_TTL};
+use weir_core::id::StreamName;
 use weir_wire::{
     control::{ControlReply, ControlRequest},
     kinesis::list_streams::{ListStreamsInput, ListStreamsReply},
 };
 
 use super::{Call, SMALL_ANSWER_BYTES, view};
-use crate::{error::RequestError, seal::SealKind};
+use crate::{error::RequestError, page_token, seal::SealKind};
 
 /// Streams of one answer, unless fewer are asked for (AWS).
 const STREAMS_MAX: u32 = 100;
@@ -30,7 +30,9 @@ pub(super) async fn run(call: &Call<'_>) -> Result<Vec<u8>, RequestError> {
     };
     let next_token = match streams.last() {
         Some(last) if more => {
-            Some(call.config.sealer.seal(SealKind::ListStreams, call.wall(), last.name.as_str().as_bytes()))
+            let (sealer, account) = (&call.config.sealer, call.caller().account);
+            let place = last.name.as_str().as_bytes();
+            Some(page_token::seal(sealer, SealKind::ListStreams, account, call.wall(), place))
         }
         _ => None,
     };
@@ -40,10 +42,7 @@ pub(super) async fn run(call: &Call<'_>) -> Result<Vec<u8>, RequestError> {
 }
 
 fn open_token(call: &Call<'_>, token: &str) -> Result<StreamName, RequestError> {
-    let (issued, payload) =
-        call.config.sealer.open(SealKind::ListStreams, token).map_err(|_| RequestError::TokenInvalid)?;
-    if u128::from(call.wall().0.saturating_sub(issued.0)) > SHARD_ITERATOR_TTL.as_millis() {
-        return Err(RequestError::TokenExpired);
-    }
-    String::from_utf8(payload).map(StreamName::new).map_err(|_| RequestError::TokenInvalid)
+    let (sealer, account) = (&call.config.sealer, call.caller().account);
+    let place = page_token::open(sealer, SealKind::ListStreams, account, call.wall(), token)?;
+    String::from_utf8(place).map(StreamName::new).map_err(|_| RequestError::TokenInvalid)
 }
