@@ -18,25 +18,10 @@ pub(super) fn judge(facts: &Facts<'_>) -> Verdict {
     let mut trial = Trial::of(SignatureId::S19);
     trial.shows_at(facts.series.trigger());
     let base = facts.series.setup.base_threads;
-    // A process that was told to end joins its threads one by one: a look from the order to stop until the next start
-    // tells of the end and not of the mesh. A look may come a window before the order was written down.
-    let window_ms = u64::from(facts.series.setup.window_ms);
-    let leaving = |s: &ServerSample| {
-        let own = || facts.series.events.iter().filter(|event| event.server == s.server);
-        let stopped = own()
-            .filter(|e| matches!(e.happening, ServerHappening::Stopped) && e.at.0 <= s.at.0 + window_ms)
-            .map(|e| e.at)
-            .max();
-        stopped.is_some_and(|stopped| {
-            !own().any(|e| matches!(e.happening, ServerHappening::Ready) && e.at > stopped && e.at <= s.at)
-        })
-    };
     let ready = |t: &Track<'_>| -> Vec<u64> {
-        t.samples
-            .iter()
-            .filter(|s| metric(s, |m| m.ready.then_some(())).is_some() && !leaving(s))
-            .map(|s| u64::from(s.threads))
-            .collect()
+        let steady =
+            |s: &&&ServerSample| metric(s, |m| m.ready.then_some(())).is_some() && !is_leaving(facts, s);
+        t.samples.iter().filter(steady).map(|s| u64::from(s.threads)).collect()
     };
     let threads: Vec<u64> = facts.front_ends.iter().flat_map(ready).collect();
     let (low, high) = (threads.iter().min().copied(), threads.iter().max().copied());
@@ -60,6 +45,16 @@ pub(super) fn judge(facts: &Facts<'_>) -> Verdict {
         n_star.map_or("none".to_owned(), |n| n.to_string()),
         facts.prediction.counts
     ))
+}
+
+/// Was the server told to stop, and not ready again since? It joins its threads one by one then, which tells of the end
+/// and not of the mesh. A look may come a window before the order was written down.
+fn is_leaving(facts: &Facts<'_>, sample: &ServerSample) -> bool {
+    let own = || facts.series.events.iter().filter(|e| e.server == sample.server);
+    let until = sample.at.0 + facts.series.setup.window_ms;
+    let stopped = own().filter(|e| matches!(e.happening, ServerHappening::Stopped) && e.at.0 <= until);
+    let ready = own().filter(|e| matches!(e.happening, ServerHappening::Ready) && e.at <= sample.at);
+    stopped.map(|e| e.at).max().is_some_and(|stopped| Some(stopped) > ready.map(|e| e.at).max())
 }
 
 /// The cache servers follow their law at every settled moment: in the baseline, and at the end of the growth.

@@ -398,7 +398,7 @@
         }
         return (t) => run.consumers.flatMap((one) => {
           const i = nearest(one.times, t);
-          return i < 0 ? [] : [one.sign_in_failed[i] === null ? null : `${percent(one.sign_in_failed[i])} of sign-ins fail`, one.dark[i] === null ? null : `${percent(one.dark[i])} of alarms without data`];
+          return i < 0 ? [] : [one.sign_in_failed[i] === null ? null : `${one.name}: ${percent(one.sign_in_failed[i])} of sign-ins fail`, one.dark[i] === null ? null : `${one.name}: ${percent(one.dark[i])} of alarms without data`];
         }).filter(Boolean).join('\n');
       },
     },
@@ -473,7 +473,7 @@
     plots = [];
     const runs = arms.map(runOf);
     duration = most(runs.map((run) => run.end), 1);
-    host.append(make('div', { class: 'row cards' }, picker(), arms.map(card)));
+    host.append(make('div', { class: arms.length === 1 ? 'row cards alone' : 'row cards' }, picker(), arms.map(card)));
     host.append(make('div', { class: 'row names' }, make('div', { class: 'clock', id: 'clock' }), arms.map((arm) => make('div', null, arm.summary.name))));
     paintRibbon(host, runs);
     const wide = window.innerWidth > 820;

@@ -74,6 +74,31 @@ fn s19_notices_a_front_end_whose_threads_grow() {
     assert_fails(&spoiled(&CACHE, SignatureId::S19, grows), "whatever the fleet's size");
 }
 
+#[test]
+fn s19_does_not_count_a_front_end_that_is_ending_but_one_that_is_back() {
+    let stopped = |e: &&ServerEvent| e.server == ServerId(2) && e.happening == ServerHappening::Stopped;
+    let at = CACHE.events.iter().rfind(stopped).unwrap().at.0;
+    let fewer = |from: u64, to: u64| {
+        move |s: &mut ArmSeries| {
+            each_sample(s, |x| {
+                if x.server == ServerId(2) && (from..to).contains(&x.at.0) {
+                    x.threads = 2;
+                }
+            });
+        }
+    };
+    let ending = spoiled(&CACHE, SignatureId::S19, fewer(at - 499, at + 1));
+    assert_eq!(ending.judgement, Judgement::Held, "{}", ending.reason);
+    assert_fails(
+        &spoiled(&CACHE, SignatureId::S19, fewer(at - 2_000, at - 500)),
+        "whatever the fleet's size",
+    );
+    assert_fails(
+        &spoiled(&CACHE, SignatureId::S19, fewer(at + 1_000, at + 2_000)),
+        "whatever the fleet's size",
+    );
+}
+
 fn caches(series: &mut ArmSeries, mut change: impl FnMut(&mut ServerSample)) {
     let roles: Vec<Role> = series.servers.iter().map(|s| s.role).collect();
     series.samples.iter_mut().filter(|x| roles[x.server.0 as usize] == Role::Cache).for_each(&mut change);
