@@ -57,13 +57,20 @@ fn assert_faithful(summary: &Value) {
     }
 }
 
-/// The consumers' part of the story: sign-in fails under `block` and not under `drop-newest`.
+/// The consumers' part of the story: sign-in fails under `block` and not under `drop-newest`, alarms lose their data,
+/// events come late and catch up.
 fn assert_consumers(summary: &Value) {
     let consumers = &arm(summary, "shared")["consumers"];
-    let sign_in = |name: &str| consumers[name]["success_ratio"]["cliff"].as_f64();
+    let sign_in = |name: &str| consumers[name]["sign_in_success_ratio"]["cliff"].as_f64();
     let (block, drop) = (sign_in("auth-block"), sign_in("auth-drop"));
     assert!(block.is_some_and(|ratio| ratio < 0.9), "a blocking buffer fails sign-ins: {block:?}");
     assert!(drop.is_some_and(|ratio| ratio >= 0.99), "a dropping buffer does not: {drop:?}");
+    let of = |name: &str, number: &str| consumers[name][number].as_f64();
+    let dark = of("metrics", "alarms_insufficient_data_max");
+    assert!(dark.is_some_and(|alarms| alarms > 0.0), "alarms lose their data: {dark:?}");
+    let (lag, drained) = (of("bus", "lag_seconds_max"), of("bus", "seconds_to_drain"));
+    assert!(lag.is_some_and(|seconds| seconds > 5.0), "events come late: {lag:?}");
+    assert!(drained.is_some(), "and their backlog drains: {}", consumers["bus"]);
 }
 
 fn run_json(command: &mut Command) -> Value {

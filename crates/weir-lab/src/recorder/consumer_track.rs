@@ -138,6 +138,7 @@ mod tests {
             policy: "block".into(),
             buffer: 10,
             rate: 20.0,
+            deliveries: 40.0,
         };
         let mut track = ConsumerTrack::new(plan, path.clone());
         for at in [400, 900, 1_400] {

@@ -7,7 +7,7 @@ use toml::{Table, Value};
 use crate::series::Parameter;
 
 /// What AWS did not say of 2020: swept and marked, never presented as fact. A star stands for one step of the path.
-const ASSUMED: [(&str, &str); 16] = [
+const ASSUMED: [(&str, &str); 17] = [
     ("envelope.threads_max", "AWS names neither the limit nor its value"),
     ("fleet.servers", "AWS gives no fleet size; its pace of restarts suggests thousands"),
     ("fleet.threads_per_peer", "AWS says threads, in the plural, and no number"),
@@ -23,6 +23,7 @@ const ASSUMED: [(&str, &str); 16] = [
     ("load.timeout", "not stated"),
     ("consumers.*.buffer", "AWS gives no sizes of the buffers of its services"),
     ("consumers.*.rate", "not stated"),
+    ("consumers.*.deliveries", "not stated: AWS says that the old backlog drained slowly"),
     ("phases.*.servers", "AWS says a small addition, and no number"),
 ];
 

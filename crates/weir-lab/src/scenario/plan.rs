@@ -147,6 +147,8 @@ pub struct ConsumerPlan {
     pub buffer: u64,
     /// What it is offered a second.
     pub rate: f64,
+    /// Events that its targets take in a second (event bus). More than `rate`, or a backlog would never drain.
+    pub deliveries: f64,
 }
 
 /// One phase.

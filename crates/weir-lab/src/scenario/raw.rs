@@ -209,6 +209,9 @@ pub(super) struct RawConsumer {
     /// Sign-ins, data points or events that it is offered, open loop.
     #[schemars(with = "String")]
     pub(super) rate: Rate,
+    /// `event-bus`: events that its targets take; without it, twice `rate`.
+    #[schemars(with = "Option<String>")]
+    pub(super) deliveries: Option<Rate>,
 }
 
 /// One phase. Which of the optional keys it takes depends on `action`.

@@ -20,8 +20,12 @@ use super::{
 };
 use crate::{
     envelope::EnvelopeLimits,
-    series::{Expectations, Mesh},
+    series::{ConsumerKind, Expectations, Mesh},
 };
+
+/// Events that a bus's targets take against those that it is offered, where a scenario does not say: a backlog drains in
+/// as long as it grew.
+const DELIVERY_RESERVE: f64 = 2.0;
 
 /// A rule that is not kept, and where when it is known.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -201,8 +205,13 @@ fn consumer(raw: &RawConsumer, names: &mut BTreeSet<String>) -> Result<ConsumerP
     })?;
     rule(raw.buffer >= 1, || "buffer must be at least 1".into())?;
     rule(raw.rate.0 > 0.0, || "rate must be above 0/s".into())?;
-    let RawConsumer { name, service, policy, buffer, rate } = raw.clone();
-    Ok(ConsumerPlan { name, service, policy, buffer, rate: rate.0 })
+    let RawConsumer { name, service, policy, buffer, rate, deliveries } = raw.clone();
+    rule(deliveries.is_none() || service == ConsumerKind::EventBus, || {
+        format!("{name:?}: deliveries is for an event-bus")
+    })?;
+    let deliveries = deliveries.map_or(rate.0 * DELIVERY_RESERVE, |deliveries| deliveries.0);
+    rule(deliveries > rate.0, || format!("{name:?}: deliveries must be above rate, or a backlog never drains"))?;
+    Ok(ConsumerPlan { name, service, policy, buffer, rate: rate.0, deliveries })
 }
 
 /// What the phases so far have done, for the rules that look back.

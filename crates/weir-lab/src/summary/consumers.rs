@@ -9,6 +9,9 @@ use serde::{Deserialize, Serialize};
 use super::ByStage;
 use crate::series::{ArmSeries, At, ConsumerKind, ConsumerSample};
 
+/// An event that waited no longer than this many seconds was not late: a flush and a read take about one.
+const DRAINED: f64 = 2.0;
+
 /// One consumer's outcome.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ConsumerSummary {
@@ -37,6 +40,10 @@ pub struct ConsumerSummary {
     /// The longest that an event waited, seconds (event bus).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub lag_seconds_max: Option<f64>,
+    /// From the largest backlog until events waited no longer than before the trigger, and stayed so; null when they
+    /// were not that quick again (event bus).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub seconds_to_drain: Option<f64>,
     /// Events that still waited at the end (event bus).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub backlog_at_end: Option<u64>,
@@ -76,11 +83,75 @@ fn one(series: &ArmSeries, rows: &[&ConsumerSample]) -> ConsumerSummary {
         sign_in_success_ratio: sign_ins,
         alarms_insufficient_data_max: rows.iter().filter_map(|r| r.alarms).map(|a| a.insufficient_data).max(),
         lag_seconds_max: rows.iter().filter_map(|r| r.lag_seconds).reduce(f64::max),
+        seconds_to_drain: seconds_to_drain(rows, trigger),
         backlog_at_end: last.backlog,
     }
+}
+
+/// How long the largest backlog took to drain: until the oldest event was no older than it had been before the trigger
+/// (or than [`DRAINED`], where that was quicker), from then to the end.
+fn seconds_to_drain(rows: &[&ConsumerSample], trigger: Option<At>) -> Option<f64> {
+    let trigger = trigger?;
+    let before = rows.iter().filter(|r| r.at < trigger).filter_map(|r| r.lag_seconds).fold(DRAINED, f64::max);
+    let peak = rows.iter().filter(|r| r.at >= trigger).max_by_key(|r| (r.backlog, std::cmp::Reverse(r.at)))?;
+    let late = rows.iter().rposition(|r| r.lag_seconds.is_some_and(|lag| lag > before));
+    let drained = match late {
+        Some(late) => rows.get(late + 1)?,
+        None => peak,
+    };
+    Some(drained.at.secs_since(peak.at).max(0.0))
 }
 
 fn rise(rows: &[&ConsumerSample], span: (At, At), of: fn(&ConsumerSample) -> Option<u64>) -> u64 {
     let at = |until: At| rows.iter().rfind(|r| r.at <= until).and_then(|r| of(r)).unwrap_or(0);
     at(span.1).saturating_sub(at(span.0))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::series::{Alarms, ConsumerSample};
+
+    fn rows(lags: &[(u64, f64, u64)]) -> Vec<ConsumerSample> {
+        let row = |&(second, lag, backlog): &(u64, f64, u64)| ConsumerSample {
+            at: At(second * 1_000),
+            consumer: "bus".into(),
+            service: ConsumerKind::EventBus,
+            policy: "spill".into(),
+            buffer_fill: 0,
+            buffer_capacity: 500,
+            dropped: 0,
+            spilled: 0,
+            blocked: 0,
+            sign_ins_ok: None,
+            sign_ins_failed: None,
+            sign_in_p50_ms: None,
+            sign_in_p99_ms: None,
+            alarms: None::<Alarms>,
+            lag_seconds: Some(lag),
+            backlog: Some(backlog),
+        };
+        lags.iter().map(row).collect()
+    }
+
+    fn drain(lags: &[(u64, f64, u64)]) -> Option<f64> {
+        let rows = rows(lags);
+        seconds_to_drain(&rows.iter().collect::<Vec<_>>(), Some(At(10_000)))
+    }
+
+    #[test]
+    fn a_backlog_is_drained_when_no_event_is_late_any_more() {
+        let grown = [(5, 0.5, 3), (12, 1.0, 20), (20, 9.0, 180), (24, 12.0, 40), (26, 0.4, 5), (30, 0.5, 4)];
+        assert_eq!(drain(&grown), Some(6.0));
+        assert_eq!(drain(&grown[..4]), None, "the oldest still waits at the end");
+        let again = [&grown[..], &[(31, 3.0, 60)]].concat();
+        assert_eq!(drain(&again), None, "late again at the end");
+    }
+
+    #[test]
+    fn what_was_never_late_needs_no_time() {
+        assert_eq!(drain(&[(5, 0.5, 3), (12, 1.0, 20), (20, 0.3, 2)]), Some(0.0));
+        let slow_before = [(5, 4.0, 3), (12, 3.5, 20), (20, 0.3, 2)];
+        assert_eq!(drain(&slow_before), Some(0.0), "no later than before the trigger");
+    }
 }

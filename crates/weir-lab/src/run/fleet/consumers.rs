@@ -20,8 +20,6 @@ const READ_PAUSE: &str = "500ms";
 /// An alarm looks at this many periods of this length.
 const ALARM_PERIOD: &str = "1s";
 const ALARM_PERIODS: &str = "3";
-/// Events that the bus delivers against those that it is offered: a backlog drains in as long as it grew.
-const DELIVERY_RESERVE: f64 = 2.0;
 
 /// The flags of `weir node consumer` behind its place.
 pub(super) fn flags(consumer: &ConsumerPlan, plan: &Plan, tenant: &TenantAccess, data: &Path) -> Vec<String> {
@@ -61,7 +59,7 @@ pub(super) fn flags(consumer: &ConsumerPlan, plan: &Plan, tenant: &TenantAccess,
         }
         ConsumerKind::EventBus => {
             add("--rule", "task-states:kind=task-state-change".to_owned());
-            add("--deliveries", format!("{}/s", consumer.rate * DELIVERY_RESERVE));
+            add("--deliveries", format!("{}/s", consumer.deliveries));
         }
     }
     flags
