@@ -29,7 +29,7 @@ fn main() {
 fn framing(criterion: &mut Criterion<CpuTime>, size: Size) {
     for (records_count, shards_count) in [(1, 1), (size.pick(20, 500), 4)] {
         let records = records::records(records_count, 1_024);
-        let work = format!("{records_count}x1024B on {shards_count} shards");
+        let work = format!("{records_count}x1024B");
         let appends = appends(&records, shards_count);
         layout(criterion, &work, &records);
         encode(criterion, &work, &appends);

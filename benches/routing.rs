@@ -39,7 +39,7 @@ fn routing(criterion: &mut Criterion<CpuTime>, size: Size) {
 
         let mut group = criterion.benchmark_group("routing");
         group.throughput(Throughput::Elements(keys.len() as u64));
-        let work = format!("{shards_count} shards");
+        let work = if shards_count == 1 { "1 shard".to_owned() } else { format!("{shards_count} shards") };
         group.bench_function(BenchmarkId::new("weir", &work), |bencher| {
             bencher.iter(|| assert_eq!(found(black_box(&keys)), wanted));
         });
