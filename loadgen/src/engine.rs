@@ -7,6 +7,7 @@
 mod connection;
 mod pool;
 mod response;
+mod route;
 mod timer;
 mod worker;
 

@@ -18,12 +18,16 @@ use tokio::{
     sync::{Notify, watch},
     task::LocalSet,
 };
-use weir_core::clock::{Clock, Monotonic};
+use weir_core::{
+    clock::{Clock, Monotonic},
+    entropy::{Rng, seeded},
+};
 use weir_sync::{BoundedQueue, Shutdown};
 
 use super::{
     EngineConfig, Pace, Part, connection,
     pool::{Handed, Pool, Start},
+    route::Route,
     timer::Timer,
 };
 use crate::{
@@ -67,7 +71,9 @@ pub(super) struct Worker<W: Workload> {
     pools: RefCell<BTreeMap<SocketAddr, Rc<Pool>>>,
     /// Pools of endpoints that are not targets any more, until their last start has ended.
     retired: RefCell<Vec<Rc<Pool>>>,
-    routes: RefCell<Vec<Route>>,
+    routes: RefCell<Vec<Route<Rc<Pool>>>>,
+    /// Shuffles the routes.
+    order: RefCell<Rng>,
     waiting: Cell<usize>,
     in_flight: Cell<usize>,
     /// The runtime swallows a task's panic; the worker must not.
@@ -91,13 +97,6 @@ impl Drop for Farewell {
     }
 }
 
-/// The endpoints of one tenant, taken in turn.
-#[derive(Default)]
-struct Route {
-    pools: Vec<Rc<Pool>>,
-    next: usize,
-}
-
 /// Runs worker `number` to the end of the run. Called on a thread of its own.
 pub(super) fn run<W: Workload>(number: usize, shared: Shared, workload: W) -> io::Result<()> {
     let _farewell = Farewell { clock: shared.clock, worker: number, parts: shared.parts.clone() };
@@ -114,6 +113,7 @@ pub(super) fn run<W: Workload>(number: usize, shared: Shared, workload: W) -> io
         pools: RefCell::default(),
         retired: RefCell::default(),
         routes: RefCell::default(),
+        order: RefCell::new(seeded(shared.config.seed, &format!("routes {number}"))),
         waiting: Cell::new(0),
         in_flight: Cell::new(0),
         task_panicked: Cell::new(false),
@@ -269,11 +269,9 @@ impl<W: Workload> Worker<W> {
             retired.push(pool.clone());
         }
         let pool_of = |index: &usize| kept[&targets.endpoints[*index].address()].clone();
-        *self.routes.borrow_mut() = targets
-            .routes
-            .iter()
-            .map(|route| Route { pools: route.iter().map(pool_of).collect(), next: 0 })
-            .collect();
+        let mut order = self.order.borrow_mut();
+        let routes = targets.routes.iter().map(|route| Route::new(route.iter().map(pool_of), &mut order));
+        *self.routes.borrow_mut() = routes.collect();
         *pools = kept;
     }
 
@@ -297,11 +295,7 @@ impl<W: Workload> Worker<W> {
     }
 
     fn pool_for(&self, tenant: TenantIndex) -> Option<Rc<Pool>> {
-        let mut routes = self.routes.borrow_mut();
-        let route = routes.get_mut(usize::from(tenant.0))?;
-        let pool = route.pools.get(route.next % route.pools.len().max(1))?.clone();
-        route.next = (route.next + 1) % route.pools.len();
-        Some(pool)
+        self.routes.borrow_mut().get_mut(usize::from(tenant.0))?.next().cloned()
     }
 
     /// The start that waits longest for this endpoint, unless it is overdue.

@@ -210,7 +210,9 @@ fn consumer(raw: &RawConsumer, names: &mut BTreeSet<String>) -> Result<ConsumerP
         format!("{name:?}: deliveries is for an event-bus")
     })?;
     let deliveries = deliveries.map_or(rate.0 * DELIVERY_RESERVE, |deliveries| deliveries.0);
-    rule(deliveries > rate.0, || format!("{name:?}: deliveries must be above rate, or a backlog never drains"))?;
+    rule(deliveries > rate.0, || {
+        format!("{name:?}: deliveries must be above rate, or a backlog never drains")
+    })?;
     Ok(ConsumerPlan { name, service, policy, buffer, rate: rate.0, deliveries })
 }
 

@@ -93,7 +93,8 @@ fn one(series: &ArmSeries, rows: &[&ConsumerSample]) -> ConsumerSummary {
 fn seconds_to_drain(rows: &[&ConsumerSample], trigger: Option<At>) -> Option<f64> {
     let trigger = trigger?;
     let before = rows.iter().filter(|r| r.at < trigger).filter_map(|r| r.lag_seconds).fold(DRAINED, f64::max);
-    let peak = rows.iter().filter(|r| r.at >= trigger).max_by_key(|r| (r.backlog, std::cmp::Reverse(r.at)))?;
+    let peak =
+        rows.iter().filter(|r| r.at >= trigger).max_by_key(|r| (r.backlog, std::cmp::Reverse(r.at)))?;
     let late = rows.iter().rposition(|r| r.lag_seconds.is_some_and(|lag| lag > before));
     let drained = match late {
         Some(late) => rows.get(late + 1)?,
