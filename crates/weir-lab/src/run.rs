@@ -15,6 +15,7 @@ mod phases;
 mod progress;
 mod read_back;
 mod schedule;
+mod screen;
 mod settle;
 mod setup;
 mod signals;
@@ -42,6 +43,7 @@ pub use self::{
     error::RunError,
     load::{LoadChildArgs, LoadChildError, run_child as run_load},
     progress::Show,
+    screen::Screen,
 };
 use crate::{
     envelope::{Envelopes, ProbeOutcome, RunName},
@@ -69,6 +71,8 @@ pub struct RunRequest {
     pub weir: PathBuf,
     /// How much is shown on stderr.
     pub show: Show,
+    /// stderr, which the log shares.
+    pub screen: Screen,
 }
 
 /// What a run left.
@@ -89,7 +93,6 @@ pub fn run(request: &RunRequest) -> Result<RunOutcome, RunError> {
     let scratch =
         scratch().map_err(|source| lab_error("create a folder in", &std::env::temp_dir(), source))?;
     let (envelopes, tried) = Envelopes::find(&request.weir)?;
-    tracing::info!(kind = %envelopes.kind(), "each server gets kernel limits of its own");
     let header = header(request, &tried, clock);
     let folder = ResultFolder::create(&request.out, &header)?;
     folder.write("scenario.toml", &request.scenario.text)?;
@@ -188,12 +191,15 @@ impl Lab<'_> {
             }
             running.push(started);
         }
-        let mut board = Board::new(self.request.show, shown);
+        let Scenario { name, .. } = &self.request.scenario;
+        let title = format!("{name}, seed {}, limits by {}", self.request.seed, self.envelopes.kind());
+        let mut board = Board::new(self.request.show, self.request.screen.clone(), title, shown);
+        let start = self.clock.now();
         while running.iter().flatten().any(|arm| !arm.is_finished()) {
-            board.draw();
+            board.draw(self.clock.now().since(start));
             std::thread::sleep(DRAW_PERIOD);
         }
-        board.draw();
+        board.draw(self.clock.now().since(start));
         worst(running)
     }
 
@@ -230,7 +236,7 @@ impl Lab<'_> {
             if let Err(error) = &outcome {
                 // The other arms would be compared with nothing: the run is over for all.
                 tracing::debug!(arm = arm.name, %error, "the arm ended early");
-                progress.phase("ended early");
+                progress.step("ended early");
                 stop.begin();
             }
             outcome

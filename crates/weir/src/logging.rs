@@ -3,14 +3,18 @@
 use std::io::IsTerminal;
 
 use tracing_subscriber::EnvFilter;
+use weir_lab::run::Screen;
 
-/// Starts logging. Called once, by `main`.
-pub(crate) fn start() {
+/// Starts logging, and returns the stderr that a command must share with it when it draws there. Called once, by `main`.
+pub(crate) fn start() -> Screen {
+    let screen = Screen::default();
+    let writer = screen.clone();
     let filter = EnvFilter::try_from_env("WEIR_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
     tracing_subscriber::fmt()
         .with_env_filter(filter)
-        .with_writer(std::io::stderr)
+        .with_writer(move || writer.clone())
         .with_ansi(std::io::stderr().is_terminal())
         .with_target(false)
         .init();
+    screen
 }

@@ -66,10 +66,10 @@ fn main() -> ExitCode {
             weir_lab::envelope::enter_and_exec(args).map(|()| exit::HELD).map_err(exit::Failure::environment),
         );
     }
-    logging::start();
+    let screen = logging::start();
     exit::code(match cli.command {
         Command::Serve(args) => serve::run(args),
-        Command::Run(args) => run::run(args),
+        Command::Run(args) => run::run(args, screen),
         Command::Load(args) => load::run(*args),
         Command::Report(args) => inspect::report(&args),
         Command::Compare(args) => inspect::compare(&args),

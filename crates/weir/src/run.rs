@@ -11,7 +11,7 @@ use clap::Args;
 use weir_core::{clock::Clock, entropy};
 use weir_lab::{
     report,
-    run::{self, RunError, RunRequest, Show},
+    run::{self, RunError, RunRequest, Screen, Show},
     scenario::{Scenario, shipped},
     series::store::ResultFolder,
     summary::{self, Summary},
@@ -51,7 +51,7 @@ pub(crate) struct RunArgs {
     list: bool,
 }
 
-pub(crate) fn run(args: RunArgs) -> Result<u8, Failure> {
+pub(crate) fn run(args: RunArgs, screen: Screen) -> Result<u8, Failure> {
     if args.list {
         return list();
     }
@@ -70,6 +70,7 @@ pub(crate) fn run(args: RunArgs) -> Result<u8, Failure> {
         seed: args.seed.unwrap_or_else(|| entropy::secret_u64() >> 32),
         weir: std::env::current_exe().context("find this binary")?,
         show: if args.quiet { Show::Quiet } else { Show::for_stderr() },
+        screen,
         out: out.clone(),
         scenario,
     };

@@ -85,13 +85,13 @@ pub(super) fn run(
     let load = specs_of_load.id;
     crew.launcher.declare(specs_of_load).map_err(launch)?;
 
-    progress.phase("starting");
+    progress.step("starting");
     put_together(&mut crew, &fleet)?;
     let base = settle::base_threads(&mut crew, &fleet)?;
     let setup = setup(arm, &fleet, base, turn);
     let sink = Arc::new(Sink::create(stage.result, setup, stage.time)?);
     crew.record_into(Arc::clone(&sink));
-    progress.phase("settling");
+    progress.step("settling");
     settle::until_steady(&mut crew, &fleet)?;
     crew.start_unwatched(load)?;
     let warm = crew.clock.now() + WARM_UP;
@@ -106,17 +106,17 @@ pub(super) fn run(
     let recorder = Recorder::start(watched, Arc::clone(&sink), stage.threads).map_err(record)?;
     progress.recorded_by(&sink);
     let outcome = phases::run(&mut crew, &arm.plan, &fleet, progress);
-    progress.phase("draining");
+    progress.step("draining");
     // The load ends first, so that its last windows are read; even a cut run keeps what it measured.
     stop_all(crew.launcher.as_mut(), &[load], LOAD_PATIENCE, crew.clock);
     recorder.finish().map_err(record)?;
     outcome?;
-    progress.phase("reading back");
+    progress.step("reading back");
     read_everything_back(&mut crew, &fleet, &files)?;
     sink.flush()?;
     let everybody: Vec<ServerId> = fleet.specs.iter().map(|spec| spec.id).collect();
     stop_all(crew.launcher.as_mut(), &everybody, END_PATIENCE, crew.clock);
-    progress.phase("done");
+    progress.step("done");
     Ok(())
 }
 
@@ -210,7 +210,7 @@ fn read_everything_back(crew: &mut Crew, fleet: &Fleet, files: &LoadFiles) -> Re
         None => Err(crew.interrupted()),
         Some(Err(detail)) => Err(RunError::ReadBack { arm: crew.arm.clone(), detail }),
         Some(Ok((integrity, way))) => {
-            tracing::info!(arm = crew.arm, way, ?integrity, "everything was read back");
+            tracing::debug!(arm = crew.arm, way, ?integrity, "everything was read back");
             crew.record(Record::Integrity(integrity));
             Ok(())
         }

@@ -28,8 +28,8 @@ pub(super) fn run(
     let mut present = Present::at_start(fleet);
     let mut config = plan.fleet.config.clone();
     // Phases follow each other without a gap in what was planned: a late step does not push the rest back by ticks.
-    for phase in &plan.phases {
-        progress.phase(&phase.name);
+    for (number, phase) in (1..).zip(&plan.phases) {
+        progress.phase(&phase.name, number, plan.phases.len());
         run_one(crew, phase, fleet, &mut present, &mut config)?;
     }
     Ok(())

@@ -6,20 +6,30 @@
 use std::{
     io::{self, IsTerminal, Write},
     sync::{Arc, OnceLock},
+    time::Duration,
 };
 
 use parking_lot::Mutex;
 
+use super::screen::Screen;
 use crate::{
     recorder::Sink,
     series::{ArmSeries, Role},
 };
 
+/// Characters of the bar that shows threads against the limit.
+const BAR: usize = 16;
+/// What the terminal shows in red, and how it stops.
+const RED: (&str, &str) = ("\x1b[31m", "\x1b[39m");
+
 /// How much is shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Show {
     /// Redrawn lines.
-    Terminal,
+    Terminal {
+        /// What is wrong is red.
+        colour: bool,
+    },
     /// A line for each phase.
     Plain,
     /// Nothing.
@@ -27,9 +37,10 @@ pub enum Show {
 }
 
 impl Show {
-    /// Redrawn lines when stderr is a terminal, plain ones otherwise.
+    /// Redrawn lines when stderr is a terminal, in colour unless `NO_COLOR` is set; plain ones otherwise.
     pub fn for_stderr() -> Self {
-        if io::stderr().is_terminal() { Self::Terminal } else { Self::Plain }
+        let colour = std::env::var_os("NO_COLOR").is_none_or(|set| set.is_empty());
+        if io::stderr().is_terminal() { Self::Terminal { colour } } else { Self::Plain }
     }
 }
 
@@ -46,9 +57,14 @@ impl ArmProgress {
         Self { name: name.to_owned(), phase: Mutex::new("waiting".to_owned()), sink: OnceLock::new() }
     }
 
-    /// The arm enters a phase.
-    pub(super) fn phase(&self, name: &str) {
+    /// The arm does something before or after its phases.
+    pub(super) fn step(&self, name: &str) {
         name.clone_into(&mut self.phase.lock());
+    }
+
+    /// The arm enters phase `number` (from 1) of `count`.
+    pub(super) fn phase(&self, name: &str, number: usize, count: usize) {
+        *self.phase.lock() = format!("{number}/{count} {name}");
     }
 
     /// From now on there is something recorded.
@@ -57,9 +73,18 @@ impl ArmProgress {
         let _ = self.sink.set(Arc::clone(sink));
     }
 
+    fn numbers(&self) -> Numbers {
+        self.sink.get().map(|sink| sink.look(Numbers::of)).unwrap_or_default()
+    }
+
     fn line(&self) -> String {
-        let numbers = self.sink.get().map(|sink| sink.look(Numbers::of)).unwrap_or_default();
-        format!("{:<14} {:<18} {numbers}", self.name, self.phase.lock())
+        format!("{:<14} {:<20} {}", self.name, self.phase.lock(), self.numbers())
+    }
+
+    /// The line for a terminal: the threads as a bar, what is wrong in red.
+    fn drawn(&self, colour: bool) -> String {
+        let numbers = self.numbers();
+        format!("{:<14} {:<20} {}", self.name, self.phase.lock(), numbers.drawn(colour))
     }
 }
 
@@ -91,6 +116,27 @@ impl Numbers {
     }
 }
 
+impl Numbers {
+    fn drawn(&self, colour: bool) -> String {
+        if self.front_ends == 0 {
+            return String::new();
+        }
+        let Self { front_ends, threads_most, limit, refusals, success } = *self;
+        let red = |text: String, wrong: bool| match (wrong, colour) {
+            (true, true) => format!("{}{text}{}", RED.0, RED.1),
+            _ => text,
+        };
+        let full = (u64::from(threads_most) * BAR as u64).checked_div(limit).unwrap_or(0).min(BAR as u64);
+        let full = full as usize;
+        let bar = format!("{}{}", "█".repeat(full), "░".repeat(BAR - full));
+        let threads = red(format!("{bar} {threads_most:>3}/{limit}"), refusals > 0);
+        let refused = red(format!("{refusals:>3} refused"), refusals > 0);
+        let success = success
+            .map_or(String::new(), |ratio| red(format!("{:>6.1} % succeed", ratio * 100.0), ratio < 0.99));
+        format!("{front_ends:>3} front ends  {threads} threads  {refused}  {success}")
+    }
+}
+
 impl std::fmt::Display for Numbers {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         if self.front_ends == 0 {
@@ -109,48 +155,43 @@ impl std::fmt::Display for Numbers {
 #[derive(Debug)]
 pub(super) struct Board {
     show: Show,
+    screen: Screen,
+    /// What runs, under which limits.
+    title: String,
     arms: Vec<Arc<ArmProgress>>,
-    /// Lines drawn the last time.
-    drawn: usize,
     /// Phases told in plain lines.
     told: Vec<String>,
 }
 
 impl Board {
-    pub(super) fn new(show: Show, arms: Vec<Arc<ArmProgress>>) -> Self {
+    pub(super) fn new(show: Show, mut screen: Screen, title: String, arms: Vec<Arc<ArmProgress>>) -> Self {
+        if show == Show::Plain {
+            // A closed stderr is no reason to end a run.
+            let _ = writeln!(screen, "{title}");
+        }
         let told = vec![String::new(); arms.len()];
-        Self { show, arms, drawn: 0, told }
+        Self { show, screen, title, arms, told }
     }
 
-    /// Shows where the arms are. Call it a few times a second.
-    pub(super) fn draw(&mut self) {
-        let mut text = String::new();
+    /// Shows where the arms are, so long after the run's start. Call it a few times a second.
+    pub(super) fn draw(&mut self, elapsed: Duration) {
         match self.show {
-            Show::Quiet => return,
-            Show::Terminal => {
-                if self.drawn > 0 {
-                    text.push_str(&format!("\x1b[{}A", self.drawn));
-                }
-                for arm in &self.arms {
-                    text.push_str("\x1b[2K");
-                    text.push_str(&arm.line());
-                    text.push('\n');
-                }
-                self.drawn = self.arms.len();
+            Show::Quiet => {}
+            Show::Terminal { colour } => {
+                let mut lines = vec![format!("{}, {} s", self.title, elapsed.as_secs())];
+                lines.extend(self.arms.iter().map(|arm| arm.drawn(colour)));
+                self.screen.draw(&lines);
             }
             Show::Plain => {
                 for (arm, told) in self.arms.iter().zip(&mut self.told) {
                     let phase = arm.phase.lock().clone();
                     if *told != phase {
                         *told = phase;
-                        text.push_str(&arm.line());
-                        text.push('\n');
+                        let _ = writeln!(self.screen, "{}", arm.line()); // as above
                     }
                 }
             }
         }
-        // A closed stderr is no reason to end a run.
-        let _ = io::stderr().write_all(text.as_bytes());
     }
 }
 
@@ -170,5 +211,18 @@ mod tests {
         assert_eq!(numbers.front_ends, front_ends.count());
         assert!(numbers.front_ends > 0 && numbers.threads_most > 0);
         assert_eq!(numbers.limit, series.setup.limit);
+    }
+
+    #[test]
+    fn the_bar_is_full_at_the_limit_and_red_says_what_is_wrong() {
+        let mut numbers =
+            Numbers { front_ends: 44, threads_most: 42, limit: 42, refusals: 44, success: Some(0.31) };
+        let drawn = numbers.drawn(true);
+        assert!(drawn.contains(&"█".repeat(BAR)) && drawn.matches(RED.0).count() == 3, "{drawn}");
+        assert!(!numbers.drawn(false).contains('\x1b'));
+        (numbers.threads_most, numbers.refusals, numbers.success) = (21, 0, Some(1.0));
+        let drawn = numbers.drawn(true);
+        assert!(!drawn.contains('\x1b') && drawn.contains(&"█".repeat(BAR / 2)), "{drawn}");
+        assert!(!drawn.contains(&"█".repeat(BAR / 2 + 1)));
     }
 }
