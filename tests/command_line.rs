@@ -1,9 +1,18 @@
 //! The command line as a script sees it: exit codes, stdout for data, one sentence for a mistake.
 
-use std::{process::Command, time::Duration};
+use std::{
+    os::unix::process::ExitStatusExt,
+    process::{Command, Stdio},
+    time::Duration,
+};
 
+use nix::sys::signal::Signal;
 use serde_json::Value;
-use weir_tests::{process::output, weir};
+use weir_tests::{
+    leftovers,
+    process::{Process, output},
+    scratch, weir,
+};
 
 fn weir_with(arguments: &[&str]) -> (i32, String, String) {
     let ended = output(Command::new(weir()).args(arguments), Duration::from_secs(60));
@@ -28,6 +37,31 @@ fn limits_lists_every_limit_smallest_first() {
     assert!(!binding.is_empty() && binding.is_sorted(), "{binding:?}");
     let (code, table, _) = weir_with(&["limits"]);
     assert!(code == 0 && table.contains("kernel.pid_max"));
+}
+
+#[test]
+fn ctrl_c_while_the_kernels_limits_are_tried_puts_them_back_first() {
+    // A slow machine may let the last try end before the signal comes: what counts is one that came in time.
+    for _ in 0..20 {
+        let folder = scratch::shared_folder();
+        let mut command = Command::new(weir());
+        command.arg("limits").env("TMPDIR", folder.path()).stdin(Stdio::null()).stdout(Stdio::null());
+        let mut limits = Process::start(&mut command);
+        let own = limits.id().as_raw();
+        let tries = || leftovers::processes(folder.path()).iter().any(|(pid, _)| *pid != own);
+        while !tries() && !limits.has_ended() {
+            std::hint::spin_loop();
+        }
+        limits.signal(Signal::SIGINT);
+        let ended = limits.wait(Duration::from_secs(30));
+        assert_eq!(leftovers::control_groups(own), Vec::<std::path::PathBuf>::new());
+        assert_eq!(leftovers::processes(folder.path()), Vec::new());
+        if ended.signal() == Some(Signal::SIGINT as i32) {
+            return;
+        }
+        assert!(ended.success(), "nothing else ends it: {ended}");
+    }
+    panic!("the signal always came too late");
 }
 
 #[test]

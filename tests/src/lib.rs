@@ -5,10 +5,12 @@
 #![forbid(unsafe_code)]
 
 pub mod http;
+pub mod leftovers;
 pub mod process;
 pub mod python;
 pub mod scratch;
 pub mod server;
+pub mod user;
 
 use std::{env, fs::OpenOptions, io::Write, path::PathBuf};
 

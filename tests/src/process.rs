@@ -47,6 +47,11 @@ impl Process {
         self.child.wait().expect("reap a killed child");
     }
 
+    /// Has it ended?
+    pub fn has_ended(&mut self) -> bool {
+        self.child.try_wait().expect("ask after a child").is_some()
+    }
+
     /// Waits for the end; panics after `timeout`.
     pub fn wait(&mut self, timeout: Duration) -> ExitStatus {
         let deadline = now() + timeout;

@@ -19,6 +19,7 @@ mod user_namespace;
 use std::{
     ffi::OsStr,
     fmt, io,
+    os::unix::process::CommandExt,
     path::{Path, PathBuf},
     process::Command,
     str::FromStr,
@@ -371,9 +372,10 @@ pub fn unlimited_command<A: AsRef<OsStr>>(weir: &Path, args: impl IntoIterator<I
     command
 }
 
+/// In a process group of its own: a Ctrl-C at the terminal is for the lab, which then ends its children in order.
 fn bind_life(weir: &Path) -> Command {
     let mut command = Command::new(weir);
-    command.arg("__envelop").arg("--parent").arg(std::process::id().to_string());
+    command.arg("__envelop").arg("--parent").arg(std::process::id().to_string()).process_group(0);
     command
 }
 
@@ -390,10 +392,9 @@ fn set_nproc(pid: u32, threads_max: u32) -> Result<(), EnvelopeError> {
 /// Moves the limit of a running server through a process of the server's uid.
 fn set_nproc_as(weir: &Path, uid: u32, pid: u32, threads_max: u32) -> Result<(), EnvelopeError> {
     let error = |source: io::Error| EnvelopeError::Raise { pid, threads_max, source };
-    let [uid, raise, max, parent] =
-        [uid, pid, threads_max, std::process::id()].map(|number| number.to_string());
-    let args = ["__envelop", "--kind", "uid", "--uid", &uid, "--raise", &raise, "--threads-max", &max];
-    let output = Command::new(weir).args(args).args(["--parent", &parent]).output().map_err(error)?;
+    let [uid, raise, max] = [uid, pid, threads_max].map(|number| number.to_string());
+    let args = ["--kind", "uid", "--uid", &uid, "--raise", &raise, "--threads-max", &max];
+    let output = bind_life(weir).args(args).output().map_err(error)?;
     if output.status.success() {
         return Ok(());
     }

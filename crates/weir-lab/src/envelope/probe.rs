@@ -5,6 +5,7 @@
 
 use std::{fmt, path::Path};
 
+use nix::sys::signal::{SigSet, SigmaskHow, Signal};
 use serde::{Deserialize, Serialize};
 
 use super::{
@@ -52,9 +53,33 @@ impl fmt::Display for NoEnvelope {
     }
 }
 
-/// Tries every kind. `weir` is the binary that knows the hidden commands.
+/// Tries every kind. `weir` is the binary that knows the hidden commands. What asks this process to end meanwhile (Ctrl-C)
+/// waits until the last kind is put back, and then ends it as it would have. Call it from a process with one thread.
 pub fn probe_all(weir: &Path) -> Vec<ProbeOutcome> {
+    let _held = EndHeld::new();
     EnvelopeKind::ALL.into_iter().map(|kind| probe(kind, weir).0).collect()
+}
+
+/// While it lives, the signals that ask for an end wait: a kind that is being tried stands in the host's own tree.
+struct EndHeld {
+    before: Option<SigSet>,
+}
+
+impl EndHeld {
+    fn new() -> Self {
+        let held: SigSet = [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP].into_iter().collect();
+        // The call knows only a wrong `how` as an error.
+        Self { before: held.thread_swap_mask(SigmaskHow::SIG_BLOCK).ok() }
+    }
+}
+
+impl Drop for EndHeld {
+    fn drop(&mut self) {
+        if let Some(before) = self.before {
+            // As above.
+            let _ = before.thread_set_mask();
+        }
+    }
 }
 
 pub(super) fn find(weir: &Path) -> Result<(Envelopes, Vec<ProbeOutcome>), NoEnvelope> {

@@ -6,7 +6,7 @@ use std::{
     collections::BTreeMap,
     fs::{self, File, OpenOptions},
     io::{self, Read, Seek, SeekFrom},
-    os::unix::process::{CommandExt, ExitStatusExt},
+    os::unix::process::ExitStatusExt,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     sync::Arc,
@@ -195,11 +195,9 @@ impl Drop for LocalProcesses {
     }
 }
 
-/// What every child gets: its log, its environment, a process group of its own (a Ctrl-C at the terminal is for the lab,
-/// which then ends its children in order).
+/// What every child gets: its log and its environment.
 fn prepare(command: &mut Command, log: File) {
-    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log);
-    command.envs(ENVIRONMENT).process_group(0);
+    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log).envs(ENVIRONMENT);
 }
 
 fn pid_of(child: &Child) -> Pid {
