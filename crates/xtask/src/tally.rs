@@ -51,7 +51,7 @@ impl Tally {
             self.failures.push("a test, named above".to_owned());
         }
         for _ in 0..count("ignored") {
-            self.skips.push("a test marked #[ignore]".to_owned());
+            self.skips.push("a test that its runner ignored, named above".to_owned());
         }
     }
 
