@@ -4,11 +4,15 @@
 //! try a limit out; what can be enforced here is the envelopes' to prove.
 
 mod facts;
+mod room;
 mod table;
 
 use serde::Serialize;
 
-pub use self::facts::{Budget, FactsError, HostFacts, ProcessLimit};
+pub use self::{
+    facts::{Budget, FactsError, HostFacts, ProcessLimit},
+    room::NoRoom,
+};
 use crate::envelope::ProbeOutcome;
 
 /// What one more peer or server costs: the numbers that turn a limit into a fleet size. All are stated in the output.
@@ -85,13 +89,13 @@ pub struct LimitRow {
     pub name: String,
     /// Who shares it.
     pub scope: Scope,
-    /// The limit.
-    pub limit: u64,
+    /// The limit; `None`: there is none here.
+    pub limit: Option<u64>,
     /// What is taken of it now.
     pub used: u64,
     /// What it counts.
     pub unit: &'static str,
-    /// How N follows.
+    /// How N follows, or why none does.
     pub formula: String,
     /// The file, or the call, that told.
     pub source: String,
@@ -134,8 +138,8 @@ fn first_beyond(free: u64, cost: impl Fn(u64) -> u128) -> Option<u64> {
     Some(beyond)
 }
 
-/// After a first round pid numbers start again at 300: the kernel keeps those below for itself (RESERVED_PIDS).
-const PIDS_RESERVED: u64 = 300;
+/// How N follows from a limit that is not there. Its row is shown all the same: who looks for it finds it.
+const UNLIMITED: &str = "unlimited";
 
 fn rows(facts: &HostFacts, costs: &MeshCosts) -> Vec<LimitRow> {
     let mut rows = thread_rows(facts, costs);
@@ -151,7 +155,7 @@ fn rows(facts: &HostFacts, costs: &MeshCosts) -> Vec<LimitRow> {
             binds_at_n: first_beyond(file_max.free(), files),
             name: "fs.file-max".into(),
             scope: Scope::Host,
-            limit: file_max.limit,
+            limit: Some(file_max.limit),
             used: file_max.used,
             unit: "open files",
             formula: format!("{base_files}N + {files_per_peer}N(N-1) > limit - used"),
@@ -163,7 +167,7 @@ fn rows(facts: &HostFacts, costs: &MeshCosts) -> Vec<LimitRow> {
             binds_at_n: first_beyond(limit, u128::from),
             name: "user.max_user_namespaces".into(),
             scope: Scope::Host,
-            limit,
+            limit: Some(limit),
             used: 0,
             unit: "namespaces",
             formula: "N > limit, when each server lives in a namespace of its own".into(),
@@ -176,69 +180,57 @@ fn rows(facts: &HostFacts, costs: &MeshCosts) -> Vec<LimitRow> {
 /// Limits on the threads of all servers together.
 fn thread_rows(facts: &HostFacts, costs: &MeshCosts) -> Vec<LimitRow> {
     let MeshCosts { base_threads: base, threads_per_peer: k, .. } = *costs;
-    let row = |name: String, limit: u64, used: u64, reserved: u64, source: String| {
-        let kept = if reserved > 0 { format!(" - {reserved} reserved") } else { String::new() };
+    let row = |budget: room::ThreadBudget| {
+        let kept =
+            if budget.reserved > 0 { format!(" - {} reserved", budget.reserved) } else { String::new() };
         LimitRow {
-            binds_at_n: first_beyond(limit.saturating_sub(used + reserved), |n| costs.threads(n).0),
-            name,
+            binds_at_n: budget.free().and_then(|free| first_beyond(free, |n| costs.threads(n).0)),
+            name: budget.name.into(),
             scope: Scope::Host,
-            limit,
-            used,
+            limit: budget.limit,
+            used: budget.used,
             unit: "threads",
-            formula: format!("{base}N + {k}N(N-1) > limit - used{kept}"),
-            source,
+            formula: match (budget.spares_us, budget.limit) {
+                (true, _) => "does not bind root".into(),
+                (false, None) => UNLIMITED.into(),
+                (false, Some(_)) => format!("{base}N + {k}N(N-1) > limit - used{kept}"),
+            },
+            source: budget.source,
         }
     };
-    let mut rows = Vec::new();
-    for group in &facts.pids_max {
-        rows.push(row("pids.max".into(), group.limit, group.used, 0, group.source.display().to_string()));
-    }
-    if let (false, Some(limit)) = (facts.root, facts.processes.hard) {
-        let source = "/proc/self/limits, Max processes (hard: the lab raises itself to it)";
-        rows.push(row("RLIMIT_NPROC".into(), limit, facts.user_threads, 0, source.into()));
-    }
-    let kernel =
-        [("kernel.pid_max", &facts.pid_max, PIDS_RESERVED), ("kernel.threads-max", &facts.threads_max, 0)];
-    for (name, budget, reserved) in kernel {
-        if let Some(budget) = budget {
-            let source = budget.source.display().to_string();
-            rows.push(row(name.into(), budget.limit, budget.used, reserved, source));
-        }
-    }
-    rows
+    room::thread_budgets(facts).into_iter().map(row).collect()
 }
 
 /// Limits that each server meets alone.
 fn server_rows(facts: &HostFacts, costs: &MeshCosts) -> Vec<LimitRow> {
-    let mut rows = Vec::new();
     let server =
-        |name: &str, limit: u64, unit, formula: String, source: &str, cost: &dyn Fn(u64) -> u128| LimitRow {
-            binds_at_n: first_beyond(limit, cost),
-            name: name.into(),
-            scope: Scope::Server,
-            limit,
-            used: 0,
-            unit,
-            formula,
-            source: source.into(),
+        |name: &str, limit: Option<u64>, unit, formula: String, source: &str, cost: &dyn Fn(u64) -> u128| {
+            LimitRow {
+                binds_at_n: limit.and_then(|limit| first_beyond(limit, cost)),
+                name: name.into(),
+                scope: Scope::Server,
+                limit,
+                used: 0,
+                unit,
+                formula: if limit.is_some() { formula } else { UNLIMITED.into() },
+                source: source.into(),
+            }
         };
     let MeshCosts { base_files, files_per_peer, base_maps, maps_per_thread, .. } = *costs;
+    let (base, k) = (costs.base_threads, costs.threads_per_peer);
     let peers = |n: u64| u128::from(n.saturating_sub(1));
-    if let Some(limit) = facts.open_files.hard {
-        rows.push(server(
-            "RLIMIT_NOFILE",
-            limit,
-            "open files",
-            format!("{base_files} + {files_per_peer}(N-1) > limit"),
-            "/proc/self/limits, Max open files (hard: the lab raises itself to it)",
-            &|n| u128::from(base_files) + u128::from(files_per_peer) * peers(n),
-        ));
-    }
+    let mut rows = vec![server(
+        "RLIMIT_NOFILE",
+        facts.open_files.hard,
+        "open files",
+        format!("{base_files} + {files_per_peer}(N-1) > limit"),
+        "/proc/self/limits, Max open files (hard: each server raises itself to it)",
+        &|n| u128::from(base_files) + u128::from(files_per_peer) * peers(n),
+    )];
     if let Some(limit) = facts.max_map_count {
-        let (base, k) = (costs.base_threads, costs.threads_per_peer);
         rows.push(server(
             "vm.max_map_count",
-            limit,
+            Some(limit),
             "mappings",
             format!("{base_maps} + {maps_per_thread} x ({base} + {k}(N-1)) > limit"),
             "/proc/sys/vm/max_map_count",
@@ -248,14 +240,13 @@ fn server_rows(facts: &HostFacts, costs: &MeshCosts) -> Vec<LimitRow> {
     if let Some((first, last)) = facts.ephemeral_ports {
         rows.push(server(
             "net.ipv4.ip_local_port_range",
-            (last + 1).saturating_sub(first),
+            Some((last + 1).saturating_sub(first)),
             "ports",
             format!(
-                "{}(N-1) > limit, when all peers dial one server from one address",
-                costs.threads_per_peer
+                "{k}(N-1) > limit: the server with the lowest number dials all others from its one address"
             ),
             "/proc/sys/net/ipv4/ip_local_port_range",
-            &|n| u128::from(costs.threads_per_peer) * peers(n),
+            &|n| u128::from(k) * peers(n),
         ));
     }
     rows
@@ -269,25 +260,31 @@ fn memory_rows(facts: &HostFacts, costs: &MeshCosts) -> Vec<LimitRow> {
         costs.thread_bytes >> 10,
         costs.connection_bytes >> 10
     );
-    let row = |name: &str, limit: u64, used: u64, source: String| LimitRow {
-        binds_at_n: first_beyond(limit.saturating_sub(used), |n| costs.memory(n)),
+    let row = |name: &str, limit: Option<u64>, used: u64, source: String| LimitRow {
+        binds_at_n: limit.and_then(|limit| first_beyond(limit.saturating_sub(used), |n| costs.memory(n))),
         name: name.into(),
         scope: Scope::Host,
         limit,
         used,
         unit: "bytes",
-        formula: formula.clone(),
+        formula: if limit.is_some() { formula.clone() } else { UNLIMITED.into() },
         source,
     };
     let mut rows = Vec::new();
     if let Some(bytes) = facts.memory_available {
-        rows.push(row("memory available", bytes, 0, "/proc/meminfo, MemAvailable".into()));
+        rows.push(row("memory available", Some(bytes), 0, "/proc/meminfo, MemAvailable".into()));
     }
     for group in &facts.memory_max {
-        rows.push(row("memory.max", group.limit, group.used, group.source.display().to_string()));
+        rows.push(row("memory.max", Some(group.limit), group.used, group.source.display().to_string()));
+    }
+    if facts.memory_max.is_empty() {
+        rows.push(row("memory.max", None, 0, NO_GROUP.into()));
     }
     rows
 }
+
+/// Where a limit of control groups was looked for in vain.
+const NO_GROUP: &str = "no control group from ours upwards sets one";
 
 #[cfg(test)]
 mod tests;

@@ -22,7 +22,8 @@ impl fmt::Display for LimitsReport {
                 Scope::Host => "host",
                 Scope::Server => "server",
             };
-            let (limit, used) = (amount(row, row.limit), amount(row, row.used));
+            let limit = row.limit.map_or_else(|| "none".into(), |limit| amount(row, limit));
+            let used = amount(row, row.used);
             writeln!(f, "{n:>10}  {scope:<6}  {:<28}  {limit:>14}  {used:>10}  {}", row.name, row.formula)?;
             writeln!(f, "{:>10}  {:<6}  {:<28}  {}", "", "", "", row.source)?;
         }

@@ -52,6 +52,7 @@ fn each_limit_binds_at_the_first_fleet_size_that_does_not_fit() {
     let root = tempfile::tempdir().unwrap();
     host(root.path());
     let report = report(root.path());
+    // Of RLIMIT_NPROC the hard limit counts: the lab raises itself to it.
     // 6N + N(N-1) > free, counted up by hand, with 9,900, 4,997, 32,405 and 192,667 free.
     assert_eq!(n_of(&report, "pids.max"), Some(98));
     assert_eq!(n_of(&report, "RLIMIT_NPROC"), Some(69));
@@ -72,26 +73,61 @@ fn n_is_exact_against_counting_up_one_by_one() {
     }
 }
 
-#[test]
-fn root_is_not_shown_a_limit_that_does_not_bind_it() {
-    let root = tempfile::tempdir().unwrap();
-    host(root.path());
-    fs::write(root.path().join("proc/self/status"), "Uid:\t0\t0\t0\t0\nThreads:\t1\n").unwrap();
-    assert!(!report(root.path()).limits.iter().any(|row| row.name == "RLIMIT_NPROC"));
-    // Root of a container whose uids are mapped is somebody else to the kernel, and is bound.
-    fs::write(root.path().join("proc/self/uid_map"), "0 100000 65536\n").unwrap();
-    assert!(report(root.path()).limits.iter().any(|row| row.name == "RLIMIT_NPROC"));
+fn row<'a>(report: &'a LimitsReport, name: &str) -> &'a LimitRow {
+    report.limits.iter().find(|row| row.name == name).unwrap_or_else(|| panic!("no row {name}"))
 }
 
 #[test]
-fn what_is_unlimited_or_missing_is_no_row_or_never_binds() {
+fn a_limit_that_does_not_bind_root_is_shown_and_called_that() {
+    let root = tempfile::tempdir().unwrap();
+    host(root.path());
+    fs::write(root.path().join("proc/self/status"), "Uid:\t0\t0\t0\t0\nThreads:\t1\n").unwrap();
+    let of_root = report(root.path());
+    let nproc = row(&of_root, "RLIMIT_NPROC");
+    assert_eq!((nproc.binds_at_n, nproc.limit), (None, Some(5_000)));
+    assert_eq!(nproc.formula, "does not bind root");
+    // Root of a container whose uids are mapped is somebody else to the kernel, and is bound.
+    fs::write(root.path().join("proc/self/uid_map"), "0 100000 65536\n").unwrap();
+    assert!(n_of(&report(root.path()), "RLIMIT_NPROC").is_some());
+}
+
+#[test]
+fn what_is_unlimited_is_shown_as_that_and_what_this_kernel_has_not_is_no_row() {
     let root = tempfile::tempdir().unwrap();
     host(root.path());
     fs::remove_file(root.path().join("proc/sys/kernel/threads-max")).unwrap();
+    fs::write(root.path().join("sys/fs/cgroup/user.slice/pids.max"), "max\n").unwrap();
+    let limits = "Max processes unlimited unlimited processes\nMax open files 1024 unlimited files\n";
+    fs::write(root.path().join("proc/self/limits"), limits).unwrap();
     let report = report(root.path());
     assert!(!report.limits.iter().any(|row| row.name == "kernel.threads-max"));
-    assert!(!report.limits.iter().any(|row| row.source.ends_with("lab.scope/pids.max")), "max is no limit");
+    for name in ["pids.max", "RLIMIT_NPROC", "RLIMIT_NOFILE", "memory.max"] {
+        let row = row(&report, name);
+        assert_eq!((row.binds_at_n, row.limit, row.formula.as_str()), (None, None, "unlimited"), "{name}");
+    }
     assert_eq!(n_of(&report, "fs.file-max"), None, "no fleet comes near");
+    let table = report.to_string();
+    assert!(
+        table.lines().any(|line| line.contains("never  host    pids.max") && line.contains("none")),
+        "{table}"
+    );
+}
+
+#[test]
+fn a_run_finds_room_up_to_the_last_thread_of_the_nearest_limit() {
+    let root = tempfile::tempdir().unwrap();
+    host(root.path());
+    let facts = HostFacts::read(root.path()).unwrap();
+    // 5,000 by the user's own limit less the 3 threads that he has; the slice would give 9,900.
+    assert_eq!(facts.room_for(4_997, true), Ok(()));
+    let refused = facts.room_for(4_998, true).unwrap_err();
+    assert_eq!((refused.name, refused.free), ("RLIMIT_NPROC", 4_997));
+    let of_root = HostFacts { root: true, ..facts };
+    assert_eq!(of_root.room_for(9_901, true).unwrap_err().name, "pids.max");
+    // In a group that stands elsewhere only what the kernel keeps for all is left: 32,768 - 63 - 300.
+    assert_eq!(of_root.room_for(32_405, false), Ok(()));
+    let refused = of_root.room_for(32_406, false).unwrap_err().to_string();
+    assert!(refused.contains("kernel.pid_max") && refused.contains("32405"), "{refused}");
 }
 
 #[test]
