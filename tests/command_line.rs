@@ -1,6 +1,7 @@
 //! The command line as a script sees it: exit codes, stdout for data, one sentence for a mistake.
 
 use std::{
+    fs,
     os::unix::process::ExitStatusExt,
     process::{Command, Stdio},
     time::Duration,
@@ -8,14 +9,20 @@ use std::{
 
 use nix::sys::signal::Signal;
 use serde_json::Value;
+use tempfile::TempDir;
 use weir_tests::{
     leftovers,
     process::{Process, output},
-    scratch, weir,
+    scratch, skip, user, weir,
 };
 
 fn weir_with(arguments: &[&str]) -> (i32, String, String) {
-    let ended = output(Command::new(weir()).args(arguments), Duration::from_secs(60));
+    said(Command::new(weir()).args(arguments))
+}
+
+/// Exit code, stdout, stderr.
+fn said(command: &mut Command) -> (i32, String, String) {
+    let ended = output(command, Duration::from_secs(60));
     (
         ended.status.code().expect("it was not killed"),
         String::from_utf8_lossy(&ended.stdout).into_owned(),
@@ -30,8 +37,18 @@ fn limits_lists_every_limit_smallest_first() {
     let report: Value = serde_json::from_str(&out).expect("JSON");
     let limits = report["limits"].as_array().expect("a list");
     let names: Vec<&str> = limits.iter().map(|limit| limit["name"].as_str().expect("a name")).collect();
-    for wanted in ["kernel.pid_max", "kernel.threads-max", "vm.max_map_count"] {
-        assert!(names.iter().any(|name| name.contains(wanted)), "{wanted} is missing in {names:?}");
+    for wanted in [
+        "pids.max",
+        "RLIMIT_NPROC",
+        "kernel.pid_max",
+        "kernel.threads-max",
+        "vm.max_map_count",
+        "RLIMIT_NOFILE",
+        "net.ipv4.ip_local_port_range",
+        "memory.max",
+        "memory available",
+    ] {
+        assert!(names.contains(&wanted), "{wanted} is missing in {names:?}");
     }
     let binding: Vec<u64> = limits.iter().filter_map(|limit| limit["binds_at_n"].as_u64()).collect();
     assert!(!binding.is_empty() && binding.is_sorted(), "{binding:?}");
@@ -78,6 +95,79 @@ fn mistakes_are_usage_errors_of_one_sentence_with_the_mend() {
         assert!(out.is_empty(), "{arguments:?}: stdout is data");
         assert!(errors.contains(mend), "{arguments:?}: {errors}");
     }
+}
+
+/// A shell without root and without control groups, in which `first` holds and `weir` then becomes the process.
+/// `None`, and told: this host lets an ordinary user have no namespace to hide them in.
+fn weir_without_control_groups(
+    test: &str,
+    folder: &TempDir,
+    first: &str,
+    arguments: &[&str],
+) -> Option<Command> {
+    let shell = |script: &str| {
+        let mut command = Command::new("unshare");
+        command.args(["--user", "--map-root-user", "--mount", "sh", "-c"]);
+        command.arg(format!("mount -t tmpfs none /sys/fs/cgroup && {script}"));
+        user::without_root(command.current_dir(folder.path()).env("TMPDIR", folder.path()));
+        command
+    };
+    let hidden = output(&mut shell("true"), Duration::from_secs(30));
+    if !hidden.status.success() {
+        skip(test, &format!("unshare: {}", String::from_utf8_lossy(&hidden.stderr).trim()));
+        return None;
+    }
+    let mut command = shell(&format!("{first} && exec \"$0\" \"$@\""));
+    command.arg(scratch::binary_for_everybody(folder)).args(arguments);
+    Some(command)
+}
+
+#[test]
+fn where_no_limit_can_be_set_a_run_ends_with_3_and_says_what_to_change() {
+    let folder = scratch::shared_folder();
+    let out = folder.path().join("result");
+    let arguments = ["run", "--out", out.to_str().expect("UTF-8")];
+    let first = "echo 0 > /proc/sys/user/max_user_namespaces";
+    let test = "where_no_limit_can_be_set_a_run_ends_with_3_and_says_what_to_change";
+    let Some(mut command) = weir_without_control_groups(test, &folder, first, &arguments) else { return };
+    let (code, data, errors) = said(&mut command);
+    assert_eq!(code, 3, "{errors}");
+    assert!(data.is_empty(), "{data}");
+    for told in ["cgroup-v2", "cgroup-v1", "user-namespace", "uid", "sysctl user.max_user_namespaces"] {
+        assert!(errors.contains(told), "{told}: {errors}");
+    }
+    assert!(!out.exists(), "there is no result");
+}
+
+#[test]
+fn a_limit_that_this_kind_of_envelope_cannot_hold_ends_with_3_and_names_the_key() {
+    let folder = scratch::shared_folder();
+    let scenario = folder.path().join("small.toml");
+    let small = fs::read_to_string(scratch::scenario("small")).expect("the scenario");
+    let limited = small.replace("[envelope]\n", "[envelope]\nmemory_max = \"64MiB\"\n");
+    assert_ne!(small, limited);
+    fs::write(&scenario, limited).expect("write the scenario");
+    let out = folder.path().join("result");
+    let arguments = ["run", scenario.to_str().expect("UTF-8"), "--out", out.to_str().expect("UTF-8")];
+    let test = "a_limit_that_this_kind_of_envelope_cannot_hold_ends_with_3_and_names_the_key";
+    let Some(mut command) = weir_without_control_groups(test, &folder, "true", &arguments) else { return };
+    let (code, _, errors) = said(&mut command);
+    assert_eq!(code, 3, "{errors}");
+    assert!(errors.contains("envelope.memory_max") && errors.contains("leave that key out"), "{errors}");
+}
+
+#[test]
+fn a_run_that_the_host_has_no_room_for_ends_with_3_before_its_first_server() {
+    let folder = scratch::shared_folder();
+    let out = folder.path().join("result");
+    let mut command = Command::new("prlimit");
+    command.arg("--nproc=4000").arg(scratch::binary_for_everybody(&folder));
+    command.args(["run", "kinesis-2020", "--out"]).arg(&out);
+    user::without_root(command.current_dir(folder.path()).env("TMPDIR", folder.path()));
+    let (code, _, errors) = said(&mut command);
+    assert_eq!(code, 3, "{errors}");
+    assert!(errors.contains("RLIMIT_NPROC") && errors.contains("leaves"), "{errors}");
+    assert!(!out.exists(), "there is no result");
 }
 
 #[test]

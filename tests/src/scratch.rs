@@ -1,6 +1,15 @@
-//! Folders of a test's own, readable by the ordinary user that some tests run as.
+//! Folders and files of a test's own, readable by the ordinary user that some tests run as.
 
-use std::{fs, os::unix::fs::PermissionsExt, path::PathBuf};
+use std::{
+    fs,
+    os::unix::fs::PermissionsExt,
+    path::{Path, PathBuf},
+};
+
+/// A scenario of the tests' own: `tests/scenarios/NAME.toml`.
+pub fn scenario(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("scenarios").join(format!("{name}.toml"))
+}
 
 /// A temporary folder outside the checkout that every user may write to; removed when dropped.
 pub fn shared_folder() -> tempfile::TempDir {

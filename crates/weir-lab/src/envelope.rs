@@ -154,7 +154,9 @@ pub enum EnvelopeError {
         what: &'static str,
     },
     /// All uids of this lab's block are in use.
-    #[error("all {uids} uids of this run are in use")]
+    #[error(
+        "all {uids} uids of this run are in use: run fewer servers at once, or give the lab control groups"
+    )]
     UidsExhausted {
         /// Uids in a block.
         uids: u32,
@@ -174,6 +176,17 @@ pub enum EnvelopeError {
 impl EnvelopeError {
     pub(crate) fn io(operation: &'static str, path: &Path, source: io::Error) -> Self {
         Self::Io { operation, path: path.to_path_buf(), source }
+    }
+
+    /// Must this host change, or what is asked of it? A running server's limit that cannot be moved may be the server's doing.
+    pub(crate) fn is_environment(&self) -> bool {
+        match self {
+            Self::Io { .. }
+            | Self::NoController { .. }
+            | Self::Unsupported { .. }
+            | Self::UidsExhausted { .. } => true,
+            Self::Raise { .. } => false,
+        }
     }
 }
 

@@ -102,6 +102,14 @@ pub enum LaunchError {
         /// What the kernel said.
         source: io::Error,
     },
+    /// A limit of this host refused the process.
+    #[error("start server {name}: {source}: `weir limits` tells what may refuse it")]
+    Refused {
+        /// The server.
+        name: String,
+        /// What the kernel said.
+        source: io::Error,
+    },
     /// It was to be started although it runs, or told something although it does not.
     #[error("server {name} is {state}")]
     State {
@@ -113,6 +121,27 @@ pub enum LaunchError {
     /// Nobody declared that server.
     #[error("there is no server {0:?}")]
     Unknown(ServerId),
+}
+
+impl LaunchError {
+    /// Why the process of `name` could not be started.
+    pub(crate) fn spawn(name: &str, source: io::Error) -> Self {
+        use nix::libc::{EAGAIN, EMFILE, ENFILE, ENOMEM};
+        let name = name.to_owned();
+        match source.raw_os_error() {
+            Some(EAGAIN | EMFILE | ENFILE | ENOMEM) => Self::Refused { name, source },
+            _ => Self::Spawn { name, source },
+        }
+    }
+
+    /// Must this host change, or what is asked of it?
+    pub(crate) fn is_environment(&self) -> bool {
+        match self {
+            Self::Envelope { source, .. } => source.is_environment(),
+            Self::Refused { .. } => true,
+            Self::File { .. } | Self::Spawn { .. } | Self::State { .. } | Self::Unknown(_) => false,
+        }
+    }
 }
 
 /// Whoever can run servers.

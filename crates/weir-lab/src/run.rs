@@ -14,6 +14,7 @@ mod load;
 mod phases;
 mod progress;
 mod read_back;
+mod room;
 mod schedule;
 mod screen;
 mod settle;
@@ -92,7 +93,10 @@ pub fn run(request: &RunRequest) -> Result<RunOutcome, RunError> {
         .map_err(|source| lab_error("listen for signals of", &request.weir, source))?;
     let scratch =
         scratch().map_err(|source| lab_error("create a folder in", &std::env::temp_dir(), source))?;
+    room::raise_thread_limit()
+        .map_err(|source| lab_error("raise the thread limit of", &request.weir, source))?;
     let (envelopes, tried) = Envelopes::find(&request.weir)?;
+    room::ask(&request.scenario, envelopes.kind())?;
     let header = header(request, &tried, clock);
     let folder = ResultFolder::create(&request.out, &header)?;
     folder.write("scenario.toml", &request.scenario.text)?;
@@ -241,11 +245,7 @@ impl Lab<'_> {
             }
             outcome
         });
-        spawned.map_err(|refused| RunError::Lab {
-            operation: "start the thread of",
-            path: name.into(),
-            source: refused.source,
-        })
+        spawned.map_err(|refused| RunError::Refused { thread: name, source: refused.source })
     }
 }
 

@@ -99,7 +99,13 @@ fn probe(kind: EnvelopeKind, weir: &Path) -> (ProbeOutcome, Option<Envelopes>) {
     let outcome = |works, detail: String, mend| ProbeOutcome { kind, works, detail, mend };
     let envelopes = match Envelopes::plant(kind) {
         Ok(envelopes) => envelopes,
-        Err(error) => return (outcome(false, error.to_string(), mend(kind)), None),
+        Err(error) => {
+            // No permission helps where no such hierarchy is mounted.
+            let nothing_to_permit =
+                kind == EnvelopeKind::CgroupV1 && matches!(error, EnvelopeError::NoController { .. });
+            let mend = if nothing_to_permit { None } else { mend(kind) };
+            return (outcome(false, error.to_string(), mend), None);
+        }
     };
     match count_inside(&envelopes, weir) {
         Ok(ThreadCount { threads: PROBE_THREADS_MAX, errno: Some(nix::libc::EAGAIN) }) => {
@@ -145,7 +151,10 @@ fn mend(kind: EnvelopeKind) -> Option<String> {
             "run the lab in a delegated group: systemd-run --user --scope -p Delegate=yes weir run"
                 .to_owned(),
         ),
-        EnvelopeKind::CgroupV1 => None,
+        EnvelopeKind::CgroupV1 => Some(
+            "run the lab as root, or let its user make groups: chown its own group below the pids controller's mount"
+                .to_owned(),
+        ),
         EnvelopeKind::UserNamespace => {
             let found = obstacle(Path::new("/"));
             Some(found.map_or_else(

@@ -108,7 +108,7 @@ impl Launcher for LocalProcesses {
         let log =
             log.map_err(|source| LaunchError::File { operation: "open", path: server.log.clone(), source })?;
         prepare(&mut command, log);
-        let child = command.spawn().map_err(|source| LaunchError::Spawn { name, source })?;
+        let child = command.spawn().map_err(|source| LaunchError::spawn(&name, source))?;
         let life = Life { pid: child.id(), incarnation: server.lives };
         server.child = Some(child);
         server.lives += 1;
@@ -130,8 +130,7 @@ impl Launcher for LocalProcesses {
             Order::Resume => Signal::SIGCONT,
         };
         // Not reaped yet, so the number is still this child's, whether it runs or not.
-        kill(pid_of(child), signal)
-            .map_err(|errno| LaunchError::Spawn { name: server.spec.name.clone(), source: errno.into() })
+        kill(pid_of(child), signal).map_err(|errno| LaunchError::spawn(&server.spec.name, errno.into()))
     }
 
     fn reap(&mut self) -> Vec<(ServerId, Exit)> {

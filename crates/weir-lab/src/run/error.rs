@@ -5,6 +5,7 @@ use std::{io, path::PathBuf, time::Duration};
 use crate::{
     envelope::NoEnvelope,
     launcher::{AddressError, LaunchError},
+    limits::NoRoom,
     recorder::RecordError,
     series::store::StoreError,
 };
@@ -15,6 +16,9 @@ pub enum RunError {
     /// No kernel limit can be set on this host.
     #[error(transparent)]
     NoEnvelope(#[from] NoEnvelope),
+    /// The limits of this host are below what all servers need.
+    #[error(transparent)]
+    NoRoom(#[from] NoRoom),
     /// No addresses are left.
     #[error(transparent)]
     Addresses(#[from] AddressError),
@@ -87,7 +91,15 @@ pub enum RunError {
     /// The result could not be stored.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// A folder, a thread or a runtime of the lab itself could not be had.
+    /// The kernel refused the lab itself a thread.
+    #[error("start the thread {thread}: {source}: `weir limits` tells what may refuse it")]
+    Refused {
+        /// Its name.
+        thread: String,
+        /// What the kernel said.
+        source: io::Error,
+    },
+    /// A folder or a runtime of the lab itself could not be had.
     #[error("{operation} {}: {source}", .path.display())]
     Lab {
         /// What was tried.
@@ -106,8 +118,39 @@ pub enum RunError {
 }
 
 impl RunError {
-    /// Must this host change before the run can work? (Exit code 3.)
+    /// Must this host change, or what is asked of it, before the run can work? (Exit code 3.) No `_` arm, on purpose.
     pub fn is_environment(&self) -> bool {
-        matches!(self, Self::NoEnvelope(_) | Self::Addresses(_))
+        match self {
+            Self::NoEnvelope(_) | Self::NoRoom(_) | Self::Addresses(_) | Self::Refused { .. } => true,
+            Self::Launch { source, .. } => source.is_environment(),
+            Self::EndedEarly { .. }
+            | Self::TooSlow { .. }
+            | Self::Control { .. }
+            | Self::Load { .. }
+            | Self::ReadBack { .. }
+            | Self::Record { .. }
+            | Self::Store(_)
+            | Self::Lab { .. }
+            | Self::Interrupted { .. } => false,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::envelope::{EnvelopeError, EnvelopeKind};
+
+    #[test]
+    fn what_this_host_does_not_give_is_the_environments() {
+        let launch = |source| RunError::Launch { arm: "shared".into(), source };
+        let kind = EnvelopeKind::UserNamespace;
+        let envelope = EnvelopeError::Unsupported { kind, what: "envelope.memory_max" };
+        let error = launch(LaunchError::Envelope { name: "fe-01".into(), source: envelope });
+        assert!(error.is_environment() && error.to_string().contains("leave that key out"), "{error}");
+        let spawn = |errno| LaunchError::spawn("fe-31", io::Error::from_raw_os_error(errno));
+        let refused = launch(spawn(nix::libc::EAGAIN));
+        assert!(refused.is_environment() && refused.to_string().contains("`weir limits`"), "{refused}");
+        assert!(!launch(spawn(nix::libc::ENOENT)).is_environment(), "no limit, but a mistake of ours");
     }
 }
