@@ -15,7 +15,7 @@ use std::{
 use nix::sys::signal::Signal;
 use serde_json::Value;
 use weir_tests::{
-    prepared,
+    page::Page,
     process::{Process, output, wait_for_line},
     scratch, weir,
 };
@@ -93,36 +93,32 @@ fn the_main_experiment_is_faithful_and_its_report_opens_in_a_browser() {
     let again = output(Command::new(weir()).args(["report", "--json"]).arg(&out), RUN_TIMEOUT);
     let judged_again: Value = serde_json::from_slice(&again.stdout).expect("a summary");
     assert_eq!(judged_again["arms"], summary["arms"], "a stored result is judged as the run was");
-    assert_opens(&out.join("report.html"), folder.path());
+    assert_opens(&out.join("report.html"), &summary, folder.path());
 }
 
-/// The page draws its plots offline: a browser's own DOM after its scripts have run.
-fn assert_opens(page: &Path, scratch: &Path) {
-    let mut browser = Command::new(prepared("WEIR_BROWSER"));
-    browser.args([
-        "--headless",
-        "--no-sandbox",
-        "--disable-gpu",
-        "--no-first-run",
-        "--disable-background-networking",
-        "--disable-component-update",
-        "--disable-sync",
-        "--virtual-time-budget=5000",
-        "--dump-dom",
-    ]);
-    browser.arg(format!("--user-data-dir={}", scratch.join("browser").display()));
-    browser.arg(format!("file://{}", page.display()));
-    let ended = output(&mut browser, Duration::from_secs(120));
-    let dom = String::from_utf8_lossy(&ended.stdout);
-    assert!(dom.contains("<svg") || dom.contains("<canvas"), "plots are drawn");
-    for arm in ["shared", "cellular", "cache-fleet", "raised-limit", "control"] {
-        assert!(dom.contains(arm), "{arm} is shown");
-    }
-    let text = fs::read_to_string(page).expect("the page");
+/// A browser shows every arm's plots, offline; and it would be seen if it did not.
+fn assert_opens(file: &Path, summary: &Value, scratch: &Path) {
+    let text = fs::read_to_string(file).expect("the page");
     assert!(
         !text.contains("src=\"http") && !text.contains("href=\"http"),
         "nothing is loaded from elsewhere"
     );
+    let names = |list: &Value| -> Vec<String> {
+        let list = list.as_array().expect("a list");
+        list.iter().map(|one| one["name"].as_str().expect("a name").to_owned()).collect()
+    };
+    let (arms, phases) = (names(&summary["arms"]), names(&summary["arms"][0]["phases"]));
+    assert!(arms.len() == 5 && phases.len() == 7, "{arms:?}, {phases:?}");
+    let [arms, phases] = [&arms, &phases].map(|names| names.iter().map(String::as_str).collect::<Vec<_>>());
+    assert_eq!(Page::open(file, scratch).missing(&arms, &phases), Vec::<String>::new());
+    let broken = scratch.join("broken.html");
+    let throws =
+        text.replacen("const arms = data.arms;", "const arms = data.arms; throw new Error('on purpose');", 1);
+    assert_ne!(throws, text, "the script can be broken");
+    fs::write(&broken, throws).expect("write a broken page");
+    let missing = Page::open(&broken, scratch).missing(&arms, &phases);
+    assert!(missing[0].contains("on purpose"), "the error is told: {missing:?}");
+    assert_eq!(missing.len(), 2 + 6 * 5 + 7, "and nothing is drawn: {missing:?}");
 }
 
 #[test]

@@ -6,6 +6,7 @@
 
 pub mod http;
 pub mod leftovers;
+pub mod page;
 pub mod process;
 pub mod python;
 pub mod scratch;

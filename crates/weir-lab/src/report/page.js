@@ -2,6 +2,8 @@
 // Every plot is an SVG of its own; plots of a row share their scale, all share their time and one cursor.
 'use strict';
 (() => {
+  // What goes wrong here is told in the page itself, where a reader and a test can see it.
+  window.addEventListener('error', (event) => document.body.setAttribute('data-error', event.message));
   const data = JSON.parse(document.getElementById('data').textContent);
   const arms = data.arms;
   const byId = (id) => document.getElementById(id);
