@@ -12,7 +12,7 @@ const BROWSER_TIMEOUT: Duration = Duration::from_secs(120);
 
 /// The rows that a reader is promised, each with a plot for every arm, and what every such plot has: a line of its
 /// own, or the strips of the tenants.
-const ROWS: [(&str, &str); 6] = [
+pub const ROWS: [(&str, &str); 6] = [
     ("Threads", LINE),
     ("Map age", LINE),
     ("Success", LINE),

@@ -85,28 +85,56 @@ pub fn output(command: &mut Command, timeout: Duration) -> Output {
 
 /// Waits for a line that `wanted` accepts; panics after `timeout` with what was read so far. What follows is read and
 /// thrown away, so that the child never waits for its reader.
-pub fn wait_for_line<T: Send + 'static>(
+pub fn wait_for_line<T>(
     pipe: impl Read + Send + 'static,
     timeout: Duration,
-    wanted: impl Fn(&str) -> Option<T> + Send + 'static,
+    wanted: impl Fn(&str) -> Option<T>,
 ) -> T {
-    let (send, found) = mpsc::sync_channel(1);
-    let (send_seen, seen) = mpsc::sync_channel(1_000);
-    spawn(move || {
-        for line in BufReader::new(pipe).lines().map_while(Result::ok) {
-            match wanted(&line) {
-                Some(value) => drop(send.try_send(value)),
-                None => drop(send_seen.try_send(line)),
+    Lines::read(pipe).wait_for(timeout, wanted)
+}
+
+/// The lines of a pipe as they come. It is read to its end whether anybody asks for them or not.
+#[derive(Debug)]
+pub struct Lines {
+    come: mpsc::Receiver<String>,
+}
+
+impl Lines {
+    /// Begins to read.
+    pub fn read(pipe: impl Read + Send + 'static) -> Self {
+        let (send, come) = mpsc::sync_channel(LINES_KEPT);
+        spawn(move || {
+            for line in BufReader::new(pipe).lines().map_while(Result::ok) {
+                // Nobody asks any more, or for too long: the child must not wait for that.
+                let _ = send.try_send(line);
+            }
+        });
+        Self { come }
+    }
+
+    /// Waits for a line that `wanted` accepts; panics after `timeout` with what was read so far.
+    pub fn wait_for<T>(&self, timeout: Duration, wanted: impl Fn(&str) -> Option<T>) -> T {
+        let deadline = now() + timeout;
+        let mut seen = Vec::new();
+        loop {
+            match self.come.recv_timeout(deadline.saturating_duration_since(now())) {
+                Ok(line) => match wanted(&line) {
+                    Some(value) => return value,
+                    None => seen.push(line),
+                },
+                Err(end) => panic!("the awaited line did not come ({end}); read: {seen:#?}"),
             }
         }
-    });
-    found.recv_timeout(timeout).unwrap_or_else(|_| {
-        panic!(
-            "the awaited line did not come within {timeout:?}; read: {:#?}",
-            seen.try_iter().collect::<Vec<_>>()
-        )
-    })
+    }
+
+    /// What has not been asked for, up to the end of the pipe. Ask when the child has ended.
+    pub fn rest(self) -> String {
+        self.come.iter().collect::<Vec<_>>().join("\n")
+    }
 }
+
+/// Lines that wait to be asked for: more than any child here writes.
+const LINES_KEPT: usize = 10_000;
 
 fn drain(mut pipe: impl Read + Send + 'static) -> mpsc::Receiver<Vec<u8>> {
     let (send, all) = mpsc::sync_channel(1);
