@@ -17,12 +17,12 @@ impl RunName {
     /// The name of this process.
     pub fn own() -> Self {
         let pid = std::process::id();
-        Self { namespace: pid_namespace(), pid, start: start_time(pid).unwrap_or(0) }
+        Self { namespace: namespace("pid"), pid, start: start_time(pid).unwrap_or(0) }
     }
 
     /// Does the process that took this name still run (or might it, out of our sight)?
     pub fn is_alive(&self) -> bool {
-        self.namespace != pid_namespace() || start_time(self.pid) == Some(self.start)
+        self.namespace != namespace("pid") || start_time(self.pid) == Some(self.start)
     }
 }
 
@@ -49,8 +49,9 @@ impl FromStr for RunName {
     }
 }
 
-fn pid_namespace() -> u64 {
-    let link = fs::read_link("/proc/self/ns/pid").unwrap_or_default();
+/// The number of this process's namespace of a kind (`pid`, `net`); 0 where the kernel does not tell.
+pub(super) fn namespace(kind: &str) -> u64 {
+    let link = fs::read_link(Path::new("/proc/self/ns").join(kind)).unwrap_or_default();
     link.to_string_lossy().chars().filter(char::is_ascii_digit).collect::<String>().parse().unwrap_or(0)
 }
 
