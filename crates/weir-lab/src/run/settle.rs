@@ -1,9 +1,11 @@
 //! Waits until a fleet is steady before the first phase, and asks its servers for their constants.
 //!
-//! Ready means that a first map is there; steady means that every front end knows every other and its map is whole. Only
-//! then is a baseline a baseline.
+//! Ready means that a first map is there; steady means that every front end knows every other, its map is whole, and the
+//! control plane sends callers to it. Only then is a baseline a baseline.
 
 use std::time::Duration;
+
+use weir_wire::control::{ControlReply, ControlRequest};
 
 use super::{crew::Crew, error::RunError, fleet::Fleet, setup::BaseThreads};
 use crate::{
@@ -34,17 +36,18 @@ pub(super) fn base_threads(crew: &mut Crew, fleet: &Fleet) -> Result<BaseThreads
     Ok(BaseThreads { front_end, cache })
 }
 
-/// Waits until every front end and cache server knows its whole cell and has a whole map.
+/// Waits until every front end and cache server knows its whole cell and has a whole map, and callers are sent to all.
 pub(super) fn until_steady(crew: &mut Crew, fleet: &Fleet) -> Result<(), RunError> {
     let servers: Vec<ServerId> = fleet.originals.iter().chain(&fleet.caches).copied().collect();
     let start = crew.clock.now();
     loop {
         let views = look(crew, fleet, &servers);
-        let unsettled: Vec<String> = servers
+        let mut unsettled: Vec<String> = servers
             .iter()
             .zip(&views)
             .filter_map(|(&server, view)| unsettled(fleet, server, view.as_ref()))
             .collect();
+        unsettled.extend(unnamed(crew, fleet)?);
         if unsettled.is_empty() {
             return Ok(());
         }
@@ -53,12 +56,28 @@ pub(super) fn until_steady(crew: &mut Crew, fleet: &Fleet) -> Result<(), RunErro
                 arm: crew.arm.clone(),
                 what: "a steady fleet",
                 waited: STEADY_PATIENCE,
-                detail: format!("{} servers are not, the first: {}", unsettled.len(), unsettled[0]),
+                detail: format!("{} are not, the first: {}", unsettled.len(), unsettled[0]),
             });
         }
         let next = crew.clock.now() + LOOK_PERIOD;
         crew.idle_until(next)?;
     }
+}
+
+/// Cells in which the control plane, which has its own look at everybody's health, does not name all endpoints yet.
+fn unnamed(crew: &Crew, fleet: &Fleet) -> Result<Vec<String>, RunError> {
+    let mut unnamed = Vec::new();
+    for cell in &fleet.cells {
+        let Some(tenant) = fleet.tenants.iter().find(|tenant| &tenant.cell == cell) else { continue };
+        let tenant = tenant.credential.tenant.clone();
+        let reply = crew.ask("name the endpoints", ControlRequest::Endpoints { tenant: Some(tenant) })?;
+        let named = if let ControlReply::Endpoints { urls, .. } = reply { urls.len() } else { 0 };
+        let members = fleet.count_in_cell(fleet.originals.iter(), cell);
+        if named < members {
+            unnamed.push(format!("{cell} has {named} of {members} endpoints for callers"));
+        }
+    }
+    Ok(unnamed)
 }
 
 fn look(crew: &Crew, fleet: &Fleet, servers: &[ServerId]) -> Vec<Option<ServerView>> {
