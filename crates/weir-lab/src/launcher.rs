@@ -103,7 +103,7 @@ pub enum LaunchError {
         source: io::Error,
     },
     /// A limit of this host refused the process.
-    #[error("start server {name}: {source}: `weir limits` tells what may refuse it")]
+    #[error("start server {name} (`weir limits` lists what may refuse it): {source}")]
     Refused {
         /// The server.
         name: String,

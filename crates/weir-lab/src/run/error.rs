@@ -92,7 +92,7 @@ pub enum RunError {
     #[error(transparent)]
     Store(#[from] StoreError),
     /// The kernel refused the lab itself a thread.
-    #[error("start the thread {thread}: {source}: `weir limits` tells what may refuse it")]
+    #[error("start the thread {thread} (`weir limits` lists what may refuse it): {source}")]
     Refused {
         /// Its name.
         thread: String,
