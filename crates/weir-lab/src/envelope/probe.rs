@@ -165,7 +165,7 @@ fn mend(kind: EnvelopeKind) -> Option<String> {
                 |obstacle| format!("{} ({})", obstacle.mend, obstacle.what),
             ))
         }
-        EnvelopeKind::Uid => Some("run the lab as root".to_owned()),
+        EnvelopeKind::Uid => (!nix::unistd::geteuid().is_root()).then(|| "run the lab as root".to_owned()),
     }
 }
 
