@@ -28,6 +28,7 @@ use crate::{
     endpoints::Endpoints,
     error::CallError,
     retry::{Attempt, RetryDecision, RetryPolicy},
+    trust::Trust,
 };
 
 const CONTENT_TYPE: &str = "application/x-amz-json-1.1";
@@ -59,7 +60,7 @@ pub struct KinesisClient {
 }
 
 impl KinesisClient {
-    /// A client; nothing is sent yet.
+    /// A client for plain http; nothing is sent yet.
     pub fn new(config: ClientConfig, endpoints: Arc<Endpoints>, clock: Clock) -> Self {
         Self {
             signer: Signer::new(config.identity.clone(), config.region.clone()),
@@ -69,6 +70,13 @@ impl KinesisClient {
             endpoints,
             clock,
         }
+    }
+
+    /// The same client, for https endpoints too: it believes the certificates of `trust`.
+    #[must_use]
+    pub fn trusting(mut self, trust: Trust) -> Self {
+        self.connections.trust = Some(trust);
+        self
     }
 
     /// Calls, each attempt at the next endpoint, until it succeeds or the policy gives up.

@@ -3,17 +3,21 @@
 //! Used by the client alone. A connection belongs to the runtime that opened it, and is used by one call at a time.
 //! Idle ones are bounded; beyond the bound they are closed, never queued for.
 
-use std::{collections::BTreeMap, net::SocketAddr};
+use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::{Request, client::conn::http1::SendRequest};
 use hyper_util::rt::TokioIo;
 use parking_lot::Mutex;
-use tokio::net::TcpStream;
 use weir_core::limits::FRAME_BYTES_MAX;
 
-use crate::{endpoint::Endpoint, error::CallError};
+use crate::{
+    endpoint::Endpoint,
+    error::CallError,
+    stream::{ConnectError, Stream},
+    trust::Trust,
+};
 
 /// Bytes of the largest answer: a full `GetRecords` in base64 is under 16 MiB.
 const ANSWER_BYTES_MAX: usize = FRAME_BYTES_MAX;
@@ -31,19 +35,21 @@ pub(crate) struct RawAnswer {
 #[derive(Debug)]
 pub(crate) struct Connections {
     idle_max: usize,
+    /// Whom to believe at https endpoints.
+    pub(crate) trust: Option<Trust>,
     idle: Mutex<Idle>,
 }
 
 #[derive(Debug, Default)]
 struct Idle {
-    by_address: BTreeMap<SocketAddr, Vec<Sender>>,
+    by_endpoint: BTreeMap<Endpoint, Vec<Sender>>,
     count: usize,
 }
 
 impl Connections {
     /// Keeps at most `idle_max` connections open between calls.
     pub(crate) fn new(idle_max: usize) -> Self {
-        Self { idle_max, idle: Mutex::default() }
+        Self { idle_max, trust: None, idle: Mutex::default() }
     }
 
     /// Sends `request` and reads the whole answer. The caller bounds the time; dropping the future closes the
@@ -56,7 +62,7 @@ impl Connections {
         let broken = |detail: String| CallError::Broken { endpoint: endpoint.clone(), detail };
         let mut sender = match self.take(endpoint).await {
             Some(sender) => sender,
-            None => connect(endpoint).await?,
+            None => self.connect(endpoint).await?,
         };
         let response = sender.send_request(request).await.map_err(|error| {
             if error.is_canceled() {
@@ -80,7 +86,7 @@ impl Connections {
         loop {
             let mut sender = {
                 let mut idle = self.idle.lock();
-                let sender = idle.by_address.get_mut(&endpoint.address())?.pop()?;
+                let sender = idle.by_endpoint.get_mut(endpoint)?.pop()?;
                 idle.count -= 1;
                 sender
             };
@@ -93,24 +99,23 @@ impl Connections {
     fn put(&self, endpoint: &Endpoint, sender: Sender) {
         let mut idle = self.idle.lock();
         if idle.count < self.idle_max && !sender.is_closed() {
-            idle.by_address.entry(endpoint.address()).or_default().push(sender);
+            idle.by_endpoint.entry(endpoint.clone()).or_default().push(sender);
             idle.count += 1;
         }
     }
-}
 
-async fn connect(endpoint: &Endpoint) -> Result<Sender, CallError> {
-    let failed = |source| CallError::Connect { endpoint: endpoint.clone(), source };
-    let stream = TcpStream::connect(endpoint.address()).await.map_err(failed)?;
-    stream.set_nodelay(true).map_err(failed)?;
-    let (sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream))
-        .await
-        .map_err(|error| failed(std::io::Error::other(error)))?;
-    // Ends when the sender is dropped or the peer closes: as many tasks as connections.
-    tokio::spawn(async move {
-        if let Err(error) = connection.await {
-            tracing::debug!(%error, "connection ended");
-        }
-    });
-    Ok(sender)
+    async fn connect(&self, endpoint: &Endpoint) -> Result<Sender, CallError> {
+        let failed = |source| CallError::Connect { endpoint: endpoint.clone(), source };
+        let stream = Stream::connect(endpoint, self.trust.as_ref()).await.map_err(failed)?;
+        let (sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream))
+            .await
+            .map_err(|error| failed(ConnectError::Tcp(std::io::Error::other(error))))?;
+        // Ends when the sender is dropped or the peer closes: as many tasks as connections.
+        tokio::spawn(async move {
+            if let Err(error) = connection.await {
+                tracing::debug!(%error, "connection ended");
+            }
+        });
+        Ok(sender)
+    }
 }

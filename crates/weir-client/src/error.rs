@@ -3,12 +3,12 @@
 //! The retry policy decides by it, checkers judge by it. A service's own code is kept as text: a newer service may say
 //! what this client has never heard of.
 
-use std::{io, time::Duration};
+use std::time::Duration;
 
 use weir_core::effect::Effect;
 use weir_wire::control::ControlError;
 
-use crate::endpoint::Endpoint;
+use crate::{endpoint::Endpoint, stream::ConnectError};
 
 /// A call without its answer.
 #[derive(Debug, thiserror::Error)]
@@ -27,8 +27,8 @@ pub enum CallError {
     Connect {
         /// Where to.
         endpoint: Endpoint,
-        /// What the kernel said.
-        source: io::Error,
+        /// Why.
+        source: ConnectError,
     },
     /// The connection was closed before the request was sent on it.
     #[error("{endpoint} closed the connection before the call")]

@@ -12,6 +12,9 @@ pub mod retry;
 
 pub mod endpoints;
 
+pub mod stream;
+pub mod trust;
+
 pub mod client;
 mod connections;
 
@@ -24,3 +27,5 @@ pub use data::Data;
 pub use endpoint::{Endpoint, EndpointError};
 pub use endpoints::Endpoints;
 pub use error::CallError;
+pub use stream::{ConnectError, Stream};
+pub use trust::{Trust, TrustError};

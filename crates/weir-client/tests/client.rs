@@ -34,6 +34,18 @@ fn client(service: &Service, retry: RetryPolicy) -> Arc<KinesisClient> {
     Arc::new(KinesisClient::new(config, endpoints, Clock::new()))
 }
 
+fn put_at(endpoint: Endpoint) -> Result<(), CallError> {
+    let config = ClientConfig {
+        identity: Identity { access_key: "AKID".into(), secret_key: "secret".into(), session_token: None },
+        region: "us-east-1".into(),
+        attempt_timeout: Duration::from_secs(5),
+        retry: RetryPolicy::NEVER,
+        idle_connections_max: 1,
+    };
+    let client = KinesisClient::new(config, Arc::new(Endpoints::fixed(vec![endpoint])), Clock::new());
+    on_a_runtime(client.call(&put())).map(drop)
+}
+
 /// Answers in this order, then panics: a call too many fails the test.
 fn in_order(answers: Vec<(u16, serde_json::Value)>) -> Script {
     let mut answers = VecDeque::from(answers);
@@ -216,4 +228,14 @@ fn a_consumer_goes_on_behind_its_checkpoint_after_a_restart() {
     // 3 and 4 were handed out but not dealt with: they come again.
     assert_eq!(read(3, 2), ["3", "4", "5", "6"]);
     assert!(read(1, 0).is_empty());
+}
+
+#[test]
+fn without_anybody_to_trust_https_is_refused_before_anything_is_sent() {
+    let service = Service::start(in_order(vec![]));
+    let url = format!("https://127.0.0.1:{}", service.address.port());
+    let error = put_at(Endpoint::resolve(&url).unwrap()).unwrap_err();
+    assert_eq!((error.effect(), error.code()), (Effect::None, "connect"));
+    assert!(error.to_string().contains("only plain http is spoken"), "{error}");
+    assert!(service.seen().is_empty());
 }
