@@ -1,15 +1,16 @@
 //! What a load run is asked to do: options as people give them, and the configuration that they come to.
 //!
 //! The command line and scenarios fill [`LoadOptions`]; [`LoadConfig::try_from`] checks them once, so that nothing
-//! behind it needs a default or can find a contradiction. It must never guess: a missing or odd option is an error that
-//! says how to mend it.
+//! behind it needs a default or can find a contradiction. It resolves the names of endpoints and reads certificates, so
+//! that nobody waits for either during the run. It must never guess: a missing or odd option is an error that says how to
+//! mend it.
 
 mod options;
 
-use std::{net::SocketAddr, time::Duration};
+use std::{net::SocketAddr, path::Path, time::Duration};
 
 pub use self::options::{LoadOptions, RecordSize, ServiceKind, ServiceOptions, Skew, TenantOptions};
-use weir_client::Endpoint;
+use weir_client::{Endpoint, Trust};
 use weir_core::limits::{PUT_RECORDS_COUNT_MAX, RECORD_BYTES_MAX, TENANTS_MAX};
 use weir_wire::sigv4::Identity;
 
@@ -137,11 +138,12 @@ impl TryFrom<LoadOptions> for LoadConfig {
     type Error = ConfigError;
 
     fn try_from(options: LoadOptions) -> Result<Self, ConfigError> {
-        let engine = engine(&options)?;
+        let mut engine = engine(&options)?;
         let (endpoints, workload) = match services(&options, engine.seed)? {
             Some(services) => services,
             None => (endpoints(&options)?, WorkloadConfig::Kinesis(kinesis(&options, engine.seed)?)),
         };
+        engine.trust = trust(&endpoints, options.ca.as_deref())?;
         let files = Files { windows: options.windows, acks: options.acks, hdr: options.hdr };
         Ok(Self { engine, endpoints, workload, files })
     }
@@ -168,7 +170,7 @@ fn services(
                     let name = &service.name;
                     return Err(ConfigError(format!("the weight of {name} must be above 0, not {weight}")));
                 }
-                routes.push(parse_endpoints(&service.endpoints)?);
+                routes.push(resolve_all(&service.endpoints)?);
                 targets.push(ServiceTarget { name: service.name.clone(), kind: service.kind, weight });
             }
             (EndpointSource::ByTenant(routes), targets)
@@ -182,10 +184,26 @@ fn services(
     Ok(Some((endpoints, WorkloadConfig::Service(ServiceLoad { services: targets, subjects, seed }))))
 }
 
-fn parse_endpoints(urls: &[String]) -> Result<Vec<Endpoint>, ConfigError> {
-    urls.iter()
-        .map(|url| url.parse().map_err(|error: weir_client::EndpointError| ConfigError(error.to_string())))
-        .collect()
+fn resolve_all(urls: &[String]) -> Result<Vec<Endpoint>, ConfigError> {
+    urls.iter().map(|url| Endpoint::resolve(url).map_err(|error| ConfigError(error.to_string()))).collect()
+}
+
+/// Whom to believe, if any endpoint asks for that. What the control plane names is plain http.
+fn trust(endpoints: &EndpointSource, ca: Option<&Path>) -> Result<Option<Trust>, ConfigError> {
+    let is_https = |endpoint: &Endpoint| endpoint.tls_name().is_some();
+    let any = match endpoints {
+        EndpointSource::Fixed(list) => list.iter().any(is_https),
+        EndpointSource::ByTenant(routes) => routes.iter().flatten().any(is_https),
+        EndpointSource::Control { .. } => false,
+    };
+    match (any, ca) {
+        (false, None) => Ok(None),
+        (false, Some(_)) => Err(ConfigError("--ca is for endpoints that begin with https://".into())),
+        (true, Some(file)) => {
+            Trust::of_file(file).map(Some).map_err(|error| ConfigError(format!("--ca: {error}")))
+        }
+        (true, None) => Trust::of_host().map(Some).map_err(|error| ConfigError(format!("{error} with --ca"))),
+    }
 }
 
 fn engine(options: &LoadOptions) -> Result<EngineConfig, ConfigError> {
@@ -219,6 +237,7 @@ fn engine(options: &LoadOptions) -> Result<EngineConfig, ConfigError> {
         timeout: positive("--timeout", span(options.timeout, Duration::from_secs(10)))?,
         duration: options.duration.map(|span| positive("--duration", span.0)).transpose()?,
         window: positive("--window", window)?,
+        trust: None,
         seed: options.seed.unwrap_or_else(weir_core::entropy::secret_u64),
     })
 }
@@ -234,7 +253,7 @@ fn endpoints(options: &LoadOptions) -> Result<EndpointSource, ConfigError> {
         }
         (Some(_), [_, ..]) => Err(ConfigError("give --endpoint or --control, not both".into())),
         (None, []) => Err(ConfigError("give --endpoint http://127.0.0.1:4567, or --control".into())),
-        (None, urls) => Ok(EndpointSource::Fixed(parse_endpoints(urls)?)),
+        (None, urls) => Ok(EndpointSource::Fixed(resolve_all(urls)?)),
     }
 }
 
@@ -313,13 +332,18 @@ fn tenants(options: &LoadOptions) -> Result<Vec<TenantLoad>, ConfigError> {
         if tenants.iter().any(|known: &TenantLoad| known.name == name) {
             return Err(ConfigError(format!("tenant {name} is given twice")));
         }
+        // A token is worth nothing with another key than its own.
+        let session_token = match tenant.access_key {
+            Some(_) => tenant.session_token,
+            None => options.session_token.clone(),
+        };
         let access_key = tenant.access_key.or_else(|| options.access_key.clone());
         let secret_key = tenant.secret_key.or_else(|| options.secret_key.clone());
         let identity = Identity {
             // A service without credentials takes any key, but wants one.
             access_key: access_key.unwrap_or_else(|| "WEIRLOAD".into()),
             secret_key: secret_key.unwrap_or_else(|| "weirload".into()),
-            session_token: None,
+            session_token,
         };
         tenants.push(TenantLoad { name, streams: tenant.streams, weight, identity });
     }
@@ -377,6 +401,31 @@ mod tests {
     }
 
     #[test]
+    fn a_session_token_goes_with_its_own_key_only() {
+        let tenant = |name: &str, key: Option<&str>, token: Option<&str>| TenantOptions {
+            name: name.into(),
+            streams: vec!["s".into()],
+            access_key: key.map(str::to_owned),
+            session_token: token.map(str::to_owned),
+            ..TenantOptions::default()
+        };
+        let config = LoadConfig::try_from(LoadOptions {
+            stream: None,
+            tenants: vec![
+                tenant("own", Some("ASIAOWN"), Some("own")),
+                tenant("lasting", Some("AKIA"), None),
+                tenant("shared", None, None),
+            ],
+            access_key: Some("ASIASHARED".into()),
+            session_token: Some("shared".into()),
+            ..options()
+        });
+        let WorkloadConfig::Kinesis(kinesis) = config.unwrap().workload else { panic!("not Kinesis") };
+        let tokens = kinesis.tenants.iter().map(|tenant| tenant.identity.session_token.as_deref());
+        assert_eq!(tokens.collect::<Vec<_>>(), [Some("own"), None, Some("shared")]);
+    }
+
+    #[test]
     fn what_makes_no_sense_is_refused_with_a_mend() {
         assert!(error(|o| o.max = true).contains("not both"));
         assert!(error(|o| o.rate = None).contains("--max"));
@@ -392,7 +441,10 @@ mod tests {
             })
             .contains("PutRecords")
         );
-        assert!(error(|o| o.endpoints = vec!["http://example.com".into()]).contains("127.0.0.1"));
+        assert!(
+            error(|o| o.endpoints = vec!["http://127.0.0.1:1/kinesis".into()]).contains("more than a host")
+        );
+        assert!(error(|o| o.ca = Some("/ca.pem".into())).contains("https://"));
         let service = ServiceOptions {
             name: "auth".into(),
             kind: ServiceKind::SignIn,

@@ -14,6 +14,7 @@ mod worker;
 use std::{io, sync::Arc, thread::JoinHandle, time::Duration};
 
 use tokio::sync::watch;
+use weir_client::Trust;
 use weir_core::{
     clock::{Clock, Monotonic},
     threads::{SpawnRefused, Threads},
@@ -57,6 +58,8 @@ pub struct EngineConfig {
     pub duration: Option<Duration>,
     /// Length of a window.
     pub window: Duration,
+    /// Whose certificates are believed at https endpoints; none: there are no such endpoints.
+    pub trust: Option<Trust>,
     /// Makes arrivals repeatable.
     pub seed: u64,
 }

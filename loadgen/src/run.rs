@@ -158,7 +158,10 @@ impl Conductor<'_> {
                 retry: RetryPolicy::SDK,
                 idle_connections_max: 1,
             };
-            let client = KinesisClient::new(config, Arc::new(endpoints), self.clock);
+            let mut client = KinesisClient::new(config, Arc::new(endpoints), self.clock);
+            if let Some(trust) = &self.config.engine.trust {
+                client = client.trusting(trust.clone());
+            }
             for stream in &tenant.streams {
                 let shards = client.shards(stream).await.map_err(|source| LoadError::Shards {
                     tenant: tenant.name.clone(),

@@ -92,6 +92,8 @@ pub enum Code<'a> {
 pub mod codes {
     /// The endpoint could not be connected to. Nothing was sent.
     pub const CONNECT: &str = "connect";
+    /// Connected, but TLS was not agreed upon: the certificate is not trusted or names another server. Nothing was sent.
+    pub const TLS: &str = "tls";
     /// The connection broke after the request was sent, at least in part. It may have happened.
     pub const CONNECTION: &str = "connection";
     /// No answer in time. It may have happened.

@@ -28,7 +28,8 @@ use crate::{
 /// Flags of `weir load`.
 #[derive(Debug, Args)]
 pub(crate) struct LoadArgs {
-    /// A Kinesis endpoint (`http://127.0.0.1:4567`); may be repeated.
+    /// A Kinesis endpoint (`http://127.0.0.1:4567`, `https://kinesis.us-east-1.amazonaws.com`); may be repeated. A name is
+    /// resolved once, before the load begins.
     #[arg(long = "endpoint", value_name = "URL")]
     endpoints: Vec<String>,
     /// Ask this control plane where each tenant's requests go.
@@ -73,7 +74,7 @@ pub(crate) struct LoadArgs {
     /// How long starts are made; Ctrl-C ends earlier, with the report [default: 10s].
     #[arg(long)]
     duration: Option<Span>,
-    /// `json`.
+    /// `json`; `cbor` is not spoken yet.
     #[arg(long)]
     encoding: Option<String>,
     /// The region in signatures [default: us-east-1].
@@ -85,6 +86,12 @@ pub(crate) struct LoadArgs {
     /// The access key's secret.
     #[arg(long)]
     secret_key: Option<String>,
+    /// The session token that came with the access key, when it is a temporary one.
+    #[arg(long, value_name = "TOKEN", requires = "access_key")]
+    session_token: Option<String>,
+    /// Believe the certificates in this file (PEM) at https endpoints, instead of those that this host trusts.
+    #[arg(long, value_name = "FILE")]
+    ca: Option<PathBuf>,
     /// Send a made-up signature: saves hashing bodies, for servers that do not check.
     #[arg(long)]
     unsigned: bool,
@@ -182,6 +189,8 @@ impl LoadArgs {
             region: self.region.or(file.region),
             access_key: self.access_key.or(file.access_key),
             secret_key: self.secret_key.or(file.secret_key),
+            session_token: self.session_token.or(file.session_token),
+            ca: self.ca.or(file.ca),
             unsigned: self.unsigned || file.unsigned,
             from_oldest: self.from_oldest || file.from_oldest,
             service: service.or(file.service),

@@ -55,6 +55,10 @@ pub struct LoadOptions {
     pub access_key: Option<String>,
     /// Its secret.
     pub secret_key: Option<String>,
+    /// The session token that came with them, when they are temporary.
+    pub session_token: Option<String>,
+    /// A file of certificates (PEM) to believe at https endpoints, instead of those that the host trusts.
+    pub ca: Option<PathBuf>,
     /// Send a made-up signature: saves the hashing of bodies, for services that do not check.
     pub unsigned: bool,
     /// Readers begin at the oldest record.
@@ -87,6 +91,8 @@ pub struct TenantOptions {
     pub access_key: Option<String>,
     /// Its secret.
     pub secret_key: Option<String>,
+    /// The session token that came with them, when they are temporary.
+    pub session_token: Option<String>,
 }
 
 /// A service on the stream.

@@ -9,10 +9,8 @@ use std::{
     rc::Rc,
 };
 
-use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
-    net::TcpStream,
-};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use weir_client::{ConnectError, Stream};
 use weir_core::clock::Monotonic;
 
 use super::{
@@ -42,7 +40,7 @@ pub(super) async fn run<W: Workload>(worker: Rc<Worker<W>>, pool: Rc<Pool>, firs
 /// A connection's socket and buffers.
 #[derive(Debug, Default)]
 struct Link {
-    stream: Option<TcpStream>,
+    stream: Option<Stream>,
     request: RequestBuffer,
     reader: ResponseReader,
 }
@@ -77,9 +75,7 @@ impl Link {
         flight: &mut Flight<W>,
     ) -> Result<Response, &'static str> {
         if self.stream.is_none() {
-            let stream = TcpStream::connect(pool.endpoint.address()).await.map_err(|_| codes::CONNECT)?;
-            stream.set_nodelay(true).map_err(|_| codes::CONNECT)?;
-            self.stream = Some(stream);
+            self.stream = Some(connect(worker, pool).await?);
         }
         let stream = self.stream.as_mut().expect("connected above");
         let prepared = worker.workload.borrow_mut().prepare(
@@ -106,7 +102,21 @@ impl Link {
     }
 }
 
-async fn write_all(stream: &mut TcpStream, head: &[u8], body: &[u8]) -> io::Result<()> {
+/// A connection to the pool's endpoint, or the code of a start that got none.
+async fn connect<W: Workload>(worker: &Worker<W>, pool: &Pool) -> Result<Stream, &'static str> {
+    Stream::connect(&pool.endpoint, worker.config.trust.as_ref()).await.map_err(|error| match error {
+        ConnectError::Tcp(_) => codes::CONNECT,
+        ConnectError::Tls(_) | ConnectError::NoTrust => {
+            // Nothing in the report says which certificate was not believed, or why.
+            if pool.first_tls_error() {
+                tracing::warn!(endpoint = %pool.endpoint, %error, "no connection");
+            }
+            codes::TLS
+        }
+    })
+}
+
+async fn write_all(stream: &mut Stream, head: &[u8], body: &[u8]) -> io::Result<()> {
     let (mut head, mut body) = (head, body);
     while !head.is_empty() {
         let written = stream.write_vectored(&[IoSlice::new(head), IoSlice::new(body)]).await?;
@@ -117,7 +127,8 @@ async fn write_all(stream: &mut TcpStream, head: &[u8], body: &[u8]) -> io::Resu
             return Err(io::ErrorKind::WriteZero.into());
         }
     }
-    stream.write_all(body).await
+    stream.write_all(body).await?;
+    stream.flush().await
 }
 
 /// A start on its way. Ends exactly once; if nobody ends it, it was stopped.

@@ -7,12 +7,13 @@
 use std::{
     cell::{Cell, RefCell},
     collections::VecDeque,
+    pin::Pin,
     rc::Rc,
     task::{Context, Poll, Waker},
 };
 
-use tokio::net::TcpStream;
-use weir_client::Endpoint;
+use tokio::io::{AsyncRead, ReadBuf};
+use weir_client::{Endpoint, Stream};
 use weir_core::clock::Monotonic;
 
 use crate::workload::Choice;
@@ -31,6 +32,7 @@ pub(super) struct Pool {
     pub(super) endpoint: Endpoint,
     limit: Cell<usize>,
     open: Cell<usize>,
+    tls_failed: Cell<bool>,
     /// The last one in is the first one out: at a low rate few connections are warm, as in a client's pool.
     idle: RefCell<Vec<Rc<Slot>>>,
     waiting: RefCell<VecDeque<Start>>,
@@ -59,6 +61,7 @@ impl Pool {
             endpoint,
             limit: Cell::new(limit),
             open: Cell::new(0),
+            tls_failed: Cell::new(false),
             idle: RefCell::default(),
             waiting: RefCell::default(),
         }
@@ -116,14 +119,19 @@ impl Pool {
         self.open.get() > self.limit.get()
     }
 
+    /// A connection was not made for want of trust. True for the first: one line of log says as much as thousands.
+    pub(super) fn first_tls_error(&self) -> bool {
+        !self.tls_failed.replace(true)
+    }
+
     /// Waits, as an idle connection, for a start. `None`: the peer closed the connection, or it is not wanted any
     /// more; it is no longer counted. A start that comes together with the peer's close is returned with `stream`
     /// taken away, so that it is sent on a new one.
-    pub(super) async fn idle(&self, stream: &mut Option<TcpStream>) -> Option<Start> {
+    pub(super) async fn idle(&self, stream: &mut Option<Stream>) -> Option<Start> {
         let slot = Rc::new(Slot::default());
         self.idle.borrow_mut().push(slot.clone());
         std::future::poll_fn(|cx| {
-            let alive = stream.as_ref().is_some_and(|stream| is_quiet(stream, cx));
+            let alive = stream.as_mut().is_some_and(|stream| is_quiet(stream, cx));
             if let Some(start) = slot.start.take() {
                 if !alive {
                     *stream = None;
@@ -153,16 +161,8 @@ impl Slot {
     }
 }
 
-/// Nothing came and the peer has not closed: what an idle connection should look like.
-fn is_quiet(stream: &TcpStream, cx: &mut Context<'_>) -> bool {
-    loop {
-        match stream.poll_read_ready(cx) {
-            Poll::Pending => return true,
-            Poll::Ready(Err(_)) => return false,
-            Poll::Ready(Ok(())) => match stream.try_read(&mut [0; 1]) {
-                Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {}
-                _ => return false,
-            },
-        }
-    }
+/// Nothing came and the peer has not closed: what an idle connection should look like. Over TLS this also takes in what
+/// the peer sends between answers, such as tickets for sessions to come.
+fn is_quiet(stream: &mut Stream, cx: &mut Context<'_>) -> bool {
+    Pin::new(stream).poll_read(cx, &mut ReadBuf::new(&mut [0; 1])).is_pending()
 }

@@ -8,7 +8,6 @@ use std::{
     cell::{Cell, RefCell},
     collections::BTreeMap,
     io,
-    net::SocketAddr,
     rc::Rc,
     sync::Arc,
     time::Duration,
@@ -18,6 +17,7 @@ use tokio::{
     sync::{Notify, watch},
     task::LocalSet,
 };
+use weir_client::Endpoint;
 use weir_core::{
     clock::{Clock, Monotonic},
     entropy::{Rng, seeded},
@@ -68,7 +68,7 @@ pub(super) struct Worker<W: Workload> {
     pub(super) start: Monotonic,
     meter: RefCell<Meter>,
     parts: Arc<BoundedQueue<Part>>,
-    pools: RefCell<BTreeMap<SocketAddr, Rc<Pool>>>,
+    pools: RefCell<BTreeMap<Endpoint, Rc<Pool>>>,
     /// Pools of endpoints that are not targets any more, until their last start has ended.
     retired: RefCell<Vec<Rc<Pool>>>,
     routes: RefCell<Vec<Route<Rc<Pool>>>>,
@@ -256,11 +256,9 @@ impl<W: Workload> Worker<W> {
         let mut pools = self.pools.borrow_mut();
         let mut kept = BTreeMap::new();
         for endpoint in &targets.endpoints {
-            let pool = pools
-                .remove(&endpoint.address())
-                .unwrap_or_else(|| Rc::new(Pool::new(endpoint.clone(), limit)));
+            let pool = pools.remove(endpoint).unwrap_or_else(|| Rc::new(Pool::new(endpoint.clone(), limit)));
             pool.set_limit(limit);
-            kept.insert(endpoint.address(), pool);
+            kept.insert(endpoint.clone(), pool);
         }
         let mut retired = self.retired.borrow_mut();
         retired.retain(|pool| !pool.is_done());
@@ -268,7 +266,7 @@ impl<W: Workload> Worker<W> {
             pool.set_limit(0);
             retired.push(pool.clone());
         }
-        let pool_of = |index: &usize| kept[&targets.endpoints[*index].address()].clone();
+        let pool_of = |index: &usize| kept[&targets.endpoints[*index]].clone();
         let mut order = self.order.borrow_mut();
         let routes = targets.routes.iter().map(|route| Route::new(route.iter().map(pool_of), &mut order));
         *self.routes.borrow_mut() = routes.collect();
@@ -353,7 +351,12 @@ impl<W: Workload> Worker<W> {
         let unreached = matches!(
             ended.code,
             Code::Error(
-                codes::CONNECT | codes::CONNECTION | codes::NO_ENDPOINT | codes::OVERDUE | codes::REFUSED
+                codes::CONNECT
+                    | codes::TLS
+                    | codes::CONNECTION
+                    | codes::NO_ENDPOINT
+                    | codes::OVERDUE
+                    | codes::REFUSED
             )
         );
         if !unreached {

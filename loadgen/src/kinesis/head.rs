@@ -3,7 +3,7 @@
 //! The head of a shared body is kept for a minute, so that hashing the body (more than reading it costs a server) is
 //! paid once. A body of its own is signed each time.
 
-use std::{collections::BTreeMap, io::Write, net::SocketAddr};
+use std::{collections::BTreeMap, io::Write};
 
 use weir_client::Endpoint;
 use weir_core::clock::WallMs;
@@ -28,7 +28,7 @@ const KEPT_MAX: usize = 65_536;
 #[derive(Debug)]
 pub(super) struct Heads {
     signers: Vec<TenantSigner>,
-    kept: BTreeMap<(SocketAddr, Operation, u32, u32), Kept>,
+    kept: BTreeMap<(Endpoint, Operation, u32, u32), Kept>,
 }
 
 #[derive(Debug)]
@@ -76,14 +76,14 @@ impl Heads {
             let RequestBuffer { head, own, shared, .. } = request;
             return self.make(of, now, shared.as_deref().unwrap_or(own), head);
         };
-        let key = (of.endpoint.address(), of.operation, target, variant);
+        let key = (of.endpoint.clone(), of.operation, target, variant);
         if self.kept.get(&key).is_none_or(|kept| kept.is_old(now)) {
             let mut bytes = Vec::with_capacity(512);
             self.make(of, now, request.body(), &mut bytes);
             if self.kept.len() >= KEPT_MAX {
                 self.kept.clear();
             }
-            self.kept.insert(key, Kept { made: now, bytes });
+            self.kept.insert(key.clone(), Kept { made: now, bytes });
         }
         request.head.clear();
         request.head.extend_from_slice(&self.kept[&key].bytes);

@@ -81,6 +81,7 @@ fn open(per_second: f64, seconds: f64) -> EngineConfig {
         timeout: Duration::from_secs(10),
         duration: Some(Duration::from_secs_f64(seconds)),
         window: Duration::from_millis(500),
+        trust: None,
         seed: 1,
     }
 }

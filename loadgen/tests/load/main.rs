@@ -4,3 +4,4 @@
 mod engine;
 mod run;
 mod server;
+mod tls;

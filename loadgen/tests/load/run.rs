@@ -10,7 +10,7 @@ use std::{
     },
 };
 
-use crate::server::{OK, Reply, Request, Server};
+use crate::server::{Handler, OK, Reply, Request, Server};
 use serde_json::{Value, json};
 use weir_core::{clock::Clock, threads::Threads};
 use weir_loadgen::{
@@ -35,10 +35,10 @@ fn operation(request: &Request) -> &str {
 }
 
 /// What the service keeps: stream and sequence number, and the data.
-type Kept = Arc<Mutex<BTreeMap<(String, String), Vec<u8>>>>;
+pub(crate) type Kept = Arc<Mutex<BTreeMap<(String, String), Vec<u8>>>>;
 
 /// Stores records, throttles every seventh, and lets readers read nothing new.
-fn keeping(kept: Kept) -> Server {
+pub(crate) fn keeping(kept: Kept) -> Handler {
     let next = AtomicU64::new(1);
     let store = move |stream: &str, record: &Value| {
         let number = next.fetch_add(1, Ordering::Relaxed);
@@ -50,7 +50,7 @@ fn keeping(kept: Kept) -> Server {
         kept.lock().unwrap().insert((stream.to_owned(), sequence.clone()), data);
         json!({"ShardId": "shardId-000000000003", "SequenceNumber": sequence})
     };
-    Server::start(Box::new(move |request| {
+    Box::new(move |request| {
         let body: Value = serde_json::from_slice(&request.body).unwrap();
         let stream = body["StreamName"].as_str().unwrap_or_default();
         let answer = match operation(request) {
@@ -71,7 +71,7 @@ fn keeping(kept: Kept) -> Server {
             other => panic!("{other}"),
         };
         Reply::Json(answer.to_string())
-    }))
+    })
 }
 
 fn windows(path: &Path) -> Vec<WindowLine> {
@@ -90,7 +90,7 @@ fn what_was_acknowledged_is_what_the_service_kept() {
         ..TenantOptions::default()
     };
     let kept = Kept::default();
-    let server = keeping(kept.clone());
+    let server = Server::start(keeping(kept.clone()));
     let mix = [("PutRecord", 1.0), ("PutRecords", 1.0), ("GetRecords", 1.0), ("ListShards", 0.5)];
     let report = load(
         &server,

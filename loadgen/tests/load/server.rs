@@ -13,10 +13,11 @@ use std::{
 };
 
 use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
-    net::{TcpListener, TcpStream},
+    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
+    net::TcpListener,
     task::LocalSet,
 };
+use tokio_rustls::TlsAcceptor;
 use weir_core::threads::Threads;
 use weir_sync::Shutdown;
 
@@ -58,6 +59,15 @@ pub(crate) struct Server {
 impl Server {
     /// A server whose answers are `handler`'s.
     pub(crate) fn start(handler: Handler) -> Self {
+        Self::start_over(None, handler)
+    }
+
+    /// The same over TLS.
+    pub(crate) fn start_tls(acceptor: TlsAcceptor, handler: Handler) -> Self {
+        Self::start_over(Some(acceptor), handler)
+    }
+
+    fn start_over(acceptor: Option<TlsAcceptor>, handler: Handler) -> Self {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         listener.set_nonblocking(true).unwrap();
         let address = listener.local_addr().unwrap();
@@ -75,7 +85,17 @@ impl Server {
                         accepted = listener.accept() => {
                             served.1.fetch_add(1, Ordering::Relaxed);
                             let (stream, _) = accepted.unwrap();
-                            tokio::task::spawn_local(serve(stream, handler.clone(), served.0.clone()));
+                            let _ = stream.set_nodelay(true);
+                            let (handler, requests) = (handler.clone(), served.0.clone());
+                            match acceptor.clone() {
+                                None => drop(tokio::task::spawn_local(serve(stream, handler, requests))),
+                                Some(acceptor) => drop(tokio::task::spawn_local(async move {
+                                    // A client that does not believe us is the client's matter.
+                                    if let Ok(stream) = acceptor.accept(stream).await {
+                                        serve(stream, handler, requests).await;
+                                    }
+                                })),
+                            }
                         }
                     }
                 }
@@ -93,9 +113,12 @@ impl Drop for Server {
     }
 }
 
-async fn serve(mut stream: TcpStream, handler: Arc<Mutex<Handler>>, requests: Arc<AtomicU64>) {
+async fn serve(
+    mut stream: impl AsyncRead + AsyncWrite + Unpin,
+    handler: Arc<Mutex<Handler>>,
+    requests: Arc<AtomicU64>,
+) {
     let mut buffer = Vec::new();
-    let _ = stream.set_nodelay(true);
     loop {
         let (head, body) = loop {
             match take_request(&mut buffer) {
@@ -108,20 +131,16 @@ async fn serve(mut stream: TcpStream, handler: Arc<Mutex<Handler>>, requests: Ar
         };
         let number = requests.fetch_add(1, Ordering::Relaxed);
         let reply = handler.lock().unwrap()(&Request { number, head, body });
-        match reply {
-            Reply::Answer(bytes) => {
-                if stream.write_all(bytes).await.is_err() {
-                    return;
-                }
-            }
+        let answer = match reply {
+            Reply::Answer(bytes) => bytes.to_vec(),
             Reply::Json(body) => {
-                let answer = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{body}", body.len());
-                if stream.write_all(answer.as_bytes()).await.is_err() {
-                    return;
-                }
+                format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{body}", body.len()).into_bytes()
             }
             Reply::Close => return,
             Reply::Hang => std::future::pending().await,
+        };
+        if stream.write_all(&answer).await.is_err() || stream.flush().await.is_err() {
+            return;
         }
     }
 }

@@ -90,9 +90,9 @@ fn kinesis(plan: &LoadPlan, fleet: &Fleet, window: Duration, files: &LoadFiles, 
     let tenants = fleet.tenants.iter().map(|tenant| TenantOptions {
         name: tenant.credential.tenant.as_str().to_owned(),
         streams: vec![tenant.stream.clone()],
-        weight: None,
         access_key: Some(tenant.credential.access_key.clone()),
         secret_key: Some(tenant.credential.secret_key.clone()),
+        ..TenantOptions::default()
     });
     let mix = [
         ("PutRecord", plan.mix.put_record),
