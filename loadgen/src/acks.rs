@@ -1,9 +1,10 @@
 //! The file of acknowledged records: what the service has promised to keep, for the integrity checker.
 //!
-//! A Kinesis workload encodes an [`Ack`] for each record that was acknowledged, the recorder appends them, the lab
-//! reads them back with [`AckReader`]. All integers are little-endian.
+//! A Kinesis workload encodes an [`Ack`] for each record that was acknowledged, the recorder appends them and ends the
+//! file, the lab reads it back with [`AckReader`]. A file that was not ended must never read as a whole one: what is
+//! missing was acknowledged and would go unchecked. All integers are little-endian.
 //!
-//! Layout: 8 bytes `WEIRACK1`; u32 length of a JSON array; the array of `{"tenant", "stream"}`, in the order of their
+//! Layout: 8 bytes `WEIRACK2`; u32 length of a JSON array; the array of `{"tenant", "stream"}`, in the order of their
 //! numbers; then entries of [`ACK_BYTES`] each:
 //!
 //! | offset | bytes | what |
@@ -15,8 +16,11 @@
 //! | 24 | 4 | CRC32C of the record's data |
 //! | 28 | 1 | digits of the sequence number, 1 to 56 |
 //! | 29 | 3 | zero |
-//! | 32 | 8 | when the answer was read, milliseconds since the start of the run |
-//! | 40 | 56 | the sequence number in decimal, padded with zero bytes |
+//! | 32 | 8 | when the request was about to be sent, milliseconds since the start of the run |
+//! | 40 | 8 | when the answer was read, likewise |
+//! | 48 | 56 | the sequence number in decimal, padded with zero bytes |
+//!
+//! and at last the end mark, as long as an entry: four bytes `ff`, four of zero, u64 number of entries, zeros.
 
 use std::{
     fs::File,
@@ -29,9 +33,11 @@ use serde::{Deserialize, Serialize};
 use crate::payload::RecordId;
 
 /// First bytes of the file; the digit is the layout's version.
-pub const ACK_MAGIC: &[u8; 8] = b"WEIRACK1";
-/// Bytes of one entry.
-pub const ACK_BYTES: usize = 96;
+pub const ACK_MAGIC: &[u8; 8] = b"WEIRACK2";
+/// Bytes of one entry, and of the end mark.
+pub const ACK_BYTES: usize = 104;
+/// What stands where an entry has its target: no stream has this number.
+const END_TARGET: u32 = u32::MAX;
 /// Digits of a Kinesis sequence number.
 pub const SEQUENCE_DIGITS_MAX: usize = 56;
 /// Bytes of the array of targets: 65,536 tenants with names of normal length.
@@ -46,9 +52,9 @@ pub struct AckTarget {
     pub stream: String,
 }
 
-/// One acknowledged record.
+/// One acknowledged record. The sequence number is borrowed when it is written down in passing.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Ack {
+pub struct Ack<N = String> {
     /// Index into the file's targets.
     pub target: u32,
     /// The shard's number.
@@ -57,44 +63,43 @@ pub struct Ack {
     pub id: RecordId,
     /// CRC32C of its data.
     pub checksum: u32,
-    /// When the answer was read, milliseconds since the start of the run.
+    /// When the request was about to be sent, milliseconds since the start of the run, rounded down.
+    pub sent_ms: u64,
+    /// When the answer was read, milliseconds since the start of the run, rounded down.
     pub acked_ms: u64,
     /// Its sequence number, decimal.
-    pub sequence_number: String,
+    pub sequence_number: N,
 }
 
-impl Ack {
+impl<N: AsRef<str>> Ack<N> {
     /// Appends the entry to `out`. False, and nothing appended, when the sequence number does not fit.
     pub fn encode(&self, out: &mut Vec<u8>) -> bool {
-        encode(self.target, self.shard, self.id, self.checksum, self.acked_ms, &self.sequence_number, out)
+        let digits = self.sequence_number.as_ref().as_bytes();
+        if digits.is_empty() || digits.len() > SEQUENCE_DIGITS_MAX || !digits.iter().all(u8::is_ascii_digit) {
+            return false;
+        }
+        assert_ne!(self.target, END_TARGET, "targets are counted from 0 and bounded");
+        let start = out.len();
+        out.extend(self.target.to_le_bytes());
+        out.extend(self.shard.to_le_bytes());
+        out.extend(self.id.run.to_le_bytes());
+        out.extend(self.id.number.to_le_bytes());
+        out.extend(self.checksum.to_le_bytes());
+        out.extend([digits.len() as u8, 0, 0, 0]);
+        out.extend(self.sent_ms.to_le_bytes());
+        out.extend(self.acked_ms.to_le_bytes());
+        out.extend(digits);
+        out.resize(start + ACK_BYTES, 0);
+        true
     }
 }
 
-/// As [`Ack::encode`], from borrowed parts: no allocation per record.
-pub(crate) fn encode(
-    target: u32,
-    shard: u32,
-    id: RecordId,
-    checksum: u32,
-    acked_ms: u64,
-    sequence_number: &str,
-    out: &mut Vec<u8>,
-) -> bool {
-    let digits = sequence_number.as_bytes();
-    if digits.is_empty() || digits.len() > SEQUENCE_DIGITS_MAX || !digits.iter().all(u8::is_ascii_digit) {
-        return false;
-    }
-    let start = out.len();
-    out.extend(target.to_le_bytes());
-    out.extend(shard.to_le_bytes());
-    out.extend(id.run.to_le_bytes());
-    out.extend(id.number.to_le_bytes());
-    out.extend(checksum.to_le_bytes());
-    out.extend([digits.len() as u8, 0, 0, 0]);
-    out.extend(acked_ms.to_le_bytes());
-    out.extend(digits);
-    out.resize(start + ACK_BYTES, 0);
-    true
+/// The bytes behind the entries.
+pub fn end_mark(entries: u64) -> [u8; ACK_BYTES] {
+    let mut mark = [0; ACK_BYTES];
+    mark[..4].copy_from_slice(&END_TARGET.to_le_bytes());
+    mark[8..16].copy_from_slice(&entries.to_le_bytes());
+    mark
 }
 
 /// The bytes in front of the entries.
@@ -136,6 +141,7 @@ pub struct AckReader {
     file: BufReader<File>,
     targets: Vec<AckTarget>,
     entries: u64,
+    ended: bool,
 }
 
 impl AckReader {
@@ -158,7 +164,7 @@ impl AckReader {
         let mut json = vec![0; length as usize];
         file.read_exact(&mut json).map_err(failed("read"))?;
         let targets = serde_json::from_slice(&json).map_err(|error| content(error.to_string()))?;
-        Ok(Self { path: path.to_owned(), file, targets, entries: 0 })
+        Ok(Self { path: path.to_owned(), file, targets, entries: 0, ended: false })
     }
 
     /// The streams that entries point to.
@@ -166,15 +172,42 @@ impl AckReader {
         &self.targets
     }
 
-    /// The next entry; `None` at the end. A file that was cut (its writer was killed) ends with an error: what is
-    /// missing was acknowledged and would not be checked.
+    /// The next entry; `None` behind the last one. A file that was not ended (its writer was killed, or failed) ends with
+    /// an error instead.
     pub fn read(&mut self) -> Result<Option<Ack>, AckReadError> {
-        let mut entry = [0; ACK_BYTES];
+        if self.ended {
+            return Ok(None);
+        }
+        let mut block = [0; ACK_BYTES];
+        match self.fill(&mut block)? {
+            ACK_BYTES => {}
+            0 => return Err(self.content("not there, and no end mark either: more was acknowledged")),
+            _ => return Err(self.content("cut")),
+        }
+        if let Some(entries) = end_of(&block) {
+            if entries != self.entries {
+                return Err(self.content(&format!("the end mark of {entries} entries")));
+            }
+            if self.fill(&mut [0])? > 0 {
+                return Err(self.content("the file goes on behind its end mark"));
+            }
+            self.ended = true;
+            return Ok(None);
+        }
+        let ack = decode(&block).ok_or_else(|| self.content("malformed"))?;
+        if ack.target as usize >= self.targets.len() {
+            return Err(self.content("points to no target"));
+        }
+        self.entries += 1;
+        Ok(Some(ack))
+    }
+
+    /// Reads until `block` is full or the file is at its end; how many bytes came.
+    fn fill(&mut self, block: &mut [u8]) -> Result<usize, AckReadError> {
         let mut filled = 0;
-        while filled < ACK_BYTES {
-            match self.file.read(&mut entry[filled..]) {
-                Ok(0) if filled == 0 => return Ok(None),
-                Ok(0) => return Err(self.content("the last entry is cut")),
+        while filled < block.len() {
+            match self.file.read(&mut block[filled..]) {
+                Ok(0) => break,
                 Ok(count) => filled += count,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(source) => {
@@ -182,12 +215,7 @@ impl AckReader {
                 }
             }
         }
-        let ack = decode(&entry).ok_or_else(|| self.content("malformed"))?;
-        if ack.target as usize >= self.targets.len() {
-            return Err(self.content("points to no target"));
-        }
-        self.entries += 1;
-        Ok(Some(ack))
+        Ok(filled)
     }
 
     fn content(&self, problem: &str) -> AckReadError {
@@ -206,12 +234,18 @@ impl Iterator for AckReader {
     }
 }
 
+/// The number of entries that an end mark tells; `None` when `block` is none.
+fn end_of(block: &[u8; ACK_BYTES]) -> Option<u64> {
+    let entries = u64::from_le_bytes(block[8..16].try_into().expect("eight bytes"));
+    (*block == end_mark(entries)).then_some(entries)
+}
+
 fn decode(entry: &[u8; ACK_BYTES]) -> Option<Ack> {
     let u32_at = |at: usize| u32::from_le_bytes(entry[at..at + 4].try_into().expect("four bytes"));
     let u64_at = |at: usize| u64::from_le_bytes(entry[at..at + 8].try_into().expect("eight bytes"));
     let digits = usize::from(entry[28]);
-    let number = entry[40..].get(..digits)?;
-    let padding = &entry[40 + digits..];
+    let number = entry[48..].get(..digits)?;
+    let padding = &entry[48 + digits..];
     if digits == 0 || !number.iter().all(u8::is_ascii_digit) || padding.iter().any(|&byte| byte != 0) {
         return None;
     }
@@ -220,7 +254,8 @@ fn decode(entry: &[u8; ACK_BYTES]) -> Option<Ack> {
         shard: u32_at(4),
         id: RecordId { run: u64_at(8), number: u64_at(16) },
         checksum: u32_at(24),
-        acked_ms: u64_at(32),
+        sent_ms: u64_at(32),
+        acked_ms: u64_at(40),
         sequence_number: str::from_utf8(number).expect("digits").to_owned(),
     })
 }
@@ -237,21 +272,26 @@ mod tests {
             shard: 5,
             id: RecordId { run: 0x0102, number: 7 },
             checksum: 0xdead_beef,
+            sent_ms: 1_200,
             acked_ms: 1_234,
             sequence_number: "49543463076548007577105092703039560359975228518395012686".into(),
         }
     }
 
-    fn write(acks: &[Ack], cut: usize) -> (tempfile::TempDir, PathBuf) {
+    fn entries(acks: &[Ack]) -> Vec<u8> {
         let mut bytes = header(&[AckTarget { tenant: "t".into(), stream: "s".into() }]);
         for ack in acks {
             assert!(ack.encode(&mut bytes));
         }
-        bytes.truncate(bytes.len() - cut);
+        bytes
+    }
+
+    /// All that a reader finds in a file of these bytes.
+    fn read(bytes: &[u8]) -> Result<Vec<Ack>, AckReadError> {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("acks");
         std::fs::write(&path, bytes).unwrap();
-        (folder, path)
+        AckReader::open(&path)?.collect()
     }
 
     #[test]
@@ -259,24 +299,34 @@ mod tests {
         let mut bytes = Vec::new();
         assert!(Ack { sequence_number: "42".into(), ..ack() }.encode(&mut bytes));
         let mut golden = vec![0, 0, 0, 0, 5, 0, 0, 0, 2, 1, 0, 0, 0, 0, 0, 0, 7, 0, 0, 0, 0, 0, 0, 0];
-        golden.extend([0xef, 0xbe, 0xad, 0xde, 2, 0, 0, 0, 0xd2, 4, 0, 0, 0, 0, 0, 0, b'4', b'2']);
+        golden.extend([0xef, 0xbe, 0xad, 0xde, 2, 0, 0, 0, 0xb0, 4, 0, 0, 0, 0, 0, 0]);
+        golden.extend([0xd2, 4, 0, 0, 0, 0, 0, 0, b'4', b'2']);
         golden.resize(ACK_BYTES, 0);
         assert_eq!(bytes, golden);
+        let mut golden = vec![0xff, 0xff, 0xff, 0xff, 0, 0, 0, 0, 3, 1, 0, 0, 0, 0, 0, 0];
+        golden.resize(ACK_BYTES, 0);
+        assert_eq!(end_mark(259).as_slice(), golden);
     }
 
     #[test]
     fn entries_read_back_in_order_and_a_cut_file_says_so() {
-        let second = Ack { shard: 6, ..ack() };
-        let (_folder, path) = write(&[ack(), second.clone()], 0);
-        let mut reader = AckReader::open(&path).unwrap();
-        assert_eq!(reader.targets()[0].stream, "s");
-        assert_eq!(reader.read().unwrap(), Some(ack()));
-        assert_eq!(reader.read().unwrap(), Some(second));
-        assert_eq!(reader.read().unwrap(), None);
+        let acks = [ack(), Ack { shard: 6, ..ack() }];
+        let mut whole = entries(&acks);
+        let first = whole.len() - 2 * ACK_BYTES;
+        whole.extend(end_mark(2));
+        assert_eq!(read(&whole).unwrap(), acks);
+        for length in first..whole.len() {
+            assert!(read(&whole[..length]).is_err(), "{length} of {} bytes", whole.len());
+        }
+    }
 
-        for cut in 1..ACK_BYTES {
-            let (_folder, path) = write(&[ack()], cut);
-            assert!(AckReader::open(&path).unwrap().read().is_err(), "cut by {cut}");
+    #[test]
+    fn an_end_mark_tells_what_should_be_in_front_of_it_and_has_nothing_behind_it() {
+        let ended =
+            |count: usize, told: u64| [entries(&vec![ack(); count]), end_mark(told).to_vec()].concat();
+        assert!(read(&ended(0, 0)).unwrap().is_empty());
+        for wrong in [ended(1, 2), ended(2, 1), [ended(1, 1), vec![0]].concat()] {
+            assert!(read(&wrong).is_err());
         }
     }
 
@@ -292,17 +342,19 @@ mod tests {
     proptest! {
         #[test]
         fn every_entry_reads_back(
-            shard: u32, run: u64, number: u64, checksum: u32, acked_ms: u64, digits in "[0-9]{1,56}",
+            shard: u32, run: u64, number: u64, checksum: u32, sent_ms: u64, acked_ms: u64, digits in "[0-9]{1,56}",
         ) {
-            let ack = Ack { target: 0, shard, id: RecordId { run, number }, checksum, acked_ms, sequence_number: digits };
+            let id = RecordId { run, number };
+            let ack = Ack { target: 0, shard, id, checksum, sent_ms, acked_ms, sequence_number: digits };
             let mut bytes = Vec::new();
             prop_assert!(ack.encode(&mut bytes));
             prop_assert_eq!(decode(&bytes.try_into().unwrap()), Some(ack));
         }
 
         #[test]
-        fn arbitrary_entries_never_panic(bytes in prop::array::uniform32(any::<[u8; 3]>())) {
-            let _ = decode(&bytes.concat().try_into().unwrap());
+        fn arbitrary_entries_never_panic(bytes in prop::collection::vec(any::<u8>(), ACK_BYTES)) {
+            let block = bytes.try_into().unwrap();
+            let _ = (decode(&block), end_of(&block));
         }
     }
 }

@@ -30,8 +30,9 @@ mod tests {
 
     #[test]
     fn an_error_is_named_whatever_its_dress() {
-        let named =
-            |status, body: &'static str| error_code(&Answer { status, body: body.as_bytes(), at_ms: 0 });
+        let named = |status, body: &'static str| {
+            error_code(&Answer { status, body: body.as_bytes(), sent_ms: 0, at_ms: 0 })
+        };
         assert_eq!(named(400, r#"{"__type":"ValidationException","message":"x"}"#), "ValidationException");
         assert_eq!(
             named(400, r#"{"__type":"com.amazonaws#ResourceNotFoundException"}"#),

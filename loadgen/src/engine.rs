@@ -88,6 +88,8 @@ pub enum Part {
         worker: usize,
         /// When its last call had ended.
         end: Monotonic,
+        /// Everything it knew was handed out. False when it panicked.
+        whole: bool,
     },
 }
 

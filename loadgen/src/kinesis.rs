@@ -26,7 +26,7 @@ use self::{
     reader::Readers,
 };
 use crate::{
-    acks::{self, AckTarget},
+    acks::{ACK_BYTES, Ack, AckTarget},
     answer_code::error_code,
     config::{KinesisLoad, TenantLoad},
     draw::Weighted,
@@ -189,7 +189,7 @@ impl KinesisWorkload {
         if count == 1
             && let Ok(stored) = serde_json::from_slice::<PutRecordAnswer<'_>>(answer.body)
         {
-            let kept = self.acknowledge(target, first, stored.shard_id, stored.sequence_number, answer.at_ms);
+            let kept = self.acknowledge(target, first, stored.shard_id, stored.sequence_number, &answer);
             return self.put_verdict(u32::from(kept), 1, (!kept).then_some(codes::BAD_ANSWER));
         }
         if !self.load.unique && answer::all_stored(answer.body) {
@@ -206,7 +206,7 @@ impl KinesisWorkload {
         for (number, record) in (first..).zip(&answered.records) {
             match (record.shard_id, record.sequence_number) {
                 (Some(shard), Some(sequence))
-                    if self.acknowledge(target, number, shard, sequence, answer.at_ms) =>
+                    if self.acknowledge(target, number, shard, sequence, &answer) =>
                 {
                     stored += 1;
                 }
@@ -227,14 +227,23 @@ impl KinesisWorkload {
     }
 
     /// Writes down a record that the service named. False when what it named makes no sense.
-    fn acknowledge(&mut self, target: u32, number: u64, shard: &str, sequence: &str, at_ms: u64) -> bool {
+    fn acknowledge(
+        &mut self,
+        target: u32,
+        number: u64,
+        shard: &str,
+        sequence: &str,
+        answer: &Answer<'_>,
+    ) -> bool {
         if !self.load.unique {
             return true;
         }
         let Ok(ShardIndex(shard)) = shard.parse() else { return false };
         let id = RecordId { run: self.next.run, number };
         let checksum = self.bodies.checksum(id);
-        acks::encode(target, shard, id, checksum, at_ms, sequence, &mut self.acks)
+        let (sent_ms, acked_ms) = (answer.sent_ms, answer.at_ms);
+        let ack = Ack { target, shard, id, checksum, sent_ms, acked_ms, sequence_number: sequence };
+        ack.encode(&mut self.acks)
     }
 }
 
@@ -319,7 +328,7 @@ impl Workload for KinesisWorkload {
 
     fn take_acks(&mut self, all: bool) -> Vec<u8> {
         if self.acks.len() >= ACKS_PIECE_BYTES || (all && !self.acks.is_empty()) {
-            std::mem::replace(&mut self.acks, Vec::with_capacity(ACKS_PIECE_BYTES + 64 * acks::ACK_BYTES))
+            std::mem::replace(&mut self.acks, Vec::with_capacity(ACKS_PIECE_BYTES + 64 * ACK_BYTES))
         } else {
             Vec::new()
         }

@@ -22,6 +22,7 @@ use weir_core::clock::Monotonic;
 use weir_sync::{BoundedQueue, Shutdown};
 
 use crate::{
+    acks::{ACK_BYTES, end_mark},
     engine::Part,
     meter::{WindowPart, histogram},
     windows::Naming,
@@ -65,6 +66,8 @@ pub struct Recorder {
     naming: Naming,
     windows: Option<Output>,
     acks: Option<Output>,
+    /// Entries written to `acks`.
+    acks_written: u64,
     hdr: Option<Output>,
     /// How many windows each worker has sent; all of them once it has ended.
     sent: Vec<u64>,
@@ -112,6 +115,7 @@ impl Recorder {
             naming,
             windows: create(&files.windows)?,
             acks: create(&files.acks)?,
+            acks_written: 0,
             hdr: create(&files.hdr)?,
             sent: vec![0; workers],
             partial: BTreeMap::new(),
@@ -139,6 +143,7 @@ impl Recorder {
 
     fn empty(&mut self, parts: &BoundedQueue<Part>) -> Result<(), RecordError> {
         let mut running = self.sent.len();
+        let mut all_whole = true;
         while running > 0 {
             match parts.pop().expect("closed by the recorder alone, when it fails") {
                 Part::Window { worker, window } => {
@@ -154,11 +159,14 @@ impl Recorder {
                         .or_insert(*window);
                 }
                 Part::Acks(bytes) => {
+                    assert_eq!(bytes.len() % ACK_BYTES, 0, "entries come whole");
                     if let Some(acks) = &mut self.acks {
                         acks.write(&bytes)?;
+                        self.acks_written += (bytes.len() / ACK_BYTES) as u64;
                     }
                 }
-                Part::Done { worker, end } => {
+                Part::Done { worker, end, whole } => {
+                    all_whole &= whole;
                     self.sent[worker] = u64::MAX;
                     self.totals.end = self.totals.end.max(end);
                     running -= 1;
@@ -167,6 +175,10 @@ impl Recorder {
             self.write_whole_windows()?;
         }
         assert!(self.partial.is_empty(), "every window is whole when all workers have ended");
+        // Without its mark the file says that something is missing: what a worker that panicked had not handed out yet.
+        if let Some(acks) = self.acks.as_mut().filter(|_| all_whole) {
+            acks.write(&end_mark(self.acks_written))?;
+        }
         Ok(())
     }
 
@@ -231,7 +243,11 @@ mod tests {
     use weir_sync::Overflow;
 
     use super::*;
-    use crate::windows::WindowReader;
+    use crate::{
+        acks::{Ack, AckReader, AckTarget, header},
+        payload::RecordId,
+        windows::WindowReader,
+    };
 
     fn window(index: u64, offered: u64) -> Part {
         let mut window = WindowPart::new(index);
@@ -261,9 +277,9 @@ mod tests {
             window(1, 1),
             window(2, 1),
             of_worker(1, window(0, 10)),
-            Part::Done { worker: 0, end: Monotonic(5) },
+            Part::Done { worker: 0, end: Monotonic(5), whole: true },
             of_worker(1, window(1, 10)),
-            Part::Done { worker: 1, end: Monotonic(3) },
+            Part::Done { worker: 1, end: Monotonic(3), whole: true },
         ] {
             let _ = parts.push(part);
         }
@@ -276,6 +292,33 @@ mod tests {
     }
 
     #[test]
+    fn acknowledgements_are_ended_only_when_every_worker_handed_out_all_of_its_own() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("acks");
+        let files = Files { acks: Some(path.clone()), ..Files::default() };
+        let header = header(&[AckTarget { tenant: "t".into(), stream: "s".into() }]);
+        let id = RecordId { run: 1, number: 1 };
+        let ack = Ack { target: 0, shard: 0, id, checksum: 0, sent_ms: 1, acked_ms: 2, sequence_number: "7" };
+        for whole in [true, false] {
+            let recorder = Recorder::create(naming(), 2, &files, &header).unwrap();
+            let parts = BoundedQueue::new(16, Overflow::Block);
+            let mut entry = Vec::new();
+            assert!(ack.encode(&mut entry));
+            for part in [
+                Part::Acks(entry.repeat(2)),
+                Part::Done { worker: 0, end: Monotonic(5), whole: true },
+                Part::Acks(entry),
+                Part::Done { worker: 1, end: Monotonic(5), whole },
+            ] {
+                let _ = parts.push(part);
+            }
+            recorder.run(&parts, &Shutdown::new()).unwrap();
+            let read: Result<Vec<_>, _> = AckReader::open(&path).unwrap().collect();
+            assert_eq!(read.ok().map(|acks| acks.len()), whole.then_some(3));
+        }
+    }
+
+    #[test]
     fn a_file_that_cannot_be_written_stops_the_run() {
         let files = Files { acks: Some("/dev/full".into()), ..Files::default() };
         let error = Recorder::create(naming(), 1, &files, b"header").unwrap_err();
@@ -284,7 +327,7 @@ mod tests {
         let recorder = Recorder::create(naming(), 1, &files, b"").unwrap();
         let parts = BoundedQueue::new(16, Overflow::Block);
         let stop = Shutdown::new();
-        let _ = parts.push(Part::Acks(vec![1]));
+        let _ = parts.push(Part::Acks(vec![1; ACK_BYTES]));
         assert!(recorder.run(&parts, &stop).is_err());
         assert!(stop.is_begun() && parts.is_closed());
     }

@@ -170,7 +170,10 @@ mod tests {
         let services = vec![ServiceTarget { name: "s".into(), kind: ServiceKind::PutEvents, weight: 1.0 }];
         let mut workload = ServiceWorkload::new(ServiceLoad { services, subjects: 5, seed: 1 }, 0);
         let mut judge = |body: &'static str| {
-            workload.judge(ServiceKind::PutEvents, Answer { status: 200, body: body.as_bytes(), at_ms: 0 })
+            workload.judge(
+                ServiceKind::PutEvents,
+                Answer { status: 200, body: body.as_bytes(), sent_ms: 0, at_ms: 0 },
+            )
         };
         let taken = judge(r#"{"failed":0,"events":[{"event_id":"1"}]}"#);
         assert_eq!((taken.code, taken.records), (Code::Success, 1));

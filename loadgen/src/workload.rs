@@ -64,7 +64,9 @@ pub struct Answer<'a> {
     pub status: u16,
     /// The body.
     pub body: &'a [u8],
-    /// When it was whole, milliseconds since the start of the run.
+    /// When its request was about to be sent, milliseconds since the start of the run, rounded down.
+    pub sent_ms: u64,
+    /// When it was whole, milliseconds since the start of the run, rounded down.
     pub at_ms: u64,
 }
 

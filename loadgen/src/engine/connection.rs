@@ -154,8 +154,9 @@ impl<W: Workload> Flight<W> {
 
     fn answered(mut self, status: u16, body: &[u8]) {
         let done = self.worker.clock.now();
-        let at_ms = done.since(self.worker.start).as_millis() as u64;
-        let answer = Answer { status, body, at_ms };
+        let sent = self.sent.expect("an answer comes after its request");
+        let millis = |at: Monotonic| at.since(self.worker.start).as_millis() as u64;
+        let answer = Answer { status, body, sent_ms: millis(sent), at_ms: millis(done) };
         let ticket = self.ticket.take().expect("an answer comes after its request");
         let verdict = self.worker.workload.borrow_mut().judge(ticket, answer);
         self.end(done, verdict.code, verdict.records, verdict.bytes);

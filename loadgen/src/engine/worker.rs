@@ -88,18 +88,20 @@ struct Farewell {
     clock: Clock,
     worker: usize,
     parts: Arc<BoundedQueue<Part>>,
+    whole: bool,
 }
 
 impl Drop for Farewell {
     fn drop(&mut self) {
         // Closed: the recorder has failed and said so.
-        let _ = self.parts.push(Part::Done { worker: self.worker, end: self.clock.now() });
+        let _ = self.parts.push(Part::Done { worker: self.worker, end: self.clock.now(), whole: self.whole });
     }
 }
 
 /// Runs worker `number` to the end of the run. Called on a thread of its own.
 pub(super) fn run<W: Workload>(number: usize, shared: Shared, workload: W) -> io::Result<()> {
-    let _farewell = Farewell { clock: shared.clock, worker: number, parts: shared.parts.clone() };
+    let mut farewell =
+        Farewell { clock: shared.clock, worker: number, parts: shared.parts.clone(), whole: false };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build()?;
     let local = LocalSet::new();
     let worker = Rc::new(Worker {
@@ -126,6 +128,7 @@ pub(super) fn run<W: Workload>(number: usize, shared: Shared, workload: W) -> io
     drop(local);
     worker.give_up_waiting();
     worker.finish();
+    farewell.whole = !worker.task_panicked.get();
     assert!(!worker.task_panicked.get(), "a connection's task panicked");
     driven
 }

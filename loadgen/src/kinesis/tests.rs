@@ -5,7 +5,11 @@ use weir_core::clock::Clock;
 use weir_wire::sigv4::{Identity, KeyCache, Presented, SERVICE};
 
 use super::*;
-use crate::{acks::AckReader, config::Skew, payload};
+use crate::{
+    acks::{self, AckReader},
+    config::Skew,
+    payload,
+};
 
 fn load(batch: usize, unique: bool) -> Arc<KinesisLoad> {
     let identity = Identity { access_key: "AKID".into(), secret_key: "secret".into(), session_token: None };
@@ -110,13 +114,15 @@ fn what_the_service_named_is_written_down_and_what_failed_is_not() {
         {"ErrorCode": "ProvisionedThroughputExceededException", "ErrorMessage": "slow"},
         {"ShardId": "shardId-000000000004", "SequenceNumber": numbers[1]},
     ]}));
-    let verdict = workload.judge(prepared.ticket, Answer { status: 200, body: &answer, at_ms: 77 });
+    let verdict =
+        workload.judge(prepared.ticket, Answer { status: 200, body: &answer, sent_ms: 70, at_ms: 77 });
     assert_eq!(verdict, Verdict { code: Code::Error(PARTIAL), records: 2, bytes: 200 });
 
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("acks");
     let mut file = acks::header(&ack_targets(&workload.load.tenants));
     file.extend(workload.take_acks(true));
+    file.extend(acks::end_mark(2));
     std::fs::write(&path, file).unwrap();
     let read: Vec<_> = AckReader::open(&path).unwrap().map(Result::unwrap).collect();
     let records = body["Records"].as_array().unwrap();
@@ -124,7 +130,8 @@ fn what_the_service_named_is_written_down_and_what_failed_is_not() {
         read.iter().zip([(0, (0, numbers[0])), (2, (4, numbers[1]))].map(|(i, named)| (&records[i], named)))
     {
         let data = data_of(record);
-        assert_eq!((ack.shard, ack.sequence_number.as_str(), ack.acked_ms), (shard, number, 77));
+        assert_eq!((ack.shard, ack.sequence_number.as_str()), (shard, number));
+        assert_eq!((ack.sent_ms, ack.acked_ms), (70, 77));
         assert_eq!((ack.id, ack.checksum), (payload::read(&data).unwrap(), crc32c::crc32c(&data)));
     }
     assert_eq!(read.len(), 2);
@@ -140,7 +147,8 @@ fn an_answer_that_makes_no_sense_acknowledges_nothing() {
         let mut workload = workload(&load(3, true));
         let (prepared, _, _) = next(&mut workload, &mut RequestBuffer::default());
         let body = answered(&body);
-        let verdict = workload.judge(prepared.ticket, Answer { status: 200, body: &body, at_ms: 0 });
+        let verdict =
+            workload.judge(prepared.ticket, Answer { status: 200, body: &body, sent_ms: 0, at_ms: 0 });
         assert_eq!((verdict.code, verdict.records), (Code::Error(codes::BAD_ANSWER), 0));
         assert!(workload.take_acks(true).is_empty());
     }
@@ -154,12 +162,14 @@ fn a_put_record_is_one_record_and_its_error_has_the_services_name() {
     assert!(head.contains("x-amz-target: Kinesis_20131202.PutRecord\r\n"));
     payload::read(&data_of(&body)).unwrap();
     let answer = answered(&json!({"ShardId": "shardId-000000000002", "SequenceNumber": "123"}));
-    let verdict = workload.judge(prepared.ticket, Answer { status: 200, body: &answer, at_ms: 0 });
+    let verdict =
+        workload.judge(prepared.ticket, Answer { status: 200, body: &answer, sent_ms: 0, at_ms: 0 });
     assert_eq!(verdict, Verdict { code: Code::Success, records: 1, bytes: 100 });
 
     let (prepared, _, _) = next(&mut workload, &mut buffer);
     let answer = answered(&json!({"__type": "ServiceUnavailable", "message": "no map"}));
-    let verdict = workload.judge(prepared.ticket, Answer { status: 503, body: &answer, at_ms: 0 });
+    let verdict =
+        workload.judge(prepared.ticket, Answer { status: 503, body: &answer, sent_ms: 0, at_ms: 0 });
     assert_eq!(verdict, Verdict { code: Code::Error("ServiceUnavailable"), records: 0, bytes: 0 });
 }
 
@@ -171,7 +181,7 @@ fn a_reader_asks_for_an_iterator_first_and_again_when_it_has_expired() {
     let mut buffer = RequestBuffer::default();
     let answer = |workload: &mut KinesisWorkload, ticket, status, body: Value| {
         let body = answered(&body);
-        let verdict = workload.judge(ticket, Answer { status, body: &body, at_ms: 0 });
+        let verdict = workload.judge(ticket, Answer { status, body: &body, sent_ms: 0, at_ms: 0 });
         (verdict.records, verdict.bytes)
     };
     let (prepared, _, body) = next(&mut workload, &mut buffer);

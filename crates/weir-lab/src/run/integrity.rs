@@ -1,7 +1,8 @@
 //! Was every promise kept? Compares what was acknowledged with what is in the log: pure, and run after every arm.
 //!
 //! Fed by `read_back.rs`, shard by shard in the order of the log, then with the file of acknowledged records. A record counts
-//! as found only at the sequence number that the caller was told and with every byte that the caller sent.
+//! as found only at the sequence number that the caller was told and with every byte that the caller sent. Only records of the
+//! load generator are judged: the services on the streams write others, which carry no id of ours and are passed over.
 
 use std::collections::HashMap;
 
@@ -30,6 +31,14 @@ struct Found {
     times: u32,
 }
 
+/// What a caller was told about a record, and when.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Told {
+    sequence_number: String,
+    sent_ms: u64,
+    acked_ms: u64,
+}
+
 /// Collects what the log holds, then judges the acknowledgements.
 #[derive(Debug, Default)]
 pub(super) struct Checker {
@@ -43,7 +52,7 @@ impl Checker {
     /// Takes the next record of a shard, in the order of the log.
     pub(super) fn read(&mut self, place: ShardPlace, sequence_number: &str, data: &[u8]) {
         let last = self.last.entry(place).or_default();
-        if !last.is_empty() && !is_below(last, sequence_number) {
+        if !last.is_empty() && in_order(last) >= in_order(sequence_number) {
             self.reordered += 1;
         }
         sequence_number.clone_into(last);
@@ -65,8 +74,12 @@ impl Checker {
     }
 
     /// Judges. Every record of the log has been read.
+    ///
+    /// Out of order is what is read back against the order of its numbers, and what a caller can see by the clock: a
+    /// record that was sent after another of its shard had been acknowledged, and still has the lower number.
     pub(super) fn judge<E>(&self, acks: impl Iterator<Item = Result<Ack, E>>) -> Result<Integrity, E> {
         let mut integrity = Integrity { reordered: self.reordered, ..Integrity::default() };
+        let mut told: HashMap<ShardPlace, Vec<Told>> = HashMap::new();
         for ack in acks {
             let ack = ack?;
             integrity.acknowledged += 1;
@@ -83,7 +96,10 @@ impl Checker {
                 }
                 None => integrity.lost += 1,
             }
+            let Ack { sequence_number, sent_ms, acked_ms, .. } = ack;
+            told.entry(place).or_default().push(Told { sequence_number, sent_ms, acked_ms });
         }
+        integrity.reordered += told.into_values().map(sent_after_a_higher_number).sum::<u64>();
         Ok(integrity)
     }
 }
@@ -92,9 +108,22 @@ fn checksum_of(data: &[u8]) -> u32 {
     crc32c::crc32c(data)
 }
 
-/// Decimal numbers of any length, without leading zeros.
-fn is_below(left: &str, right: &str) -> bool {
-    (left.len(), left) < (right.len(), right)
+/// How many records of a shard were sent when a record with a higher number had been acknowledged already. Times are
+/// rounded down, so that only a difference of whole milliseconds proves an order; calls that overlap prove none.
+fn sent_after_a_higher_number(mut told: Vec<Told>) -> u64 {
+    told.sort_by(|left, right| in_order(&right.sequence_number).cmp(&in_order(&left.sequence_number)));
+    let mut count = 0;
+    let mut first_acked_ms = u64::MAX;
+    for record in told {
+        count += u64::from(record.sent_ms > first_acked_ms);
+        first_acked_ms = first_acked_ms.min(record.acked_ms);
+    }
+    count
+}
+
+/// By this, decimal numbers of any length, without leading zeros, are compared as numbers.
+fn in_order(number: &str) -> (usize, &str) {
+    (number.len(), number)
 }
 
 #[cfg(test)]
@@ -110,9 +139,8 @@ mod tests {
         let mut data = vec![0x5a; 64];
         let id = RecordId { run: 1, number };
         let checksum = payload::write_head(id, &mut data);
-        let ack =
-            Ack { target: 0, shard: 3, id, checksum, acked_ms: 0, sequence_number: sequence.to_owned() };
-        (data, ack)
+        let sequence_number = sequence.to_owned();
+        (data, Ack { target: 0, shard: 3, id, checksum, sent_ms: 0, acked_ms: 0, sequence_number })
     }
 
     fn judge(checker: &Checker, acks: &[Ack]) -> Integrity {
@@ -162,10 +190,47 @@ mod tests {
         assert_eq!(judge(&backwards, &[ack]).reordered, 1);
     }
 
+    /// A log of these records in the order of their numbers, each told as (number, sent, acknowledged).
+    fn reordered(records: &[(u32, &str, u64, u64)]) -> u64 {
+        let mut checker = Checker::default();
+        let mut acks = Vec::new();
+        for (number, &(shard, sequence, sent_ms, acked_ms)) in (0..).zip(records) {
+            let (data, ack) = record(number, sequence);
+            checker.read(ShardPlace { shard, ..PLACE }, sequence, &data);
+            acks.push(Ack { shard, sent_ms, acked_ms, ..ack });
+        }
+        let integrity = judge(&checker, &acks);
+        assert_eq!(integrity.found, integrity.acknowledged, "what is told is in the log");
+        integrity.reordered
+    }
+
     #[test]
-    fn numbers_are_ordered_as_numbers_and_never_equal() {
-        assert!(
-            is_below("9", "10") && is_below("10", "11") && !is_below("11", "11") && !is_below("100", "99")
+    fn a_record_sent_after_anothers_acknowledgement_has_the_higher_number() {
+        assert_eq!(reordered(&[(3, "9", 0, 5), (3, "10", 6, 9), (3, "11", 10, 12)]), 0);
+        assert_eq!(reordered(&[(3, "9", 6, 9), (3, "10", 0, 5)]), 1, "sent at 6, after the ack at 5");
+        assert_eq!(
+            reordered(&[(3, "9", 6, 9), (3, "10", 7, 8), (3, "11", 0, 5)]),
+            2,
+            "one early acknowledgement of a high number convicts every later record below it"
         );
+        assert_eq!(
+            reordered(&[(3, "99", 50, 60), (3, "100", 0, 5), (3, "101", 40, 70)]),
+            1,
+            "numbers, not text"
+        );
+    }
+
+    #[test]
+    fn calls_that_overlap_and_other_shards_prove_no_order() {
+        assert_eq!(reordered(&[(3, "9", 4, 9), (3, "10", 0, 5)]), 0, "both were on their way at 4");
+        assert_eq!(reordered(&[(3, "9", 5, 9), (3, "10", 0, 5)]), 0, "the same millisecond");
+        assert_eq!(reordered(&[(3, "9", 7, 7), (3, "10", 7, 7)]), 0, "two records of one call");
+        assert_eq!(reordered(&[(4, "9", 6, 9), (3, "10", 0, 5)]), 0);
+    }
+
+    #[test]
+    fn numbers_are_ordered_as_numbers() {
+        assert!(in_order("9") < in_order("10") && in_order("10") < in_order("11"));
+        assert!(in_order("100") > in_order("99"));
     }
 }

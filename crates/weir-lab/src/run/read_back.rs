@@ -63,10 +63,10 @@ pub(super) async fn check(
     }
     let acks = AckReader::open(acks).map_err(|error| error.to_string())?;
     // The file numbers its streams as the lab gave them to the load generator: in the order of the tenants.
-    for (target, tenant) in acks.targets().iter().zip(&fleet.tenants) {
-        if target.tenant != tenant.credential.tenant.as_str() || target.stream != tenant.stream {
-            return Err(format!("the acknowledgements are of other streams: {target:?}"));
-        }
+    let given =
+        fleet.tenants.iter().map(|tenant| (tenant.credential.tenant.as_str(), tenant.stream.as_str()));
+    if !acks.targets().iter().map(|target| (target.tenant.as_str(), target.stream.as_str())).eq(given) {
+        return Err(format!("the acknowledgements are of other streams: {:?}", acks.targets()));
     }
     let integrity = checker.judge(acks).map_err(|error| error.to_string())?;
     Ok((integrity, way))

@@ -384,7 +384,7 @@ pub struct Integrity {
     pub lost: u64,
     /// Found more than once.
     pub duplicated: u64,
-    /// Found out of the order of the log.
+    /// Read back out of order, or numbered below a record that was acknowledged before this one was sent.
     pub reordered: u64,
 }
 
