@@ -69,19 +69,19 @@ pub struct OperationReport {
     pub latency_ms: Percentiles,
 }
 
-/// Milliseconds; all zero when nothing was measured.
+/// Milliseconds; all `None` when nothing was measured, which is not the same as fast.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize)]
 pub struct Percentiles {
     /// Half of the calls took no longer.
-    pub p50: f64,
+    pub p50: Option<f64>,
     /// 90 %.
-    pub p90: f64,
+    pub p90: Option<f64>,
     /// 99 %.
-    pub p99: f64,
+    pub p99: Option<f64>,
     /// 99.9 %.
-    pub p999: f64,
+    pub p999: Option<f64>,
     /// The longest.
-    pub max: f64,
+    pub max: Option<f64>,
 }
 
 impl Percentiles {
@@ -90,8 +90,9 @@ impl Percentiles {
         if histogram.is_empty() {
             return Self::default();
         }
-        let at = |quantile| histogram.value_at_quantile(quantile) as f64 / 1e3;
-        Self { p50: at(0.5), p90: at(0.9), p99: at(0.99), p999: at(0.999), max: histogram.max() as f64 / 1e3 }
+        let at = |quantile| Some(histogram.value_at_quantile(quantile) as f64 / 1e3);
+        let max = Some(histogram.max() as f64 / 1e3);
+        Self { p50: at(0.5), p90: at(0.9), p99: at(0.99), p999: at(0.999), max }
     }
 }
 
@@ -152,6 +153,11 @@ impl LoadReport {
             tenants: tenants.iter().map(|(name, cell)| (name.clone(), part(cell))).collect(),
         }
     }
+
+    /// Of the calls that were meant to start.
+    fn percent(&self, count: u64) -> f64 {
+        count as f64 * 100.0 / self.offered.max(1) as f64
+    }
 }
 
 fn outcomes(cell: &Cell) -> (u64, BTreeMap<String, u64>) {
@@ -174,13 +180,6 @@ fn part(cell: &Cell) -> OperationReport {
 /// The table for people.
 impl fmt::Display for LoadReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let row = |f: &mut fmt::Formatter<'_>, name: &str, p: &Percentiles| {
-            writeln!(
-                f,
-                "{name:<28}{:>10.3}{:>10.3}{:>10.3}{:>10.3}{:>10.3}",
-                p.p50, p.p90, p.p99, p.p999, p.max
-            )
-        };
         writeln!(
             f,
             "offered    {:>12.1} calls/s ({} in {:.2} s, {} loop)",
@@ -196,8 +195,13 @@ impl fmt::Display for LoadReport {
         writeln!(f, "processor  {:>12.2} s", self.cpu_seconds)?;
         writeln!(
             f,
-            "late       {:>12} starts more than {} ms after they were meant ({} by the generator's own fault)",
-            self.late_starts, self.late_after_ms, self.late_dispatches
+            "late       {:>12} starts ({:.1} %) more than {} ms after they were meant; {} ({:.1} %) by the generator's own \
+             fault",
+            self.late_starts,
+            self.percent(self.late_starts),
+            self.late_after_ms,
+            self.late_dispatches,
+            self.percent(self.late_dispatches)
         )?;
         writeln!(f)?;
         writeln!(
@@ -221,5 +225,91 @@ impl fmt::Display for LoadReport {
             }
         }
         Ok(())
+    }
+}
+
+/// A row of the table; what was not measured is a dash.
+fn row(f: &mut fmt::Formatter<'_>, name: &str, of: &Percentiles) -> fmt::Result {
+    write!(f, "{name:<28}")?;
+    for value in [of.p50, of.p90, of.p99, of.p999, of.max] {
+        match value {
+            Some(millis) => write!(f, "{millis:>10.3}")?,
+            None => write!(f, "{:>10}", "-")?,
+        }
+    }
+    writeln!(f)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        arrival::Arrivals,
+        meter::{CellKey, WindowPart},
+        workload::{OperationIndex, TenantIndex},
+    };
+
+    /// The report of a run of 200 calls, of which `late` were sent late and `own` of those through our own fault.
+    fn report(fill: impl FnOnce(&mut Cell), late: u64, own: u64) -> LoadReport {
+        let mut whole = WindowPart::new(0);
+        (whole.offered, whole.late_starts, whole.late_dispatches) = (200, late, own);
+        fill(
+            whole.cells.entry(CellKey { tenant: TenantIndex(0), operation: OperationIndex(0) }).or_default(),
+        );
+        let config = EngineConfig {
+            pace: Pace::Open { per_second: 100.0, arrivals: Arrivals::Constant },
+            workers: 1,
+            connections: 1,
+            timeout: Duration::from_secs(1),
+            duration: Some(Duration::from_secs(2)),
+            window: Duration::from_secs(1),
+            trust: None,
+            seed: 1,
+        };
+        let totals = Totals { whole, end: Monotonic::ZERO + Duration::from_secs(2) };
+        let run = Run {
+            config: &config,
+            start: Monotonic::ZERO,
+            tenants: &["t".to_owned()],
+            operations: &["PutRecord"],
+            cpu: Duration::ZERO,
+        };
+        LoadReport::new(&totals, &run)
+    }
+
+    #[test]
+    fn a_total_failure_has_no_percentiles_rather_than_good_ones() {
+        let report = report(
+            |cell| {
+                cell.count(Some("timeout".into()));
+                cell.failed.record(1_000_000).unwrap();
+            },
+            0,
+            0,
+        );
+        let json = serde_json::to_value(&report).unwrap();
+        for part in [&json["latency_ms"], &json["service_ms"], &json["operations"]["PutRecord"]["latency_ms"]]
+        {
+            for name in ["p50", "p90", "p99", "p999", "max"] {
+                assert!(part.as_object().unwrap()[name].is_null(), "{name} of {part}");
+            }
+        }
+        assert!(json["failed_latency_ms"]["p99"].as_f64().unwrap() > 999.0);
+        let text = report.to_string();
+        let dashes =
+            |row: &str| text.lines().find(|line| line.starts_with(row)).unwrap().matches(" -").count();
+        assert_eq!((dashes("from intended start"), dashes("failed, from")), (5, 0), "{text}");
+    }
+
+    #[test]
+    fn late_starts_are_told_with_the_generators_own_among_them() {
+        let report = report(|cell| cell.count(None), 30, 7);
+        let json = serde_json::to_value(&report).unwrap();
+        assert_eq!((&json["late_starts"], &json["late_dispatches"]), (&30.into(), &7.into()));
+        let text = report.to_string();
+        assert!(
+            text.contains("30 starts (15.0 %)") && text.contains("7 (3.5 %) by the generator's own fault"),
+            "{text}"
+        );
     }
 }
