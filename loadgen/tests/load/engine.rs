@@ -16,6 +16,7 @@ use weir_core::{
     threads::Threads,
 };
 use weir_loadgen::{
+    acks::{self, AckReader},
     arrival::Arrivals,
     engine::{self, EngineConfig, Pace},
     recorder::{Files, Recorder},
@@ -277,11 +278,16 @@ fn a_worker_that_panics_ends_the_run_and_is_heard() {
     let config = EngineConfig { workers: 2, ..open(1_000.0, 0.3) };
     let naming =
         Naming { tenants: vec!["t".into()], operations: OPERATIONS, window_ms: 500, wall_start_ms: 0 };
-    let recorder = Recorder::create(naming, 2, &Files::default(), b"").unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("acks");
+    let files = Files { acks: Some(path.clone()), ..Files::default() };
+    let recorder = Recorder::create(naming, 2, &files, &acks::header(&[])).unwrap();
     let ping =
         |worker| Ping { tenants: vec!["t".into()], panic_at: if worker == 0 { 10 } else { 0 }, answers: 0 };
     let stop = Shutdown::new();
     let engine = engine::start(&Threads::new(), Clock::new(), &config, &receiver, &stop, ping).unwrap();
     recorder.run(&engine.parts, &stop).unwrap();
+    let unended = AckReader::open(&path).unwrap().read().is_err();
+    assert!(unended, "what the worker knew was not written down");
     engine.join().unwrap();
 }
