@@ -5,7 +5,7 @@
 //! program that has not begun yet may wait on its own thread: [`Endpoint::resolve`].
 
 use std::{
-    fmt,
+    fmt, io,
     net::{IpAddr, Ipv4Addr, SocketAddr, ToSocketAddrs},
     str::FromStr,
     sync::Arc,
@@ -24,10 +24,23 @@ pub struct Endpoint {
 
 /// Text that is no endpoint, or not one that can be used here.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{url:?} is no endpoint: {problem}; write http://127.0.0.1:4567")]
-pub struct EndpointError {
-    url: String,
-    problem: String,
+pub enum EndpointError {
+    /// It does not read as one.
+    #[error("{url:?} is no endpoint: {problem}; write http://127.0.0.1:4567")]
+    Form {
+        /// The text, or its beginning.
+        url: String,
+        /// What is wrong with it.
+        problem: &'static str,
+    },
+    /// Its host is a name that the resolver does not know.
+    #[error("the host of {url:?} is not known: {detail}; check the name, or write its address")]
+    Unresolved {
+        /// The text, or its beginning.
+        url: String,
+        /// What the resolver said.
+        detail: String,
+    },
 }
 
 impl Endpoint {
@@ -43,11 +56,10 @@ impl Endpoint {
         let port = parts.port();
         let address = match parts.literal() {
             Some(ip) => SocketAddr::new(ip, port),
-            None => (parts.name, port)
-                .to_socket_addrs()
-                .map_err(|error| error_of(url, &format!("its host cannot be resolved ({error})")))?
-                .next()
-                .ok_or_else(|| error_of(url, "its host has no address"))?,
+            None => first_address(parts.name, port).map_err(|error| EndpointError::Unresolved {
+                url: beginning(url),
+                detail: error.to_string(),
+            })?,
         };
         Ok(parts.at(address))
     }
@@ -83,9 +95,9 @@ impl FromStr for Endpoint {
     fn from_str(url: &str) -> Result<Self, EndpointError> {
         let parts = Parts::of(url)?;
         if parts.tls {
-            return Err(error_of(url, "only plain http is spoken here"));
+            return Err(form(url, "only plain http is spoken here"));
         }
-        let ip = parts.literal().ok_or_else(|| error_of(url, "its host is no literal address"))?;
+        let ip = parts.literal().ok_or_else(|| form(url, "its host is no literal address"))?;
         Ok(parts.at(SocketAddr::new(ip, parts.port())))
     }
 }
@@ -103,16 +115,16 @@ impl<'a> Parts<'a> {
         let (tls, rest) = match (url.strip_prefix("http://"), url.strip_prefix("https://")) {
             (Some(rest), _) => (false, rest),
             (_, Some(rest)) => (true, rest),
-            (None, None) => return Err(error_of(url, "it starts with neither http:// nor https://")),
+            (None, None) => return Err(form(url, "it starts with neither http:// nor https://")),
         };
         let host = rest.strip_suffix('/').unwrap_or(rest);
         if host.contains(['/', '?', '#', '@']) {
-            return Err(error_of(url, "it has more than a host and a port"));
+            return Err(form(url, "it has more than a host and a port"));
         }
         // What is not a graphic character would not survive the way into a header line.
         let (name, port) = name_and_port(host)
             .filter(|_| host.bytes().all(|byte| byte.is_ascii_graphic()))
-            .ok_or_else(|| error_of(url, "its host or its port does not read"))?;
+            .ok_or_else(|| form(url, "its host or its port does not read"))?;
         Ok(Self { tls, host, name, port })
     }
 
@@ -142,8 +154,17 @@ fn name_and_port(host: &str) -> Option<(&str, Option<u16>)> {
     (!name.is_empty()).then_some((name, port))
 }
 
-fn error_of(url: &str, problem: &str) -> EndpointError {
-    EndpointError { url: url.chars().take(200).collect(), problem: problem.to_owned() }
+fn first_address(name: &str, port: u16) -> io::Result<SocketAddr> {
+    (name, port).to_socket_addrs()?.next().ok_or_else(|| io::Error::other("it has no address"))
+}
+
+fn form(url: &str, problem: &'static str) -> EndpointError {
+    EndpointError::Form { url: beginning(url), problem }
+}
+
+/// As much of a text as an error should repeat.
+fn beginning(url: &str) -> String {
+    url.chars().take(200).collect()
 }
 
 #[cfg(test)]
@@ -189,6 +210,9 @@ mod tests {
         {
             assert!(Endpoint::resolve(url).is_err(), "{url:?}");
         }
+        // No resolver sends a name with an empty label anywhere.
+        let error = Endpoint::resolve("https://kinesis..example").unwrap_err().to_string();
+        assert!(error.contains("check the name"), "{error}");
     }
 
     #[test]

@@ -89,7 +89,8 @@ pub(crate) struct LoadArgs {
     /// The session token that came with the access key, when it is a temporary one.
     #[arg(long, value_name = "TOKEN", requires = "access_key")]
     session_token: Option<String>,
-    /// Believe the certificates in this file (PEM) at https endpoints, instead of those that this host trusts.
+    /// Believe the certificates in this file (PEM) at https endpoints, instead of those that this host trusts. One that a
+    /// server made for itself must not be an authority's (openssl: `-addext basicConstraints=critical,CA:FALSE`).
     #[arg(long, value_name = "FILE")]
     ca: Option<PathBuf>,
     /// Send a made-up signature: saves hashing bodies, for servers that do not check.
