@@ -2,27 +2,26 @@
 //!
 //! The fleet's state machine asks; nothing here knows of peers or threads. Two rules hold whatever arrives in whatever
 //! order: of one node only a later fragment replaces an earlier one, and no shard is routed to an owner whose epoch is
-//! below one that was ever heard.
+//! below one that was heard before, however long ago: only streams beyond the last [`FLOOR_STREAMS_MAX`] are forgotten.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
-    time::Duration,
 };
 
 use weir_core::{
     clock::Monotonic,
     id::{Epoch, MemberId, ShardIndex, StreamId},
-    limits::NODES_MAX,
+    limits::{NODES_MAX, STREAMS_MAX},
     shard::OwnedShard,
 };
 use weir_wire::fragment::Fragment;
 
 use crate::shard_map::{RoutedShard, Routes};
 
-/// How long the highest epochs of a stream are remembered after the last fragment that names it has expired. A node
-/// that was out of contact for longer has long been told by the control plane what it owns.
-const FLOOR_KEPT: Duration = Duration::from_secs(600);
+/// Streams whose highest epochs are remembered. Never for a time alone: an owner of the past may come back after any
+/// time. Streams are numbered once and at most `STREAMS_MAX` exist at once, so that the surplus is of deleted ones.
+const FLOOR_STREAMS_MAX: usize = 2 * STREAMS_MAX;
 
 /// How a fragment became known, which says what it proves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -70,7 +69,7 @@ struct Held {
 #[derive(Debug, Default)]
 struct StreamFloor {
     epochs: BTreeMap<ShardIndex, Epoch>,
-    /// When it was last seen in a fragment, to the precision of [`FLOOR_KEPT`].
+    /// When a fragment that changed anything last named it.
     mentioned_at: Monotonic,
 }
 
@@ -79,7 +78,6 @@ struct StreamFloor {
 pub(super) struct FragmentBook {
     nodes: BTreeMap<MemberId, NodeWord>,
     floors: BTreeMap<StreamId, StreamFloor>,
-    floors_pruned_at: Monotonic,
     /// The build that confirmations count for.
     build: u64,
     /// Routes differ from those of the last [`Self::routes`].
@@ -162,26 +160,31 @@ impl FragmentBook {
                 self.dirty = true;
             }
         }
+        if self.floors.len() > FLOOR_STREAMS_MAX {
+            self.forget_floors(FLOOR_STREAMS_MAX / 2);
+        }
     }
 
-    /// Lets fragments expire and forgets floors that nothing has named for long.
+    /// Keeps the floors of all streams that somebody holds, and of the others those named last, `kept` in all.
+    fn forget_floors(&mut self, kept: usize) {
+        let held = self.nodes.values().filter_map(|word| word.held.as_ref());
+        let held: BTreeSet<StreamId> =
+            held.flat_map(|held| held.fragment.shards.iter()).map(|shard| shard.key.stream).collect();
+        let others = self.floors.iter().filter(|(stream, _)| !held.contains(stream));
+        let mut others: Vec<_> = others.map(|(stream, floor)| (floor.mentioned_at, *stream)).collect();
+        others.sort_unstable();
+        for (_, stream) in others.iter().take(self.floors.len().saturating_sub(kept)) {
+            self.floors.remove(stream);
+        }
+    }
+
+    /// Lets fragments expire.
     pub(super) fn expire(&mut self, now: Monotonic) {
         for word in self.nodes.values_mut() {
             if let Some(held) = word.held.as_mut().filter(|held| !held.expired && held.expires_at <= now) {
                 held.expired = true;
                 self.dirty = true;
             }
-        }
-        if now.since(self.floors_pruned_at) >= FLOOR_KEPT {
-            self.floors_pruned_at = now;
-            for held in self.nodes.values().filter_map(|word| word.held.as_ref()) {
-                for shard in held.fragment.shards.iter() {
-                    if let Some(floor) = self.floors.get_mut(&shard.key.stream) {
-                        floor.mentioned_at = now;
-                    }
-                }
-            }
-            self.floors.retain(|_, floor| now.since(floor.mentioned_at) < FLOOR_KEPT);
         }
     }
 

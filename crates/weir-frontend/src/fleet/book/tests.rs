@@ -1,6 +1,6 @@
 //! Which of two words counts, and for how long.
 
-use std::net::SocketAddr;
+use std::{net::SocketAddr, time::Duration};
 
 use weir_core::id::{Incarnation, ShardKey};
 
@@ -112,7 +112,7 @@ fn hearsay_is_held_but_settles_nothing() {
 }
 
 #[test]
-fn floors_outlive_their_fragments_and_are_forgotten_long_after() {
+fn floors_outlive_their_fragments_for_any_time() {
     let (old, new) = (MemberId(7), MemberId(8));
     let mut book = FragmentBook::default();
     book.begin_build([old, new]);
@@ -124,8 +124,24 @@ fn floors_outlive_their_fragments_and_are_forgotten_long_after() {
         routed(book).len()
     };
     assert_eq!(claim(&mut book, 599), 0);
-    book.hear(at(600), fragment(old, (1, 600), &[]), Proof::Mesh, false);
-    book.expire(at(1_201));
-    book.expire(at(1_802));
-    assert!(book.floors.is_empty());
+    book.begin_build([old]);
+    assert_eq!(claim(&mut book, 1_000_000), 0, "the newer owner has long left, and nobody names it");
+}
+
+#[test]
+fn of_streams_without_end_the_floors_are_bounded_and_those_in_use_stay() {
+    let (old, new) = (MemberId(7), MemberId(8));
+    let mut book = FragmentBook::default();
+    book.begin_build([old, new]);
+    book.hear(at(0), fragment(new, (1, 1), &[(0, 2)]), Proof::Mesh, false);
+    for sequence in 1..=25 {
+        let first = sequence * 1_000;
+        let streams: Vec<_> = (first..first + 1_000).map(|stream| (stream, 1)).collect();
+        book.hear(at(sequence), fragment(old, (1, sequence), &streams), Proof::Mesh, false);
+    }
+    assert!(book.floors.len() <= FLOOR_STREAMS_MAX, "{}", book.floors.len());
+    for kept in [0, 24_000, 25_000] {
+        assert!(book.floors.contains_key(&StreamId(kept)), "{kept} is held or was named a moment ago");
+    }
+    assert!(!book.floors.contains_key(&StreamId(1_000)), "named before all others");
 }
