@@ -9,6 +9,7 @@ mod dialling;
 mod event;
 mod facts;
 mod hearing;
+mod inquiry;
 mod lanes;
 mod membership;
 mod plan;
@@ -23,7 +24,7 @@ use weir_core::{
 };
 use weir_wire::control::{FleetConfig, MembershipView};
 
-use self::{book::FragmentBook, lanes::LaneTable};
+use self::{book::FragmentBook, inquiry::Inquiry, lanes::LaneTable};
 pub use self::{
     event::{Carrier, FleetAction, FleetEvent, Hello, LaneId, LinkKind, Myself, PeerPlan, Source, Ticket},
     facts::FleetFacts,
@@ -46,7 +47,8 @@ const WHOLE_MAP_SHARDS_MAX: usize = 8_192;
 /// A change of membership begins a build. It is complete when every peer has its threads and every node was heard, in
 /// this build, from itself or from a server that it was brought to. Then the map is published, and confirmed again
 /// twice each gossip interval. A build that misses its deadline or is refused a thread has failed: the old map
-/// serves on, until it is older than its TTL, and nothing else looks wrong.
+/// serves on, until it is older than its TTL, and nothing else looks wrong. A node that never speaks is no reason to
+/// fail for ever: an [`Inquiry`] finds out whether its home knows it.
 #[derive(Debug)]
 pub struct Fleet {
     me: Myself,
@@ -58,8 +60,10 @@ pub struct Fleet {
     build: Build,
     routes: Arc<Routes>,
     published: bool,
-    /// In this build, somebody was asked for all that he knows and answered.
-    whole_map_heard: bool,
+    /// A build has failed before the first map: whoever asks for it gets what there is.
+    late: bool,
+    /// After nodes that were never heard.
+    inquiry: Option<Inquiry>,
     /// Only in a front end of a cache fleet: which cache server to ask.
     upstreams: Homes,
     store: StorePoll,
@@ -112,7 +116,8 @@ impl Fleet {
             build: Build::Waiting,
             routes: Arc::new(Routes::default()),
             published: false,
-            whole_map_heard: false,
+            late: false,
+            inquiry: None,
             upstreams,
             store: StorePoll { at: Monotonic::ZERO, asked: false, over: false },
             builds_failed: 0,
@@ -162,7 +167,8 @@ impl Fleet {
             Build::Refused { retry_at } => Some(retry_at),
         };
         let store = (self.wants_store() && !self.store.asked).then_some(self.store.at);
-        let wakes = [poll, build, store, self.book.next_expiry(), self.next_guest_end()];
+        let inquiry = self.inquiry.as_ref().map(Inquiry::next_wake);
+        let wakes = [poll, build, store, inquiry, self.book.next_expiry(), self.next_guest_end()];
         wakes.into_iter().flatten().min().unwrap_or(Monotonic(u64::MAX))
     }
 
@@ -210,6 +216,7 @@ impl Fleet {
             self.store.asked = true;
             out.push(FleetAction::AskStore);
         }
+        self.inquire(now, out);
         self.go_on_building(now, out);
     }
 }

@@ -53,8 +53,14 @@ struct NodeWord {
     meshed_in: Option<u64>,
     /// It has been confirmed in some build, so that an expired fragment means silence.
     was_confirmed: bool,
-    /// A whole build has passed in which others, asked for all that they know, did not know it.
+    /// It was waited for and asked after, and nobody who should know it did.
     absent: bool,
+}
+
+impl NodeWord {
+    fn is_alive(&self) -> bool {
+        self.held.as_ref().is_some_and(|held| !held.expired)
+    }
 }
 
 #[derive(Debug)]
@@ -194,11 +200,17 @@ impl FragmentBook {
         held.filter(|held| !held.expired).map(|held| held.expires_at).min()
     }
 
-    /// A build went by without these nodes although others were asked for all that they know: count them as silent
-    /// until they speak, rather than wait for ever.
-    pub(super) fn give_up_on_unheard(&mut self) {
-        for word in self.nodes.values_mut() {
-            word.absent |= word.held.is_none();
+    /// Nodes of which nothing that still counts is held and whose silence proves nothing yet, since the mesh has never
+    /// confirmed them: a build waits for them.
+    pub(super) fn unheard(&self) -> BTreeSet<MemberId> {
+        let unheard = |word: &NodeWord| !word.is_alive() && !word.was_confirmed && !word.absent;
+        self.nodes.iter().filter(|(_, word)| unheard(word)).map(|(node, _)| *node).collect()
+    }
+
+    /// Counts an unheard node as silent until it speaks, rather than wait for ever.
+    pub(super) fn give_up_on(&mut self, node: MemberId) {
+        if let Some(word) = self.nodes.get_mut(&node).filter(|word| !word.is_alive()) {
+            word.absent = true;
         }
     }
 
@@ -209,18 +221,21 @@ impl FragmentBook {
     }
 
     fn is_settled(&self, word: &NodeWord) -> bool {
-        let alive = word.held.as_ref().is_some_and(|held| !held.expired);
-        if alive { word.confirmed_in == Some(self.build) } else { word.was_confirmed || word.absent }
+        if word.is_alive() {
+            word.confirmed_in == Some(self.build)
+        } else {
+            word.was_confirmed || word.absent
+        }
     }
 
-    /// Has the mesh itself (not the store) confirmed every node in this build?
+    /// Has the mesh itself (not the store) confirmed every node in this build that is not silent?
     pub(super) fn all_meshed(&self) -> bool {
-        self.nodes.values().all(|word| word.meshed_in == Some(self.build) || word.absent)
+        self.nodes.values().all(|word| word.meshed_in == Some(self.build) || !word.is_alive())
     }
 
     /// Nodes that exist but say nothing.
     pub(super) fn silent_count(&self) -> usize {
-        self.nodes.values().filter(|word| word.held.as_ref().is_none_or(|held| held.expired)).count()
+        self.nodes.values().filter(|word| !word.is_alive()).count()
     }
 
     /// Do the routes differ from those that were taken last?

@@ -35,10 +35,8 @@ impl Fleet {
             Build::Running { .. } if self.is_complete() => self.publish(now, out),
             Build::Running { deadline } if deadline <= now => {
                 self.builds_failed += 1;
-                if self.whole_map_heard {
-                    self.book.give_up_on_unheard();
-                }
                 self.build = Build::Running { deadline: now + build_deadline };
+                self.be_late(now, out);
             }
             Build::Complete { republish_at } if republish_at <= now || self.book.is_dirty() => {
                 self.publish(now, out);
@@ -80,6 +78,7 @@ impl Fleet {
             return;
         }
         self.builds_failed += 1;
+        self.be_late(now, out);
         if self.refused_at_members.is_none() {
             self.refused_at_members = Some(self.lanes.counts().threaded + 2); // the peer that was being reached, and this server
         }

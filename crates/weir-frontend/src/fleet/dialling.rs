@@ -103,6 +103,7 @@ impl Fleet {
         if !self.lanes.connected(lane, false) {
             return;
         }
+        self.forget_answer(lane.peer);
         let peer = self.lanes.peer_mut(lane.peer).expect("connected just now");
         peer.wants_map = false;
         if let Some(since) = &mut peer.guest_since {

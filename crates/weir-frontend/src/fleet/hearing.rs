@@ -23,7 +23,9 @@ impl Fleet {
         fragments: Vec<Fragment>,
         out: &mut Vec<FleetAction>,
     ) {
-        self.whole_map_heard |= whole_map && !matches!(from, Source::Node(_));
+        if whole_map {
+            self.note_answer(from);
+        }
         let kinds: &[LinkKind] = match from {
             Source::Node(_) => &[LinkKind::Peer, LinkKind::Subscriber],
             Source::Peer(_) | Source::Store => &[LinkKind::Subscriber],
@@ -78,13 +80,20 @@ impl Fleet {
         self.store.at = now + self.config().map_or(FAILED_POLL_RETRY, |fleet| fleet.gossip_interval.0);
     }
 
-    /// A peer asks for everything. A server that has no map yet answers when it has.
+    /// A peer asks for everything. A server that has no map yet answers when it has, or when its build should have been
+    /// complete: two servers that each wait for the other's word would else wait for ever.
     pub(super) fn map_wanted(&mut self, now: Monotonic, lane: LaneId, out: &mut Vec<FleetAction>) {
-        if self.published {
+        if self.published || self.late {
             self.send_whole_map(now, lane, out);
         } else if let Some(peer) = self.lanes.peer_mut(lane.peer) {
             peer.wants_map = true;
         }
+    }
+
+    /// A build failed: whoever waits for this server's map gets what there is.
+    pub(super) fn be_late(&mut self, now: Monotonic, out: &mut Vec<FleetAction>) {
+        self.late = true;
+        self.answer_wanting(now, out);
     }
 
     /// Answers whoever asked before there was a map.

@@ -226,6 +226,11 @@ impl LaneTable {
         self.peers.get_mut(&id)
     }
 
+    /// Do all lanes of this peer stand?
+    pub(super) fn is_connected(&self, id: MemberId) -> bool {
+        self.peers.get(&id).is_some_and(Peer::is_connected)
+    }
+
     /// All peers, by number.
     pub(super) fn peers(&self) -> impl Iterator<Item = (MemberId, &Peer)> {
         self.peers.iter().map(|(id, peer)| (*id, peer))

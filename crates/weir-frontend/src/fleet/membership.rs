@@ -150,7 +150,6 @@ impl Fleet {
     fn begin_build(&mut self, now: Monotonic) {
         let view = self.view.as_ref().expect("a view was just learned");
         self.book.begin_build(view.nodes.iter().map(|node| node.id));
-        self.whole_map_heard = false;
         self.build = match self.build {
             Build::Wedged => Build::Wedged,
             _ if !self.is_member() => Build::Waiting,

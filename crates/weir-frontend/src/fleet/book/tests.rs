@@ -98,6 +98,23 @@ fn the_newest_owner_is_routed_to_and_when_it_is_silent_nobody() {
 }
 
 #[test]
+fn an_unheard_node_is_given_up_only_while_nothing_of_it_is_held() {
+    let mut book = book();
+    assert_eq!(book.unheard(), BTreeSet::from([NODE]));
+    book.hear(at(0), fragment(NODE, (1, 1), &[(1, 1)]), Proof::Hearsay, false);
+    assert!(book.unheard().is_empty(), "somebody knows it");
+    book.give_up_on(NODE);
+    assert_eq!(book.settled(), (0, 1));
+    book.expire(at(4));
+    assert_eq!(book.unheard(), BTreeSet::from([NODE]), "hearsay that has expired proves nothing");
+    book.give_up_on(NODE);
+    book.begin_build([NODE]);
+    assert_eq!((book.settled(), book.all_meshed()), ((1, 1), true), "once is enough");
+    book.hear(at(5), fragment(NODE, (1, 2), &[(1, 1)]), Proof::Hearsay, false);
+    assert_eq!((book.settled(), routed(&mut book).len()), ((0, 1), 1), "until it speaks");
+}
+
+#[test]
 fn hearsay_is_held_but_settles_nothing() {
     let mut book = book();
     book.hear(at(0), fragment(NODE, (1, 1), &[(1, 1)]), Proof::Hearsay, false);

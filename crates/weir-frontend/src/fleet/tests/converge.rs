@@ -20,6 +20,10 @@ enum Op {
     Restart(prop::sample::Index),
     Kill(prop::sample::Index),
     JoinNode,
+    JoinSilentNode,
+    LeaveNode(prop::sample::Index),
+    KillNode(prop::sample::Index),
+    RestartNode(prop::sample::Index),
     CreateStream(u64, prop::sample::Index),
     MoveShard(u64, prop::sample::Index, bool),
     Cut(prop::sample::Index),
@@ -35,6 +39,10 @@ fn op() -> impl Strategy<Value = Op> {
         3 => index().prop_map(Op::Restart),
         1 => index().prop_map(Op::Kill),
         1 => Just(Op::JoinNode),
+        1 => Just(Op::JoinSilentNode),
+        1 => index().prop_map(Op::LeaveNode),
+        1 => index().prop_map(Op::KillNode),
+        2 => index().prop_map(Op::RestartNode),
         3 => (0..STREAMS, index()).prop_map(|(stream, node)| Op::CreateStream(stream, node)),
         5 => (0..STREAMS, index(), any::<bool>()).prop_map(|(s, node, forgetful)| Op::MoveShard(s, node, forgetful)),
         3 => index().prop_map(Op::Cut),
@@ -77,8 +85,15 @@ fn go_through(world: &mut World, ops: &[Op]) {
     for op in ops {
         match op {
             Op::Join if world.servers.len() < 8 => drop(world.join(Role::Frontend)),
-            Op::JoinNode if world.nodes.len() < 4 => drop(world.join_node()),
-            Op::Join | Op::JoinNode => {}
+            Op::JoinNode if world.nodes.len() < 5 => drop(world.join_node()),
+            Op::JoinSilentNode if world.nodes.len() < 5 => drop(world.join_silent_node()),
+            Op::Join | Op::JoinNode | Op::JoinSilentNode => {}
+            Op::LeaveNode(index) if world.nodes.len() > 1 => {
+                world.leave_node(pick(&world.nodes, *index).unwrap());
+            }
+            Op::LeaveNode(_) => {}
+            Op::KillNode(index) => world.kill_node(pick(&world.nodes, *index).unwrap()),
+            Op::RestartNode(index) => world.restart_node(pick(&world.nodes, *index).unwrap()),
             Op::Leave(index) => {
                 let leaver = pick(&world.servers, *index).unwrap();
                 let alike = world.view().members;
@@ -129,7 +144,8 @@ fn start(plan: &Plan) -> World {
     world
 }
 
-/// Messages stop being lost, the dead are restarted, nodes know what they own and speak; then enough time for everything bounded.
+/// Messages stop being lost, dead servers are restarted, nodes that live know what they own and speak; then enough time
+/// for everything bounded. Dead nodes stay dead.
 fn heal(world: &mut World) {
     world.chaos = 0.0;
     for node in world.nodes.values_mut() {
@@ -145,6 +161,7 @@ fn heal(world: &mut World) {
 }
 
 fn assert_all_maps_are_the_truth(world: &World) {
+    let truth = world.truth();
     for (id, server) in &world.servers {
         let facts = server.fleet.facts();
         let map = server.map.as_ref().unwrap_or_else(|| panic!("{id} has no map: {facts:?}"));
@@ -153,7 +170,7 @@ fn assert_all_maps_are_the_truth(world: &World) {
             .flat_map(|stream| stream.shards())
             .map(|routed| (routed.shard.key, (routed.node, routed.shard.epoch)))
             .collect();
-        assert_eq!(routed, world.truth, "{id}: {facts:?}");
+        assert_eq!(routed, truth, "{id}: {facts:?}");
         let age = world.now.since(map.built_at);
         assert!(age <= world.config.gossip_interval.0, "{id}: the map is {age:?} old, {facts:?}");
         assert_eq!(

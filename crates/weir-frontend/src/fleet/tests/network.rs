@@ -104,6 +104,8 @@ pub(super) struct Node {
     homes: Homes,
     pub(super) owns: BTreeMap<ShardKey, Epoch>,
     pub(super) silent: bool,
+    /// Dead or never alive, but still registered: no healing makes it speak.
+    pub(super) dead: bool,
     speaks_at: Monotonic,
     learns_at: Monotonic,
 }
@@ -115,15 +117,21 @@ pub(super) struct World {
     generation: u64,
     numbers: u32,
     lives: u64,
+    epochs: u64,
     pub(super) servers: BTreeMap<MemberId, Server>,
     pub(super) nodes: BTreeMap<MemberId, Node>,
-    /// Who owns each shard, and since which epoch.
-    pub(super) truth: BTreeMap<ShardKey, (MemberId, Epoch)>,
+    /// To whom each shard is assigned, and since which epoch.
+    assigned: BTreeMap<ShardKey, (MemberId, Epoch)>,
     /// Lanes that are connected: dialler, acceptor, lane.
     links: BTreeSet<(MemberId, MemberId, u32)>,
+    /// Two servers that cannot connect.
+    pub(super) blocked: Option<(MemberId, MemberId)>,
     dials: BTreeMap<Ticket, (MemberId, LaneId)>,
     tickets: u64,
-    store: BTreeMap<MemberId, Fragment>,
+    /// What nodes reported, and when.
+    store: BTreeMap<MemberId, (Monotonic, Fragment)>,
+    /// Servers that the control plane has forgotten although they run.
+    pub(super) forgotten: BTreeSet<MemberId>,
     post: BTreeMap<(Monotonic, u64), (MemberId, Incarnation, FleetEvent)>,
     posted: u64,
     /// Of messages, how many are lost, repeated or late: 0 to 1.
@@ -141,13 +149,16 @@ impl World {
             generation: 1,
             numbers: 0,
             lives: 0,
+            epochs: 0,
             servers: BTreeMap::new(),
             nodes: BTreeMap::new(),
-            truth: BTreeMap::new(),
+            assigned: BTreeMap::new(),
             links: BTreeSet::new(),
+            blocked: None,
             dials: BTreeMap::new(),
             tickets: 0,
             store: BTreeMap::new(),
+            forgotten: BTreeSet::new(),
             post: BTreeMap::new(),
             posted: 0,
             chaos: 0.0,
@@ -174,6 +185,7 @@ impl World {
             homes: Homes::new(u64::from(member.0)),
             owns: BTreeMap::new(),
             silent: false,
+            dead: false,
             speaks_at: self.now,
             learns_at: self.now,
         };
@@ -181,8 +193,51 @@ impl World {
         member
     }
 
+    /// A node that is registered and never says a word.
+    pub(super) fn join_silent_node(&mut self) -> MemberId {
+        let member = self.join_node();
+        self.kill_node(member);
+        member
+    }
+
+    /// Kills a node without taking it off the membership.
+    pub(super) fn kill_node(&mut self, member: MemberId) {
+        self.nodes.get_mut(&member).expect("a node of the test").dead = true;
+    }
+
+    /// A new life, which owns what its journal says.
+    pub(super) fn restart_node(&mut self, member: MemberId) {
+        self.generation += 1;
+        self.lives += 1;
+        let node = self.nodes.get_mut(&member).expect("a node of the test");
+        node.life = Incarnation(self.lives);
+        node.sequence = 0;
+        node.homes = Homes::new(u64::from(member.0));
+        node.dead = false;
+        (node.speaks_at, node.learns_at) = (self.now, self.now);
+    }
+
+    /// The node is taken off the membership, and its shards are gone with it.
+    pub(super) fn leave_node(&mut self, member: MemberId) {
+        self.generation += 1;
+        self.nodes.remove(&member);
+        self.store.remove(&member);
+        self.assigned.retain(|_, (owner, _)| *owner != member);
+    }
+
+    /// Takes a server that runs off the membership (or puts it back).
+    pub(super) fn forget(&mut self, member: MemberId, forgotten: bool) {
+        self.generation += 1;
+        if forgotten {
+            self.forgotten.insert(member);
+        } else {
+            self.forgotten.remove(&member);
+        }
+    }
+
     pub(super) fn leave(&mut self, member: MemberId) {
         self.generation += 1;
+        self.forgotten.remove(&member);
         self.cut(|a, b| a == member || b == member);
         self.servers.remove(&member);
     }
@@ -206,19 +261,20 @@ impl World {
 
     pub(super) fn create_stream(&mut self, stream: u64, node: MemberId) {
         let key = ShardKey { stream: StreamId(stream), shard: ShardIndex(0) };
-        if self.truth.contains_key(&key) {
+        if self.assigned.contains_key(&key) {
             return;
         }
-        self.truth.insert(key, (node, Epoch(1)));
-        self.own(node, key, Some(Epoch(1)));
+        let epoch = self.next_epoch();
+        self.assigned.insert(key, (node, epoch));
+        self.own(node, key, Some(epoch));
     }
 
     /// Moves a shard. `forgetful`: the old owner goes on saying that it owns it until [`Self::remind`].
     pub(super) fn move_shard(&mut self, stream: u64, node: MemberId, forgetful: bool) {
         let key = ShardKey { stream: StreamId(stream), shard: ShardIndex(0) };
-        let Some(&(old, epoch)) = self.truth.get(&key) else { return };
-        let epoch = Epoch(epoch.0 + 1);
-        self.truth.insert(key, (node, epoch));
+        let Some(&(old, _)) = self.assigned.get(&key) else { return };
+        let epoch = self.next_epoch();
+        self.assigned.insert(key, (node, epoch));
         if !forgetful {
             self.own(old, key, None);
         }
@@ -227,15 +283,21 @@ impl World {
 
     /// Every node learns what it should own.
     pub(super) fn remind(&mut self) {
-        let truth = self.truth.clone();
         for (id, node) in &mut self.nodes {
-            node.owns = truth
-                .iter()
+            let assigned = self.assigned.iter();
+            node.owns = assigned
                 .filter(|(_, (owner, _))| owner == id)
                 .map(|(key, (_, epoch))| (*key, *epoch))
                 .collect();
             node.speaks_at = self.now;
         }
+    }
+
+    /// The shards of living owners: what every map should come to.
+    pub(super) fn truth(&self) -> BTreeMap<ShardKey, (MemberId, Epoch)> {
+        let lives = |owner: &MemberId| self.nodes.get(owner).is_some_and(|node| !node.dead);
+        let living = self.assigned.iter().filter(|(_, (owner, _))| lives(owner));
+        living.map(|(key, owned)| (*key, *owned)).collect()
     }
 
     /// Breaks every connection for which `which` says so.
@@ -282,7 +344,7 @@ impl World {
         let members: Vec<u64> = plan::mesh_members(&self.view()).map(|m| u64::from(m.id.0)).collect();
         let (now, config) = (self.now, self.config.clone());
         let node = self.nodes.get_mut(&id).expect("listed a moment ago");
-        if node.silent {
+        if node.silent || node.dead {
             return;
         }
         if node.learns_at <= now {
@@ -304,7 +366,7 @@ impl World {
             shards: shards.collect(),
         };
         let targets = node.homes.targets(now);
-        self.store.insert(id, fragment.clone());
+        self.store.insert(id, (now, fragment.clone()));
         for target in targets {
             let target = plan::member_id(target);
             let reached = self.is_up(target);
@@ -398,7 +460,11 @@ impl World {
                 self.deliver_after(STEP, me, event);
             }
             FleetAction::AskStore => {
-                let stored = self.store.values().cloned().collect();
+                let left = |(at, fragment): &(Monotonic, Fragment)| {
+                    let ttl = fragment.ttl.checked_sub(self.now.since(*at)).filter(|ttl| !ttl.is_zero())?;
+                    Some(Fragment { ttl, ..fragment.clone() })
+                };
+                let stored = self.store.values().filter_map(left).collect();
                 self.deliver_after(STEP, me, FleetEvent::Store(stored));
             }
             FleetAction::Configure { .. } => {}
@@ -444,7 +510,9 @@ impl World {
         let alive = |id: &MemberId, lane: &LaneId| {
             self.servers.get(id).is_some_and(|server| server.lanes.contains_key(lane))
         };
-        if alive(&dialler, &theirs) && alive(&acceptor, &lane) {
+        let blocked =
+            self.blocked.is_some_and(|pair| [(dialler, acceptor), (acceptor, dialler)].contains(&pair));
+        if !blocked && alive(&dialler, &theirs) && alive(&acceptor, &lane) {
             self.links.insert((dialler, acceptor, lane.lane));
             self.apply(acceptor, FleetEvent::LaneOpen(lane));
             self.apply(dialler, FleetEvent::LaneOpen(theirs));
@@ -488,7 +556,8 @@ impl World {
     // ---- small things ----
 
     pub(super) fn view(&self) -> MembershipView {
-        let members = self.servers.iter().map(|(&id, server)| Member {
+        let known = self.servers.iter().filter(|(id, _)| !self.forgotten.contains(id));
+        let members = known.map(|(&id, server)| Member {
             id,
             name: ServerName::new(format!("s-{id}")),
             role: server.role,
@@ -533,6 +602,12 @@ impl World {
     fn number(&mut self) -> MemberId {
         self.numbers += 1;
         MemberId(self.numbers)
+    }
+
+    /// None is given twice, whatever the stream: one that is deleted and created anew has a later one.
+    fn next_epoch(&mut self) -> Epoch {
+        self.epochs += 1;
+        Epoch(self.epochs)
     }
 
     fn own(&mut self, node: MemberId, key: ShardKey, epoch: Option<Epoch>) {

@@ -182,6 +182,117 @@ fn a_silent_nodes_shards_expire_and_the_rest_goes_on() {
     assert!(world.servers.keys().all(|id| routes(&world, *id) == 3));
 }
 
+fn old_maps(world: &World) -> Vec<MemberId> {
+    let ttl = world.config.map_ttl.0;
+    let old = |map: &crate::shard_map::ShardMap| world.now.since(map.built_at) > ttl;
+    let servers = world.servers.iter();
+    servers.filter(|(_, server)| server.map.as_deref().is_none_or(old)).map(|(id, _)| *id).collect()
+}
+
+#[test]
+fn a_node_that_never_speaks_costs_one_build_and_no_map_becomes_too_old() {
+    for bootstrap in [Bootstrap::Peers, Bootstrap::Authoritative] {
+        let mut world = fleet_of(4, 2, |world| world.config.bootstrap = bootstrap);
+        world.run(SETTLED);
+        world.join_silent_node();
+        for _ in 0..300 {
+            world.run(Duration::from_millis(10));
+            assert_eq!(old_maps(&world), [], "{bootstrap:?}");
+        }
+        world.join(Role::Frontend);
+        world.run(SETTLED);
+        for (id, server) in &world.servers {
+            let map = server.map.as_ref().unwrap();
+            assert_eq!((map.shards_count(), map.silent_nodes), (2, 1), "{id} {bootstrap:?}");
+        }
+        assert_eq!(old_maps(&world), []);
+    }
+}
+
+#[test]
+fn a_fleet_that_starts_beside_nodes_that_never_speak_starts() {
+    for (servers, mesh) in
+        [(1, MeshKind::ThreadPerPeer), (5, MeshKind::ThreadPerPeer), (5, MeshKind::CacheFleet)]
+    {
+        let mut world = fleet_of(servers, 1, |world| {
+            world.config.mesh = mesh;
+            for _ in 0..6 {
+                world.join_silent_node(); // homes of all servers are among theirs
+            }
+            if mesh == MeshKind::CacheFleet {
+                for _ in 0..3 {
+                    world.join(Role::Cache);
+                }
+            }
+        });
+        world.run(2 * SETTLED);
+        assert_eq!(old_maps(&world), [], "{servers} {mesh:?}");
+        assert!(world.servers.keys().all(|id| routes(&world, *id) == 1));
+    }
+}
+
+#[test]
+fn a_home_that_restarts_after_its_node_died_is_not_stopped_by_what_others_repeat() {
+    let mut world = fleet_of(4, 2, |_| ());
+    world.run(SETTLED);
+    let dead = *world.nodes.first_key_value().unwrap().0;
+    let home = crate::fleet::plan::home_of(dead, &world.view()).unwrap();
+    world.kill_node(dead);
+    world.run(Duration::from_millis(100));
+    world.restart(home);
+    world.run(SETTLED);
+    assert_eq!((old_maps(&world), routes(&world, home)), (vec![], 1));
+}
+
+#[test]
+fn a_dead_nodes_word_in_the_store_stops_no_later_build() {
+    let mut world = fleet_of(2, 2, |world| world.config.bootstrap = Bootstrap::Authoritative);
+    world.run(SETTLED);
+    let dead = *world.nodes.first_key_value().unwrap().0;
+    world.kill_node(dead);
+    let first = *world.servers.first_key_value().unwrap().0;
+    world.restart(first); // the store still has the dead node's last word
+    world.run(Duration::from_millis(50));
+    assert_eq!(routes(&world, first), 2);
+    world.run(SETTLED);
+    world.join(Role::Frontend);
+    world.run(Duration::from_millis(900));
+    assert_eq!(old_maps(&world), []);
+    world.run(SETTLED);
+    assert!(world.servers.keys().all(|id| routes(&world, *id) == 1));
+}
+
+#[test]
+fn a_node_whose_home_cannot_be_heard_is_never_taken_for_silent() {
+    let mut world = fleet_of(4, 1, |_| ());
+    world.run(SETTLED);
+    let node = *world.nodes.first_key_value().unwrap().0;
+    let joiner = world.join(Role::Frontend);
+    let home = crate::fleet::plan::home_of(node, &world.view()).unwrap();
+    assert_ne!(home, joiner, "the seed puts the home elsewhere");
+    world.blocked = Some((home, joiner));
+    world.run(3 * SETTLED);
+    assert_eq!(world.servers[&joiner].published, 0, "a map without a living node's shards");
+    world.blocked = None;
+    world.run(SETTLED);
+    assert_eq!(routes(&world, joiner), 1);
+}
+
+#[test]
+fn a_server_that_was_forgotten_stops_confirming_its_map_and_heals_when_it_is_a_member_again() {
+    let mut world = fleet_of(4, 2, |_| ());
+    world.run(SETTLED);
+    let paused = *world.servers.first_key_value().unwrap().0;
+    world.forget(paused, true);
+    world.run(SETTLED);
+    assert_eq!(old_maps(&world), [paused]);
+    assert!(world.servers[&paused].threads.is_empty());
+    world.forget(paused, false);
+    world.run(SETTLED);
+    assert_eq!(old_maps(&world), []);
+    assert!(world.servers.keys().all(|id| routes(&world, *id) == 2));
+}
+
 #[test]
 fn a_home_that_dies_is_stood_in_for() {
     let mut world = fleet_of(5, 3, |_| ());
