@@ -24,11 +24,11 @@ pub struct TenantConfig {
     pub cell: Option<CellName>,
 }
 
-/// How front ends are judged.
+/// How servers are judged.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct HealthConfig {
-    /// How often each front end is asked.
+    /// How often each front end and cache server is asked.
     pub interval: Span,
     /// An answer later than this is none.
     pub timeout: Span,
@@ -36,7 +36,7 @@ pub struct HealthConfig {
     pub failures: u32,
     /// At most this share of a cell's front ends is off the list at once; `1.0` is no cap.
     pub removal_cap: f64,
-    /// A front end that has not answered for this long is no member any more.
+    /// A server that has not answered (a node: not reported) for this long is no member any more until it does.
     pub forget_after: Span,
 }
 
@@ -66,7 +66,7 @@ pub struct ControlConfig {
     /// The tenants that are known from the start.
     #[serde(default)]
     pub tenants: Vec<TenantConfig>,
-    /// How front ends are judged.
+    /// How servers are judged.
     #[serde(default)]
     pub health: HealthConfig,
 }
@@ -109,6 +109,10 @@ impl ControlConfig {
         within("cells", 1..=CELLS_MAX, self.cells.len())?;
         within("tenants", 0..=TENANTS_MAX, self.tenants.len())?;
         within("health.failures", 1..=1_000, self.health.failures as usize)?;
+        // A probe loop without a pause would take the control plane for itself.
+        at_least_10ms("health.interval", self.health.interval)?;
+        at_least_10ms("health.timeout", self.health.timeout)?;
+        at_least_10ms("health.forget_after", self.health.forget_after)?;
         if !(0.0..=1.0).contains(&self.health.removal_cap) {
             return Err(ConfigError::Range {
                 key: "health.removal_cap",
@@ -138,13 +142,7 @@ pub fn check_fleet(fleet: &FleetConfig) -> Result<(), ConfigError> {
         ("fleet.map_ttl", fleet.map_ttl),
         ("fleet.build_deadline", fleet.build_deadline),
     ] {
-        if span.0 < Duration::from_millis(10) {
-            return Err(ConfigError::Range {
-                key,
-                range: "at least 10ms".to_owned(),
-                value: span.to_string(),
-            });
-        }
+        at_least_10ms(key, span)?;
     }
     if fleet.map_ttl.0 <= fleet.gossip_interval.0 {
         return Err(ConfigError::Range {
@@ -152,6 +150,14 @@ pub fn check_fleet(fleet: &FleetConfig) -> Result<(), ConfigError> {
             range: format!("more than the gossip interval of {}", fleet.gossip_interval),
             value: fleet.map_ttl.to_string(),
         });
+    }
+    Ok(())
+}
+
+fn at_least_10ms(key: &'static str, span: Span) -> Result<(), ConfigError> {
+    if span.0 < Duration::from_millis(10) {
+        let range = "at least 10ms".to_owned();
+        return Err(ConfigError::Range { key, range, value: span.to_string() });
     }
     Ok(())
 }
@@ -231,6 +237,12 @@ mod tests {
         let mut twice = config();
         twice.cells.push(CellName::new("main"));
         assert!(twice.check().unwrap_err().to_string().contains("twice"));
+        for key in ["interval", "timeout", "forget_after"] {
+            let mut restless = serde_json::to_value(config()).unwrap();
+            restless["health"][key] = serde_json::json!("0ms");
+            let restless: ControlConfig = serde_json::from_value(restless).unwrap();
+            assert!(restless.check().unwrap_err().to_string().contains(key), "{key}");
+        }
     }
 
     #[test]

@@ -73,8 +73,11 @@ impl EmbeddedControl {
         Ok(Self { clock, inner, changes: watch::Sender::new(version) })
     }
 
-    /// The front ends to probe, and how often.
-    pub(crate) fn to_probe(&self) -> (crate::config::HealthConfig, Vec<Server>) {
+    /// A round of probes begins. Returns how they are made and all servers.
+    pub(crate) fn begin_round(&self) -> (crate::config::HealthConfig, Vec<Server>) {
+        if let Err(error) = self.apply(ControlCommand::Round) {
+            tracing::error!(%error, "silent nodes were not taken off");
+        }
         let inner = self.inner.lock();
         let state = inner.machine.state();
         (state.config.health.clone(), state.servers.values().cloned().collect())

@@ -1,9 +1,9 @@
-//! Which front ends are ready and healthy: judged from probes, through the listener that serves requests.
+//! Which servers are ready and healthy: front ends and cache servers by probes, nodes by what they say of themselves.
 //!
-//! Part of the machine: `probe.rs` asks and tells the outcomes. A slow server is taken for a dead one, as in 2020;
-//! the removal cap is the fix for that, and a parameter.
+//! Part of the machine: `probe.rs` asks and tells the outcomes. Front ends are judged through the listener that serves
+//! requests. A slow server is taken for a dead one, as in 2020; the removal cap is the fix for that, and a parameter.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
 use weir_core::{
     clock::Monotonic,
@@ -21,7 +21,7 @@ pub struct ProbeOutcome {
     pub life: Incarnation,
     /// It said that it is ready.
     pub ready: bool,
-    /// It answered on its service port in time.
+    /// It answered in time: a front end on its service port, a cache server on its admin listener.
     pub answered: bool,
 }
 
@@ -34,14 +34,14 @@ struct Judged {
     answered_at: Monotonic,
 }
 
-/// The judgement of all front ends. Not kept over a restart: the next round of probes makes it again.
+/// The judgement of all front ends and cache servers. Not kept over a restart: the next round of probes makes it again.
 #[derive(Debug, Default)]
 pub struct HealthBook {
     judged: BTreeMap<MemberId, Judged>,
 }
 
 impl HealthBook {
-    /// Takes an outcome in; true when the judgement changed. `cell_size` and `off_list` say how many front ends its
+    /// Takes an outcome in; true when the judgement changed. `cell_size` and `off_list` say how many of its role its
     /// cell has and how many of them are already off the list for their health.
     pub fn observe(
         &mut self,
@@ -81,7 +81,8 @@ impl HealthBook {
         }
     }
 
-    /// True when the member was healthy once in this life and has not answered for `forget_after`.
+    /// True when the member has not answered for `forget_after`, in this life since its last answer or since it was
+    /// first asked.
     pub fn forgotten(&self, now: Monotonic, config: &HealthConfig, member: MemberId) -> bool {
         self.judged.get(&member).is_some_and(|judged| {
             judged.missed >= config.failures && now.since(judged.answered_at) >= config.forget_after.0
@@ -94,10 +95,36 @@ impl HealthBook {
     }
 }
 
+/// When each node last gave a sign of life. Not kept over a restart: who is unknown has only just been looked for.
+#[derive(Debug, Default)]
+pub struct NodeBook {
+    heard_at: BTreeMap<MemberId, Monotonic>,
+}
+
+impl NodeBook {
+    /// It registered or reported.
+    pub fn heard(&mut self, now: Monotonic, node: MemberId) {
+        self.heard_at.insert(node, now);
+    }
+
+    /// It exists; if nothing is known of it, its silence begins now.
+    pub fn expect(&mut self, now: Monotonic, node: MemberId) {
+        self.heard_at.entry(node).or_insert(now);
+    }
+
+    /// How long it has been silent.
+    pub fn silence(&self, now: Monotonic, node: MemberId) -> Duration {
+        self.heard_at.get(&node).map_or(Duration::ZERO, |heard| now.since(*heard))
+    }
+
+    /// It is gone.
+    pub fn remove(&mut self, node: MemberId) {
+        self.heard_at.remove(&node);
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
 
     fn outcome(member: u32, life: u64, answered: bool) -> ProbeOutcome {

@@ -21,7 +21,7 @@ use weir_wire::{
 };
 
 use crate::{
-    health::{HealthBook, ProbeOutcome},
+    health::{HealthBook, NodeBook, ProbeOutcome},
     state::State,
 };
 
@@ -30,7 +30,9 @@ use crate::{
 pub enum ControlCommand {
     /// Somebody asks.
     Call(ControlRequest),
-    /// A front end was probed.
+    /// A round of probes begins: who has been silent for too long?
+    Round,
+    /// A front end or a cache server was probed.
     Probed(ProbeOutcome),
 }
 
@@ -64,13 +66,15 @@ impl Applied {
 pub struct Machine {
     state: State,
     health: HealthBook,
+    nodes: NodeBook,
     fragments: BTreeMap<MemberId, Fragment>,
 }
 
 impl Machine {
     /// Goes on from a kept state.
     pub fn new(state: State) -> Self {
-        Self { state, health: HealthBook::default(), fragments: BTreeMap::new() }
+        let (health, nodes) = (HealthBook::default(), NodeBook::default());
+        Self { state, health, nodes, fragments: BTreeMap::new() }
     }
 
     /// What is kept.
@@ -82,7 +86,8 @@ impl Machine {
     pub fn apply(&mut self, now: Monotonic, wall: WallMs, command: ControlCommand) -> Applied {
         let applied = match command {
             ControlCommand::Probed(outcome) => self.probed(now, outcome),
-            ControlCommand::Call(request) => self.call(wall, request),
+            ControlCommand::Round => self.round(now),
+            ControlCommand::Call(request) => self.call(now, wall, request),
         };
         if applied.save {
             self.state.version += 1;
@@ -90,22 +95,20 @@ impl Machine {
         applied
     }
 
-    fn call(&mut self, wall: WallMs, request: ControlRequest) -> Applied {
+    fn call(&mut self, now: Monotonic, wall: WallMs, request: ControlRequest) -> Applied {
         match request {
             ControlRequest::Register { name, role, cell, service, mesh, admin } => {
-                self.register(fleet::Registration { name, role, cell, service, mesh, admin })
+                self.register(now, fleet::Registration { name, role, cell, service, mesh, admin })
             }
             ControlRequest::Deregister { member } => self.deregister(member),
             ControlRequest::Drain { member, on } => self.drain(member, on),
             ControlRequest::View { cell } => self.view(&cell),
             ControlRequest::Endpoints { tenant } => self.endpoints(tenant.as_ref()),
-            ControlRequest::Report { fragment } => self.report(fragment),
-            ControlRequest::Fragments => {
-                Applied::answer(ControlReply::Fragments(self.fragments.values().cloned().collect()))
-            }
+            ControlRequest::Report { fragment } => self.report(now, fragment),
+            ControlRequest::Fragments => Applied::answer(ControlReply::Fragments(self.last_words(now))),
             ControlRequest::Cells => self.cells(),
             ControlRequest::CreateStream { account, name, shards, on_demand } => {
-                self.create_stream(wall, streams::NewStream { account, name, shards, on_demand })
+                self.create_stream(now, wall, streams::NewStream { account, name, shards, on_demand })
             }
             ControlRequest::DeleteStream { account, name } => self.delete_stream(account, &name),
             ControlRequest::DescribeStream { account, name } => self.describe_stream(account, &name),
@@ -114,7 +117,7 @@ impl Machine {
             }
             ControlRequest::PlaceTenant { tenant, cell } => self.place_tenant(tenant, cell),
             ControlRequest::SetFleet { fleet } => self.set_fleet(fleet),
-            ControlRequest::Status => self.status(),
+            ControlRequest::Status => self.status(now),
         }
     }
 }

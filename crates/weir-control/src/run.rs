@@ -59,7 +59,7 @@ pub async fn run_control(
     let control = Arc::new(EmbeddedControl::open(process.config, store, clock)?);
     let address = process.service;
     let listener = http::server::bind(address).map_err(|source| StartError::Listen { address, source })?;
-    let probes = tokio::spawn(probe::probe_front_ends(Arc::clone(&control)));
+    let probes = tokio::spawn(probe::probe_servers(Arc::clone(&control)));
     http::server::serve(listener, Arc::new(ControlServer { control }), stop, STOP_GRACE).await;
     probes.abort();
     Ok(())

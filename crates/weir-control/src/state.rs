@@ -35,6 +35,9 @@ pub struct Server {
     pub admin: SocketAddr,
     /// Off the endpoint list on purpose.
     pub draining: bool,
+    /// Not heard for so long that nobody is told of it; it keeps its number and is back with its next sign of life.
+    #[serde(default)]
+    pub away: bool,
 }
 
 /// A shard and the node that it is assigned to.

@@ -1,9 +1,10 @@
 //! Servers: registration, lives, views, endpoints, health.
 //!
 //! Part of the machine. A server keeps its number over restarts and gets a new life with each; numbers and lives are
-//! never given twice.
+//! never given twice. One that has been silent for long is away: nobody is told of it, but it is not forgotten, since it
+//! may own shards, and it is back with its first sign of life.
 
-use std::net::SocketAddr;
+use std::{collections::BTreeSet, net::SocketAddr};
 
 use weir_core::{
     clock::Monotonic,
@@ -15,6 +16,8 @@ use weir_wire::control::{
 };
 
 use super::{Applied, Machine};
+use weir_wire::fragment::Fragment;
+
 use crate::{config::check_fleet, health::ProbeOutcome, placement, state::Server};
 
 /// Who registers.
@@ -28,7 +31,7 @@ pub(super) struct Registration {
 }
 
 impl Machine {
-    pub(super) fn register(&mut self, new: Registration) -> Applied {
+    pub(super) fn register(&mut self, now: Monotonic, new: Registration) -> Applied {
         if let Err(error) = self.check_registration(&new) {
             return Applied::refused(error);
         }
@@ -40,6 +43,9 @@ impl Machine {
             }
             Some(server) => server.id,
             None => {
+                if let Err(error) = self.make_room(&new) {
+                    return Applied::refused(error);
+                }
                 let id = MemberId(self.state.next_member);
                 self.state.next_member += 1;
                 id
@@ -48,8 +54,12 @@ impl Machine {
         let life = Incarnation(self.state.next_life);
         self.state.next_life += 1;
         let Registration { name, role, cell, service, mesh, admin } = new;
-        let server = Server { id, name, role, cell, life, service, mesh, admin, draining: false };
+        let server =
+            Server { id, name, role, cell, life, service, mesh, admin, draining: false, away: false };
         self.bump_generations(&server);
+        if role == Role::Backend {
+            self.nodes.heard(now, id);
+        }
         self.state.servers.insert(id, server);
         Applied::changed(ControlReply::Registered { member: id, life })
     }
@@ -57,34 +67,38 @@ impl Machine {
     fn check_registration(&self, new: &Registration) -> Result<(), ControlError> {
         let invalid = |detail: String| Err(ControlError::Invalid(detail));
         match (new.role, &new.cell, new.mesh) {
-            (Role::Backend, None, None) => {
-                let nodes = self.state.servers.values().filter(|server| server.role == Role::Backend).count();
-                if nodes >= NODES_MAX {
-                    return Err(ControlError::LimitExceeded(format!("there are {nodes} nodes already")));
-                }
-            }
-            (Role::Backend, _, _) => return invalid(format!("node {} has no cell and no mesh", new.name)),
-            (_, Some(cell), Some(_)) => {
-                if !self.state.config.cells.contains(cell) {
-                    return invalid(format!("there is no cell {cell}"));
-                }
-                let members = self.of_cell(cell).count();
-                if members >= CELL_MEMBERS_MAX {
-                    return Err(ControlError::LimitExceeded(format!(
-                        "cell {cell} has {members} members already"
-                    )));
-                }
-            }
-            _ => return invalid(format!("front end {} needs a cell and a mesh address", new.name)),
+            (Role::Backend, None, None) => Ok(()),
+            (Role::Backend, _, _) => invalid(format!("node {} has no cell and no mesh", new.name)),
+            (_, Some(cell), Some(_)) if self.state.config.cells.contains(cell) => Ok(()),
+            (_, Some(cell), Some(_)) => invalid(format!("there is no cell {cell}")),
+            _ => invalid(format!("front end {} needs a cell and a mesh address", new.name)),
         }
+    }
+
+    /// Sees to it that one more node, or member of a cell, stays within its bound: of those that are away and own no
+    /// shard, the one of the earliest life is forgotten for good.
+    fn make_room(&mut self, new: &Registration) -> Result<(), ControlError> {
+        let alike = self.state.servers.values().filter(|server| server.cell == new.cell); // nodes have no cell
+        let (max, whose) = match &new.cell {
+            Some(cell) => (CELL_MEMBERS_MAX, format!("cell {cell} has {CELL_MEMBERS_MAX} members")),
+            None => (NODES_MAX, format!("there are {NODES_MAX} nodes")),
+        };
+        if alike.clone().count() < max {
+            return Ok(());
+        }
+        let assigned = self.state.streams.iter().flat_map(|stream| &stream.shards);
+        let owners: BTreeSet<MemberId> = assigned.map(|assigned| assigned.node).collect();
+        let spare = alike.filter(|server| server.away && !owners.contains(&server.id));
+        let spare = spare.min_by_key(|server| server.life).map(|server| server.id);
+        let spare = spare.ok_or_else(|| ControlError::LimitExceeded(format!("{whose} already")))?;
+        self.state.servers.remove(&spare);
         Ok(())
     }
 
     pub(super) fn deregister(&mut self, member: MemberId) -> Applied {
         match self.state.servers.remove(&member) {
             Some(server) => {
-                self.health.remove(member);
-                self.fragments.remove(&member);
+                self.no_longer_heard(member);
                 self.bump_generations(&server);
                 Applied::changed(ControlReply::Done)
             }
@@ -111,20 +125,29 @@ impl Machine {
         }
     }
 
+    /// Servers that others are told of.
+    fn present(&self) -> impl Iterator<Item = &Server> {
+        self.state.servers.values().filter(|server| !server.away)
+    }
+
+    pub(super) fn present_nodes(&self) -> impl Iterator<Item = &Server> {
+        self.present().filter(|server| server.role == Role::Backend)
+    }
+
     fn of_cell<'a>(&'a self, cell: &'a CellName) -> impl Iterator<Item = &'a Server> {
-        self.state.servers.values().filter(move |server| server.cell.as_ref() == Some(cell))
+        self.present().filter(move |server| server.cell.as_ref() == Some(cell))
     }
 
     pub(super) fn view(&self, cell: &CellName) -> Applied {
         let Some(&generation) = self.state.generations.get(cell) else {
             return Applied::refused(ControlError::NotFound(format!("cell {cell}")));
         };
-        let nodes = self.state.servers.values().filter(|server| server.role == Role::Backend);
         let view = MembershipView {
             generation: Generation(generation),
             cell: cell.clone(),
             members: self.of_cell(cell).filter_map(as_member).collect(),
-            nodes: nodes
+            nodes: self
+                .present_nodes()
                 .map(|node| NodeEntry {
                     id: node.id,
                     name: node.name.clone(),
@@ -157,9 +180,7 @@ impl Machine {
             }
         };
         let urls = self
-            .state
-            .servers
-            .values()
+            .present()
             .filter(|server| server.role == Role::Frontend && !server.draining)
             .filter(|server| cell.is_none_or(|cell| server.cell.as_ref() == Some(cell)))
             .filter(|server| self.health.of(server.id, server.life) == (true, true))
@@ -189,9 +210,16 @@ impl Machine {
         Applied::changed(ControlReply::Done)
     }
 
-    pub(super) fn status(&self) -> Applied {
-        let servers = self.state.servers.values().map(|server| {
-            let (ready, healthy) = self.health.of(server.id, server.life);
+    pub(super) fn status(&self, now: Monotonic) -> Applied {
+        let servers = self.present().map(|server| {
+            let (ready, healthy) = match server.role {
+                Role::Frontend | Role::Cache => self.health.of(server.id, server.life),
+                Role::Backend => {
+                    let reported =
+                        self.fragments.get(&server.id).is_some_and(|word| word.life == server.life);
+                    (reported, reported && !self.is_silent(now, server.id))
+                }
+            };
             ServerStatus {
                 id: server.id,
                 name: server.name.clone(),
@@ -213,11 +241,14 @@ impl Machine {
         if server.life != outcome.life {
             return Applied::answer(ControlReply::Done); // a life that is over
         }
+        if server.away && !outcome.answered {
+            return Applied::answer(ControlReply::Done);
+        }
+        let returned = self.come_back(outcome.member);
+        let server = &self.state.servers[&outcome.member];
         let (cell, role) = (server.cell.clone(), server.role);
         let mates: Vec<(MemberId, Incarnation)> = self
-            .state
-            .servers
-            .values()
+            .present()
             .filter(|mate| mate.role == role && mate.cell == cell)
             .map(|mate| (mate.id, mate.life))
             .collect();
@@ -228,10 +259,74 @@ impl Machine {
         let config = &self.state.config.health;
         let changed = self.health.observe(now, config, outcome, mates.len(), off_list);
         if self.health.forgotten(now, config, outcome.member) {
-            return self.deregister(outcome.member);
+            self.send_away(outcome.member);
+            return Applied::changed(ControlReply::Done);
         }
         // The judgement is not kept, but whoever waits for an endpoint must hear of it.
-        Applied { reply: Ok(ControlReply::Done), save: false, notify: changed }
+        Applied { reply: Ok(ControlReply::Done), save: returned, notify: changed || returned }
+    }
+
+    /// Nodes say of themselves that they live: those that have not for long are away from now on.
+    pub(super) fn round(&mut self, now: Monotonic) -> Applied {
+        let nodes: Vec<MemberId> = self.present_nodes().map(|node| node.id).collect();
+        let forget_after = self.state.config.health.forget_after.0;
+        let mut gone = false;
+        for node in nodes {
+            self.nodes.expect(now, node);
+            if self.nodes.silence(now, node) >= forget_after {
+                self.send_away(node);
+                gone = true;
+            }
+        }
+        Applied { reply: Ok(ControlReply::Done), save: gone, notify: gone }
+    }
+
+    /// A node gave a sign of life; true when it was away.
+    pub(super) fn heard_node(&mut self, now: Monotonic, node: MemberId) -> bool {
+        self.nodes.heard(now, node);
+        self.come_back(node)
+    }
+
+    /// Has the last word of a node expired?
+    pub(super) fn is_silent(&self, now: Monotonic, node: MemberId) -> bool {
+        self.nodes.silence(now, node) >= self.state.config.fleet.fragment_ttl()
+    }
+
+    /// The last words of nodes, each with the time for which it may still be routed by: none for one that is silent, or
+    /// whose life is over. Even those say what was owned.
+    pub(super) fn last_words(&self, now: Monotonic) -> Vec<Fragment> {
+        let aged = |(node, fragment): (&MemberId, &Fragment)| {
+            let speaks = self.state.servers.get(node).is_some_and(|server| server.life == fragment.life);
+            let age = if speaks { self.nodes.silence(now, *node) } else { fragment.ttl };
+            Fragment { ttl: fragment.ttl.saturating_sub(age), ..fragment.clone() }
+        };
+        self.fragments.iter().map(aged).collect()
+    }
+
+    /// Nobody is told of it from now on.
+    fn send_away(&mut self, member: MemberId) {
+        self.no_longer_heard(member);
+        if let Some(server) = self.state.servers.get_mut(&member) {
+            server.away = true;
+            let server = server.clone();
+            self.bump_generations(&server);
+        }
+    }
+
+    fn come_back(&mut self, member: MemberId) -> bool {
+        let Some(server) = self.state.servers.get_mut(&member).filter(|server| server.away) else {
+            return false;
+        };
+        server.away = false;
+        let server = server.clone();
+        self.bump_generations(&server);
+        true
+    }
+
+    fn no_longer_heard(&mut self, member: MemberId) {
+        self.health.remove(member);
+        self.nodes.remove(member);
+        self.fragments.remove(&member);
     }
 }
 

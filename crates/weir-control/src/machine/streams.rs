@@ -6,14 +6,14 @@
 use std::{collections::BTreeMap, num::NonZeroU32};
 
 use weir_core::{
-    clock::WallMs,
+    clock::{Monotonic, WallMs},
     hash_key::HashKeyRange,
     id::{AccountId, Epoch, MemberId, ShardIndex, ShardKey, StreamId, StreamName},
     limits::{RETENTION_HOURS_DEFAULT, SHARDS_PER_STREAM_MAX, STREAMS_MAX},
     shard::OwnedShard,
 };
 use weir_wire::{
-    control::{ControlError, ControlReply, Role, StreamDescription, StreamStatus},
+    control::{ControlError, ControlReply, StreamDescription, StreamStatus},
     fragment::Fragment,
 };
 
@@ -32,7 +32,7 @@ pub(super) struct NewStream {
 }
 
 impl Machine {
-    pub(super) fn create_stream(&mut self, wall: WallMs, new: NewStream) -> Applied {
+    pub(super) fn create_stream(&mut self, now: Monotonic, wall: WallMs, new: NewStream) -> Applied {
         if self.state.stream(new.account, &new.name).is_some() {
             return Applied::refused(ControlError::AlreadyExists(format!("stream {}", new.name)));
         }
@@ -46,7 +46,7 @@ impl Machine {
             let detail = format!("a stream has 1 to {SHARDS_PER_STREAM_MAX} shards, not {}", new.shards);
             return Applied::refused(ControlError::Invalid(detail));
         };
-        let Some(nodes) = placement::nodes_for(count.get(), self.load()) else {
+        let Some(nodes) = placement::nodes_for(count.get(), self.load(now)) else {
             return Applied::refused(ControlError::Unavailable("there is no back-end node".to_owned()));
         };
         let id = StreamId(self.state.next_stream);
@@ -79,10 +79,12 @@ impl Machine {
         Applied::changed(ControlReply::Stream(Box::new(description)))
     }
 
-    /// Shards assigned to each node.
-    fn load(&self) -> BTreeMap<MemberId, usize> {
-        let nodes = self.state.servers.values().filter(|server| server.role == Role::Backend);
-        let mut load: BTreeMap<MemberId, usize> = nodes.map(|node| (node.id, 0)).collect();
+    /// Shards assigned to each node that gives signs of life; to each that is there when none does.
+    fn load(&self, now: Monotonic) -> BTreeMap<MemberId, usize> {
+        let mut load: BTreeMap<MemberId, usize> = self.present_nodes().map(|node| (node.id, 0)).collect();
+        if load.keys().any(|node| !self.is_silent(now, *node)) {
+            load.retain(|node, _| !self.is_silent(now, *node));
+        }
         for assigned in self.state.streams.iter().flat_map(|stream| &stream.shards) {
             if let Some(shards) = load.get_mut(&assigned.node) {
                 *shards += 1;
@@ -124,7 +126,7 @@ impl Machine {
         Applied::answer(ControlReply::Streams { streams, more })
     }
 
-    pub(super) fn report(&mut self, fragment: Fragment) -> Applied {
+    pub(super) fn report(&mut self, now: Monotonic, fragment: Fragment) -> Applied {
         let node = fragment.node;
         match self.state.servers.get(&node) {
             Some(server) if server.life == fragment.life => {}
@@ -133,11 +135,12 @@ impl Machine {
             }
             None => return Applied::refused(ControlError::NotFound(format!("node {node}"))),
         }
+        let returned = self.heard_node(now, node);
         let newer = self.fragments.get(&node).is_none_or(|known| known.order() < fragment.order());
         if newer {
             self.fragments.insert(node, fragment);
         }
-        let changed = newer && self.settle_streams();
+        let changed = (newer && self.settle_streams()) | returned;
         Applied { reply: Ok(self.assignments(node)), save: changed, notify: changed }
     }
 

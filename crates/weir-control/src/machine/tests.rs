@@ -6,6 +6,7 @@ use proptest::prelude::*;
 use weir_core::{
     clock::{Monotonic, WallMs},
     id::{AccountId, CellName, Incarnation, MemberId, ServerName, StreamName, TenantName},
+    limits::NODES_MAX,
     shard::OwnedShard,
 };
 use weir_wire::{
@@ -213,8 +214,153 @@ fn endpoints_are_ready_healthy_not_draining_and_of_the_tenants_cell() {
         probe(&mut machine, in_b, second, false);
     }
     assert_eq!((endpoints(&mut machine, None), endpoints(&mut machine, Some("pinned"))), (1, 0));
-    probe(&mut machine, in_b, 100, false);
-    assert!(!machine.state().servers.contains_key(&in_b.0), "forgotten after a minute without an answer");
+}
+
+fn members(machine: &mut Machine) -> (Vec<MemberId>, Vec<MemberId>) {
+    match call(machine, ControlRequest::View { cell: CellName::new("main") }) {
+        Ok(ControlReply::View(view)) => {
+            (view.members.iter().map(|m| m.id).collect(), view.nodes.iter().map(|n| n.id).collect())
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
+fn at(second: u64) -> Monotonic {
+    Monotonic::ZERO + Duration::from_secs(second)
+}
+
+fn report_at(machine: &mut Machine, node: (MemberId, Incarnation), second: u64) -> Applied {
+    let (sequence, ttl) = (second, Duration::from_secs(30));
+    let fragment =
+        Fragment { node: node.0, life: node.1, sequence, address: address(1), ttl, shards: [].into() };
+    let report = ControlCommand::Call(ControlRequest::Report { fragment });
+    machine.apply(at(second), WallMs(0), report)
+}
+
+#[test]
+fn a_server_that_does_not_answer_for_long_is_away_until_it_answers_again() {
+    let mut machine = machine(&["main"]);
+    let paused = register(&mut machine, "fe-1", Role::Frontend, Some("main"));
+    let cache = register(&mut machine, "cache-1", Role::Cache, Some("main"));
+    for server in [paused, cache] {
+        probe(&mut machine, server, 0, true);
+        for second in [20, 40, 61] {
+            probe(&mut machine, server, second, false);
+        }
+    }
+    assert_eq!((members(&mut machine).0, endpoints(&mut machine, None)), (vec![], 0));
+    probe(&mut machine, cache, 62, false);
+    probe(&mut machine, paused, 62, true);
+    assert_eq!(
+        (members(&mut machine).0, endpoints(&mut machine, None)),
+        (vec![paused.0], 1),
+        "the same life"
+    );
+    let drained = call(&mut machine, ControlRequest::Deregister { member: paused.0 });
+    assert!(drained.is_ok());
+    probe(&mut machine, paused, 63, true);
+    assert_eq!(members(&mut machine).0, [], "who was taken off stays off, however healthy");
+    let again = register(&mut machine, "cache-1", Role::Cache, Some("main"));
+    assert_eq!((again.0, members(&mut machine).0), (cache.0, vec![cache.0]), "a new life is back at once");
+}
+
+#[test]
+fn a_server_that_never_answered_is_away_too_and_a_slow_boot_is_not_held_against_it() {
+    let mut machine = machine(&["main"]);
+    let slow = register(&mut machine, "fe-1", Role::Frontend, Some("main"));
+    for second in [0, 30, 61] {
+        probe(&mut machine, slow, second, false);
+    }
+    assert_eq!(members(&mut machine).0, []);
+    probe(&mut machine, slow, 90, true);
+    assert_eq!(members(&mut machine).0, [slow.0]);
+}
+
+#[test]
+fn a_node_that_does_not_report_for_long_is_away_and_its_next_report_brings_it_back() {
+    let mut machine = machine(&["main"]);
+    let ghost = register(&mut machine, "ghost", Role::Backend, None);
+    let node = register(&mut machine, "node", Role::Backend, None);
+    report_at(&mut machine, node, 1);
+    let round =
+        |machine: &mut Machine, second| machine.apply(at(second), WallMs(0), ControlCommand::Round).save;
+    assert!(!round(&mut machine, 2) && !round(&mut machine, 59));
+    report_at(&mut machine, node, 59);
+    assert!(round(&mut machine, 61));
+    assert_eq!(members(&mut machine).1, [node.0], "the ghost never spoke");
+    assert!(round(&mut machine, 119));
+    assert_eq!(members(&mut machine).1, []);
+    assert!(!round(&mut machine, 120), "once");
+    let back = report_at(&mut machine, node, 121);
+    assert!(back.save && back.notify);
+    assert_eq!((members(&mut machine).1, ghost.0 == node.0), (vec![node.0], false));
+}
+
+#[test]
+fn streams_are_placed_on_nodes_that_give_signs_of_life() {
+    let mut machine = machine(&["main"]);
+    let dead = register(&mut machine, "dead", Role::Backend, None);
+    let node = register(&mut machine, "node", Role::Backend, None);
+    report_at(&mut machine, node, 31);
+    let create = |machine: &mut Machine, name: &str, second| {
+        let (account, name) = (AccountId::DEFAULT, StreamName::new(name));
+        let request = ControlRequest::CreateStream { account, name, shards: 2, on_demand: false };
+        machine.apply(at(second), WallMs(0), ControlCommand::Call(request)).reply.unwrap();
+        let stream = machine.state().streams.last().unwrap();
+        stream.shards.iter().map(|assigned| assigned.node).collect::<Vec<_>>()
+    };
+    assert_eq!(create(&mut machine, "early", 1), [dead.0, node.0], "both have just registered");
+    assert_eq!(create(&mut machine, "late", 40), [node.0, node.0]);
+    assert_eq!(create(&mut machine, "no-life", 90).len(), 2, "better there than nowhere");
+}
+
+#[test]
+fn the_store_hands_out_a_nodes_word_no_longer_than_it_is_good_for() {
+    let mut machine = machine(&["main"]);
+    let node = register(&mut machine, "node", Role::Backend, None);
+    report_at(&mut machine, node, 1);
+    let ttls = |machine: &mut Machine, second| {
+        let ask = ControlCommand::Call(ControlRequest::Fragments);
+        match machine.apply(at(second), WallMs(0), ask).reply.unwrap() {
+            ControlReply::Fragments(words) => words.iter().map(|word| word.ttl.as_secs()).collect::<Vec<_>>(),
+            other => panic!("{other:?}"),
+        }
+    };
+    assert_eq!([1, 21, 31, 99].map(|second| ttls(&mut machine, second)), [[30], [10], [0], [0]]);
+    report_at(&mut machine, node, 100);
+    register(&mut machine, "node", Role::Backend, None);
+    assert_eq!(ttls(&mut machine, 100), [0], "that life is over");
+}
+
+#[test]
+fn a_full_fleet_forgets_those_that_are_away_and_own_nothing() {
+    let mut machine = machine(&["main"]);
+    let owner = register(&mut machine, "node-0", Role::Backend, None);
+    create(&mut machine, "s", 1).unwrap();
+    for number in 1..NODES_MAX {
+        register(&mut machine, &format!("node-{number}"), Role::Backend, None);
+    }
+    let one_more = |machine: &mut Machine| {
+        call(
+            machine,
+            ControlRequest::Register {
+                name: ServerName::new("one-more"),
+                role: Role::Backend,
+                cell: None,
+                service: address(1),
+                mesh: None,
+                admin: address(3),
+            },
+        )
+    };
+    assert!(matches!(one_more(&mut machine), Err(ControlError::LimitExceeded(_))));
+    register(&mut machine, "node-7", Role::Backend, None); // a restart needs no room
+    machine.apply(at(0), WallMs(0), ControlCommand::Round);
+    machine.apply(at(60), WallMs(0), ControlCommand::Round);
+    assert!(one_more(&mut machine).is_ok());
+    let known = &machine.state().servers;
+    assert_eq!(known.len(), NODES_MAX);
+    assert!(known.contains_key(&owner.0), "its shards are still its own");
 }
 
 #[test]
