@@ -460,11 +460,11 @@ impl World {
                 self.deliver_after(STEP, me, event);
             }
             FleetAction::AskStore => {
-                let left = |(at, fragment): &(Monotonic, Fragment)| {
-                    let ttl = fragment.ttl.checked_sub(self.now.since(*at)).filter(|ttl| !ttl.is_zero())?;
-                    Some(Fragment { ttl, ..fragment.clone() })
+                let aged = |(at, fragment): &(Monotonic, Fragment)| {
+                    let ttl = fragment.ttl.saturating_sub(self.now.since(*at));
+                    Fragment { ttl, ..fragment.clone() }
                 };
-                let stored = self.store.values().filter_map(left).collect();
+                let stored = self.store.values().map(aged).collect();
                 self.deliver_after(STEP, me, FleetEvent::Store(stored));
             }
             FleetAction::Configure { .. } => {}
