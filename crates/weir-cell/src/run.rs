@@ -85,7 +85,22 @@ pub struct RunningNode {
 }
 
 impl RunningNode {
-    /// Opens the journal, registers, and starts following assignments. Nothing listens yet.
+    /// A node that takes links at its address. Bound before anybody can learn of it: one that cannot be reached must
+    /// never be a member.
+    pub async fn start_listening(
+        config: &NodeConfig,
+        control: Control,
+        threads: &Threads,
+        clock: Clock,
+    ) -> Result<(Self, RecoveryReport), StartError> {
+        let listener = http::server::bind(config.service)
+            .map_err(|source| StartError::Listen { address: config.service, source })?;
+        let (node, report) = Self::start(config, control, threads, clock).await?;
+        tokio::spawn(server::accept(Arc::clone(&node.node), listener));
+        Ok((node, report))
+    }
+
+    /// Opens the journal, registers, and starts following assignments. Nothing listens.
     pub async fn start(
         config: &NodeConfig,
         control: Control,
@@ -123,14 +138,6 @@ impl RunningNode {
     /// Its counts.
     pub fn metrics(&self) -> &Arc<NodeMetrics> {
         &self.metrics
-    }
-
-    /// Takes links from front ends at the configured address.
-    pub fn listen(&self, config: &NodeConfig) -> Result<(), StartError> {
-        let listener = http::server::bind(config.service)
-            .map_err(|source| StartError::Listen { address: config.service, source })?;
-        tokio::spawn(server::accept(Arc::clone(&self.node), listener));
-        Ok(())
     }
 
     /// Keeps a home in every front-end cell informed.

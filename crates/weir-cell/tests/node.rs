@@ -14,7 +14,7 @@ use tokio::net::TcpStream;
 use weir_cell::{
     metrics::NodeMetrics,
     node::Node,
-    run::{NodeConfig, RunningNode},
+    run::{NodeConfig, RunningNode, StartError},
 };
 use weir_core::{
     batch::{BatchBuilder, Record},
@@ -166,18 +166,22 @@ impl ControlService for FakeControl {
     }
 }
 
-async fn running(
-    folder: &Path,
-    control: &Arc<FakeControl>,
-    service: SocketAddr,
-) -> (RunningNode, NodeConfig) {
-    let config = NodeConfig {
+fn config(folder: &Path, service: SocketAddr) -> NodeConfig {
+    NodeConfig {
         name: ServerName::new("node-1"),
         service,
         admin: SocketAddr::from(([127, 0, 0, 1], 1)),
         data: folder.to_owned(),
         durability: Durability::Fsync,
-    };
+    }
+}
+
+async fn running(
+    folder: &Path,
+    control: &Arc<FakeControl>,
+    service: SocketAddr,
+) -> (RunningNode, NodeConfig) {
+    let config = config(folder, service);
     let control: weir_wire::control::Control = Arc::clone(control) as _;
     let started = RunningNode::start(&config, control, &Threads::new(), Clock::new()).await;
     (started.unwrap().0, config)
@@ -214,6 +218,25 @@ async fn assigned_shards_are_owned_once_they_are_durable_and_given_up_when_they_
     assert!(reported.values().any(|keys| *keys == [key(0), key(1), key(2)]), "the control plane heard it");
 }
 
+/// A control plane that must not hear of the node.
+struct Unasked;
+
+impl ControlService for Unasked {
+    fn call(&self, request: ControlRequest) -> ControlFuture<'_> {
+        panic!("{request:?}")
+    }
+}
+
+#[tokio::test]
+async fn a_node_that_cannot_listen_is_never_registered() {
+    let folder = tempfile::tempdir().unwrap();
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let config = config(folder.path(), taken.local_addr().unwrap());
+    let threads = Threads::new();
+    let started = RunningNode::start_listening(&config, Arc::new(Unasked), &threads, Clock::new()).await;
+    assert!(matches!(started, Err(StartError::Listen { .. })), "{started:?}");
+}
+
 #[tokio::test]
 async fn a_front_end_over_a_socket_and_one_in_the_process_get_the_same_answers() {
     let folder = tempfile::tempdir().unwrap();
@@ -222,8 +245,10 @@ async fn a_front_end_over_a_socket_and_one_in_the_process_get_the_same_answers()
     let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = free.local_addr().unwrap();
     drop(free);
-    let (node, config) = running(folder.path(), &control, address).await;
-    node.listen(&config).unwrap();
+    let config = config(folder.path(), address);
+    let plane = Arc::clone(&control) as weir_wire::control::Control;
+    let started = RunningNode::start_listening(&config, plane, &Threads::new(), Clock::new()).await;
+    let (node, _) = started.unwrap();
     let has_shard = |fragment: &Option<weir_wire::fragment::Fragment>| {
         fragment.as_ref().is_some_and(|fragment| !fragment.shards.is_empty())
     };

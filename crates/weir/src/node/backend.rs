@@ -84,9 +84,8 @@ async fn serve(
     mut stop: watch::Receiver<bool>,
 ) -> anyhow::Result<()> {
     let clock = Clock::new();
-    let (node, report) = RunningNode::start(config, Arc::clone(&control), threads, clock).await?;
+    let (node, report) = RunningNode::start_listening(config, Arc::clone(&control), threads, clock).await?;
     tracing::info!(?report, "journal open");
-    node.listen(config)?;
     node.keep_homes(config, control, clock);
     let mut registry = Registry::default();
     node.metrics().register(&mut registry);
