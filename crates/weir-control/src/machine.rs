@@ -103,6 +103,7 @@ impl Machine {
             ControlRequest::Deregister { member } => self.deregister(member),
             ControlRequest::Drain { member, on } => self.drain(member, on),
             ControlRequest::View { cell } => self.view(&cell),
+            ControlRequest::Census { cell } => self.census(&cell),
             ControlRequest::Endpoints { tenant } => self.endpoints(tenant.as_ref()),
             ControlRequest::Report { fragment } => self.report(now, fragment),
             ControlRequest::Fragments => Applied::answer(ControlReply::Fragments(self.last_words(now))),

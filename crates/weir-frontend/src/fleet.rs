@@ -22,7 +22,7 @@ use weir_core::{
     homes::Homes,
     id::Generation,
 };
-use weir_wire::control::{FleetConfig, MembershipView};
+use weir_wire::control::{Census, FleetConfig, MembershipView};
 
 use self::{book::FragmentBook, inquiry::Inquiry, lanes::LaneTable};
 pub use self::{
@@ -185,7 +185,6 @@ impl Fleet {
             peers_threaded: lanes.threaded,
             peers_connected: lanes.peers_connected,
             subscribers_connected: lanes.subscribers_connected,
-            threads_committed: self.lanes.threads_committed(),
             silent_nodes: self.book.silent_count(),
             complete_ratio: if whole == 0 { 1.0 } else { part as f64 / whole as f64 },
             builds_failed: self.builds_failed,
@@ -193,6 +192,16 @@ impl Fleet {
             refused_at_members: self.refused_at_members,
             wedged: self.build == Build::Wedged,
         }
+    }
+
+    /// The threads that its peers will need once it has learned of all that are `registered` (without a census: of those
+    /// that it knows), and the front ends that it serves. For metrics: nothing may be decided by a census.
+    pub fn threads_committed(&self, registered: Option<Census>) -> usize {
+        let peers = match (self.config(), registered) {
+            (Some(fleet), Some(registered)) => plan::peer_threads(self.me.role, fleet, registered),
+            _ => self.lanes.threads(LinkKind::Peer),
+        };
+        peers + self.lanes.threads(LinkKind::Subscriber)
     }
 
     fn generation(&self) -> Generation {

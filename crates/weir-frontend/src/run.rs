@@ -3,6 +3,7 @@
 //! `weir node frontend`, `weir node cache` and `weir serve` run one on a current-thread runtime of a thread of their
 //! own. Request threads look at its [`FleetOutlet`] and at nothing else. Every decision is [`crate::fleet::Fleet`]'s.
 
+mod census;
 mod fleet_loop;
 mod metrics;
 mod thread_limit;
@@ -23,8 +24,8 @@ use weir_wire::{
     http,
 };
 
-use self::fleet_loop::FleetLoop;
 pub use self::metrics::FleetMetrics;
+use self::{census::CensusTaker, fleet_loop::FleetLoop};
 use crate::{
     fleet::{Fleet, Myself},
     mesh::Mesh,
@@ -164,6 +165,7 @@ impl FleetHalf {
         if let Some(listener) = listener {
             mesh.listen(listener);
         }
+        let census = CensusTaker::start(Arc::clone(&self.control), me.cell.clone());
         let fleet_loop = FleetLoop {
             cell: me.cell.clone(),
             fleet: Fleet::new(me, entropy::secret_u64()),
@@ -173,6 +175,7 @@ impl FleetHalf {
             sender,
             shared: self.shared,
             outlet: self.outlet,
+            census,
         };
         fleet_loop.run(events, self.local_node, stop).await;
         Ok(())

@@ -140,6 +140,7 @@ fn the_numbers_are_exported_under_their_names() {
         "weir_frontend_peer_threads 1",
         "weir_frontend_peers_connected 1",
         "weir_frontend_known_members 2",
+        "weir_frontend_registered_members 2",
         "weir_frontend_committed_threads 4",
         "weir_frontend_shard_map_complete_ratio 1",
         "weir_frontend_builds_failed_total 0",
@@ -147,6 +148,20 @@ fn the_numbers_are_exported_under_their_names() {
         "weir_frontend_refused_at_members 0",
         "weir_frontend_wedged 0",
         "weir_frontend_shard_map_shards 1",
+    ] {
+        assert!(text.lines().any(|found| found.starts_with(line)), "{line} is not in\n{text}");
+    }
+    // Others register: what is committed rises at once, what is known and what runs does not.
+    cell.register_unborn(5);
+    eventually("the census is in", || {
+        let text = cell.running().next().unwrap().scrape();
+        text.lines().any(|found| found.starts_with("weir_frontend_committed_threads 9"))
+    });
+    let text = cell.running().next().unwrap().scrape();
+    for line in [
+        "weir_frontend_registered_members 7",
+        "weir_frontend_known_members 2",
+        "weir_frontend_peer_threads 1",
     ] {
         assert!(text.lines().any(|found| found.starts_with(line)), "{line} is not in\n{text}");
     }

@@ -171,6 +171,15 @@ pub struct MembershipView {
     pub shared: SharedConfig,
 }
 
+/// How many servers of a cell are registered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Census {
+    /// Front ends.
+    pub frontends: usize,
+    /// Cache servers.
+    pub caches: usize,
+}
+
 /// A stream's state.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
@@ -259,6 +268,11 @@ pub enum ControlRequest {
         /// The cell.
         cell: CellName,
     },
+    /// How many are in my cell? For numbers that are exported; a member is learned of by `View` alone.
+    Census {
+        /// The cell.
+        cell: CellName,
+    },
     /// Where does this tenant send its requests? The first tenant-less answer holds all endpoints.
     Endpoints {
         /// The tenant, or all.
@@ -338,6 +352,8 @@ pub enum ControlReply {
     Done,
     /// To `View`.
     View(Box<MembershipView>),
+    /// To `Census`.
+    Census(Census),
     /// To `Endpoints`.
     Endpoints {
         /// Rises with every change.

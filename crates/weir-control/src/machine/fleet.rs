@@ -12,7 +12,7 @@ use weir_core::{
     limits::{CELL_MEMBERS_MAX, NODES_MAX, TENANTS_MAX},
 };
 use weir_wire::control::{
-    ControlError, ControlReply, FleetConfig, Member, MembershipView, NodeEntry, Role, ServerStatus,
+    Census, ControlError, ControlReply, FleetConfig, Member, MembershipView, NodeEntry, Role, ServerStatus,
 };
 
 use super::{Applied, Machine};
@@ -159,6 +159,15 @@ impl Machine {
             shared: self.state.config.shared.clone(),
         };
         Applied::answer(ControlReply::View(Box::new(view)))
+    }
+
+    pub(super) fn census(&self, cell: &CellName) -> Applied {
+        if !self.state.config.cells.contains(cell) {
+            return Applied::refused(ControlError::NotFound(format!("cell {cell}")));
+        }
+        let count = |role| self.of_cell(cell).filter(|server| server.role == role).count();
+        let census = Census { frontends: count(Role::Frontend), caches: count(Role::Cache) };
+        Applied::answer(ControlReply::Census(census))
     }
 
     pub(super) fn cells(&self) -> Applied {

@@ -10,7 +10,7 @@ use weir_core::{
     shard::OwnedShard,
 };
 use weir_wire::{
-    control::{ControlError, ControlReply, ControlRequest, Role, SharedConfig, StreamStatus},
+    control::{Census, ControlError, ControlReply, ControlRequest, Role, SharedConfig, StreamStatus},
     fragment::Fragment,
 };
 
@@ -256,6 +256,8 @@ fn a_server_that_does_not_answer_for_long_is_away_until_it_answers_again() {
         (vec![paused.0], 1),
         "the same life"
     );
+    let census = call(&mut machine, ControlRequest::Census { cell: CellName::new("main") });
+    assert_eq!(census, Ok(ControlReply::Census(Census { frontends: 1, caches: 0 })));
     let drained = call(&mut machine, ControlRequest::Deregister { member: paused.0 });
     assert!(drained.is_ok());
     probe(&mut machine, paused, 63, true);

@@ -19,8 +19,6 @@ pub struct FleetFacts {
     pub peers_connected: usize,
     /// Front ends that this cache server serves and that are connected.
     pub subscribers_connected: usize,
-    /// Threads that the wanted peers need.
-    pub threads_committed: usize,
     /// Nodes that exist but are silent.
     pub silent_nodes: usize,
     /// How far the current build is: peers threaded and nodes confirmed, of all. One when it is complete.

@@ -270,9 +270,10 @@ impl LaneTable {
         counts
     }
 
-    /// Threads that the wanted lanes need.
-    pub(super) fn threads_committed(&self) -> usize {
-        let threaded = self.peers.values().filter(|peer| peer.plan.carrier == Carrier::Thread);
+    /// Threads that the wanted lanes of this kind need.
+    pub(super) fn threads(&self, link: LinkKind) -> usize {
+        let peers = self.peers.values().filter(|peer| peer.plan.link == link);
+        let threaded = peers.filter(|peer| peer.plan.carrier == Carrier::Thread);
         threaded.map(|peer| peer.plan.lanes as usize).sum()
     }
 

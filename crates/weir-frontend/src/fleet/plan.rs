@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 
 use weir_core::{id::MemberId, rendezvous};
-use weir_wire::control::{Member, MembershipView, MeshKind, Role};
+use weir_wire::control::{Census, FleetConfig, Member, MembershipView, MeshKind, Role};
 
 use super::event::{Carrier, LinkKind, Myself, PeerPlan};
 
@@ -31,6 +31,18 @@ pub(super) fn plan(me: &Myself, view: &MembershipView) -> BTreeMap<MemberId, Pee
         | (MeshKind::ThreadPerPeer | MeshKind::Multiplexed, Role::Cache)
         | (_, Role::Backend) => BTreeMap::new(),
     }
+}
+
+/// The threads for its peers of a server among so many, itself included: what [`plan`] would come to.
+pub(super) fn peer_threads(role: Role, fleet: &FleetConfig, registered: Census) -> usize {
+    let others = match (fleet.mesh, role) {
+        (MeshKind::ThreadPerPeer, Role::Frontend) => registered.frontends.saturating_sub(1),
+        (MeshKind::CacheFleet, Role::Cache) => registered.caches.saturating_sub(1),
+        (MeshKind::Multiplexed | MeshKind::CacheFleet, Role::Frontend)
+        | (MeshKind::ThreadPerPeer | MeshKind::Multiplexed, Role::Cache)
+        | (_, Role::Backend) => 0,
+    };
+    others * fleet.threads_per_peer
 }
 
 /// The lane to a front end that a cache server serves.

@@ -16,7 +16,7 @@ use weir_wire::{
     fragment::Fragment,
 };
 
-use super::FleetOutlet;
+use super::{FleetOutlet, census::CensusTaker, metrics::Moment};
 use crate::{
     fleet::{Fleet, FleetAction, FleetEvent, Source},
     mesh::Mesh,
@@ -35,6 +35,7 @@ pub(super) struct FleetLoop {
     pub(super) sender: mpsc::Sender<FleetEvent>,
     pub(super) shared: watch::Sender<Option<Arc<SharedConfig>>>,
     pub(super) outlet: FleetOutlet,
+    pub(super) census: CensusTaker,
 }
 
 impl FleetLoop {
@@ -53,24 +54,37 @@ impl FleetLoop {
             let wake = Instant::from_std(self.clock.instant(self.fleet.next_wake()));
             let event = tokio::select! {
                 _ = stop.wait_for(|stop| *stop) => break,
-                event = events.recv() => event.expect("the loop holds a sender"),
-                fragment = next_fragment(local_node.as_mut()) => FleetEvent::Heard {
+                event = events.recv() => Some(event.expect("the loop holds a sender")),
+                fragment = next_fragment(local_node.as_mut()) => Some(FleetEvent::Heard {
                     from: Source::Node(fragment.node),
                     whole_map: false,
                     fragments: vec![fragment],
-                },
-                () = changed(changes.as_mut()) => FleetEvent::ControlChanged,
-                () = tokio::time::sleep_until(wake) => FleetEvent::Tick,
+                }),
+                () = changed(changes.as_mut()) => Some(FleetEvent::ControlChanged),
+                () = tokio::time::sleep_until(wake) => Some(FleetEvent::Tick),
+                () = self.census.changed() => None, // only the metrics are told
             };
-            self.apply(event);
+            if let Some(event) = event {
+                self.apply(event);
+            }
             for _ in 0..EVENTS_AT_ONCE_MAX {
                 let Ok(event) = events.try_recv() else { break };
                 self.apply(event);
             }
-            self.outlet.metrics.observe(self.fleet.facts(), self.mesh.threads_count());
+            self.observe();
         }
         drop(events);
         self.mesh.close();
+    }
+
+    fn observe(&self) {
+        let registered = self.census.newest();
+        self.outlet.metrics.observe(Moment {
+            facts: self.fleet.facts(),
+            peer_threads: self.mesh.threads_count(),
+            committed_peer_threads: self.fleet.threads_committed(registered),
+            registered,
+        });
     }
 
     fn apply(&mut self, event: FleetEvent) {
@@ -93,6 +107,7 @@ impl FleetLoop {
             FleetAction::Configure { fleet, shared } => {
                 self.outlet.map.set_ttl(fleet.map_ttl.0);
                 self.mesh.set_gossip(fleet.gossip_interval.0);
+                self.census.set_pace(fleet.gossip_interval.0);
                 self.shared.send_replace(Some(Arc::new(*shared)));
             }
             FleetAction::StartLane { lane, plan } => return Some(self.mesh.start_lane(lane, &plan)),

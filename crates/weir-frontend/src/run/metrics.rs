@@ -13,6 +13,7 @@ use prometheus_client::{
     registry::Registry,
 };
 use weir_core::{clock::Clock, threads::Threads};
+use weir_wire::control::Census;
 
 use super::thread_limit;
 use crate::{fleet::FleetFacts, shard_map::CurrentMap};
@@ -31,10 +32,16 @@ struct Sources {
     moment: Mutex<Option<Moment>>,
 }
 
-#[derive(Clone, Copy)]
-struct Moment {
-    facts: FleetFacts,
-    peer_threads: usize,
+/// How things stand.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Moment {
+    pub(super) facts: FleetFacts,
+    /// That run.
+    pub(super) peer_threads: usize,
+    /// That its peers will need, known to it or not.
+    pub(super) committed_peer_threads: usize,
+    /// Servers of the cell; none before the control plane has said.
+    pub(super) registered: Option<Census>,
 }
 
 impl FleetMetrics {
@@ -50,8 +57,8 @@ impl FleetMetrics {
     }
 
     /// How things stand now.
-    pub(super) fn observe(&self, facts: FleetFacts, peer_threads: usize) {
-        *self.sources.moment.lock() = Some(Moment { facts, peer_threads });
+    pub(super) fn observe(&self, moment: Moment) {
+        *self.sources.moment.lock() = Some(moment);
     }
 
     /// The newest facts; none before the server is registered.
@@ -91,9 +98,14 @@ impl Collector for FleetMetrics {
             let free = limit as f64 - threads as f64;
             out.gauge("headroom_running_threads", "Limit minus threads that run", free)?;
         }
-        let Some(Moment { facts, peer_threads }) = *sources.moment.lock() else { return Ok(()) };
-        let committed = sources.base_threads + facts.threads_committed;
-        out.gauge("committed_threads", "B and k for each known peer", committed as f64)?;
+        let Some(moment) = *sources.moment.lock() else { return Ok(()) };
+        let (facts, peer_threads) = (moment.facts, moment.peer_threads);
+        let committed = sources.base_threads + moment.committed_peer_threads;
+        out.gauge("committed_threads", "B and k for each registered peer", committed as f64)?;
+        if let Some(Census { frontends, caches }) = moment.registered {
+            let registered = (frontends + caches) as f64;
+            out.gauge("registered_members", "Servers of the cell that are registered", registered)?;
+        }
         if let Some(limit) = limit {
             let free = limit as f64 - committed as f64;
             out.gauge("headroom_committed_threads", "Limit minus committed threads", free)?;
@@ -148,7 +160,12 @@ mod tests {
         map.publish(Arc::new(ShardMap::new(Generation(1), clock.now(), 0, Arc::new(Routes::default()))));
         let cell = CellName::new("a");
         let me = Myself { member: MemberId(1), life: Incarnation(1), role: Role::Frontend, cell };
-        metrics.observe(Fleet::new(me, 1).facts(), 0);
+        metrics.observe(Moment {
+            facts: Fleet::new(me, 1).facts(),
+            peer_threads: 0,
+            committed_peer_threads: 7,
+            registered: Some(Census { frontends: 8, caches: 0 }),
+        });
         let mut registry = Registry::default();
         metrics.register(&mut registry);
         let mut text = String::new();

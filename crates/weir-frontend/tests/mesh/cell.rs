@@ -32,8 +32,8 @@ use weir_core::{
 use weir_frontend::run::{FleetHalf, FleetOutlet, FrontendConfig};
 use weir_wire::{
     control::{
-        Bootstrap, ControlError, ControlFuture, ControlReply, ControlRequest, ControlService, FleetConfig,
-        Member, MembershipView, MeshKind, NodeEntry, OnRefusal, Role, SharedConfig,
+        Bootstrap, Census, ControlError, ControlFuture, ControlReply, ControlRequest, ControlService,
+        FleetConfig, Member, MembershipView, MeshKind, NodeEntry, OnRefusal, Role, SharedConfig,
     },
     fragment::Fragment,
     mesh::{Dialler, MeshMessage},
@@ -175,6 +175,11 @@ impl Cell {
         self.control.silent.store(silent, Ordering::Relaxed);
     }
 
+    /// So many front ends are registered that no poll has brought yet.
+    pub(crate) fn register_unborn(&self, count: usize) {
+        self.control.state.lock().unborn = count;
+    }
+
     /// Starts so many nodes with one stream of one shard each.
     pub(crate) fn nodes(&mut self, count: u8) {
         let mut ids = Vec::new();
@@ -208,6 +213,8 @@ struct SmallState {
     members: BTreeMap<MemberId, Member>,
     nodes: BTreeMap<MemberId, SocketAddr>,
     fragments: BTreeMap<MemberId, Fragment>,
+    /// Front ends that a census counts and no view shows yet.
+    unborn: usize,
 }
 
 impl SmallState {
@@ -233,6 +240,11 @@ impl SmallControl {
                 Ok(ControlReply::Registered { member, life })
             }
             ControlRequest::View { cell } => Ok(ControlReply::View(Box::new(self.view(&state, cell)))),
+            ControlRequest::Census { .. } => {
+                let count = |role| state.members.values().filter(|member| member.role == role).count();
+                let frontends = count(Role::Frontend) + state.unborn;
+                Ok(ControlReply::Census(Census { frontends, caches: count(Role::Cache) }))
+            }
             ControlRequest::Fragments => {
                 Ok(ControlReply::Fragments(state.fragments.values().cloned().collect()))
             }

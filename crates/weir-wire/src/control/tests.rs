@@ -101,6 +101,7 @@ fn request() -> impl Strategy<Value = ControlRequest> {
         any::<u32>().prop_map(|id| ControlRequest::Deregister { member: MemberId(id) }),
         any::<(u32, bool)>().prop_map(|(id, on)| ControlRequest::Drain { member: MemberId(id), on }),
         Just(ControlRequest::View { cell: CellName::new("a") }),
+        Just(ControlRequest::Census { cell: CellName::new("a") }),
         any::<bool>()
             .prop_map(|all| ControlRequest::Endpoints { tenant: (!all).then(|| TenantName::new("t")) }),
         fragment().prop_map(|fragment| ControlRequest::Report { fragment }),

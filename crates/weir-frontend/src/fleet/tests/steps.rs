@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use weir_core::id::{CellName, Incarnation, MemberId};
 use weir_wire::{
-    control::{Bootstrap, MeshKind, OnRefusal, Role},
+    control::{Bootstrap, Census, MeshKind, OnRefusal, Role},
     mesh::{Dialler, RefusedReason},
 };
 
@@ -48,8 +48,40 @@ fn every_server_has_k_threads_a_peer_and_no_others() {
         for (id, server) in &world.servers {
             assert_eq!(server.threads.len(), k * 5, "server {id} with k = {k}");
             assert_eq!(routes(&world, *id), 2);
-            assert_eq!(server.fleet.facts().threads_committed, k * 5);
+            assert_eq!(server.fleet.threads_committed(None), k * 5);
         }
+    }
+}
+
+#[test]
+fn threads_are_committed_for_all_that_are_registered_before_they_are_learned_of() {
+    for (mesh, role, before, after) in [
+        (MeshKind::ThreadPerPeer, Role::Frontend, 8, 16),
+        (MeshKind::Multiplexed, Role::Frontend, 0, 0),
+        (MeshKind::CacheFleet, Role::Cache, 4, 12), // and one for each front end that it serves
+    ] {
+        let mut world = fleet_of(5, 1, |world| {
+            (world.config.mesh, world.config.threads_per_peer) = (mesh, 2);
+            if mesh == MeshKind::CacheFleet {
+                for _ in 0..3 {
+                    world.join(Role::Cache);
+                }
+            }
+        });
+        world.run(SETTLED);
+        for _ in 0..4 {
+            world.join(role);
+        }
+        let count = |role| world.view().members.iter().filter(|member| member.role == role).count();
+        let census = Some(Census { frontends: count(Role::Frontend), caches: count(Role::Cache) });
+        let first = world.view().members.iter().find(|member| member.role == role).unwrap().id;
+        let fleet = &world.servers[&first].fleet;
+        let served = world.servers[&first].threads.len() - before;
+        assert_eq!(fleet.threads_committed(None), before + served, "{mesh:?}: what it knows");
+        assert_eq!(fleet.threads_committed(census), after + served, "{mesh:?}: what is coming");
+        world.run(SETTLED);
+        let server = &world.servers[&first];
+        assert_eq!(server.threads.len(), server.fleet.threads_committed(census), "{mesh:?}: what came");
     }
 }
 
