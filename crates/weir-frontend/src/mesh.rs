@@ -24,7 +24,7 @@ use tokio::{net::TcpListener, sync::mpsc, task::AbortHandle};
 use weir_core::{
     clock::Clock,
     id::MemberId,
-    limits::PEER_THREAD_STACK_BYTES,
+    limits::{NODES_MAX, PEER_THREAD_STACK_BYTES},
     threads::{SpawnRefused, Threads},
 };
 use weir_wire::mesh::{MeshMessage, RefusedReason};
@@ -162,6 +162,9 @@ impl Mesh {
     pub(crate) fn accept_node(&mut self, ticket: Ticket) {
         let Some(greeted) = self.lobby.take(ticket) else { return };
         self.nodes.retain(|_, link| !link.is_finished());
+        if self.nodes.len() >= NODES_MAX && !self.nodes.contains_key(&greeted.member) {
+            return tracing::warn!(node = %greeted.member, "no node is listened to beyond the bound");
+        }
         let welcome = MeshMessage::Welcome { member: self.greeting.member, life: self.greeting.life };
         let node = greeted.member;
         let link = tokio::spawn(accept::listen_to_node(greeted, welcome, self.events.clone()));
@@ -219,5 +222,37 @@ impl Mesh {
             let _ = events.send(FleetEvent::LaneEnded(id)).await; // the fleet may be gone
         });
         Running { mailbox, thread: None }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::{io::AsyncReadExt, net::TcpStream};
+    use weir_core::id::{CellName, Incarnation};
+    use weir_wire::control::Role;
+
+    use super::{accept::Greeted, *};
+
+    #[tokio::test]
+    async fn no_more_nodes_are_listened_to_than_there_may_be() {
+        let cell = CellName::new("a");
+        let me = Myself { member: MemberId(1), life: Incarnation(1), role: Role::Frontend, cell };
+        let (events, _heard) = mpsc::channel(1);
+        let source = IpAddr::from([127, 0, 0, 1]);
+        let mut mesh = Mesh::new(&me, source, Clock::new(), Threads::new(), events);
+        let bound = u32::try_from(NODES_MAX).unwrap();
+        for node in 0..bound {
+            mesh.nodes.insert(MemberId(node), tokio::spawn(std::future::pending::<()>()).abort_handle());
+        }
+        let listener = TcpListener::bind((source, 0)).await.unwrap();
+        for (node, welcomed) in [(bound, false), (bound - 1, true)] {
+            let mut dialler = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+            let stream = listener.accept().await.unwrap().0;
+            let greeted = Greeted { member: MemberId(node), stream, rest: Bytes::new() };
+            let ticket = mesh.lobby.put(greeted);
+            mesh.accept_node(ticket);
+            assert_eq!(dialler.read_u8().await.is_ok(), welcomed, "node {node}");
+        }
+        assert_eq!(mesh.nodes.len(), NODES_MAX);
     }
 }

@@ -1,7 +1,7 @@
 //! The mesh's listener: hears each dialler's hello and asks the fleet what to do with it; listens to nodes.
 //!
-//! Runs on the fleet thread. A connection that says nothing, or nonsense, costs one bounded wait; how many may wait at
-//! once is bounded.
+//! Runs on the fleet thread. A connection that says nothing, or nonsense, costs one bounded wait; how many may be silent
+//! at once is bounded.
 
 use std::{
     collections::BTreeMap,
@@ -24,7 +24,8 @@ use weir_wire::{framing::FrameDecoder, mesh::MeshMessage};
 
 use crate::fleet::{FleetEvent, Hello, Source, Ticket};
 
-/// Connections that have not said hello yet, or wait for the answer. More than the largest cell dials at once.
+/// Connections that have not said hello yet. More than the largest cell dials at once. Those that have wait in the
+/// fleet's own bounded queue, and then for one lane each.
 const GREETINGS_MAX: usize = 4_096;
 /// How long a dialler may take to say hello.
 const HELLO_TIMEOUT: Duration = Duration::from_secs(5);
@@ -52,7 +53,8 @@ impl Lobby {
         self.waiting.lock().remove(&ticket)
     }
 
-    fn put(&self, greeted: Greeted) -> Ticket {
+    /// Lets one wait.
+    pub(super) fn put(&self, greeted: Greeted) -> Ticket {
         let ticket = Ticket(self.tickets.fetch_add(1, Ordering::Relaxed));
         self.waiting.lock().insert(ticket, greeted);
         ticket

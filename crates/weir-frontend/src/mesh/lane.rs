@@ -210,6 +210,11 @@ impl Lane {
     fn on_message(&mut self, now: Monotonic, message: MeshMessage, steps: &mut Steps) {
         let from = Source::Peer(self.id.peer);
         match (self.state, message) {
+            // Another server may have been given the address since: it is not this lane's peer.
+            (State::Greeting { .. }, MeshMessage::Welcome { member, .. }) if member != self.id.peer => {
+                tracing::warn!(lane = ?self.id, %member, "another server answers at the peer's address");
+                self.fail(now, None, steps);
+            }
             (State::Greeting { .. }, MeshMessage::Welcome { .. }) => {
                 self.redial = REDIAL_FIRST;
                 self.open(now, steps);

@@ -75,6 +75,17 @@ fn open(now: Monotonic) -> Lane {
 }
 
 #[test]
+fn another_server_at_the_peers_address_is_not_the_peer() {
+    let mut lane = lane(true);
+    run(&mut lane, |lane, steps| lane.on_time(at(0), steps));
+    run(&mut lane, |lane, steps| lane.on_connected(at(1), steps));
+    let welcome = encoded(&MeshMessage::Welcome { member: MemberId(9), life: Incarnation(5) });
+    let done = run(&mut lane, |lane, steps| lane.on_bytes(at(2), &welcome, steps));
+    assert!(!lane.is_open() && done.closes == 1);
+    assert!(matches!(done.reports[..], [FleetEvent::DialFailed { refused: None, .. }]), "{:?}", done.reports);
+}
+
+#[test]
 fn a_dialler_says_hello_and_is_open_when_welcomed() {
     let mut lane = lane(true);
     assert_eq!(run(&mut lane, |lane, steps| lane.on_time(at(0), steps)).connects, 1);
