@@ -69,6 +69,7 @@ pub struct Fleet {
     store: StorePoll,
     builds_failed: u64,
     refused: u64,
+    unequipped: u64,
     refused_at_members: Option<usize>,
 }
 
@@ -80,7 +81,7 @@ enum Build {
     Running { deadline: Monotonic },
     /// The map is whole; it is confirmed again at `republish_at`.
     Complete { republish_at: Monotonic },
-    /// A thread was refused under `retry`.
+    /// A thread was refused under `retry`, or a lane was not equipped.
     Refused { retry_at: Monotonic },
     /// A thread was refused under `wedge`: over, until a restart.
     Wedged,
@@ -122,6 +123,7 @@ impl Fleet {
             store: StorePoll { at: Monotonic::ZERO, asked: false, over: false },
             builds_failed: 0,
             refused: 0,
+            unequipped: 0,
             refused_at_members: None,
         }
     }
@@ -143,6 +145,7 @@ impl Fleet {
                 out.extend(self.lanes.started(lane).map(|ticket| FleetAction::AcceptPeer { ticket, lane }));
             }
             FleetEvent::LaneRefused(lane) => self.lane_refused(now, lane, &mut out),
+            FleetEvent::LaneUnequipped(lane) => self.lane_unequipped(now, lane, &mut out),
             FleetEvent::LaneEnded(lane) => self.lanes.ended(lane),
             FleetEvent::LaneOpen(lane) => self.lane_open(now, lane, &mut out),
             FleetEvent::LaneLost(lane) => self.lane_lost(now, lane, &mut out),
@@ -189,6 +192,7 @@ impl Fleet {
             complete_ratio: if whole == 0 { 1.0 } else { part as f64 / whole as f64 },
             builds_failed: self.builds_failed,
             refused: self.refused,
+            unequipped: self.unequipped,
             refused_at_members: self.refused_at_members,
             wedged: self.build == Build::Wedged,
         }

@@ -118,7 +118,10 @@ impl Mesh {
             }
             Err(error) => {
                 tracing::warn!(peer = %id.peer, lane = id.lane, %error, "no thread for a peer");
-                FleetEvent::LaneRefused(id)
+                match error {
+                    NoLane::Thread(_) => FleetEvent::LaneRefused(id),
+                    NoLane::Descriptor(_) => FleetEvent::LaneUnequipped(id),
+                }
             }
         }
     }

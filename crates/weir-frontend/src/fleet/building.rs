@@ -6,10 +6,7 @@
 use std::sync::Arc;
 
 use weir_core::clock::Monotonic;
-use weir_wire::{
-    control::{FleetConfig, OnRefusal},
-    mesh::RefusedReason,
-};
+use weir_wire::{control::OnRefusal, mesh::RefusedReason};
 
 use super::{
     Build, FAILED_POLL_RETRY, Fleet,
@@ -69,29 +66,38 @@ impl Fleet {
 
     /// The kernel refused a thread: the build has failed. (A guest is no part of the build: it is only turned away.)
     pub(super) fn lane_refused(&mut self, now: Monotonic, lane: LaneId, out: &mut Vec<FleetAction>) {
-        let waited = self.lanes.refused(lane);
         self.refused += 1;
+        let wedges = self.config().is_none_or(|fleet| fleet.on_refusal == OnRefusal::Wedge);
+        if self.fail_lane(now, lane, wedges, out) && self.refused_at_members.is_none() {
+            self.refused_at_members = Some(self.lanes.counts().threaded + 2); // the peer that was being reached, and this server
+        }
+    }
+
+    /// The kernel refused a file descriptor: the build has failed, too, but this is not the limit that wedges a builder.
+    pub(super) fn lane_unequipped(&mut self, now: Monotonic, lane: LaneId, out: &mut Vec<FleetAction>) {
+        self.unequipped += 1;
+        self.fail_lane(now, lane, false, out);
+    }
+
+    /// A lane was not started. False when only a guest is turned away for it.
+    fn fail_lane(&mut self, now: Monotonic, lane: LaneId, wedges: bool, out: &mut Vec<FleetAction>) -> bool {
+        let waited = self.lanes.refused(lane);
+        let reason = RefusedReason::NoPeerThread;
         if self.lanes.peer_mut(lane.peer).is_some_and(|peer| peer.guest_since.is_some()) {
-            let reason = RefusedReason::NoPeerThread;
             out.extend(waited.map(|ticket| FleetAction::Refuse { ticket, reason }));
             Self::carry_out(self.lanes.turn_away(lane.peer), out);
-            return;
+            return false;
         }
         self.builds_failed += 1;
         self.be_late(now, out);
-        if self.refused_at_members.is_none() {
-            self.refused_at_members = Some(self.lanes.counts().threaded + 2); // the peer that was being reached, and this server
-        }
-        let retry = |fleet: &FleetConfig| match fleet.on_refusal {
-            OnRefusal::Wedge => None,
-            OnRefusal::Retry => Some(now + fleet.build_deadline.0),
+        let retry_at = now + self.config().map_or(FAILED_POLL_RETRY, |fleet| fleet.build_deadline.0);
+        self.build = match self.build {
+            Build::Wedged => Build::Wedged,
+            _ if wedges => Build::Wedged,
+            _ => Build::Refused { retry_at },
         };
-        self.build = match (self.build, self.config().and_then(retry)) {
-            (Build::Wedged, _) | (_, None) => Build::Wedged,
-            (_, Some(retry_at)) => Build::Refused { retry_at },
-        };
-        let reason = RefusedReason::NoPeerThread;
         let given_up = waited.into_iter().chain(self.lanes.stop_waiting());
         out.extend(given_up.map(|ticket| FleetAction::Refuse { ticket, reason }));
+        true
     }
 }

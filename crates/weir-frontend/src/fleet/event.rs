@@ -120,6 +120,8 @@ pub enum FleetEvent {
     LaneStarted(LaneId),
     /// The kernel refused the thread of a lane.
     LaneRefused(LaneId),
+    /// The kernel refused a lane the file descriptor that wakes its thread; no thread was asked for.
+    LaneUnequipped(LaneId),
     /// The thread or task of a stopped lane has ended.
     LaneEnded(LaneId),
     /// The connection of a lane stands.
@@ -167,7 +169,8 @@ pub enum FleetAction {
         /// What all front ends agree on.
         shared: Box<SharedConfig>,
     },
-    /// Start the thread or task of a lane; answer with [`FleetEvent::LaneStarted`] or [`FleetEvent::LaneRefused`].
+    /// Start the thread or task of a lane; answer with [`FleetEvent::LaneStarted`], [`FleetEvent::LaneRefused`] or
+    /// [`FleetEvent::LaneUnequipped`].
     StartLane {
         /// Which.
         lane: LaneId,

@@ -27,6 +27,8 @@ pub struct FleetFacts {
     pub builds_failed: u64,
     /// Times that the kernel refused a lane its thread.
     pub refused: u64,
+    /// Times that the kernel refused a lane its file descriptor.
+    pub unequipped: u64,
     /// Servers that were being reached, itself included, at the first refusal.
     pub refused_at_members: Option<usize>,
     /// The builder has stopped for good.

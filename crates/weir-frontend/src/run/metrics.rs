@@ -119,6 +119,8 @@ impl Collector for FleetMetrics {
         out.gauge("silent_nodes", "Nodes that exist and say nothing", facts.silent_nodes as f64)?;
         out.gauge("shard_map_complete_ratio", "How far the build is", facts.complete_ratio)?;
         out.counter("builds_failed", "Builds of the map that failed", facts.builds_failed)?;
+        let unequipped = "File descriptors that the kernel refused to lanes";
+        out.counter("lanes_unequipped", unequipped, facts.unequipped)?;
         let refused_at = facts.refused_at_members.unwrap_or(0);
         out.gauge("refused_at_members", "Servers at the first refusal, or 0", refused_at as f64)?;
         out.gauge("wedged", "1: the builder has stopped for good", f64::from(u8::from(facts.wedged)))

@@ -138,6 +138,8 @@ pub(super) struct World {
     pub(super) chaos: f64,
     /// Threads that each server may have.
     pub(super) threads_max: usize,
+    /// The same for the file descriptors that wake them.
+    pub(super) descriptors_max: usize,
 }
 
 impl World {
@@ -163,6 +165,7 @@ impl World {
             posted: 0,
             chaos: 0.0,
             threads_max: usize::MAX,
+            descriptors_max: usize::MAX,
         }
     }
 
@@ -494,6 +497,10 @@ impl World {
 
     fn start_lane(&mut self, me: MemberId, lane: LaneId, plan: PeerPlan) {
         let server = self.servers.get_mut(&me).expect("it acts");
+        if plan.carrier == Carrier::Thread && server.threads.len() >= self.descriptors_max {
+            self.apply(me, FleetEvent::LaneUnequipped(lane));
+            return;
+        }
         if plan.carrier == Carrier::Thread && server.threads.len() >= self.threads_max {
             self.apply(me, FleetEvent::LaneRefused(lane));
             return;

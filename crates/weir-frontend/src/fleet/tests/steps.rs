@@ -176,6 +176,23 @@ fn the_kernels_refusal_wedges_at_the_predicted_member_and_for_good() {
 }
 
 #[test]
+fn a_lane_without_a_descriptor_fails_the_build_but_wedges_nobody() {
+    let mut world = fleet_of(2, 1, |world| world.config.on_refusal = OnRefusal::Wedge);
+    world.run(SETTLED);
+    world.descriptors_max = 1;
+    world.join(Role::Frontend);
+    world.run(SETTLED);
+    for server in world.servers.values() {
+        let facts = server.fleet.facts();
+        assert!(facts.unequipped > 1 && facts.builds_failed > 1, "{facts:?}");
+        assert_eq!((facts.wedged, facts.refused, facts.refused_at_members), (false, 0, None));
+    }
+    world.descriptors_max = usize::MAX;
+    world.run(SETTLED);
+    assert_eq!(old_maps(&world), []);
+}
+
+#[test]
 fn under_retry_the_removal_of_the_joiners_heals() {
     let mut world = fleet_of(4, 2, |world| world.threads_max = 3);
     world.run(SETTLED);
