@@ -9,10 +9,10 @@ use tokio::{sync::watch, task::JoinHandle};
 use weir_core::id::CellName;
 use weir_wire::control::{Census, Control, ControlReply, ControlRequest};
 
-/// The wait before the first answer has said the fleet's own pace, and the shortest one.
-const PACE_MIN: Duration = Duration::from_millis(100);
+/// The shortest wait between two questions: nobody looks at the metrics more often.
+const PACE_MIN: Duration = Duration::from_secs(1);
 
-/// A task that asks once a gossip interval; it ends with this.
+/// A task that asks once a gossip interval, and at most once a second; it ends with this.
 #[derive(Debug)]
 pub(super) struct CensusTaker {
     pace: watch::Sender<Duration>,
