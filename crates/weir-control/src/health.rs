@@ -95,31 +95,40 @@ impl HealthBook {
     }
 }
 
+#[derive(Debug, Clone, Copy)]
+struct Silence {
+    since: Monotonic,
+    /// Rounds that have begun meanwhile: time that passed while this process did not run is nobody's silence.
+    rounds: u32,
+}
+
 /// When each node last gave a sign of life. Not kept over a restart: who is unknown has only just been looked for.
 #[derive(Debug, Default)]
 pub struct NodeBook {
-    heard_at: BTreeMap<MemberId, Monotonic>,
+    silences: BTreeMap<MemberId, Silence>,
 }
 
 impl NodeBook {
     /// It registered or reported.
     pub fn heard(&mut self, now: Monotonic, node: MemberId) {
-        self.heard_at.insert(node, now);
+        self.silences.insert(node, Silence { since: now, rounds: 0 });
     }
 
-    /// It exists; if nothing is known of it, its silence begins now.
-    pub fn expect(&mut self, now: Monotonic, node: MemberId) {
-        self.heard_at.entry(node).or_insert(now);
+    /// A round of probes begins, and the node exists. True when it has been silent for `forget_after`.
+    pub fn round(&mut self, now: Monotonic, config: &HealthConfig, node: MemberId) -> bool {
+        let silence = self.silences.entry(node).or_insert(Silence { since: now, rounds: 0 });
+        silence.rounds = silence.rounds.saturating_add(1);
+        silence.rounds >= config.failures && now.since(silence.since) >= config.forget_after.0
     }
 
     /// How long it has been silent.
     pub fn silence(&self, now: Monotonic, node: MemberId) -> Duration {
-        self.heard_at.get(&node).map_or(Duration::ZERO, |heard| now.since(*heard))
+        self.silences.get(&node).map_or(Duration::ZERO, |silence| now.since(silence.since))
     }
 
     /// It is gone.
     pub fn remove(&mut self, node: MemberId) {
-        self.heard_at.remove(&node);
+        self.silences.remove(&node);
     }
 }
 

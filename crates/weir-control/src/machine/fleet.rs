@@ -278,11 +278,9 @@ impl Machine {
     /// Nodes say of themselves that they live: those that have not for long are away from now on.
     pub(super) fn round(&mut self, now: Monotonic) -> Applied {
         let nodes: Vec<MemberId> = self.present_nodes().map(|node| node.id).collect();
-        let forget_after = self.state.config.health.forget_after.0;
         let mut gone = false;
         for node in nodes {
-            self.nodes.expect(now, node);
-            if self.nodes.silence(now, node) >= forget_after {
+            if self.nodes.round(now, &self.state.config.health, node) {
                 self.send_away(node);
                 gone = true;
             }
