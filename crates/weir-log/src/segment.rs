@@ -16,7 +16,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use crate::{disk::DiskFile, error::StorageError};
+use crate::{disk::DiskFile, error::StorageError, journal::JournalConfig};
 
 /// A segment's number: rises by one, never used twice in a folder.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -83,6 +83,14 @@ impl Segment {
     /// An I/O error with this file's name.
     pub(crate) fn error(&self, operation: &'static str, source: std::io::Error) -> StorageError {
         StorageError { operation, path: self.path.clone(), source }
+    }
+
+    /// Brings everything written so far to the disk, unless nothing is ever brought there.
+    pub(crate) fn sync(&self, config: &JournalConfig) -> Result<(), StorageError> {
+        if config.syncs_segments() {
+            self.file.sync_data().map_err(|source| self.error("sync", source))?;
+        }
+        Ok(())
     }
 
     pub(crate) fn path_in(folder: &Path, sequence: SegmentSequence) -> PathBuf {

@@ -26,6 +26,8 @@ pub(super) struct Active {
     pub(super) segment: Arc<Segment>,
     /// Everything before this offset is as durable as configured.
     pub(super) end: u32,
+    /// Everything before this offset is on disk, whatever is configured: what recovery may call damage.
+    pub(super) synced_end: u32,
     /// Frames have been laid out up to this offset.
     pub(super) staged_end: u32,
     /// The last footer ends here, if there is one.
@@ -60,7 +62,7 @@ pub(super) struct Beginning {
 }
 
 impl Active {
-    /// A segment as recovery found it.
+    /// A segment as recovery found and synced it.
     pub(super) fn found(
         segment: Arc<Segment>,
         end: u32,
@@ -68,7 +70,7 @@ impl Active {
         runs: usize,
         entries: usize,
     ) -> Self {
-        Self { segment, end, staged_end: end, footed_to, runs, entries }
+        Self { segment, end, synced_end: end, staged_end: end, footed_to, runs, entries }
     }
 
     /// Turns a spare into a segment: head and snapshot first, its name last, so that a segment is never without them.
@@ -98,13 +100,12 @@ impl Active {
         let mut parts = [IoSlice::new(&block), IoSlice::new(&frame), IoSlice::new(&body)];
         write_all_at(segment.file.as_ref(), 0, &mut parts)
             .map_err(|source| segment.error("begin", source))?;
-        if config.syncs_segments() {
-            segment.file.sync_data().map_err(|source| segment.error("sync", source))?;
-        }
+        segment.sync(config)?;
         config.disk.rename(&spare.path, &segment.path).map_err(|source| segment.error("name", source))?;
         config.sync_names()?;
         let end = HEAD_BLOCK_BYTES + u32::try_from(header.frame_bytes()).expect("a quarter of a segment");
-        Ok(Self { segment: Arc::new(segment), end, staged_end: end, footed_to: None, runs: 0, entries: 0 })
+        let segment = Arc::new(segment);
+        Ok(Self { segment, end, synced_end: end, staged_end: end, footed_to: None, runs: 0, entries: 0 })
     }
 
     /// Does the frame fit, with room for the footer after it?
@@ -142,9 +143,14 @@ impl Active {
     /// shards that damage brought to light can have taken, the segment stays without: recovery scans it.
     pub(super) fn foot(&mut self, config: &JournalConfig, footer: &Footer) -> Result<(), StorageError> {
         assert_eq!(self.end, self.staged_end, "a footer covers durable frames only");
+        if self.synced_end < self.end {
+            // A footer that reaches the disk stands for its frames, so they must be there first.
+            self.segment.sync(config)?;
+            self.synced_end = self.end;
+        }
         let body = footer.encode();
         let at = LogPlace { segment: self.segment.sequence, offset: self.end };
-        let header = FrameHeader::of_journal(FrameKind::Footer, &body, self.end, at);
+        let header = FrameHeader::of_journal(FrameKind::Footer, &body, self.synced_end, at);
         let frame = header.encode(self.segment.salt, self.end);
         let end = u64::from(self.end) + header.frame_bytes() as u64;
         if end > config.segment_bytes - TRAILER_BYTES as u64 {
@@ -157,6 +163,7 @@ impl Active {
             .map_err(|source| self.segment.error("write the footer of", source))?;
         self.point_at_footer(config, self.end)?;
         self.end = end;
+        self.synced_end = end;
         self.staged_end = end;
         self.footed_to = Some(end);
         Ok(())
@@ -169,9 +176,6 @@ impl Active {
         let file = self.segment.file.as_ref();
         write_all_at(file, trailer_at, &mut [IoSlice::new(&trailer)])
             .map_err(|source| self.segment.error("write the trailer of", source))?;
-        if config.syncs_segments() {
-            file.sync_data().map_err(|source| self.segment.error("sync", source))?;
-        }
-        Ok(())
+        self.segment.sync(config)
     }
 }

@@ -170,7 +170,7 @@ impl Committer {
             body_crc: batch.crc(),
             count: batch.count(),
             shard: key,
-            synced_to: self.active.end,
+            synced_to: self.active.synced_end,
             first: numbered.first,
             arrived: numbered.arrived,
             opened,
@@ -210,7 +210,8 @@ impl Committer {
         let opened = known.map_or(here, |life| life.opened);
         self.shards_bytes += added;
         self.staged_shards.insert(key, Some(Life { epoch: owned.epoch, opened, bytes }));
-        let mut header = FrameHeader::of_journal(FrameKind::ShardOpened, &body, self.active.end, opened);
+        let mut header =
+            FrameHeader::of_journal(FrameKind::ShardOpened, &body, self.active.synced_end, opened);
         header.shard = key;
         self.stage_frame(header, body, need, Then::Opened { owned, opened, done });
     }
@@ -227,7 +228,8 @@ impl Committer {
         if let Some(shard) = self.shared.shard(key) {
             shard.state.lock().staged.deleted = true;
         }
-        let mut header = FrameHeader::of_journal(FrameKind::ShardDeleted, &[], self.active.end, life.opened);
+        let mut header =
+            FrameHeader::of_journal(FrameKind::ShardDeleted, &[], self.active.synced_end, life.opened);
         header.shard = key;
         self.stage_frame(header, Bytes::new(), need, Then::Deleted { key, done });
     }
@@ -242,7 +244,7 @@ impl Committer {
         }
         assert!(first <= self.active.segment.sequence, "the segment that is being filled is kept");
         let here = LogPlace { segment: self.active.segment.sequence, offset: self.active.staged_end };
-        let mut header = FrameHeader::of_journal(FrameKind::Retained, &[], self.active.end, here);
+        let mut header = FrameHeader::of_journal(FrameKind::Retained, &[], self.active.synced_end, here);
         header.first = first.0;
         self.first_segment = first;
         self.stage_frame(header, Bytes::new(), need, Then::Retained { first, done });
@@ -312,6 +314,9 @@ impl Committer {
         match self.write_staged() {
             Ok(()) => {
                 self.active.end = self.active.staged_end;
+                if self.syncs_staged() {
+                    self.active.synced_end = self.active.end;
+                }
                 self.publish();
                 self.prepare_next();
             }
@@ -352,12 +357,20 @@ impl Committer {
         let written = shared.clock.now();
         shared.counters.written_bytes.add(u64::from(offset - self.active.end));
         shared.counters.write_nanos.add_time(written.since(begun));
-        if shared.config.syncs() {
+        if self.syncs_staged() {
             segment.file.sync_data().map_err(|source| segment.error("sync", source))?;
             shared.counters.syncs.add(1);
             shared.counters.sync_nanos.add_time(shared.clock.now().since(written));
         }
         Ok(())
+    }
+
+    /// Does this group end with a sync? Under `os` only when it lets go of segments: what is dropped before the word that
+    /// it may be missing is on disk would be missed after a power loss.
+    fn syncs_staged(&self) -> bool {
+        let drops = |frame: &StagedFrame| matches!(frame.then, Then::Retained { .. });
+        let config = &self.shared.config;
+        config.syncs() || (config.syncs_segments() && self.staged.iter().any(drops))
     }
 
     /// Nothing more is written from here on: what the disk has after a failure is not known.

@@ -56,7 +56,7 @@ pub(super) fn open(
     let last = segments.last().cloned();
     let active = match (tail, last) {
         (Tail::Continue { end, footer, torn }, Some(last)) => {
-            wipe(&config, &last, torn)?;
+            wipe(&last, torn)?;
             go_on(&config, last, end, footer, &shards)?
         }
         (Tail::Continue { .. }, None) => unreachable!("only a segment is continued"),
@@ -97,7 +97,8 @@ pub(super) fn open(
     Ok((Journal { shared, committer: Mutex::new(Some(committer)) }, report))
 }
 
-/// Writing goes on in `last`, after its footer if it has one: a crash may have come before its trailer.
+/// Writing goes on in `last`, after its footer if it has one: a crash may have come before its trailer. What was found
+/// may be in the kernel only; it is synced before anybody reads it or is told that it was on disk.
 fn go_on(
     config: &JournalConfig,
     last: Arc<Segment>,
@@ -105,6 +106,7 @@ fn go_on(
     footer: Option<FooterAt>,
     shards: &[Shard],
 ) -> Result<Active, StorageError> {
+    last.sync(config)?;
     let (runs, entries) = indexed_in(shards, last.sequence);
     let active = Active::found(last, end, footer.map(|footer| footer.end), runs, entries);
     if let Some(footer) = footer.filter(|footer| !footer.has_trailer) {
@@ -151,8 +153,8 @@ fn layout_config(config: &JournalConfig) -> LayoutConfig {
     }
 }
 
-/// Zeros over what was torn off: a whole frame in there would follow the next one written as if it belonged there.
-fn wipe(config: &JournalConfig, segment: &Segment, torn: Option<Torn>) -> Result<(), StorageError> {
+/// Zeros over what was torn off, to be synced with the rest: a whole frame in there would follow the next one written as if it belonged there.
+fn wipe(segment: &Segment, torn: Option<Torn>) -> Result<(), StorageError> {
     let Some(torn) = torn else { return Ok(()) };
     let zeros = [0; WIPE_CHUNK_BYTES];
     let mut left = torn.bytes as usize;
@@ -163,9 +165,6 @@ fn wipe(config: &JournalConfig, segment: &Segment, torn: Option<Torn>) -> Result
             .map_err(|source| segment.error("wipe the torn tail of", source))?;
         left -= chunk;
         offset += chunk as u64;
-    }
-    if config.syncs() {
-        segment.file.sync_data().map_err(|source| segment.error("sync", source))?;
     }
     Ok(())
 }

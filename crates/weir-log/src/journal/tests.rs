@@ -22,11 +22,15 @@ use crate::{ReadError, disk::fault::FaultDisk};
 const SEGMENT_BYTES: u64 = 32 * 1024;
 
 fn config(disk: &FaultDisk) -> JournalConfig {
+    config_of(disk, Durability::Fsync)
+}
+
+fn config_of(disk: &FaultDisk, durability: Durability) -> JournalConfig {
     JournalConfig {
         segment_bytes: SEGMENT_BYTES,
         reserve_bytes: 0,
         disk: Arc::new(disk.clone()),
-        ..JournalConfig::new("data", Durability::Fsync)
+        ..JournalConfig::new("data", durability)
     }
 }
 
