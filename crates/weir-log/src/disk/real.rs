@@ -46,7 +46,14 @@ impl FolderLock for RealLock {}
 
 impl Disk for RealDisk {
     fn create_folder(&self, folder: &Path) -> io::Result<()> {
-        fs::create_dir_all(folder)
+        let missing: Vec<&Path> =
+            folder.ancestors().take_while(|path| !path.as_os_str().is_empty() && !path.exists()).collect();
+        fs::create_dir_all(folder)?;
+        for made in missing {
+            let parent = made.parent().filter(|parent| !parent.as_os_str().is_empty());
+            self.sync_folder(parent.unwrap_or(Path::new(".")))?;
+        }
+        Ok(())
     }
 
     fn lock_folder(&self, folder: &Path) -> io::Result<Box<dyn FolderLock>> {
@@ -166,6 +173,16 @@ mod tests {
         let mut read = vec![0; 9_000];
         read_exact_at(RealDisk.open(&path).unwrap().as_ref(), 100, &mut read).unwrap();
         assert_eq!(read, letters.concat());
+    }
+
+    #[test]
+    fn a_folder_is_made_with_its_parents() {
+        let folder = tempfile::tempdir().unwrap();
+        let deep = folder.path().join("a/b/log");
+        RealDisk.create_folder(&deep).unwrap();
+        RealDisk.create_folder(&deep).unwrap();
+        assert!(deep.is_dir());
+        RealDisk.create_folder(Path::new(".")).unwrap();
     }
 
     #[test]
