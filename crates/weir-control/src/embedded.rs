@@ -1,12 +1,14 @@
 //! The machine with a clock, a store and a lock: a control plane in this process.
 //!
-//! `weir serve` asks it directly; `run.rs` puts HTTP in front of it. A change is answered only after it was saved.
+//! `weir serve` asks it directly; `run.rs` puts HTTP in front of it. A change is answered only after it was saved, and
+//! one that was not saved is taken back before anybody can see it: a node must never be given a shard that the next
+//! life of the control plane does not know.
 
 use std::fmt;
 
 use parking_lot::Mutex;
 use tokio::sync::watch;
-use weir_core::clock::Clock;
+use weir_core::{clock::Clock, id::ClusterId};
 use weir_wire::control::{ControlError, ControlFuture, ControlReply, ControlRequest, ControlService};
 
 use crate::{
@@ -27,6 +29,8 @@ pub struct EmbeddedControl {
 struct Inner {
     machine: Machine,
     store: Box<dyn Store>,
+    /// What the store was last given with success: what is gone back to when it fails.
+    saved: State,
 }
 
 /// Why a control plane did not start.
@@ -55,7 +59,7 @@ impl EmbeddedControl {
         let state = match store.load()? {
             Some(mut kept) => {
                 let secret = std::mem::take(&mut kept.config.shared.iterator_secret);
-                let fresh = State::new(config);
+                let fresh = State::new(kept.cluster, config);
                 for cell in fresh.generations.keys() {
                     kept.generations.entry(cell.clone()).or_insert(1);
                 }
@@ -65,11 +69,11 @@ impl EmbeddedControl {
                 kept.config.shared.iterator_secret = secret;
                 kept
             }
-            None => State::new(config),
+            None => State::new(ClusterId::draw(), config),
         };
         store.save(&state)?;
         let version = state.version;
-        let inner = Mutex::new(Inner { machine: Machine::new(state), store });
+        let inner = Mutex::new(Inner { saved: state.clone(), machine: Machine::new(state), store });
         Ok(Self { clock, inner, changes: watch::Sender::new(version) })
     }
 
@@ -91,14 +95,15 @@ impl EmbeddedControl {
 
     fn apply(&self, command: ControlCommand) -> Result<ControlReply, ControlError> {
         let mut inner = self.inner.lock();
-        let Inner { machine, store } = &mut *inner;
+        let Inner { machine, store, saved } = &mut *inner;
         let applied = machine.apply(self.clock.now(), self.clock.wall(), command);
-        if applied.save
-            && let Err(error) = store.save(machine.state())
-        {
-            // It is in force in this process and may be lost with it: the caller must not take it for done.
-            tracing::error!(%error, "the control plane's state was not saved");
-            return Err(ControlError::Unavailable(error.to_string()));
+        if applied.save {
+            if let Err(error) = store.save(machine.state()) {
+                tracing::error!(%error, "the control plane's state was not saved");
+                machine.take_back(saved.clone());
+                return Err(ControlError::Unavailable(error.to_string()));
+            }
+            saved.clone_from(machine.state());
         }
         drop(inner);
         if applied.notify {
@@ -115,5 +120,133 @@ impl ControlService for EmbeddedControl {
 
     fn changes(&self) -> Option<watch::Receiver<u64>> {
         Some(self.changes.subscribe())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        net::SocketAddr,
+        sync::{
+            Arc,
+            atomic::{AtomicBool, Ordering},
+        },
+        time::Duration,
+    };
+
+    use weir_core::{
+        id::{AccountId, Incarnation, MemberId, ServerName, StreamName},
+        shard::OwnedShard,
+    };
+    use weir_wire::{
+        control::{Role, SharedConfig, StreamStatus},
+        fragment::Fragment,
+    };
+
+    use super::*;
+    use crate::config::embedded;
+
+    /// A disk that is full while the test says so.
+    struct FullDisk(Arc<AtomicBool>);
+
+    impl Store for FullDisk {
+        fn load(&self) -> Result<Option<State>, StoreError> {
+            Ok(None)
+        }
+
+        fn save(&mut self, _state: &State) -> Result<(), StoreError> {
+            if self.0.load(Ordering::Relaxed) {
+                let source = std::io::ErrorKind::StorageFull.into();
+                return Err(StoreError::File { operation: "write", path: "control.json.new".into(), source });
+            }
+            Ok(())
+        }
+    }
+
+    fn control() -> (EmbeddedControl, Arc<AtomicBool>) {
+        let shared = SharedConfig {
+            iterator_secret: "00".repeat(32),
+            credentials: Vec::new(),
+            shard_limits: true,
+            region: "us-east-1".to_owned(),
+        };
+        let full = Arc::new(AtomicBool::new(false));
+        let store = Box::new(FullDisk(Arc::clone(&full)));
+        (EmbeddedControl::open(embedded(shared, Vec::new()), store, Clock::new()).unwrap(), full)
+    }
+
+    fn call(control: &EmbeddedControl, request: ControlRequest) -> Result<ControlReply, ControlError> {
+        control.apply(ControlCommand::Call(request))
+    }
+
+    fn register(control: &EmbeddedControl) -> (MemberId, Incarnation) {
+        let address = SocketAddr::from(([127, 0, 0, 1], 1));
+        let request = ControlRequest::Register {
+            name: ServerName::new("node-1"),
+            role: Role::Backend,
+            cell: None,
+            service: address,
+            mesh: None,
+            admin: address,
+        };
+        match call(control, request).unwrap() {
+            ControlReply::Registered { member, life, .. } => (member, life),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn create(control: &EmbeddedControl) -> Result<ControlReply, ControlError> {
+        let (account, name) = (AccountId::DEFAULT, StreamName::new("s"));
+        call(control, ControlRequest::CreateStream { account, name, shards: 1, on_demand: false })
+    }
+
+    fn report(
+        control: &EmbeddedControl,
+        (node, life): (MemberId, Incarnation),
+        sequence: u64,
+        shards: &[OwnedShard],
+    ) -> Result<Vec<OwnedShard>, ControlError> {
+        let address = SocketAddr::from(([127, 0, 0, 1], 1));
+        let ttl = Duration::from_secs(1);
+        let fragment = Fragment { node, life, sequence, address, ttl, shards: shards.into() };
+        match call(control, ControlRequest::Report { fragment })? {
+            ControlReply::Assignments { shards, .. } => Ok(shards),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn status(control: &EmbeddedControl) -> Result<StreamStatus, ControlError> {
+        let (account, name) = (AccountId::DEFAULT, StreamName::new("s"));
+        match call(control, ControlRequest::DescribeStream { account, name })? {
+            ControlReply::Stream(stream) => Ok(stream.status),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn a_stream_that_was_not_saved_is_given_to_no_node_and_can_be_created_again() {
+        let (control, full) = control();
+        let node = register(&control);
+        full.store(true, Ordering::Relaxed);
+        assert!(matches!(create(&control), Err(ControlError::Unavailable(_))));
+        assert_eq!(report(&control, node, 1, &[]).unwrap(), [], "the next life would not know it");
+        assert!(matches!(status(&control), Err(ControlError::NotFound(_))));
+        full.store(false, Ordering::Relaxed);
+        create(&control).unwrap();
+        assert_eq!(report(&control, node, 2, &[]).unwrap().len(), 1);
+    }
+
+    #[test]
+    fn what_a_node_said_while_nothing_could_be_saved_counts_with_its_next_word() {
+        let (control, full) = control();
+        let node = register(&control);
+        create(&control).unwrap();
+        let shards = report(&control, node, 1, &[]).unwrap();
+        full.store(true, Ordering::Relaxed);
+        assert!(matches!(report(&control, node, 2, &shards), Err(ControlError::Unavailable(_))));
+        assert_eq!(status(&control), Ok(StreamStatus::Creating));
+        full.store(false, Ordering::Relaxed);
+        report(&control, node, 3, &shards).unwrap();
+        assert_eq!(status(&control), Ok(StreamStatus::Active));
     }
 }

@@ -82,6 +82,12 @@ impl Machine {
         &self.state
     }
 
+    /// Goes back to `kept`, because what was decided since could not be saved. What was heard from servers stays: it is
+    /// fact, and the next word of each settles again what follows from it.
+    pub(crate) fn take_back(&mut self, kept: State) {
+        self.state = kept;
+    }
+
     /// One command.
     pub fn apply(&mut self, now: Monotonic, wall: WallMs, command: ControlCommand) -> Applied {
         let applied = match command {

@@ -106,7 +106,7 @@ mod tests {
                     Err(_) => tokio::task::yield_now().await, // it is still starting
                 }
             };
-            let ControlReply::Registered { member, life } = registered else { panic!("{registered:?}") };
+            let ControlReply::Registered { member, life, .. } = registered else { panic!("{registered:?}") };
             lives.push((member, life));
             stop.send(true).unwrap();
             running.await.unwrap().unwrap();

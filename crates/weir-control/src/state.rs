@@ -1,13 +1,16 @@
 //! What the control plane keeps: the part that survives a restart.
 //!
 //! Changed by the machine only, written by the store as it is. Persisted as JSON: a field is added with a default and
-//! never given another meaning.
+//! never given another meaning. Access keys are told at each start and must never be persisted.
 
 use std::{collections::BTreeMap, net::SocketAddr};
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 use weir_core::{
-    id::{AccountId, CellName, Epoch, Incarnation, MemberId, ServerName, StreamId, StreamName, TenantName},
+    id::{
+        AccountId, CellName, ClusterId, Epoch, Incarnation, MemberId, ServerName, StreamId, StreamName,
+        TenantName,
+    },
     shard::OwnedShard,
 };
 use weir_wire::control::{Role, StreamStatus};
@@ -73,6 +76,9 @@ pub struct Stream {
 /// Everything that is kept.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct State {
+    /// Whose numbers these are: drawn once, at the first start.
+    #[serde(default = "ClusterId::draw")]
+    pub cluster: ClusterId,
     /// Rises with every change; what pollers and endpoint lists compare.
     pub version: u64,
     /// The next numbers to give out. None is ever given twice.
@@ -84,6 +90,7 @@ pub struct State {
     /// The epoch of the next assignment.
     pub next_epoch: Epoch,
     /// How the fleet behaves, its cells, what front ends agree on.
+    #[serde(serialize_with = "without_credentials")]
     pub config: ControlConfig,
     /// A cell's view changes, its generation rises.
     pub generations: BTreeMap<CellName, u64>,
@@ -97,11 +104,12 @@ pub struct State {
 
 impl State {
     /// A control plane's first state.
-    pub fn new(config: ControlConfig) -> Self {
+    pub fn new(cluster: ClusterId, config: ControlConfig) -> Self {
         let tenants =
             config.tenants.iter().map(|tenant| (tenant.name.clone(), tenant.cell.clone())).collect();
         let generations = config.cells.iter().map(|cell| (cell.clone(), 1)).collect();
         Self {
+            cluster,
             version: 1,
             next_member: 1,
             next_life: 1,
@@ -119,4 +127,10 @@ impl State {
     pub fn stream(&self, account: AccountId, name: &StreamName) -> Option<&Stream> {
         self.streams.iter().find(|stream| stream.account == account && stream.name == *name)
     }
+}
+
+fn without_credentials<S: Serializer>(config: &ControlConfig, serializer: S) -> Result<S::Ok, S::Error> {
+    let mut kept = config.clone();
+    kept.shared.credentials.clear();
+    kept.serialize(serializer)
 }

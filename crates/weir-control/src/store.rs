@@ -1,11 +1,12 @@
 //! Where the control plane's state is kept between two lives: a trait, a file, or nowhere.
 //!
 //! `embedded.rs` saves after each change and before it answers. A store keeps the whole state; it must never keep
-//! half of one.
+//! half of one, and never that of two processes.
 
 use std::{
-    fs::{self, File},
+    fs::{self, File, OpenOptions, TryLockError},
     io::{self, Write},
+    os::unix::fs::OpenOptionsExt,
     path::{Path, PathBuf},
 };
 
@@ -22,6 +23,9 @@ pub trait Store: Send {
 /// The store failed; what was saved before is still there.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
+    /// Another process has the folder open.
+    #[error("{} is in use by another process", .0.display())]
+    InUse(PathBuf),
     /// A file.
     #[error("{operation} {}: {source}", .path.display())]
     File {
@@ -56,21 +60,38 @@ impl Store for NoStore {
     }
 }
 
-/// One JSON file, replaced whole: written beside, synced, renamed, and the folder synced.
+/// One JSON file, replaced whole: written beside, synced, renamed, and the folder synced. Only its owner may read it:
+/// the secret that signs shard iterators is in it.
 #[derive(Debug)]
 pub struct FileStore {
     folder: PathBuf,
+    /// Held while the store lives.
+    _lock: File,
 }
 
 impl FileStore {
     /// The state's file.
     pub const FILE: &'static str = "control.json";
+    /// A state that is being written; left behind only by a crash.
+    const BESIDE: &'static str = "control.json.new";
+    /// The file whose lock says that a control plane has the folder. Its content means nothing.
+    const LOCK: &'static str = "control.lock";
+    /// Read and write for the owner, nothing for anybody else.
+    const MODE: u32 = 0o600;
 
-    /// Keeps the state in `folder`, which is made if it is not there.
+    /// Keeps the state in `folder`, which is made if it is not there and belongs to this store while it lives.
     pub fn open(folder: impl Into<PathBuf>) -> Result<Self, StoreError> {
         let folder = folder.into();
-        fs::create_dir_all(&folder).map_err(at("create", &folder))?;
-        Ok(Self { folder })
+        create_folder(&folder)?;
+        let lock = folder.join(Self::LOCK);
+        let file = OpenOptions::new().create(true).truncate(false).write(true).open(&lock);
+        let file = file.map_err(at("open", &lock))?;
+        match file.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => return Err(StoreError::InUse(folder)),
+            Err(TryLockError::Error(source)) => return Err(at("lock", &lock)(source)),
+        }
+        Ok(Self { folder, _lock: file })
     }
 }
 
@@ -89,15 +110,40 @@ impl Store for FileStore {
 
     fn save(&mut self, state: &State) -> Result<(), StoreError> {
         let path = self.folder.join(Self::FILE);
-        let beside = self.folder.join("control.json.new");
+        let beside = self.folder.join(Self::BESIDE);
         let bytes = serde_json::to_vec(state).expect("a state is plain data");
-        let mut file = File::create(&beside).map_err(at("create", &beside))?;
+        // What a crash left behind may have been made under another mode.
+        match fs::remove_file(&beside) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                return Err(at("remove", &beside)(error));
+            }
+            _ => {}
+        }
+        let file = OpenOptions::new().write(true).create_new(true).mode(Self::MODE).open(&beside);
+        let mut file = file.map_err(at("create", &beside))?;
         file.write_all(&bytes).map_err(at("write", &beside))?;
         file.sync_all().map_err(at("sync", &beside))?;
         fs::rename(&beside, &path).map_err(at("rename to", &path))?;
-        let folder = File::open(&self.folder).map_err(at("open", &self.folder))?;
-        folder.sync_all().map_err(at("sync", &self.folder))
+        sync_folder(&self.folder)
     }
+}
+
+/// Makes `folder` with its parents. A new folder is a name in its parent, which the power takes as well until the parent
+/// is synced.
+fn create_folder(folder: &Path) -> Result<(), StoreError> {
+    let missing: Vec<&Path> =
+        folder.ancestors().take_while(|path| !path.as_os_str().is_empty() && !path.exists()).collect();
+    fs::create_dir_all(folder).map_err(at("create", folder))?;
+    for made in missing {
+        let parent = made.parent().filter(|parent| !parent.as_os_str().is_empty());
+        sync_folder(parent.unwrap_or(Path::new(".")))?;
+    }
+    Ok(())
+}
+
+fn sync_folder(folder: &Path) -> Result<(), StoreError> {
+    let opened = File::open(folder).map_err(at("open", folder))?;
+    opened.sync_all().map_err(at("sync", folder))
 }
 
 fn at(operation: &'static str, path: &Path) -> impl FnOnce(io::Error) -> StoreError {
@@ -107,7 +153,10 @@ fn at(operation: &'static str, path: &Path) -> impl FnOnce(io::Error) -> StoreEr
 
 #[cfg(test)]
 mod tests {
-    use weir_wire::control::SharedConfig;
+    use std::os::unix::fs::PermissionsExt;
+
+    use weir_core::id::{AccountId, ClusterId, TenantName};
+    use weir_wire::control::{Credential, SharedConfig};
 
     use super::*;
     use crate::config::embedded;
@@ -119,7 +168,50 @@ mod tests {
             shard_limits: false,
             region: "us-east-1".to_owned(),
         };
-        State::new(embedded(shared, Vec::new()))
+        State::new(ClusterId(7), embedded(shared, Vec::new()))
+    }
+
+    #[test]
+    fn a_folder_is_taken_by_one_store_at_a_time() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut held = FileStore::open(folder.path()).unwrap();
+        held.save(&state()).unwrap();
+        assert!(matches!(FileStore::open(folder.path()), Err(StoreError::InUse(_))));
+        drop(held);
+        assert_eq!(FileStore::open(folder.path()).unwrap().load().unwrap(), Some(state()));
+    }
+
+    #[test]
+    fn a_folder_is_made_with_its_parents_wherever_the_path_begins() {
+        let folder = tempfile::tempdir().unwrap();
+        let deep = folder.path().join("a/b/control");
+        drop(FileStore::open(&deep).unwrap());
+        assert!(deep.is_dir());
+        create_folder(Path::new(".")).unwrap();
+        assert!(FileStore::open(deep.join(FileStore::LOCK).join("x")).is_err(), "a file is no folder");
+    }
+
+    #[test]
+    fn no_file_holds_a_secret_key_and_nobody_else_reads_what_is_kept() {
+        let folder = tempfile::tempdir().unwrap();
+        // A leftover from under another mode must not lend it to the new file.
+        fs::write(folder.path().join(FileStore::BESIDE), b"").unwrap();
+        let mut known = state();
+        known.config.shared.credentials = vec![Credential {
+            access_key: "AKIDEXAMPLE".to_owned(),
+            secret_key: "wJalrXUtnFEMI".to_owned(),
+            account: AccountId::DEFAULT,
+            tenant: TenantName::new("t"),
+        }];
+        let mut store = FileStore::open(folder.path()).unwrap();
+        store.save(&known).unwrap();
+        for file in fs::read_dir(folder.path()).unwrap() {
+            let text = String::from_utf8(fs::read(file.unwrap().path()).unwrap()).unwrap();
+            assert!(!text.contains("wJalrXUtnFEMI") && !text.contains("AKIDEXAMPLE"), "{text}");
+        }
+        let mode = fs::metadata(folder.path().join(FileStore::FILE)).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600);
+        assert_eq!(store.load().unwrap(), Some(state()), "everything else is kept");
     }
 
     #[test]

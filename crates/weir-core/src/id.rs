@@ -7,6 +7,8 @@ use std::{fmt, str::FromStr, sync::Arc};
 
 use serde::{Deserialize, Serialize};
 
+use crate::entropy::secret_u64;
+
 /// An AWS account: twelve decimal digits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(transparent)]
@@ -112,6 +114,19 @@ macro_rules! number_id {
             }
         }
     };
+}
+
+number_id! {
+    /// Everything that one control plane has numbered since its first start. What two of them gave out must never be
+    /// mixed: their streams and epochs have the same numbers.
+    ClusterId, u64
+}
+
+impl ClusterId {
+    /// A new one, from the kernel's randomness.
+    pub fn draw() -> Self {
+        Self(secret_u64())
+    }
 }
 
 number_id! {

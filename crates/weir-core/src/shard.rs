@@ -26,3 +26,10 @@ pub struct OwnedShard {
     /// The ownership epoch: rises when the shard moves to another node.
     pub epoch: Epoch,
 }
+
+impl OwnedShard {
+    /// Is it the same shard, whoever owns it and under whichever epoch? Two clusters give the same key to different ones.
+    pub fn is_same_shard(&self, other: &Self) -> bool {
+        *self == Self { epoch: self.epoch, ..other.clone() }
+    }
+}

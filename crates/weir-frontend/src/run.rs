@@ -194,7 +194,7 @@ impl FleetHalf {
                 admin: self.config.admin,
             };
             match self.control.call(request).await {
-                Ok(ControlReply::Registered { member, life }) => return Ok((member, life)),
+                Ok(ControlReply::Registered { member, life, .. }) => return Ok((member, life)),
                 Ok(other) => {
                     let detail = format!("the control plane answered {other:?}");
                     return Err(FleetError::Register(ControlError::Invalid(detail)));

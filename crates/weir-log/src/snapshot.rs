@@ -8,6 +8,7 @@ use weir_core::{
     clock::WallMs,
     hash_key::{HashKey, HashKeyRange},
     id::{AccountId, Epoch, ShardIndex, ShardKey, StreamId, StreamName},
+    limits::{SEGMENT_BYTES, SHARDS_MAX},
     sequence::RecordIndex,
     shard::OwnedShard,
 };
@@ -24,6 +25,14 @@ const STATE_BYTES: usize = 32;
 const DAMAGE_BYTES: usize = 16;
 /// Bytes of a [`Snapshot`] in front of its shards: layout (2), zero (2), shards (4), first segment kept (8).
 pub(crate) const SNAPSHOT_FIXED_BYTES: usize = 16;
+/// Bytes of a stream's name (AWS).
+const NAME_BYTES_MAX: usize = 128;
+
+const _: () = assert!(
+    ((STATE_BYTES + DAMAGE_BYTES + OWNED_FIXED_BYTES + NAME_BYTES_MAX) * SHARDS_MAX) as u64
+        <= SEGMENT_BYTES / 4,
+    "one journal can hold every shard that a control plane gives out"
+);
 
 /// Flag: the shard is damaged. Persisted, never renumber.
 const FLAG_DAMAGED: u64 = 1 << 63;

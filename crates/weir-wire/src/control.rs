@@ -10,7 +10,10 @@ use std::{future::Future, net::SocketAddr, pin::Pin, sync::Arc, time::Duration};
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 use weir_core::{
-    id::{AccountId, CellName, Generation, Incarnation, MemberId, ServerName, StreamName, TenantName},
+    id::{
+        AccountId, CellName, ClusterId, Generation, Incarnation, MemberId, ServerName, StreamId, StreamName,
+        TenantName,
+    },
     shard::OwnedShard,
     units::Span,
 };
@@ -347,6 +350,8 @@ pub enum ControlReply {
         member: MemberId,
         /// This life of it.
         life: Incarnation,
+        /// Whose numbers these are.
+        cluster: ClusterId,
     },
     /// Done, nothing to say.
     Done,
@@ -361,12 +366,15 @@ pub enum ControlReply {
         /// Base URLs.
         urls: Vec<String>,
     },
-    /// To `Report`: everything that the node should own. What it owns beyond that it gives up.
+    /// To `Report`: everything that the node should own. What it owns beyond that it gives up, if it was ever given it.
     Assignments {
         /// The shards.
         shards: Vec<OwnedShard>,
         /// Retention by stream, in hours, where it is not the default.
-        retention_hours: Vec<(weir_core::id::StreamId, u32)>,
+        retention_hours: Vec<(StreamId, u32)>,
+        /// The number of the next stream: from here on none was ever given out, and a node that holds one has it from
+        /// somewhere else.
+        next_stream: StreamId,
     },
     /// To `Fragments`.
     Fragments(Vec<Fragment>),

@@ -61,7 +61,8 @@ impl Machine {
             self.nodes.heard(now, id);
         }
         self.state.servers.insert(id, server);
-        Applied::changed(ControlReply::Registered { member: id, life })
+        let cluster = self.state.cluster;
+        Applied::changed(ControlReply::Registered { member: id, life, cluster })
     }
 
     fn check_registration(&self, new: &Registration) -> Result<(), ControlError> {

@@ -9,7 +9,7 @@ use weir_core::{
     clock::{Monotonic, WallMs},
     hash_key::HashKeyRange,
     id::{AccountId, Epoch, MemberId, ShardIndex, ShardKey, StreamId, StreamName},
-    limits::{RETENTION_HOURS_DEFAULT, SHARDS_PER_STREAM_MAX, STREAMS_MAX},
+    limits::{RETENTION_HOURS_DEFAULT, SHARDS_MAX, SHARDS_PER_STREAM_MAX, STREAMS_MAX},
     shard::OwnedShard,
 };
 use weir_wire::{
@@ -41,11 +41,12 @@ impl Machine {
                 "there are {STREAMS_MAX} streams already"
             )));
         }
-        let Some(count) = NonZeroU32::new(new.shards).filter(|count| count.get() <= SHARDS_PER_STREAM_MAX)
-        else {
-            let detail = format!("a stream has 1 to {SHARDS_PER_STREAM_MAX} shards, not {}", new.shards);
-            return Applied::refused(ControlError::Invalid(detail));
+        let Some(count) = NonZeroU32::new(new.shards) else {
+            return Applied::refused(ControlError::Invalid("a stream has at least one shard".to_owned()));
         };
+        if let Err(error) = self.check_shards(new.account, count) {
+            return Applied::refused(error);
+        }
         let Some(nodes) = placement::nodes_for(count.get(), self.load(now)) else {
             return Applied::refused(ControlError::Unavailable("there is no back-end node".to_owned()));
         };
@@ -77,6 +78,26 @@ impl Machine {
         let description = describe(&stream);
         self.state.streams.push(stream);
         Applied::changed(ControlReply::Stream(Box::new(description)))
+    }
+
+    /// Kinesis's own words, although the bound is one for all accounts: whoever creates too much matches them.
+    fn check_shards(&self, account: AccountId, more: NonZeroU32) -> Result<(), ControlError> {
+        let shards: usize = self.state.streams.iter().map(|stream| stream.shards.len()).sum();
+        let limit = if more.get() > SHARDS_PER_STREAM_MAX {
+            SHARDS_PER_STREAM_MAX as usize
+        } else if shards + more.get() as usize > SHARDS_MAX {
+            SHARDS_MAX
+        } else {
+            return Ok(());
+        };
+        Err(ControlError::LimitExceeded(format!(
+            "This request would exceed the shard limit for the account {account} in {}. Current shard count for the \
+             account: {shards}. Limit: {limit}. Number of additional shards that would have resulted from this \
+             request: {more}. Refer to the AWS Service Limits page \
+             (http://docs.aws.amazon.com/general/latest/gr/aws_service_limits.html) for current limits and how to \
+             request higher limits.",
+            self.state.config.shared.region
+        )))
     }
 
     /// Shards assigned to each node that gives signs of life; to each that is there when none does.
@@ -156,7 +177,7 @@ impl Machine {
             .filter(|stream| stream.retention_hours != RETENTION_HOURS_DEFAULT)
             .map(|stream| (stream.id, stream.retention_hours))
             .collect();
-        ControlReply::Assignments { shards, retention_hours }
+        ControlReply::Assignments { shards, retention_hours, next_stream: StreamId(self.state.next_stream) }
     }
 
     /// Moves streams on as far as the nodes' words allow; true when one moved.
@@ -164,10 +185,8 @@ impl Machine {
         let fragments = &self.fragments;
         let said = |assigned: &AssignedShard| {
             fragments.get(&assigned.node).is_some_and(|fragment| {
-                fragment
-                    .shards
-                    .iter()
-                    .any(|owned| owned.key == assigned.shard.key && owned.epoch == assigned.shard.epoch)
+                // Whole: under the same number a node may hold a shard from another control plane.
+                fragment.shards.iter().any(|owned| *owned == assigned.shard)
             })
         };
         let mut changed = false;

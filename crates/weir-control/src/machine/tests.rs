@@ -5,7 +5,7 @@ use std::{net::SocketAddr, time::Duration};
 use proptest::prelude::*;
 use weir_core::{
     clock::{Monotonic, WallMs},
-    id::{AccountId, CellName, Incarnation, MemberId, ServerName, StreamName, TenantName},
+    id::{AccountId, CellName, ClusterId, Incarnation, MemberId, ServerName, StreamName, TenantName},
     limits::NODES_MAX,
     shard::OwnedShard,
 };
@@ -30,7 +30,7 @@ fn machine(cells: &[&str]) -> Machine {
     };
     let mut config = embedded(shared, vec![TenantConfig { name: TenantName::new("pinned"), cell: None }]);
     config.cells = cells.iter().map(|&cell| CellName::new(cell)).collect();
-    Machine::new(State::new(config))
+    Machine::new(State::new(ClusterId(1), config))
 }
 
 fn call(machine: &mut Machine, request: ControlRequest) -> Result<ControlReply, ControlError> {
@@ -55,7 +55,7 @@ fn register(machine: &mut Machine, name: &str, role: Role, cell: Option<&str>) -
         admin: address(3),
     };
     match call(machine, request).unwrap() {
-        ControlReply::Registered { member, life } => (member, life),
+        ControlReply::Registered { member, life, .. } => (member, life),
         other => panic!("{other:?}"),
     }
 }
@@ -143,6 +143,30 @@ fn a_deleted_stream_is_gone_once_no_node_says_so_any_more() {
     report(&mut machine, node, 4, &[]);
     assert!(matches!(status(&mut machine, "s"), Err(ControlError::NotFound(_))));
     assert!(matches!(call(&mut machine, delete), Err(ControlError::NotFound(_))));
+}
+
+#[test]
+fn shards_are_bounded_for_a_stream_and_for_all_in_kinesis_words() {
+    let mut machine = machine(&["main"]);
+    register(&mut machine, "node-1", Role::Backend, None);
+    let refused = |machine: &mut Machine, name: &str, shards| match create(machine, name, shards) {
+        Err(ControlError::LimitExceeded(text)) => text,
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(
+        refused(&mut machine, "wide", 10_001),
+        "This request would exceed the shard limit for the account 000000000000 in us-east-1. Current shard count for \
+         the account: 0. Limit: 10000. Number of additional shards that would have resulted from this request: \
+         10001. Refer to the AWS Service Limits page \
+         (http://docs.aws.amazon.com/general/latest/gr/aws_service_limits.html) for current limits and how to request \
+         higher limits."
+    );
+    for number in 0..4 {
+        create(&mut machine, &format!("s-{number}"), 10_000).unwrap();
+    }
+    let text = refused(&mut machine, "one-more", 1);
+    assert!(text.contains("account: 40000. Limit: 40000. Number of additional"), "{text}");
+    assert!(matches!(create(&mut machine, "none", 0), Err(ControlError::Invalid(_))));
 }
 
 #[test]

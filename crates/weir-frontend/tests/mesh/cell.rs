@@ -22,8 +22,8 @@ use weir_core::{
     hash_key::HashKeyRange,
     homes::Homes,
     id::{
-        AccountId, CellName, Epoch, Generation, Incarnation, MemberId, ServerName, ShardIndex, ShardKey,
-        StreamId, StreamName,
+        AccountId, CellName, ClusterId, Epoch, Generation, Incarnation, MemberId, ServerName, ShardIndex,
+        ShardKey, StreamId, StreamName,
     },
     shard::OwnedShard,
     threads::Threads,
@@ -237,7 +237,7 @@ impl SmallControl {
                 state.generation += 1;
                 let life = Incarnation(state.lives);
                 state.members.insert(member, Member { id: member, name, role, life, mesh: mesh.unwrap() });
-                Ok(ControlReply::Registered { member, life })
+                Ok(ControlReply::Registered { member, life, cluster: ClusterId(1) })
             }
             ControlRequest::View { cell } => Ok(ControlReply::View(Box::new(self.view(&state, cell)))),
             ControlRequest::Census { .. } => {

@@ -130,9 +130,10 @@ fn reply() -> impl Strategy<Value = ControlReply> {
     let shards = prop::collection::vec(owned_shard(), 0..3);
     let cells = prop::collection::vec(member(), 0..3);
     prop_oneof![
-        any::<(u32, u64)>().prop_map(|(id, life)| ControlReply::Registered {
+        any::<(u32, u64, u64)>().prop_map(|(id, life, cluster)| ControlReply::Registered {
             member: MemberId(id),
-            life: Incarnation(life)
+            life: Incarnation(life),
+            cluster: ClusterId(cluster),
         }),
         Just(ControlReply::Done),
         view().prop_map(|view| ControlReply::View(Box::new(view))),
@@ -142,7 +143,8 @@ fn reply() -> impl Strategy<Value = ControlReply> {
         }),
         (shards, any::<(u64, u32)>()).prop_map(|(shards, (stream, hours))| ControlReply::Assignments {
             shards,
-            retention_hours: vec![(weir_core::id::StreamId(stream), hours)],
+            retention_hours: vec![(StreamId(stream), hours)],
+            next_stream: StreamId(stream),
         }),
         prop::collection::vec(fragment(), 0..3).prop_map(ControlReply::Fragments),
         (fleet(), cells).prop_map(|(fleet, members)| ControlReply::Cells {
@@ -220,4 +222,21 @@ fn a_fragment_outlives_some_lost_renewals_and_a_home_is_kept_until_all_have_lear
     config.map_ttl = Span(Duration::from_secs(9));
     assert_eq!(config.fragment_ttl(), Duration::from_secs(9));
     assert_eq!(config.hand_over(), Duration::from_secs(10));
+}
+
+#[test]
+fn the_report_of_a_node_that_owns_every_shard_fits_into_one_body() {
+    let shard = OwnedShard {
+        key: weir_core::id::ShardKey {
+            stream: StreamId(u64::from(u32::MAX)),
+            shard: weir_core::id::ShardIndex(9_999),
+        },
+        account: AccountId::new(999_999_999_999).unwrap(),
+        stream_name: StreamName::new("n".repeat(128)),
+        range: weir_core::hash_key::HashKeyRange::ALL,
+        created_ms: 1_606_300_000_000,
+        epoch: weir_core::id::Epoch(u64::from(u32::MAX)),
+    };
+    let bytes = serde_json::to_vec(&shard).unwrap().len() + 1; // and a comma
+    assert!(bytes * weir_core::limits::SHARDS_MAX < weir_core::limits::HTTP_BODY_BYTES_MAX, "{bytes}");
 }
