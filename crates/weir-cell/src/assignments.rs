@@ -6,6 +6,8 @@
 use std::{sync::Arc, time::Duration};
 
 use tokio::sync::watch;
+use weir_core::{clock::Clock, id::ShardKey};
+use weir_log::DeleteShardError;
 use weir_wire::{
     control::{Control, ControlReply, ControlRequest, FleetConfig},
     fragment::Fragment,
@@ -22,6 +24,7 @@ pub(crate) async fn follow(
     control: Control,
     mut ownership: Ownership,
     fragments: watch::Sender<Option<Fragment>>,
+    clock: Clock,
 ) {
     let mut changes = control.changes();
     let mut pace = Duration::from_millis(100);
@@ -30,9 +33,11 @@ pub(crate) async fn follow(
         fragments.send_replace(Some(fragment.clone()));
         let report = ControlRequest::Report { fragment };
         match control.call(report).await {
-            Ok(ControlReply::Assignments { shards, retention_hours }) => {
+            Ok(ControlReply::Assignments { shards, retention_hours, next_stream }) => {
                 node.retain_hours(retention_hours);
-                if carry_out(&node, &mut ownership, shards).await {
+                let steps = ownership.assigned(clock.now(), shards, next_stream);
+                carry_out(&node, &mut ownership, steps, clock).await;
+                if ownership.has_news() {
                     continue; // say it at once: a stream waits for it
                 }
             }
@@ -63,35 +68,69 @@ async fn fleet_config(control: &Control) -> Option<FleetConfig> {
     }
 }
 
-/// True when something changed.
-async fn carry_out(
-    node: &Arc<Node>,
-    ownership: &mut Ownership,
-    shards: Vec<weir_core::shard::OwnedShard>,
-) -> bool {
+/// Does the steps, and says in a line each what was deleted, what failed and what is left alone: a stream may have
+/// thousands of shards.
+async fn carry_out(node: &Arc<Node>, ownership: &mut Ownership, steps: Vec<OwnershipStep>, clock: Clock) {
     // All are queued before the first is awaited: a stream of a thousand shards costs a few syncs, not a thousand.
-    let mut opening = Vec::new();
-    let mut deleting = Vec::new();
-    for step in ownership.assigned(shards) {
+    let (mut opening, mut deleting, mut kept) = (Vec::new(), Vec::new(), Vec::new());
+    for step in steps {
         match step {
             OwnershipStep::Open(shard) => opening.push((node.open_shard(shard.clone()), shard)),
-            OwnershipStep::Delete(key) => deleting.push((node.delete_shard(key), key)),
+            OwnershipStep::Delete(key) => deleting.push((node.records_of(key), node.delete_shard(key), key)),
+            OwnershipStep::Keep(shard) => kept.push(shard),
         }
     }
-    let mut changed = !deleting.is_empty();
+    if let Some(first) = kept.first() {
+        let (shards, stream) = (kept.len(), &first.stream_name);
+        tracing::error!(shards, first = %first.key, %stream, "kept shards that the control plane never gave out");
+    }
+    let mut refused = Failures::default();
     for (opened, shard) in opening {
         match opened.await {
-            Ok(()) => {
-                ownership.opened(shard);
-                changed = true;
+            Ok(()) => ownership.opened(shard),
+            Err(error) => {
+                ownership.failed(clock.now(), shard.key);
+                refused.add(shard.key, &error);
             }
-            Err(error) => tracing::error!(shard = %shard.key, %error, "shard not opened"),
         }
     }
-    for (deleted, key) in deleting {
-        if let Err(error) = deleted.await {
-            tracing::error!(shard = %key, %error, "shard not deleted");
+    refused.tell("shards not opened");
+    let (mut shards, mut records, mut refused) = (0u64, 0, Failures::default());
+    for (held, deleted, key) in deleting {
+        match deleted.await {
+            Ok(()) | Err(DeleteShardError::NoShard { .. }) => {
+                ownership.deleted(key);
+                shards += 1;
+                records += held;
+            }
+            Err(error) => {
+                ownership.failed(clock.now(), key);
+                refused.add(key, &error);
+            }
         }
     }
-    changed
+    if shards > 0 {
+        tracing::info!(shards, records, "shards deleted: their streams are gone");
+    }
+    refused.tell("shards not deleted");
+}
+
+/// What went wrong in one round, as one line.
+#[derive(Default)]
+struct Failures {
+    shards: u64,
+    first: Option<(ShardKey, String)>,
+}
+
+impl Failures {
+    fn add(&mut self, key: ShardKey, error: &dyn std::error::Error) {
+        self.shards += 1;
+        self.first.get_or_insert_with(|| (key, error.to_string()));
+    }
+
+    fn tell(self, what: &'static str) {
+        if let Some((first, error)) = self.first {
+            tracing::error!(shards = self.shards, %first, error, "{what}; they are tried again");
+        }
+    }
 }

@@ -14,7 +14,10 @@ pub mod metrics;
 pub mod node;
 
 mod assignments;
+mod cluster;
 mod home_link;
 mod server;
 
 pub mod run;
+
+pub use cluster::ClusterError;

@@ -119,6 +119,11 @@ impl Node {
         async { outcome.await.unwrap_or_else(|_| Err(WriteError::OwnerGone.into())) }
     }
 
+    /// How many records a shard serves; none when the journal does not hold it.
+    pub fn records_of(&self, key: ShardKey) -> u64 {
+        self.journal.shard(key).map_or(0, |status| status.tip - status.oldest)
+    }
+
     /// Queues the deletion of a shard with its records at once.
     pub fn delete_shard(&self, key: ShardKey) -> impl Future<Output = Result<(), DeleteShardError>> + use<> {
         let (done, outcome) = oneshot::channel();

@@ -1,23 +1,38 @@
 //! What the node owns against what it should own, and the fragment that says so.
 //!
 //! A pure state machine between the control plane's assignments and the journal: `assignments.rs` carries its answers
-//! out. A shard is said to be owned only after the journal has it; one to be given up is unsaid first.
+//! out. A shard is said to be owned only after the journal has it; one to be given up is unsaid first. It must never
+//! delete a shard that the control plane did not give out: a control plane that has forgotten is no reason to forget
+//! records.
 
-use std::{collections::BTreeMap, net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::SocketAddr,
+    sync::Arc,
+    time::Duration,
+};
 
 use weir_core::{
-    id::{Incarnation, MemberId, ShardKey},
+    clock::Monotonic,
+    id::{Incarnation, MemberId, ShardKey, StreamId},
     shard::OwnedShard,
 };
 use weir_wire::fragment::Fragment;
 
+/// How long after its failure a step is asked for again; doubles up to the last.
+const RETRY_FIRST: Duration = Duration::from_millis(250);
+const RETRY_LAST: Duration = Duration::from_secs(10);
+
 /// What to do to the journal.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum OwnershipStep {
-    /// Open (or reopen under a new epoch), then say [`Ownership::opened`].
+    /// Open (or reopen under a new epoch), then say [`Ownership::opened`] or [`Ownership::failed`].
     Open(OwnedShard),
-    /// Delete; it is already unsaid.
+    /// Delete, then say [`Ownership::deleted`] or [`Ownership::failed`]; it is already unsaid.
     Delete(ShardKey),
+    /// Leave it as it is and tell an operator, once: the journal has a shard that this control plane never gave out. It
+    /// is unsaid and serves nobody.
+    Keep(OwnedShard),
 }
 
 /// The node's shards.
@@ -29,6 +44,20 @@ pub struct Ownership {
     ttl: Duration,
     sequence: u64,
     owned: BTreeMap<ShardKey, OwnedShard>,
+    /// Is `owned` other than the last fragment said?
+    news: bool,
+    /// Given up, and still in the journal.
+    leaving: BTreeSet<ShardKey>,
+    /// In the journal, from another control plane.
+    foreign: BTreeSet<ShardKey>,
+    /// Steps that failed, and when they are tried again.
+    retries: BTreeMap<ShardKey, Retry>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Retry {
+    wait: Duration,
+    not_before: Monotonic,
 }
 
 impl Ownership {
@@ -41,7 +70,8 @@ impl Ownership {
         recovered: impl IntoIterator<Item = OwnedShard>,
     ) -> Self {
         let owned = recovered.into_iter().map(|shard| (shard.key, shard)).collect();
-        Self { node, life, address, ttl, sequence: 0, owned }
+        let (leaving, foreign, retries) = Default::default();
+        Self { node, life, address, ttl, sequence: 0, owned, news: true, leaving, foreign, retries }
     }
 
     /// How long the fragments from now on may be routed by.
@@ -49,33 +79,71 @@ impl Ownership {
         self.ttl = ttl;
     }
 
-    /// The control plane's word. What is no longer assigned is unsaid at once.
-    pub fn assigned(&mut self, shards: Vec<OwnedShard>) -> Vec<OwnershipStep> {
+    /// The control plane's word: the shards that the node should own, and the number of the next stream, from which on
+    /// none was ever given out. What is no longer assigned is unsaid at once.
+    pub fn assigned(
+        &mut self,
+        now: Monotonic,
+        shards: Vec<OwnedShard>,
+        next_stream: StreamId,
+    ) -> Vec<OwnershipStep> {
         let assigned: BTreeMap<ShardKey, OwnedShard> =
             shards.into_iter().map(|shard| (shard.key, shard)).collect();
-        let given_up: Vec<ShardKey> =
-            self.owned.keys().filter(|key| !assigned.contains_key(key)).copied().collect();
-        let mut steps = Vec::new();
-        for key in given_up {
-            self.owned.remove(&key);
-            steps.push(OwnershipStep::Delete(key));
-        }
-        let missing = assigned.into_values().filter(|shard| {
-            // An assignment older than what is owned was overtaken on the way.
-            self.owned.get(&shard.key).is_none_or(|owned| owned.epoch < shard.epoch)
+        let given_up = self.owned.extract_if(.., |key, owned| {
+            assigned.get(key).is_none_or(|assigned| !assigned.is_same_shard(owned))
         });
-        steps.extend(missing.map(OwnershipStep::Open));
+        let mut steps = Vec::new();
+        for (key, owned) in given_up {
+            self.news = true;
+            if assigned.contains_key(&key) || key.stream >= next_stream {
+                self.foreign.insert(key);
+                steps.push(OwnershipStep::Keep(owned));
+            } else {
+                self.leaving.insert(key);
+            }
+        }
+        self.retries.retain(|key, _| assigned.contains_key(key) || self.leaving.contains(key));
+        let due = |key: &ShardKey| self.retries.get(key).is_none_or(|retry| retry.not_before <= now);
+        steps.extend(self.leaving.iter().copied().filter(due).map(OwnershipStep::Delete));
+        let missing = assigned.into_values().filter(|shard| {
+            // An assignment older than what is owned was overtaken on the way; and what the journal still has of a
+            // shard that was given up, or of a foreign one, must not come back as the new one's records.
+            self.owned.get(&shard.key).is_none_or(|owned| owned.epoch < shard.epoch)
+                && !self.leaving.contains(&shard.key)
+                && !self.foreign.contains(&shard.key)
+        });
+        steps.extend(missing.filter(|shard| due(&shard.key)).map(OwnershipStep::Open));
         steps
     }
 
     /// The journal has the shard, durably.
     pub fn opened(&mut self, shard: OwnedShard) {
+        self.retries.remove(&shard.key);
         self.owned.insert(shard.key, shard);
+        self.news = true;
+    }
+
+    /// The journal has the shard no more.
+    pub fn deleted(&mut self, key: ShardKey) {
+        self.retries.remove(&key);
+        self.leaving.remove(&key);
+    }
+
+    /// The journal did not do the step: it is asked for again, later each time.
+    pub fn failed(&mut self, now: Monotonic, key: ShardKey) {
+        let wait = self.retries.get(&key).map_or(RETRY_FIRST, |retry| (retry.wait * 2).min(RETRY_LAST));
+        self.retries.insert(key, Retry { wait, not_before: now + wait });
+    }
+
+    /// Would the next fragment say other shards than the last one?
+    pub fn has_news(&self) -> bool {
+        self.news
     }
 
     /// The next fragment: complete, and later than every one before.
     pub fn fragment(&mut self) -> Fragment {
         self.sequence += 1;
+        self.news = false;
         Fragment {
             node: self.node,
             life: self.life,
@@ -112,20 +180,32 @@ mod tests {
         Ownership::new(MemberId(1), Incarnation(4), address, Duration::from_secs(5), recovered.to_vec())
     }
 
+    fn at(ms: u64) -> Monotonic {
+        Monotonic::ZERO + Duration::from_millis(ms)
+    }
+
+    /// The control plane's word, when it has given out stream 1 and no other.
+    fn assigned(ownership: &mut Ownership, ms: u64, shards: &[OwnedShard]) -> Vec<OwnershipStep> {
+        ownership.assigned(at(ms), shards.to_vec(), StreamId(2))
+    }
+
     #[test]
     fn a_shard_is_said_only_after_the_journal_has_it() {
         let mut ownership = ownership(&[]);
-        assert_eq!(ownership.assigned(vec![shard(0, 1)]), [OwnershipStep::Open(shard(0, 1))]);
         assert!(ownership.fragment().shards.is_empty());
+        assert_eq!(assigned(&mut ownership, 0, &[shard(0, 1)]), [OwnershipStep::Open(shard(0, 1))]);
+        assert!(!ownership.has_news());
         ownership.opened(shard(0, 1));
+        assert!(ownership.has_news());
         assert_eq!(ownership.fragment().shards.as_ref(), [shard(0, 1)]);
-        assert_eq!(ownership.assigned(vec![shard(0, 1)]), [], "nothing is left to do");
+        assert!(!ownership.has_news());
+        assert_eq!(assigned(&mut ownership, 0, &[shard(0, 1)]), [], "nothing is left to do");
     }
 
     #[test]
     fn a_shard_is_unsaid_before_it_is_deleted() {
         let mut ownership = ownership(&[shard(0, 1), shard(1, 1)]);
-        let steps = ownership.assigned(vec![shard(1, 1)]);
+        let steps = assigned(&mut ownership, 0, &[shard(1, 1)]);
         assert_eq!(steps, [OwnershipStep::Delete(shard(0, 1).key)]);
         assert_eq!(ownership.fragment().shards.as_ref(), [shard(1, 1)]);
     }
@@ -133,8 +213,60 @@ mod tests {
     #[test]
     fn a_newer_epoch_reopens_and_an_older_one_is_ignored() {
         let mut ownership = ownership(&[shard(0, 5)]);
-        assert_eq!(ownership.assigned(vec![shard(0, 4)]), []);
-        assert_eq!(ownership.assigned(vec![shard(0, 6)]), [OwnershipStep::Open(shard(0, 6))]);
+        assert_eq!(assigned(&mut ownership, 0, &[shard(0, 4)]), []);
+        assert_eq!(assigned(&mut ownership, 0, &[shard(0, 6)]), [OwnershipStep::Open(shard(0, 6))]);
+    }
+
+    #[test]
+    fn a_control_plane_that_has_forgotten_makes_the_node_delete_nothing() {
+        for (next_stream, kept) in [(1, true), (2, false)] {
+            let mut ownership = ownership(&[shard(0, 1)]);
+            let steps = ownership.assigned(at(0), Vec::new(), StreamId(next_stream));
+            let expected =
+                if kept { OwnershipStep::Keep(shard(0, 1)) } else { OwnershipStep::Delete(shard(0, 1).key) };
+            assert_eq!(steps, [expected], "next stream {next_stream}");
+            assert!(ownership.fragment().shards.is_empty(), "unsaid in either case");
+            if kept {
+                let steps = ownership.assigned(at(60_000), Vec::new(), StreamId(2));
+                assert_eq!(steps, [], "nor later, when the number has been given to another stream");
+            }
+        }
+    }
+
+    #[test]
+    fn the_records_of_one_stream_never_come_back_under_another_of_the_same_number() {
+        let mut ownership = ownership(&[shard(0, 1)]);
+        let new = OwnedShard { stream_name: StreamName::new("other"), created_ms: 2, ..shard(0, 1) };
+        let newer = OwnedShard { epoch: Epoch(2), ..new.clone() };
+        assert_eq!(assigned(&mut ownership, 0, &[new]), [OwnershipStep::Keep(shard(0, 1))]);
+        assert!(ownership.fragment().shards.is_empty());
+        assert_eq!(assigned(&mut ownership, 1, &[newer]), [], "the journal has the old one still");
+    }
+
+    #[test]
+    fn a_step_that_failed_is_asked_for_again_later_each_time() {
+        let mut ownership = ownership(&[shard(0, 1)]);
+        let delete = [OwnershipStep::Delete(shard(0, 1).key)];
+        assert_eq!(assigned(&mut ownership, 0, &[]), delete);
+        ownership.failed(at(0), shard(0, 1).key);
+        assert_eq!(assigned(&mut ownership, 249, &[]), []);
+        assert_eq!(assigned(&mut ownership, 250, &[]), delete, "a failed deletion is not forgotten");
+        ownership.failed(at(250), shard(0, 1).key);
+        assert_eq!(
+            assigned(&mut ownership, 749, &[shard(0, 2)]),
+            [],
+            "it is to be deleted before it is opened"
+        );
+        assert_eq!(assigned(&mut ownership, 750, &[shard(0, 2)]), delete);
+        ownership.deleted(shard(0, 1).key);
+        let open = [OwnershipStep::Open(shard(0, 2))];
+        assert_eq!(assigned(&mut ownership, 750, &[shard(0, 2)]), open);
+        let mut now = 750;
+        for _ in 0..20 {
+            ownership.failed(at(now), shard(0, 2).key);
+            now += 10_000;
+            assert_eq!(assigned(&mut ownership, now, &[shard(0, 2)]), open, "never later than the last wait");
+        }
     }
 
     #[test]

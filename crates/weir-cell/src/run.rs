@@ -8,7 +8,7 @@ use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 use tokio::sync::watch;
 use weir_core::{
     clock::Clock,
-    id::{Incarnation, MemberId, ServerName},
+    id::{ClusterId, Incarnation, MemberId, ServerName},
     threads::Threads,
 };
 use weir_log::{Durability, Journal, JournalConfig, OpenError, RecoveryReport};
@@ -21,6 +21,7 @@ use weir_wire::{
 
 use crate::{
     assignments,
+    cluster::{self, ClusterError},
     home_link::{self, Identity},
     metrics::NodeMetrics,
     node::Node,
@@ -64,6 +65,9 @@ pub enum StartError {
     /// The control plane did not take it.
     #[error("register with the control plane: {0}")]
     Register(ControlError),
+    /// The log is not the control plane's.
+    #[error(transparent)]
+    Cluster(#[from] ClusterError),
     /// A listener.
     #[error("listen on {address}: {source}")]
     Listen {
@@ -112,10 +116,13 @@ impl RunningNode {
             .map_err(|source| StartError::Journal { folder: config.data.clone(), source })?;
         let metrics = Arc::new(NodeMetrics::default());
         let node = Arc::new(Node::new(journal, clock, Arc::clone(&metrics)));
-        let (member, life) = register(config, &control).await?;
+        let (member, life, cluster) = register(config, &control).await?;
+        if config.durability != Durability::Memory {
+            cluster::claim(&config.data, cluster)?;
+        }
         let ownership = Ownership::new(member, life, config.service, FIRST_TTL, node.recovered());
         let (publish, fragments) = watch::channel(None);
-        tokio::spawn(assignments::follow(Arc::clone(&node), control, ownership, publish));
+        tokio::spawn(assignments::follow(Arc::clone(&node), control, ownership, publish, clock));
         tokio::spawn(keep_house(Arc::clone(&node)));
         Ok((Self { node, fragments, metrics, member, life }, report))
     }
@@ -147,7 +154,10 @@ impl RunningNode {
     }
 }
 
-async fn register(config: &NodeConfig, control: &Control) -> Result<(MemberId, Incarnation), StartError> {
+async fn register(
+    config: &NodeConfig,
+    control: &Control,
+) -> Result<(MemberId, Incarnation, ClusterId), StartError> {
     let request = ControlRequest::Register {
         name: config.name.clone(),
         role: Role::Backend,
@@ -157,7 +167,7 @@ async fn register(config: &NodeConfig, control: &Control) -> Result<(MemberId, I
         admin: config.admin,
     };
     match control.call(request).await {
-        Ok(ControlReply::Registered { member, life }) => Ok((member, life)),
+        Ok(ControlReply::Registered { member, life, cluster }) => Ok((member, life, cluster)),
         Ok(other) => Err(StartError::Register(ControlError::Invalid(format!("answered {other:?}")))),
         Err(error) => Err(StartError::Register(error)),
     }

@@ -20,7 +20,10 @@ use weir_core::{
     batch::{BatchBuilder, Record},
     clock::{Clock, WallMs},
     hash_key::HashKeyRange,
-    id::{AccountId, Epoch, Incarnation, MemberId, ServerName, ShardIndex, ShardKey, StreamId, StreamName},
+    id::{
+        AccountId, ClusterId, Epoch, Incarnation, MemberId, ServerName, ShardIndex, ShardKey, StreamId,
+        StreamName,
+    },
     shard::OwnedShard,
     threads::Threads,
 };
@@ -142,23 +145,34 @@ async fn nothing_is_trimmed_before_the_control_plane_has_said_how_long_streams_k
 }
 
 /// A control plane of one answer to each question, which the test changes.
-#[derive(Default)]
 struct FakeControl {
+    cluster: ClusterId,
+    next_stream: StreamId,
     assigned: Mutex<Vec<OwnedShard>>,
     reported: Mutex<BTreeMap<u64, Vec<ShardKey>>>,
+}
+
+impl Default for FakeControl {
+    /// It has given out stream 1.
+    fn default() -> Self {
+        let (assigned, reported) = Default::default();
+        Self { cluster: ClusterId(1), next_stream: StreamId(2), assigned, reported }
+    }
 }
 
 impl ControlService for FakeControl {
     fn call(&self, request: ControlRequest) -> ControlFuture<'_> {
         let answer = match request {
             ControlRequest::Register { .. } => {
-                Ok(ControlReply::Registered { member: MemberId(7), life: Incarnation(3) })
+                let cluster = self.cluster;
+                Ok(ControlReply::Registered { member: MemberId(7), life: Incarnation(3), cluster })
             }
             ControlRequest::Report { fragment } => {
                 let keys = fragment.shards.iter().map(|shard| shard.key).collect();
                 self.reported.lock().unwrap().insert(fragment.sequence, keys);
                 let shards = self.assigned.lock().unwrap().clone();
-                Ok(ControlReply::Assignments { shards, retention_hours: vec![] })
+                let next_stream = self.next_stream;
+                Ok(ControlReply::Assignments { shards, retention_hours: vec![], next_stream })
             }
             _ => Err(ControlError::Unavailable("the test's control plane knows no more".into())),
         };
@@ -181,10 +195,19 @@ async fn running(
     control: &Arc<FakeControl>,
     service: SocketAddr,
 ) -> (RunningNode, NodeConfig) {
+    let (started, config) = started(folder, control, service).await;
+    (started.unwrap(), config)
+}
+
+async fn started(
+    folder: &Path,
+    control: &Arc<FakeControl>,
+    service: SocketAddr,
+) -> (Result<RunningNode, StartError>, NodeConfig) {
     let config = config(folder, service);
     let control: weir_wire::control::Control = Arc::clone(control) as _;
     let started = RunningNode::start(&config, control, &Threads::new(), Clock::new()).await;
-    (started.unwrap().0, config)
+    (started.map(|(node, _)| node), config)
 }
 
 #[tokio::test]
@@ -294,4 +317,36 @@ async fn a_restarted_node_says_what_its_journal_holds_before_it_is_told() {
     let mut fragments = node.fragments();
     let first = fragments.wait_for(Option::is_some).await.unwrap().clone().unwrap();
     assert_eq!((first.sequence, first.shards.as_ref()), (1, &[owned(0, 1)][..]));
+}
+
+/// A folder whose journal holds shard 0 with one record.
+async fn folder_with_a_record() -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    let node = node(folder.path());
+    node.open_shard(owned(0, 1)).await.unwrap();
+    ask(&node, CellRequest::Append(vec![append(0, &["kept"])])).await;
+    node.close();
+    folder
+}
+
+#[tokio::test]
+async fn a_control_plane_that_knows_no_stream_takes_no_record() {
+    let folder = folder_with_a_record().await;
+    let control = Arc::new(FakeControl { next_stream: StreamId(1), ..FakeControl::default() });
+    let (node, _) = running(folder.path(), &control, SocketAddr::from(([127, 0, 0, 1], 1))).await;
+    let unsaid = |fragment: &Option<weir_wire::fragment::Fragment>| {
+        fragment.as_ref().is_some_and(|fragment| fragment.sequence > 3 && fragment.shards.is_empty())
+    };
+    node.fragments().wait_for(unsaid).await.unwrap();
+    assert_eq!(texts(node.node(), 0).await, ["kept"]);
+}
+
+#[tokio::test]
+async fn a_node_does_not_follow_the_control_plane_of_another_cluster() {
+    let folder = folder_with_a_record().await;
+    std::fs::write(folder.path().join("cluster"), "1\n").unwrap();
+    let other = Arc::new(FakeControl { cluster: ClusterId(2), ..FakeControl::default() });
+    let (refused, _) = started(folder.path(), &other, SocketAddr::from(([127, 0, 0, 1], 1))).await;
+    assert!(matches!(refused, Err(StartError::Cluster(_))), "{refused:?}");
+    assert!(other.reported.lock().unwrap().is_empty(), "it asked for nothing");
 }

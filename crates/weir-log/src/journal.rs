@@ -158,6 +158,13 @@ impl Journal {
         statuses
     }
 
+    /// One shard, if the journal holds it.
+    pub fn shard(&self, key: ShardKey) -> Option<ShardStatus> {
+        let shard = self.shared.shard(key)?;
+        let state = shard.state.lock();
+        Some(self.shared.status(&state))
+    }
+
     /// The journal's numbers now.
     pub fn metrics(&self) -> JournalMetrics {
         self.shared.metrics()
