@@ -9,7 +9,7 @@ use std::{collections::HashMap, sync::Arc, time::Duration};
 use parking_lot::Mutex;
 use tokio::sync::oneshot;
 use weir_core::{
-    clock::Clock,
+    clock::{Clock, WallMs},
     id::{ShardKey, StreamId},
     limits::RETENTION_HOURS_DEFAULT,
     shard::OwnedShard,
@@ -96,6 +96,10 @@ impl Node {
                 tip: read.tip,
                 tip_arrived: read.tip_arrived,
             }),
+            // Not a fault: whoever asks sees that it is ahead, and tells its caller.
+            Err(ReadError::BeyondTip { from, tip, .. }) => {
+                CellReply::Read(ReadReply { batches: Vec::new(), from, tip, tip_arrived: WallMs(0) })
+            }
             Err(error) => CellReply::Failed(read_error(&error)),
         }
     }
@@ -182,7 +186,7 @@ fn append_error(error: &AppendError) -> CellError {
 fn read_error(error: &ReadError) -> CellError {
     match error {
         ReadError::NoShard { .. } => CellError::NotOwner,
-        ReadError::BeyondTip { .. } => CellError::Malformed,
+        ReadError::BeyondTip { .. } => unreachable!("answered as an empty read"),
         ReadError::Damaged(_) | ReadError::Storage(_) => {
             tracing::error!(%error, "read failed");
             CellError::LogUnavailable

@@ -9,8 +9,13 @@ use weir_core::{
     clock::WallMs,
     effect::Effect,
     id::{AccountId, ShardIndex, StreamName, TenantName},
+    sequence::RecordIndex,
 };
-use weir_wire::{control::ControlError, kinesis::error::ApiError, sigv4::SignatureError};
+use weir_wire::{
+    control::ControlError,
+    kinesis::{error::ApiError, operation::Operation},
+    sigv4::SignatureError,
+};
 
 use crate::forward::ForwardError;
 
@@ -46,8 +51,13 @@ pub enum RequestError {
         operation: &'static str,
     },
     /// The tenant has as many requests in flight as one may have.
-    #[error("tenant {0} has too many requests in flight")]
-    TenantBusy(TenantName),
+    #[error("tenant {tenant} has too many requests in flight for another {}", .operation.name())]
+    TenantBusy {
+        /// Who.
+        tenant: TenantName,
+        /// What was one too many.
+        operation: Operation,
+    },
     /// The shard is over its limit of records, bytes or calls.
     #[error("shard {shard} of {} is over its limit", .stream.name)]
     ShardThrottled {
@@ -87,6 +97,15 @@ pub enum RequestError {
     /// The iterator is none of ours.
     #[error("the iterator does not read")]
     IteratorInvalid,
+    /// The iterator points behind the end of its shard: made of a number that was never given out, or of one whose record
+    /// was lost, as `--durability os` and `memory` allow.
+    #[error("the iterator points at record {record}, and the shard ends at {tip}")]
+    IteratorAhead {
+        /// Where it points.
+        record: RecordIndex,
+        /// Where the shard ends.
+        tip: RecordIndex,
+    },
     /// The iterator is too old.
     #[error("the iterator is too old")]
     IteratorExpired {
@@ -138,7 +157,7 @@ impl RequestError {
             | Self::Signature(_)
             | Self::Input(_)
             | Self::OtherAccount { .. }
-            | Self::TenantBusy(_)
+            | Self::TenantBusy { .. }
             | Self::ShardThrottled { .. }
             | Self::StreamNotFound(_)
             | Self::StreamExists(_)
@@ -147,6 +166,7 @@ impl RequestError {
             | Self::ShardNotFound { .. }
             | Self::ShardUnreadable { .. }
             | Self::IteratorInvalid
+            | Self::IteratorAhead { .. }
             | Self::IteratorExpired { .. }
             | Self::TokenInvalid
             | Self::TokenExpired

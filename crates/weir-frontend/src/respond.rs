@@ -22,6 +22,7 @@ use weir_wire::{
     kinesis::{
         encoding::Encoding,
         error::{ApiError, ErrorCode},
+        operation::Operation,
     },
     sigv4::SignatureError,
 };
@@ -44,8 +45,8 @@ pub(crate) fn api_error(error: &RequestError) -> ApiError {
                  {resource} because no resource-based policy allows the kinesis:{operation} action"
             ),
         ),
-        RequestError::TenantBusy(tenant) => {
-            ApiError::new(ErrorCode::LimitExceeded, format!("Rate exceeded for tenant {tenant}."))
+        RequestError::TenantBusy { tenant, operation } => {
+            ApiError::new(busy_code(*operation), format!("Rate exceeded for tenant {tenant}."))
         }
         RequestError::ShardThrottled { stream, shard } => ApiError::new(
             ErrorCode::ProvisionedThroughputExceeded,
@@ -69,7 +70,9 @@ pub(crate) fn api_error(error: &RequestError) -> ApiError {
             let text = format!("Could not find shard {text} in {}.", of(stream));
             ApiError::new(ErrorCode::ResourceNotFound, text)
         }
-        RequestError::IteratorInvalid => ApiError::new(ErrorCode::InvalidArgument, "Invalid ShardIterator."),
+        RequestError::IteratorInvalid | RequestError::IteratorAhead { .. } => {
+            ApiError::new(ErrorCode::InvalidArgument, "Invalid ShardIterator.")
+        }
         RequestError::IteratorExpired { issued, now } => {
             ApiError::new(ErrorCode::ExpiredIterator, expired_iterator(*issued, *now))
         }
@@ -90,6 +93,22 @@ pub(crate) fn record_error(error: &RequestError) -> ApiError {
     match told.code {
         ErrorCode::ProvisionedThroughputExceeded => told,
         _ => ApiError::new(ErrorCode::InternalFailure, "Internal service failure."),
+    }
+}
+
+/// Each operation has one code of its own for too much at once, which its SDKs know to wait after.
+fn busy_code(operation: Operation) -> ErrorCode {
+    match operation {
+        Operation::PutRecord
+        | Operation::PutRecords
+        | Operation::GetRecords
+        | Operation::GetShardIterator => ErrorCode::ProvisionedThroughputExceeded,
+        Operation::CreateStream
+        | Operation::DeleteStream
+        | Operation::DescribeStream
+        | Operation::DescribeStreamSummary
+        | Operation::ListShards
+        | Operation::ListStreams => ErrorCode::LimitExceeded,
     }
 }
 
@@ -245,7 +264,7 @@ mod tests {
 
     use weir_core::{
         effect::Effect,
-        id::{AccountId, ShardIndex, StreamName},
+        id::{AccountId, ShardIndex, StreamName, TenantName},
     };
 
     use super::*;
@@ -332,6 +351,14 @@ mod tests {
         let throttled = RequestError::ShardThrottled { stream: stream(), shard: ShardIndex(0) };
         assert_eq!(record_error(&throttled).code, ErrorCode::ProvisionedThroughputExceeded);
         assert_eq!(record_error(&RequestError::OwnerUnknown(stream())).code, ErrorCode::InternalFailure);
+    }
+
+    #[test]
+    fn a_busy_tenant_hears_a_code_that_its_operation_has() {
+        let busy = |operation| told(RequestError::TenantBusy { tenant: TenantName::new("t"), operation }).0;
+        assert_eq!(busy(Operation::PutRecords), "ProvisionedThroughputExceededException");
+        assert_eq!(busy(Operation::GetRecords), "ProvisionedThroughputExceededException");
+        assert_eq!(busy(Operation::ListShards), "LimitExceededException");
     }
 
     #[test]

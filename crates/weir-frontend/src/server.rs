@@ -157,7 +157,7 @@ impl Frontend {
         let config = common.config.load();
         let config = Option::as_ref(&config).ok_or(RequestError::NoMap)?;
         let authenticated = authenticate(config, head, body, common.clock.wall())?;
-        let admitted = common.throttle.admit(authenticated)?;
+        let admitted = common.throttle.admit(authenticated, operation)?;
         let forwarder = &self.forwarder;
         let call = Call { common, forwarder, config, admitted: &admitted, operation, encoding, body };
         operations::run(&call).await

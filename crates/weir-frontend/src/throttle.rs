@@ -9,6 +9,8 @@ mod tenants;
 
 use std::sync::Arc;
 
+use weir_wire::kinesis::operation::Operation;
+
 pub(crate) use self::shards::{ShardGate, ShardLimits};
 use self::tenants::{TenantSeat, Tenants};
 use crate::{
@@ -40,11 +42,15 @@ pub(crate) struct Throttle {
 
 impl Throttle {
     /// Gives the caller's tenant a seat.
-    pub(crate) fn admit(&self, authenticated: Authenticated) -> Result<Admitted, RequestError> {
+    pub(crate) fn admit(
+        &self,
+        authenticated: Authenticated,
+        operation: Operation,
+    ) -> Result<Admitted, RequestError> {
         let tenant = &authenticated.caller().tenant;
         match Tenants::seat(&self.tenants, tenant) {
             Some(seat) => Ok(Admitted { authenticated, _seat: seat }),
-            None => Err(RequestError::TenantBusy(tenant.clone())),
+            None => Err(RequestError::TenantBusy { tenant: tenant.clone(), operation }),
         }
     }
 }
@@ -75,6 +81,6 @@ pub(crate) mod tests {
             .0;
         let config = RequestConfig::new(&shared(vec![])).unwrap();
         let authenticated = authenticate(&config, &head, b"", WallMs(0)).unwrap();
-        Throttle::default().admit(authenticated).unwrap()
+        Throttle::default().admit(authenticated, Operation::PutRecords).unwrap()
     }
 }

@@ -186,7 +186,7 @@ impl Machine {
         let said = |assigned: &AssignedShard| {
             fragments.get(&assigned.node).is_some_and(|fragment| {
                 // Whole: under the same number a node may hold a shard from another control plane.
-                fragment.shards.iter().any(|owned| *owned == assigned.shard)
+                fragment.shards.contains(&assigned.shard)
             })
         };
         let mut changed = false;

@@ -37,6 +37,9 @@ pub(super) async fn run(call: &Call<'_>) -> Result<Vec<u8>, RequestError> {
     let routed = route_read(call.admitted, stream, iterator.key.shard, call.gate(&map), call.now())?;
     let limit = input.limit.map_or(GET_RECORDS_COUNT_MAX, |limit| limit as usize);
     let read = read(call, &routed, iterator.record, limit).await?;
+    if read.from > read.tip {
+        return Err(RequestError::IteratorAhead { record: read.from, tip: read.tip });
+    }
 
     let place = routed.get().place;
     let Page { records, bytes, next } = cut(&read, iterator.record, &place, limit);

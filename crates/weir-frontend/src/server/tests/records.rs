@@ -292,6 +292,34 @@ async fn a_sequence_number_belongs_to_its_shard_and_its_stream() {
 }
 
 #[tokio::test]
+async fn an_iterator_behind_the_end_of_its_shard_is_invalid_and_no_failure() {
+    let fixture = Fixture::new();
+    let shards = fixture.stream("s", 1);
+    let put =
+        fixture.call("PutRecord", json!({"StreamName": "s", "PartitionKey": "k", "Data": ""})).await.ok();
+    let number: SequenceNumber = put["SequenceNumber"].as_str().unwrap().parse().unwrap();
+    let shifted = |by| {
+        let index = number.record().unwrap() + by;
+        let created = shards[0].created_ms / 1_000;
+        SequenceNumber::of_record(number.shard, created, index, number.arrived_secs).to_string()
+    };
+    for (kind, by, status) in [
+        ("AT_SEQUENCE_NUMBER", 0, 200),
+        ("AFTER_SEQUENCE_NUMBER", 0, 200),
+        ("AT_SEQUENCE_NUMBER", 1, 200),
+        ("AFTER_SEQUENCE_NUMBER", 1, 400),
+        ("AT_SEQUENCE_NUMBER", 1_000, 400),
+    ] {
+        let at = json!({"ShardIteratorType": kind, "StartingSequenceNumber": shifted(by)});
+        let told = fixture.call("GetRecords", json!({"ShardIterator": iterator(&fixture, at).await})).await;
+        assert_eq!(told.status, status, "{kind} {by}");
+        if status == 400 {
+            assert_eq!((told.code(), told.message()), ("InvalidArgumentException", "Invalid ShardIterator."));
+        }
+    }
+}
+
+#[tokio::test]
 async fn an_iterator_is_of_use_to_its_own_account_and_stream_alone() {
     let fixture = Fixture::new();
     let shards = fixture.stream("s", 1);
