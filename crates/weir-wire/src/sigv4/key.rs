@@ -92,14 +92,31 @@ impl KeyCache {
         Self::default()
     }
 
-    /// The key of `secret` for `scope`, derived if it is not here yet. The secret of an access key never changes while
-    /// a cache lives: whoever changes credentials makes a new cache.
-    pub fn get(&self, access_key: &str, secret: &str, scope: Scope<'_>) -> SigningKey {
+    /// Is `signature` the one of `text` under `secret` for `scope`? The key is derived if it is not here yet, and kept once
+    /// it has verified something: a scope is the caller's own text, and only who has the secret may have it kept. The
+    /// secret of an access key never changes while a cache lives: whoever changes credentials makes a new cache.
+    pub fn verify(
+        &self,
+        access_key: &str,
+        secret: &str,
+        scope: Scope<'_>,
+        text: &str,
+        signature: &str,
+    ) -> bool {
         let name = format!("{}/{access_key}/{}/{}", scope.date, scope.region, scope.service);
-        if let Some(key) = self.keys.lock().get(&name) {
-            return key.clone();
+        let kept = self.keys.lock().get(&name).cloned();
+        if let Some(key) = kept {
+            return key.verify(text, signature);
         }
         let key = SigningKey::derive(secret, scope);
+        let holds = key.verify(text, signature);
+        if holds {
+            self.keep(name, key, scope);
+        }
+        holds
+    }
+
+    fn keep(&self, name: String, key: SigningKey, scope: Scope<'_>) {
         let mut keys = self.keys.lock();
         if keys.len() >= KEYS_MAX {
             keys.retain(|kept, _| kept.starts_with(scope.date));
@@ -107,8 +124,7 @@ impl KeyCache {
         if keys.len() >= KEYS_MAX {
             keys.clear();
         }
-        keys.insert(name, key.clone());
-        key
+        keys.insert(name, key);
     }
 }
 
@@ -169,16 +185,31 @@ mod tests {
         let cache = KeyCache::new();
         for n in 0..KEYS_MAX + 10 {
             let date = if n < KEYS_MAX { "20150829" } else { "20150830" };
-            cache.get(&format!("AKID{n}"), SECRET, Scope { date, ..SCOPE });
+            let scope = Scope { date, ..SCOPE };
+            let signature = SigningKey::derive(SECRET, scope).sign("text");
+            assert!(cache.verify(&format!("AKID{n}"), SECRET, scope, "text", &signature));
             assert!(cache.keys.lock().len() <= KEYS_MAX);
         }
         assert_eq!(cache.keys.lock().len(), 10, "yesterday's keys went, today's stayed");
     }
 
     #[test]
+    fn a_key_is_kept_only_once_it_has_verified_something() {
+        let cache = KeyCache::new();
+        assert!(!cache.verify("AKID", SECRET, SCOPE, "text", &"0".repeat(64)));
+        assert!(cache.keys.lock().is_empty(), "a guess costs no memory");
+        let signature = SigningKey::derive(SECRET, SCOPE).sign("text");
+        assert!(cache.verify("AKID", SECRET, SCOPE, "text", &signature));
+        assert!(cache.verify("AKID", SECRET, SCOPE, "text", &signature), "the kept one");
+        assert!(!cache.verify("AKID", SECRET, SCOPE, "other", &signature));
+        assert_eq!(cache.keys.lock().len(), 1);
+    }
+
+    #[test]
     fn no_debug_form_shows_a_key() {
         let cache = KeyCache::new();
-        let key = cache.get("AKID", SECRET, SCOPE);
+        let key = SigningKey::derive(SECRET, SCOPE);
+        assert!(cache.verify("AKID", SECRET, SCOPE, "text", &key.sign("text")));
         assert_eq!(format!("{key:?} {cache:?}"), "SigningKey(..) KeyCache { keys: 1 }");
     }
 }

@@ -12,6 +12,9 @@ use super::canonical::{Canonical, QUERY_SIGNATURE, body_hash, decoded, push_valu
 use super::{ALGORITHM, KeyCache, SKEW_SECS_MAX, Scope, SignatureError, Stamp, TERMINATOR};
 
 const QUERY_ALGORITHM: &str = "X-Amz-Algorithm";
+const TARGET: &str = "x-amz-target";
+/// How long a signed query may live, in seconds: a week (AWS).
+const QUERY_LIVES_SECS_MAX: u64 = 604_800;
 
 /// A proof that has form: whether it holds is for [`Self::check`] to say.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -116,11 +119,12 @@ impl<'a> Presented<'a> {
     ) -> Result<(), SignatureError> {
         self.check_time(Stamp::at(now))?;
         self.check_scope(service)?;
-        if !self.signed_headers.split(';').any(|name| name == "host" || name == ":authority") {
+        if !self.signs("host") && !self.signs(":authority") {
             return Err(SignatureError::Invalid(
                 "'Host' or ':authority' must be a 'SignedHeader' in the AWS Authorization.".to_owned(),
             ));
         }
+        self.check_target(&head.headers)?;
         let hash = body_hash(body);
         let canonical = Canonical {
             method: head.method.as_str(),
@@ -131,8 +135,26 @@ impl<'a> Presented<'a> {
         };
         let scope = Scope { date: self.element(1), region: self.element(2), service: self.element(3) };
         let to_sign = canonical.string_to_sign(self.stamp, scope, |name, out| push_header(head, name, out));
-        let key = keys.get(self.access_key(), secret, scope);
-        if key.verify(&to_sign, &self.signature) { Ok(()) } else { Err(SignatureError::mismatch()) }
+        if keys.verify(self.access_key(), secret, scope, &to_sign, &self.signature) {
+            Ok(())
+        } else {
+            Err(SignatureError::mismatch())
+        }
+    }
+
+    /// What names the operation must be signed with the rest: else whoever sees a request could make another one of it.
+    /// Other `x-amz-` headers say nothing here that counts, and some clients sign not all of theirs.
+    fn check_target(&self, headers: &HeaderMap) -> Result<(), SignatureError> {
+        if headers.contains_key(TARGET) && !self.signs(TARGET) {
+            return Err(SignatureError::Invalid(format!(
+                "'{TARGET}' must be a 'SignedHeader' in the AWS Authorization."
+            )));
+        }
+        Ok(())
+    }
+
+    fn signs(&self, header: &str) -> bool {
+        self.signed_headers.split(';').any(|name| name == header)
     }
 
     fn check_time(&self, now: Stamp) -> Result<(), SignatureError> {
@@ -229,7 +251,7 @@ fn from_query(query: &str) -> Result<Raw<'static>, SignatureError> {
             .map(|(_, value)| Cow::<str>::Owned(String::from_utf8_lossy(&decoded(value)).into_owned()))
     };
     let names = [QUERY_ALGORITHM, "X-Amz-Credential", QUERY_SIGNATURE, "X-Amz-SignedHeaders", "X-Amz-Date"];
-    let lives_secs = find("X-Amz-Expires").and_then(|secs| secs.parse().ok()).unwrap_or(SKEW_SECS_MAX);
+    let lives_secs = find("X-Amz-Expires").map_or(Ok(SKEW_SECS_MAX), |secs| query_lives(&secs))?;
     match names.map(find) {
         [Some(algorithm), Some(credential), Some(signature), Some(signed_headers), Some(date)] => {
             Ok(Raw { algorithm, credential, signed_headers, signature, date, lives_secs })
@@ -243,6 +265,18 @@ fn from_query(query: &str) -> Result<Raw<'static>, SignatureError> {
             }
             Err(SignatureError::Incomplete(format!("{missing}Re-examine the query-string parameters.")))
         }
+    }
+}
+
+fn query_lives(secs: &str) -> Result<u64, SignatureError> {
+    let wrong = |text: &str| Err(SignatureError::Incomplete(text.to_owned()));
+    if secs.is_empty() || !secs.bytes().all(|byte| byte.is_ascii_digit()) {
+        return wrong("X-Amz-Expires should be a number");
+    }
+    match secs.parse() {
+        Ok(0) => wrong("X-Amz-Expires must be greater than zero"),
+        Ok(secs) if secs <= QUERY_LIVES_SECS_MAX => Ok(secs),
+        _ => wrong("X-Amz-Expires must be less than a week (in seconds) that is 604800"),
     }
 }
 

@@ -96,6 +96,42 @@ fn a_presigned_query_passes_until_it_expires() {
     assert!(invalid(check(&head, b"x", NOW)).contains("does not match"));
 }
 
+#[test]
+fn a_query_lives_a_week_at_most_and_says_so_in_seconds() {
+    let of = |expires: &str| {
+        let uri = format!(
+            "/?X-Amz-Algorithm=AWS4-HMAC-SHA256&X-Amz-Credential=a/b/c/d/e&X-Amz-Date=20150830T123600Z&\
+             X-Amz-Expires={expires}&X-Amz-SignedHeaders=host&X-Amz-Signature=0"
+        );
+        Request::get(uri).body(()).unwrap().into_parts().0
+    };
+    for lives in ["1", "604800"] {
+        assert!(Presented::read(&of(lives)).is_ok(), "{lives}");
+    }
+    for long in ["604801", "315360000", "18446744073709551616"] {
+        assert!(
+            incomplete(&of(long)).starts_with("X-Amz-Expires must be less than a week (in seconds)"),
+            "{long}"
+        );
+    }
+    assert_eq!(incomplete(&of("0")), "X-Amz-Expires must be greater than zero");
+    for no_number in ["x", "-1", "+5"] {
+        assert_eq!(incomplete(&of(no_number)), "X-Amz-Expires should be a number", "{no_number}");
+    }
+}
+
+#[test]
+fn the_header_that_names_the_operation_must_be_signed() {
+    let mut head = signed();
+    head.headers.insert("x-amz-user-agent", HeaderValue::from_static("not all clients sign it"));
+    assert_eq!(check(&head, BODY, NOW), Ok(()));
+    head.headers.insert("x-amz-target", HeaderValue::from_static("Kinesis_20131202.DeleteStream"));
+    assert_eq!(
+        invalid(check(&head, BODY, NOW)),
+        "'x-amz-target' must be a 'SignedHeader' in the AWS Authorization."
+    );
+}
+
 /// Signed by botocore 1.43's `SigV4Auth` for the same moment, key and body.
 #[test]
 fn a_request_of_the_python_sdk_passes() {
