@@ -43,8 +43,36 @@ pub(crate) fn code(outcome: Result<u8, Failure>) -> ExitCode {
     match outcome {
         Ok(code) => ExitCode::from(code),
         Err(failure) => {
-            eprintln!("weir: {:#}", failure.error);
+            eprintln!("weir: {}", sentence(&failure.error));
             ExitCode::from(failure.code)
         }
+    }
+}
+
+/// The error and its causes, each said once: many errors say their cause in their own text already.
+fn sentence(error: &anyhow::Error) -> String {
+    let mut said = String::new();
+    for cause in error.chain().map(ToString::to_string) {
+        if said.is_empty() {
+            said = cause;
+        } else if !said.ends_with(&cause) {
+            said.push_str(": ");
+            said.push_str(&cause);
+        }
+    }
+    said
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cause_is_said_once_whether_its_error_says_it_or_not() {
+        let source = std::io::Error::other("no room");
+        let refused = weir_core::threads::SpawnRefused { name: "serve".to_owned(), running: 3, source };
+        let said = refused.to_string();
+        assert!(said.ends_with("no room"));
+        assert_eq!(sentence(&anyhow::Error::from(refused).context("start")), format!("start: {said}"));
     }
 }

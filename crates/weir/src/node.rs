@@ -17,7 +17,10 @@ use clap::{Args, Subcommand};
 use weir_core::id::ServerName;
 use weir_wire::control::Role;
 
-pub(crate) use self::{backend::DurabilityArg, frontend::BASE_THREADS};
+pub(crate) use self::{
+    backend::{DurabilityArg, not_started},
+    frontend::BASE_THREADS,
+};
 use crate::exit::Failure;
 
 /// The roles.

@@ -2,11 +2,12 @@
 //!
 //! Used by `weir serve` and by the roles of `weir node`. The number of threads is a constant of the role.
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{net::SocketAddr, sync::Arc, thread::JoinHandle, time::Duration};
 
 use anyhow::Context;
 use prometheus_client::registry::Registry;
 use tokio::{
+    net::TcpListener,
     signal::unix::{SignalKind, signal},
     sync::watch,
 };
@@ -14,6 +15,8 @@ use weir_wire::http::{
     admin::{Admin, Ready},
     server,
 };
+
+use crate::exit::Failure;
 
 /// How long admin requests in flight may take at the end.
 const ADMIN_GRACE: Duration = Duration::from_millis(200);
@@ -26,27 +29,53 @@ pub(crate) fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
     tokio::runtime::Builder::new_current_thread().enable_all().build().context("start a runtime")
 }
 
-/// The main thread's work until `stop`: the first SIGTERM or SIGINT sets it; the admin listener runs from when the
-/// role has registered its metrics.
-pub(crate) async fn main_thread(
+/// The main thread's part of a process: signals and the admin listener until `stop`, then the end of the threads that
+/// serve. What went wrong here comes before what went wrong there: it is why they were stopped.
+pub(crate) fn until_stopped<E>(
     admin: Option<SocketAddr>,
-    mut registered: watch::Receiver<Option<(Arc<Registry>, Ready)>>,
+    registered: watch::Receiver<Option<(Arc<Registry>, Ready)>>,
     stop: watch::Sender<bool>,
-    mut stopped: watch::Receiver<bool>,
+    roles: impl IntoIterator<Item = JoinHandle<Result<(), E>>>,
+) -> Result<(), Failure>
+where
+    Failure: From<E>,
+{
+    let outcome = runtime()?.block_on(async {
+        let listener = match admin.map(|address| server::bind(address).map_err(|error| (address, error))) {
+            None => None,
+            Some(Ok(listener)) => Some(listener),
+            Some(Err((address, error))) => {
+                stop.send_replace(true);
+                let error = anyhow::Error::from(error).context(format!("listen on {address} for --admin"));
+                return Err(Failure::environment(error));
+            }
+        };
+        Ok(main_thread(listener, registered, &stop).await?)
+    });
+    roles.into_iter().fold(outcome, |outcome, role| {
+        let ended = role.join().expect("a panic aborts the process");
+        outcome.and(ended.map_err(Failure::from)) // all are waited for, the first failure is told
+    })
+}
+
+/// The first SIGTERM or SIGINT sets `stop`; the admin listener answers from when the role has registered its metrics.
+async fn main_thread(
+    admin: Option<TcpListener>,
+    mut registered: watch::Receiver<Option<(Arc<Registry>, Ready)>>,
+    stop: &watch::Sender<bool>,
 ) -> anyhow::Result<()> {
+    let mut stopped = stop.subscribe();
     let mut terminate = signal(SignalKind::terminate()).context("listen for SIGTERM")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("listen for SIGINT")?;
     let admin_stopped = stopped.clone();
     let serve_admin = async move {
-        let Some(address) = admin else { return Ok(()) };
+        let Some(listener) = admin else { return };
         let shown = match registered.wait_for(Option::is_some).await {
             Ok(shown) => shown.clone(),
             Err(_) => None, // the role ended before it had any
         };
-        let Some((registry, ready)) = shown else { return Ok(()) };
-        let listener = server::bind(address).with_context(|| format!("listen on {address}"))?;
+        let Some((registry, ready)) = shown else { return };
         server::serve(listener, Arc::new(Admin::new(registry, ready)), admin_stopped, ADMIN_GRACE).await;
-        anyhow::Ok(())
     };
     let serving = tokio::spawn(serve_admin);
     tokio::select! {
@@ -56,5 +85,5 @@ pub(crate) async fn main_thread(
     }
     tracing::info!("stopping");
     stop.send_replace(true);
-    serving.await.context("the admin listener")?
+    serving.await.context("the admin listener")
 }

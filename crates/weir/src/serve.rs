@@ -18,8 +18,8 @@ use tokio::sync::watch;
 use weir_cell::run::{NodeConfig, RunningNode};
 use weir_control::{
     config::{TenantConfig, embedded},
-    embedded::EmbeddedControl,
-    store::FileStore,
+    embedded::{EmbeddedControl, OpenError},
+    store::{FileStore, StoreError},
 };
 use weir_core::{
     clock::Clock,
@@ -41,7 +41,7 @@ use weir_wire::{
 
 use crate::{
     exit::{self, Failure},
-    node::DurabilityArg,
+    node::{DurabilityArg, not_started},
     process,
 };
 
@@ -119,21 +119,20 @@ pub(crate) fn run(args: ServeArgs) -> Result<u8, Failure> {
     Ok(exit::HELD)
 }
 
-fn serve(config: Config) -> anyhow::Result<()> {
+fn serve(config: Config) -> Result<(), Failure> {
     let (stop, stopped) = watch::channel(false);
     let threads = Threads::new();
     let admin = config.args.admin;
     let (registered, registry) = watch::channel(None);
     let role = {
         let (threads, ended, stopped) = (threads.clone(), stop.clone(), stopped.clone());
-        threads.clone().spawn("serve", move || -> anyhow::Result<()> {
+        threads.clone().spawn("serve", move || -> Result<(), Failure> {
             let outcome = process::runtime()?.block_on(serve_all(&config, threads, &registered, stopped));
             ended.send_replace(true); // a role that ended by itself ends the process
             outcome
         })?
     };
-    process::runtime()?.block_on(process::main_thread(admin, registry, stop, stopped))?;
-    role.join().expect("a panic aborts the process")
+    process::until_stopped(admin, registry, stop, [role])
 }
 
 async fn serve_all(
@@ -141,10 +140,11 @@ async fn serve_all(
     threads: Threads,
     registered: &process::Registered,
     stop: watch::Receiver<bool>,
-) -> anyhow::Result<()> {
+) -> Result<(), Failure> {
     let clock = Clock::new();
     let listener = http::server::bind(config.args.listen)
-        .with_context(|| format!("listen on {}", config.args.listen))?;
+        .with_context(|| format!("listen on {}", config.args.listen))
+        .map_err(Failure::environment)?;
     let address = listener.local_addr().context("ask for the listener's address")?;
     let control = open_control(config, clock)?;
     let node_config = NodeConfig {
@@ -154,7 +154,8 @@ async fn serve_all(
         data: config.data.join("log"),
         durability: config.args.durability.into(),
     };
-    let (node, report) = RunningNode::start(&node_config, Arc::clone(&control), &threads, clock).await?;
+    let started = RunningNode::start(&node_config, Arc::clone(&control), &threads, clock).await;
+    let (node, report) = started.map_err(not_started)?;
     tracing::debug!(?report, "journal open");
     let fleet_config = FrontendConfig {
         name: ServerName::new("front-end"),
@@ -182,8 +183,9 @@ async fn serve_all(
         clock,
     };
     let frontend = Arc::new(Frontend::new(parts, &mut registry)?);
-    let ready = outlet.clone();
-    registered.send_replace(Some((Arc::new(registry), Arc::new(move || ready.is_ready()))));
+    let (ready, held) = (outlet.clone(), Arc::clone(node.node()));
+    let is_ready = move || ready.is_ready() && held.journal().stopped().is_none();
+    registered.send_replace(Some((Arc::new(registry), Arc::new(is_ready))));
     let (follower, shared) = (Arc::clone(&frontend), outlet.shared.clone());
     tokio::spawn(async move { follower.follow(shared).await });
     tokio::spawn(announce(outlet, address, config.data.clone(), config.args.durability));
@@ -193,10 +195,18 @@ async fn serve_all(
     Ok(())
 }
 
-fn open_control(config: &Config, clock: Clock) -> anyhow::Result<Control> {
-    let store = FileStore::open(config.data.join("control"))?;
+fn open_control(config: &Config, clock: Clock) -> Result<Control, Failure> {
+    let store = FileStore::open(config.data.join("control")).map_err(|error| not_opened(error.into()))?;
     let control = embedded(config.shared.clone(), config.tenants.clone());
-    Ok(Arc::new(EmbeddedControl::open(control, Box::new(store), clock)?))
+    Ok(Arc::new(EmbeddedControl::open(control, Box::new(store), clock).map_err(not_opened)?))
+}
+
+/// A folder in use is the host's matter; one that cannot be one, or what is in it, is what the command line named.
+pub(crate) fn not_opened(error: OpenError) -> Failure {
+    match error {
+        OpenError::Store(StoreError::InUse(_)) => Failure::environment(error),
+        OpenError::Store(_) | OpenError::Config(_) => Failure::usage(error),
+    }
 }
 
 /// Says where it listens, once it can serve.

@@ -7,7 +7,10 @@ use std::sync::Arc;
 use clap::{Args, ValueEnum};
 use prometheus_client::registry::Registry;
 use tokio::sync::watch;
-use weir_cell::run::{NodeConfig, RunningNode};
+use weir_cell::{
+    ClusterError,
+    run::{NodeConfig, RunningNode, StartError},
+};
 use weir_core::{clock::Clock, threads::Threads};
 use weir_log::Durability;
 use weir_wire::control::{Control, RemoteControl};
@@ -64,16 +67,23 @@ pub(super) fn run(args: BackendArgs) -> Result<u8, Failure> {
     let threads = Threads::new();
     let role = {
         let (threads_of_role, ended, stopped) = (threads.clone(), stop.clone(), stopped.clone());
-        threads.spawn("node", move || -> anyhow::Result<()> {
+        threads.spawn("node", move || -> Result<(), Failure> {
             let serving = serve(&config, control, &threads_of_role, &registered, stopped);
             let outcome = process::runtime()?.block_on(serving);
             ended.send_replace(true); // a role that ended by itself ends the process
             outcome
         })?
     };
-    process::runtime()?.block_on(process::main_thread(Some(args.place.admin()), registry, stop, stopped))?;
-    role.join().expect("a panic aborts the process")?;
+    process::until_stopped(Some(args.place.admin()), registry, stop, [role])?;
     Ok(crate::exit::HELD)
+}
+
+/// A log of another cluster is a wrong command line; a folder or an address in use is the host's.
+pub(crate) fn not_started(error: StartError) -> Failure {
+    match error {
+        StartError::Cluster(ClusterError::Other { .. }) => Failure::usage(error),
+        _ => Failure::environment(error),
+    }
 }
 
 async fn serve(
@@ -82,14 +92,17 @@ async fn serve(
     threads: &Threads,
     registered: &process::Registered,
     mut stop: watch::Receiver<bool>,
-) -> anyhow::Result<()> {
+) -> Result<(), Failure> {
     let clock = Clock::new();
-    let (node, report) = RunningNode::start_listening(config, Arc::clone(&control), threads, clock).await?;
+    let started = RunningNode::start_listening(config, Arc::clone(&control), threads, clock).await;
+    let (node, report) = started.map_err(not_started)?;
     tracing::info!(?report, "journal open");
     node.keep_homes(config, control, clock);
     let mut registry = Registry::default();
     node.metrics().register(&mut registry);
-    registered.send_replace(Some((Arc::new(registry), Arc::new(|| true))));
+    let held = Arc::clone(node.node());
+    // A log that has stopped takes no record any more; whoever asks should send none here.
+    registered.send_replace(Some((Arc::new(registry), Arc::new(move || held.journal().stopped().is_none()))));
     let _ = stop.wait_for(|stop| *stop).await; // a sender that is gone is a stop, too
     node.node().close();
     Ok(())

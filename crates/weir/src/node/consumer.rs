@@ -188,7 +188,6 @@ pub(super) fn run(args: ConsumerArgs) -> Result<u8, Failure> {
             Ok(outcome?)
         })?
     };
-    process::runtime()?.block_on(process::main_thread(None, registry, stop, stopped))?;
-    role.join().expect("a panic aborts the process")?;
+    process::until_stopped(None, registry, stop, [role])?;
     Ok(crate::exit::HELD)
 }

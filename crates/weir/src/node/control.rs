@@ -10,12 +10,12 @@ use prometheus_client::registry::Registry;
 use tokio::sync::watch;
 use weir_control::{
     config::ControlConfig,
-    run::{ControlProcess, run_control},
+    run::{ControlProcess, StartError, run_control},
 };
 use weir_core::{clock::Clock, threads::Threads};
 
 use super::PlaceArgs;
-use crate::{exit::Failure, process};
+use crate::{exit::Failure, process, serve::not_opened};
 
 /// Flags of `weir node control`.
 #[derive(Debug, Args)]
@@ -39,15 +39,17 @@ pub(super) fn run(args: ControlArgs) -> Result<u8, Failure> {
     let role_stopped = stopped.clone();
     let ended = stop.clone();
     let threads = Threads::new();
-    let role = threads.spawn("control", move || -> anyhow::Result<()> {
+    let role = threads.spawn("control", move || -> Result<(), Failure> {
         let outcome = process::runtime()?.block_on(run_control(process, Clock::new(), role_stopped));
         ended.send_replace(true); // a role that ended by itself ends the process
-        Ok(outcome?)
+        outcome.map_err(|error| match error {
+            StartError::Open(error) => not_opened(error),
+            StartError::Listen { .. } => Failure::environment(error),
+        })
     })?;
     let (registered, registry) = watch::channel(None);
     let ready: weir_wire::http::admin::Ready = Arc::new(|| true);
     registered.send_replace(Some((Arc::new(Registry::default()), ready)));
-    process::runtime()?.block_on(process::main_thread(Some(args.place.admin()), registry, stop, stopped))?;
-    role.join().expect("a panic aborts the process")?;
+    process::until_stopped(Some(args.place.admin()), registry, stop, [role])?;
     Ok(crate::exit::HELD)
 }

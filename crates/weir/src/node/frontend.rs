@@ -83,10 +83,8 @@ pub(super) fn run(args: &FrontendArgs, role: Role) -> Result<u8, Failure> {
         show(&registered, Registry::default(), &outlet);
         None
     };
-    process::runtime()?.block_on(process::main_thread(Some(args.place.admin()), registry, stop, stopped))?;
-    for thread in [Some(fleet_thread), serve_thread].into_iter().flatten() {
-        thread.join().expect("a panic aborts the process")?;
-    }
+    let roles = [Some(fleet_thread), serve_thread].into_iter().flatten();
+    process::until_stopped(Some(args.place.admin()), registry, stop, roles)?;
     Ok(crate::exit::HELD)
 }
 
