@@ -1,4 +1,4 @@
-//! kill -9 at any moment: what was acknowledged is there, once and in order.
+//! kill -9 at any moment: what was acknowledged is there, once and in order, and a stream that was created is there.
 //!
 //! The producers are real HTTP clients; the server is the real process; the moments are drawn from a seed that a
 //! failure prints.
@@ -21,6 +21,9 @@ use weir_tests::{http, server::Server};
 const ROUNDS: u64 = 20;
 const PRODUCERS: u64 = 4;
 const SHARDS: u32 = 3;
+/// How often the producers' progress is looked at, and for how long in all.
+const POLL: Duration = Duration::from_micros(200);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Acknowledged records: (shard, sequence number) -> partition key. Keys are unique over the whole run.
 type Acknowledged = Arc<Mutex<BTreeMap<(String, String), String>>>;
@@ -111,17 +114,72 @@ fn acknowledged_records_survive_kill_9_at_any_moment() {
         moment ^= moment << 13;
         moment ^= moment >> 7;
         moment ^= moment << 17;
-        let goal = next.load(Ordering::Relaxed) + moment % 400 + 1;
+        streams_come_and_go(&server, round);
+        let goal = count(&acknowledged) + usize::try_from(moment % 400).expect("small") + 1;
         let address = server.address();
         producer_round(address, &next, &acknowledged, || {
-            // Killed after a random number of records, not after a time: as good on a slow machine.
-            while next.load(Ordering::Relaxed) < goal {
-                thread::park_timeout(Duration::from_micros(200));
+            // Killed after a random number of acknowledged records, not after a time: as good on a slow machine, and
+            // a server that acknowledges nothing fails the test.
+            let mut patience = PATIENCE;
+            while count(&acknowledged) < goal {
+                patience =
+                    patience.checked_sub(POLL).unwrap_or_else(|| panic!("round {round}: nothing is taken"));
+                thread::park_timeout(POLL);
             }
             server.process().signal(Signal::SIGKILL);
         });
         server.kill_9_and_restart();
         check(&server, &acknowledged, round);
+        check_streams(&server, round);
     }
-    assert!(!acknowledged.lock().expect("no producer panics").is_empty(), "the producers were heard");
+}
+
+/// More than one segment of the log: it rolls, closes the first with a footer, and is found whole after kill -9.
+#[test]
+fn a_log_of_several_segments_survives_kill_9() {
+    let mut server = Server::start_with(&["--shard-limits", "off"]);
+    server.stream("s", 1);
+    let data = "YQ==".repeat(1 << 18).replace("==", "FB"); // 768 KiB of base64 that is one text
+    let mut expected = Vec::new();
+    for batch in 0..12 {
+        let keys: Vec<_> = (0..8).map(|n| format!("{batch}-{n}")).collect();
+        let records: Vec<_> = keys.iter().map(|key| json!({"PartitionKey": key, "Data": data})).collect();
+        let put = server.ok("PutRecords", &json!({"StreamName": "s", "Records": records}));
+        assert_eq!(put["FailedRecordCount"], 0);
+        expected.extend(keys);
+    }
+    let segments = std::fs::read_dir(server.data().join("log")).expect("the log's folder");
+    let named = |file: &std::fs::DirEntry| file.file_name().to_string_lossy().starts_with("segment-");
+    assert!(segments.flatten().filter(named).count() >= 2, "{} MiB are more than a segment", 12 * 8 * 3 / 4);
+    server.kill_9_and_restart();
+    let found = server.read_all("s", "shardId-000000000000");
+    assert!(found.iter().all(|(_, _, found)| *found == data), "the bytes are the same");
+    assert_eq!(found.into_iter().map(|(_, key, _)| key).collect::<Vec<_>>(), expected);
+}
+
+fn count(acknowledged: &Acknowledged) -> usize {
+    acknowledged.lock().expect("no producer panics").len()
+}
+
+/// A stream of this round, with a record; that of the round before goes.
+fn streams_come_and_go(server: &Server, round: u64) {
+    let name = format!("round-{round}");
+    server.stream(&name, 1);
+    server.ok("PutRecord", &json!({"StreamName": name, "PartitionKey": name, "Data": ""}));
+    if round > 0 {
+        server.ok("DeleteStream", &json!({"StreamName": format!("round-{}", round - 1)}));
+    }
+}
+
+fn check_streams(server: &Server, round: u64) {
+    let name = format!("round-{round}");
+    let keys: Vec<_> =
+        server.read_all(&name, "shardId-000000000000").into_iter().map(|(_, key, _)| key).collect();
+    assert_eq!(keys, [name], "round {round}: its own stream is there");
+    if round > 0 {
+        let gone = json!({"StreamName": format!("round-{}", round - 1)});
+        let told = server.call("DescribeStreamSummary", &gone);
+        let deleting = || told.json()["StreamDescriptionSummary"]["StreamStatus"] == "DELETING";
+        assert!(told.status == 400 || deleting(), "round {round}: a deleted stream came back");
+    }
 }

@@ -30,6 +30,15 @@ fn the_aws_command_line_works_unmodified() {
     assert_eq!(read["Records"][0]["Data"], "aGVsbG8=");
     assert_eq!(read["Records"][0]["SequenceNumber"], put["SequenceNumber"]);
     assert_eq!(aws(&server, &["list-shards", "--stream-name", "cli"])["Shards"].as_array().unwrap().len(), 2);
+    let records = "PartitionKey=a,Data=aGVsbG8= PartitionKey=b,Data=aGVsbG8=";
+    let records: Vec<&str> = records.split(' ').collect();
+    let put = aws(&server, &[&["put-records", "--stream-name", "cli", "--records"], &records[..]].concat());
+    assert_eq!((put["FailedRecordCount"].as_u64(), put["Records"].as_array().unwrap().len()), (Some(0), 2));
+    assert_eq!(aws(&server, &["list-streams"])["StreamNames"], serde_json::json!(["cli"]));
+    let described = aws(&server, &["describe-stream", "--stream-name", "cli"]);
+    assert_eq!(described["StreamDescription"]["StreamStatus"], "ACTIVE");
+    let summary = aws(&server, &["describe-stream-summary", "--stream-name", "cli"]);
+    assert_eq!(summary["StreamDescriptionSummary"]["OpenShardCount"], 2);
     aws(&server, &["delete-stream", "--stream-name", "cli"]);
     aws(&server, &["wait", "stream-not-exists", "--stream-name", "cli"]);
 }

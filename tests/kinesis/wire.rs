@@ -46,7 +46,8 @@ fn malformed_json_is_a_serialization_error_and_the_server_lives() {
             body.len()
         );
         let answer = raw(&server, &head, body);
-        assert_eq!(answer.status, 400, "{body:?}");
+        let told = (answer.status, answer.json()["__type"].clone());
+        assert_eq!(told, (400, json!("SerializationException")), "{body:?}");
     }
     server.ok("ListStreams", &json!({}));
 }

@@ -54,6 +54,21 @@ iterator = client.get_shard_iterator(
 )["ShardIterator"]
 assert client.get_records(ShardIterator=iterator)["Records"], "an hour ago lies before every record"
 
+# A number of this shard, a thousand records behind its end: nothing is there, and nothing fails inside.
+last = client.put_record(StreamName="walk", PartitionKey="k", ExplicitHashKey="0", Data=b"last")
+iterator = client.get_shard_iterator(
+    StreamName="walk",
+    ShardId=last["ShardId"],
+    ShardIteratorType="AT_SEQUENCE_NUMBER",
+    StartingSequenceNumber=str(int(last["SequenceNumber"]) + 1000 * 2**80),
+)["ShardIterator"]
+try:
+    client.get_records(ShardIterator=iterator)
+except client.exceptions.InvalidArgumentException as error:
+    assert "Invalid ShardIterator" in str(error), error
+else:
+    raise AssertionError("an iterator behind the end of its shard must be an error")
+
 summary = client.describe_stream_summary(StreamName="walk")["StreamDescriptionSummary"]
 assert summary["OpenShardCount"] == 3, summary
 assert client.list_streams()["StreamNames"] == ["walk"]
