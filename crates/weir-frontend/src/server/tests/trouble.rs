@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 use serde_json::{Value, json};
-use weir_core::{clock::Monotonic, limits::NODE_CALL_TIMEOUT};
+use weir_core::{clock::Monotonic, limits::NODE_CALL_TIMEOUT, sequence::SequenceNumber};
 use weir_wire::{cell::CellError, control::StreamStatus, kinesis::operation::Operation};
 
 use super::*;
@@ -146,13 +146,30 @@ async fn before_the_first_configuration_every_call_fails_and_health_does_not() {
     assert_eq!(fixture.send(Request::get("/health").body(Bytes::new()).unwrap()).await.status, 200);
 }
 
+/// Stand for an iterator of the fixture's stream, and for the number of its only record, its index shifted by what
+/// follows: what no generator would find.
+const ITERATOR: &str = "ITERATOR";
+const NUMBER: &str = "NUMBER ";
+
 /// Runs one call on a runtime of its own: property tests are not asynchronous.
-fn status_of(operation: Operation, body: Vec<u8>) -> u16 {
+fn status_of(operation: Operation, body: impl FnOnce(&str, SequenceNumber) -> Vec<u8>) -> u16 {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
         let fixture = Fixture::new();
         fixture.stream("s", 2);
-        fixture.call_body(operation.name(), body).await.status
+        let record = json!({"StreamName": "s", "PartitionKey": "k", "ExplicitHashKey": "0", "Data": ""});
+        let put = fixture.call("PutRecord", record).await.ok();
+        let horizon =
+            json!({"StreamName": "s", "ShardId": put["ShardId"], "ShardIteratorType": "TRIM_HORIZON"});
+        let iterator = fixture.call("GetShardIterator", horizon).await.ok();
+        let number = put["SequenceNumber"].as_str().unwrap().parse().unwrap();
+        let body = body(iterator["ShardIterator"].as_str().unwrap(), number);
+        let told = fixture.call_body(operation.name(), body).await;
+        if told.body["ShardIterator"].is_null() {
+            return told.status;
+        }
+        // What was given out is answered as well.
+        fixture.call("GetRecords", json!({"ShardIterator": told.body["ShardIterator"]})).await.status
     })
 }
 
@@ -161,7 +178,7 @@ proptest! {
 
     #[test]
     fn no_body_makes_a_server_error(operation in prop::sample::select(Operation::ALL), body: Vec<u8>) {
-        prop_assert!(status_of(operation, body) < 500);
+        prop_assert!(status_of(operation, |_, _| body) < 500);
     }
 
     #[test]
@@ -175,13 +192,52 @@ proptest! {
             ]),
             prop_oneof![
                 Just(json!("s")), Just(json!("shardId-0")), Just(json!("LATEST")), Just(json!("AT_SEQUENCE_NUMBER")),
+                Just(json!("AFTER_SEQUENCE_NUMBER")), Just(json!(ITERATOR)),
+                any::<u64>().prop_map(|by| json!(format!("{NUMBER}{by}"))), Just(json!(format!("{NUMBER}0"))),
                 Just(json!([{"PartitionKey": "k", "Data": "AA=="}])), Just(json!("")), any::<i64>().prop_map(|n| json!(n)),
                 "[0-9]{1,60}".prop_map(|digits| json!(digits)), any::<f64>().prop_map(|n| json!(n)), "\\PC{0,10}".prop_map(|text| json!(text)),
             ],
-        ), 0..6),
+        ), 0..3),
     ) {
-        let body: serde_json::Map<String, Value> =
-            members.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
-        prop_assert!(status_of(operation, Value::Object(body).to_string().into_bytes()) < 500);
+        let status = status_of(operation, |iterator, number| {
+            let mut input = whole_call(operation);
+            for (name, value) in members {
+                input[name] = value;
+            }
+            for value in input.as_object_mut().unwrap().values_mut() {
+                if let Some(by) = value.as_str().and_then(|text| text.strip_prefix(NUMBER)?.parse::<u64>().ok()) {
+                    let index = number.record().unwrap().wrapping_add(by);
+                    let shifted = SequenceNumber::of_record(number.shard, number.shard_created_secs, index, number.arrived_secs);
+                    *value = json!(shifted.to_string());
+                } else if value == ITERATOR {
+                    *value = json!(iterator);
+                }
+            }
+            input.to_string().into_bytes()
+        });
+        prop_assert!(status < 500);
+    }
+}
+
+/// A call of each operation that is served as it stands.
+fn whole_call(operation: Operation) -> Value {
+    match operation {
+        Operation::CreateStream => json!({"StreamName": "t", "ShardCount": 1}),
+        Operation::DeleteStream
+        | Operation::DescribeStream
+        | Operation::DescribeStreamSummary
+        | Operation::ListShards => json!({"StreamName": "s"}),
+        Operation::ListStreams => json!({}),
+        Operation::GetRecords => json!({"ShardIterator": ITERATOR}),
+        Operation::GetShardIterator => json!({
+            "StreamName": "s", "ShardId": "shardId-0", "ShardIteratorType": "AT_SEQUENCE_NUMBER",
+            "StartingSequenceNumber": format!("{NUMBER}0"),
+        }),
+        Operation::PutRecord => json!({
+            "StreamName": "s", "PartitionKey": "k", "Data": "", "SequenceNumberForOrdering": format!("{NUMBER}0"),
+        }),
+        Operation::PutRecords => {
+            json!({"StreamName": "s", "Records": [{"PartitionKey": "k", "Data": ""}]})
+        }
     }
 }
