@@ -76,7 +76,7 @@ pub const FRAME_BYTES_MAX: usize = 24 * MIB;
 pub const LINK_FRAMES_MAX: usize = 1_024;
 /// Calls in flight from one front end to one node; the next is refused with `ServiceUnavailable`.
 pub const NODE_CALLS_MAX: usize = 4_096;
-/// How long a front end waits for a node's answer before it says `ServiceUnavailable`.
+/// How long a front end waits for a node's answer before it says `InternalFailure`: the write may have happened.
 pub const NODE_CALL_TIMEOUT: Duration = Duration::from_secs(10);
 
 // ---- The log ----
