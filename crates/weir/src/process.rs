@@ -7,7 +7,6 @@ use std::{net::SocketAddr, sync::Arc, thread::JoinHandle, time::Duration};
 use anyhow::Context;
 use prometheus_client::registry::Registry;
 use tokio::{
-    net::TcpListener,
     signal::unix::{SignalKind, signal},
     sync::watch,
 };
@@ -40,36 +39,31 @@ pub(crate) fn until_stopped<E>(
 where
     Failure: From<E>,
 {
-    let outcome = runtime()?.block_on(async {
-        let listener = match admin.map(|address| server::bind(address).map_err(|error| (address, error))) {
-            None => None,
-            Some(Ok(listener)) => Some(listener),
-            Some(Err((address, error))) => {
-                stop.send_replace(true);
-                let error = anyhow::Error::from(error).context(format!("listen on {address} for --admin"));
-                return Err(Failure::environment(error));
-            }
-        };
-        Ok(main_thread(listener, registered, &stop).await?)
-    });
-    roles.into_iter().fold(outcome, |outcome, role| {
+    let watched = runtime().map_err(Failure::environment);
+    let watched = watched.and_then(|runtime| runtime.block_on(main_thread(admin, registered, &stop)));
+    stop.send_replace(true); // also after an error: nobody would be there to hear a signal
+    roles.into_iter().fold(watched, |outcome, role| {
         let ended = role.join().expect("a panic aborts the process");
         outcome.and(ended.map_err(Failure::from)) // all are waited for, the first failure is told
     })
 }
 
-/// The first SIGTERM or SIGINT sets `stop`; the admin listener answers from when the role has registered its metrics.
+/// Returns at the first SIGTERM or SIGINT, or when somebody else set `stop`. The admin listener is bound at once and
+/// answers from when the role has registered its metrics.
 async fn main_thread(
-    admin: Option<TcpListener>,
+    admin: Option<SocketAddr>,
     mut registered: watch::Receiver<Option<(Arc<Registry>, Ready)>>,
     stop: &watch::Sender<bool>,
-) -> anyhow::Result<()> {
+) -> Result<(), Failure> {
+    let listener = admin
+        .map(|address| server::bind(address).with_context(|| format!("listen on {address} for --admin")));
+    let listener = listener.transpose().map_err(Failure::environment)?;
     let mut stopped = stop.subscribe();
     let mut terminate = signal(SignalKind::terminate()).context("listen for SIGTERM")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("listen for SIGINT")?;
     let admin_stopped = stopped.clone();
     let serve_admin = async move {
-        let Some(listener) = admin else { return };
+        let Some(listener) = listener else { return };
         let shown = match registered.wait_for(Option::is_some).await {
             Ok(shown) => shown.clone(),
             Err(_) => None, // the role ended before it had any
@@ -85,5 +79,5 @@ async fn main_thread(
     }
     tracing::info!("stopping");
     stop.send_replace(true);
-    serving.await.context("the admin listener")
+    Ok(serving.await.context("the admin listener")?)
 }
