@@ -196,19 +196,10 @@ async fn running(
     control: &Arc<FakeControl>,
     service: SocketAddr,
 ) -> (RunningNode, NodeConfig) {
-    let (started, config) = started(folder, control, service).await;
-    (started.unwrap(), config)
-}
-
-async fn started(
-    folder: &Path,
-    control: &Arc<FakeControl>,
-    service: SocketAddr,
-) -> (Result<RunningNode, StartError>, NodeConfig) {
     let config = config(folder, service);
     let control: weir_wire::control::Control = Arc::clone(control) as _;
     let started = RunningNode::start(&config, control, &Threads::new(), Clock::new()).await;
-    (started.map(|(node, _)| node), config)
+    (started.unwrap().0, config)
 }
 
 #[tokio::test]
@@ -347,7 +338,9 @@ async fn a_node_does_not_follow_the_control_plane_of_another_cluster() {
     let folder = folder_with_a_record().await;
     std::fs::write(folder.path().join("cluster"), "1\n").unwrap();
     let other = Arc::new(FakeControl { cluster: ClusterId(2), ..FakeControl::default() });
-    let (refused, _) = started(folder.path(), &other, SocketAddr::from(([127, 0, 0, 1], 1))).await;
+    let config = config(folder.path(), SocketAddr::from(([127, 0, 0, 1], 1)));
+    let plane = Arc::clone(&other) as weir_wire::control::Control;
+    let refused = RunningNode::start(&config, plane, &Threads::new(), Clock::new()).await;
     assert!(matches!(refused, Err(StartError::Cluster(_))), "{refused:?}");
     assert!(other.reported.lock().unwrap().is_empty(), "it asked for nothing");
 }
