@@ -111,8 +111,9 @@ pub const NODES_MAX: usize = 1_024;
 pub const THREADS_PER_PEER_MAX: usize = 16;
 /// Bytes of stack for a peer thread: it holds one frame header and a few locals; payloads are on the heap.
 pub const PEER_THREAD_STACK_BYTES: usize = 64 * KIB;
-/// Messages that may wait for one peer before the oldest is dropped: each message carries the whole truth of
-/// its sender, so that only the newest matters.
+/// Messages that may wait for one peer before the oldest is dropped. A message is one node's fragment, a part of a
+/// whole map or the wish for one, so what is dropped may be the word of another node: it comes again with the next
+/// fragment of that node, and a build that waits for it meets its deadline.
 pub const PEER_QUEUE_MAX: usize = 64;
 /// Tenants that a control plane places.
 pub const TENANTS_MAX: usize = 65_536;

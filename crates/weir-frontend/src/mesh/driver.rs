@@ -17,7 +17,7 @@ use weir_core::{
 
 use super::{
     lane::{Lane, Step, Steps},
-    mailbox::Mail,
+    mailbox::{Mail, Orders},
 };
 use crate::fleet::FleetEvent;
 
@@ -109,14 +109,15 @@ impl<W: Wire> Driver<W> {
     /// Does what mail and time ask for.
     pub(super) fn turn(&mut self, mail: Mail) {
         let now = self.clock.now();
-        if let Some(gossip) = mail.gossip {
+        let Orders { gossip, adopt, .. } = mail.orders;
+        if let Some(gossip) = gossip {
             self.lane.set_gossip(gossip);
         }
-        if let Some((stream, rest)) = mail.adopt {
+        if let Some((stream, rest)) = adopt {
             self.adopt(now, stream, &rest);
         }
         if self.lane.is_open() {
-            for message in mail.messages {
+            for message in mail.items {
                 self.queue(message);
             }
         }
@@ -221,7 +222,7 @@ impl<W: Wire> Driver<W> {
         }
     }
 
-    /// A peer that does not read costs a bounded number of messages; what is dropped, the next one says again.
+    /// A peer that does not read costs a bounded number of messages; what is dropped is lost as in its mailbox.
     fn queue(&mut self, bytes: Bytes) {
         if self.pending.len() >= PEER_QUEUE_MAX {
             self.pending.remove(1); // the first may be under way

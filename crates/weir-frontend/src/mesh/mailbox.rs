@@ -1,40 +1,33 @@
 //! What the fleet thread leaves for a lane: messages to send, a connection to take over, the word to stop.
 //!
-//! Bounded: a lane that does not fetch its messages loses the oldest, since each carries the whole truth of its
-//! sender. Posting never waits.
+//! A [`weir_sync::Mailbox`] with the two bells that a lane can sleep on. Posting never waits. Bounded: a lane that does
+//! not fetch its messages loses the oldest, of whatever node it spoke ([`PEER_QUEUE_MAX`]). Orders are never lost.
 
-use std::{collections::VecDeque, net::TcpStream, time::Duration};
+use std::{net::TcpStream, time::Duration};
 
 use bytes::Bytes;
 use nix::sys::eventfd::{EfdFlags, EventFd};
-use parking_lot::Mutex;
 use tokio::sync::Notify;
 use weir_core::limits::PEER_QUEUE_MAX;
 
 /// One lane's mail.
 #[derive(Debug)]
 pub(super) struct Mailbox {
-    mail: Mutex<Mail>,
-    bell: Bell,
+    mail: weir_sync::Mailbox<Bytes, Orders, Bell>,
 }
 
-/// What has come since the last look.
+/// What has come since the last look: messages to send, oldest first, and orders.
+pub(super) type Mail = weir_sync::mailbox::Mail<Bytes, Orders>;
+
+/// What the fleet wants of a lane; a later order takes the place of an earlier one of its kind.
 #[derive(Debug, Default)]
-pub(super) struct Mail {
+pub(super) struct Orders {
     /// End.
     pub(super) stop: bool,
     /// A connection that the peer dialled, and what it sent after its hello.
     pub(super) adopt: Option<(TcpStream, Bytes)>,
-    /// Messages to send, oldest first.
-    pub(super) messages: VecDeque<Bytes>,
     /// A new gossip interval.
     pub(super) gossip: Option<Duration>,
-}
-
-impl Mail {
-    fn is_empty(&self) -> bool {
-        !self.stop && self.adopt.is_none() && self.messages.is_empty() && self.gossip.is_none()
-    }
 }
 
 /// How a lane is woken.
@@ -53,59 +46,52 @@ impl Bell {
     }
 }
 
+impl weir_sync::mailbox::Bell for Bell {
+    fn ring(&self) {
+        match self {
+            // The counter of an eventfd only fails to rise when it is near 2^64.
+            Self::Thread(event) => drop(event.write(1)),
+            Self::Task(notify) => notify.notify_one(),
+        }
+    }
+}
+
 impl Mailbox {
     /// An empty one.
     pub(super) fn new(bell: Bell) -> Self {
-        Self { mail: Mutex::new(Mail::default()), bell }
+        Self { mail: weir_sync::Mailbox::new(PEER_QUEUE_MAX, bell) }
     }
 
     /// A message to send.
     pub(super) fn send(&self, message: Bytes) {
-        self.post(|mail| {
-            if mail.messages.len() >= PEER_QUEUE_MAX {
-                mail.messages.pop_front();
-            }
-            mail.messages.push_back(message);
-        });
+        if self.mail.send(message).is_some() {
+            tracing::debug!("a lane that does not fetch its mail lost the oldest message");
+        }
     }
 
     /// A connection to take over.
     pub(super) fn adopt(&self, stream: TcpStream, rest: Bytes) {
-        self.post(|mail| mail.adopt = Some((stream, rest)));
+        drop(self.mail.order(|orders| orders.adopt.replace((stream, rest))));
     }
 
     /// A new gossip interval.
     pub(super) fn set_gossip(&self, gossip: Duration) {
-        self.post(|mail| mail.gossip = Some(gossip));
+        self.mail.order(|orders| orders.gossip = Some(gossip));
     }
 
     /// End.
     pub(super) fn stop(&self) {
-        self.post(|mail| mail.stop = true);
+        self.mail.order(|orders| orders.stop = true);
     }
 
     /// Takes everything.
     pub(super) fn take(&self) -> Mail {
-        std::mem::take(&mut self.mail.lock())
+        self.mail.take()
     }
 
     /// How it is rung.
     pub(super) fn bell(&self) -> &Bell {
-        &self.bell
-    }
-
-    fn post(&self, change: impl FnOnce(&mut Mail)) {
-        let mut mail = self.mail.lock();
-        let was_empty = mail.is_empty();
-        change(&mut mail);
-        drop(mail);
-        if was_empty {
-            match &self.bell {
-                // The counter of an eventfd only fails to rise when it is near 2^64.
-                Bell::Thread(event) => drop(event.write(1)),
-                Bell::Task(notify) => notify.notify_one(),
-            }
-        }
+        self.mail.bell()
     }
 }
 
@@ -121,10 +107,10 @@ mod tests {
         }
         mailbox.stop();
         let mail = mailbox.take();
-        assert_eq!(mail.messages.len(), PEER_QUEUE_MAX);
-        assert_eq!(mail.messages.front().unwrap().as_ref(), b"3");
-        assert!(mail.stop, "orders are never lost");
-        assert!(mailbox.take().is_empty());
+        assert_eq!(mail.items.len(), PEER_QUEUE_MAX);
+        assert_eq!(mail.items.front().unwrap().as_ref(), b"3");
+        assert!(mail.orders.stop, "orders are never lost");
+        assert!(mailbox.take().items.is_empty());
     }
 
     #[test]

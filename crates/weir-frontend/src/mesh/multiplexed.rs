@@ -24,7 +24,7 @@ pub(super) async fn run(
     let Bell::Task(bell) = mailbox.bell() else { unreachable!("made for a task") };
     loop {
         let mail = mailbox.take();
-        if mail.stop {
+        if mail.orders.stop {
             return;
         }
         driver.turn(mail);

@@ -31,7 +31,7 @@ pub(super) fn run(
     let Bell::Thread(bell) = mailbox.bell() else { unreachable!("made for a thread") };
     loop {
         let mail = mailbox.take();
-        if mail.stop {
+        if mail.orders.stop {
             return;
         }
         driver.turn(mail);

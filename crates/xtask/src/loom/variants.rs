@@ -59,6 +59,27 @@ pub(super) const VARIANTS: &[Variant] = &[
         model: "a_pop_of_many_wakes_every_push_that_fits_now",
         found_as: DEADLOCK,
     },
+    // Whether somebody has rung already is asked under an earlier lock than the one that leaves the item.
+    Variant {
+        primitive: "mailbox",
+        name: "mailbox_asks_too_early",
+        model: "an_owner_that_takes_before_it_sleeps_misses_no_order",
+        found_as: DEADLOCK,
+    },
+    // The bell rings before the mail is there, without the lock.
+    Variant {
+        primitive: "mailbox",
+        name: "mailbox_rings_first",
+        model: "no_mail_is_left_beside_an_owner_that_sleeps",
+        found_as: DEADLOCK,
+    },
+    // The owner notes that the bell is to ring again under a later lock than the one that took the mail.
+    Variant {
+        primitive: "mailbox",
+        name: "mailbox_takes_then_notes",
+        model: "no_mail_is_left_beside_an_owner_that_sleeps",
+        found_as: DEADLOCK,
+    },
     // The version moves before the value, not together with it.
     Variant {
         primitive: "snapshot",
