@@ -7,7 +7,6 @@
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use parking_lot::Mutex;
-use tokio::sync::oneshot;
 use weir_core::{
     clock::{Clock, WallMs},
     id::{ShardKey, StreamId},
@@ -17,6 +16,7 @@ use weir_core::{
 use weir_log::{
     AppendError, AppendOutcome, At, DeleteShardError, Journal, OpenShardError, ReadError, WriteError,
 };
+use weir_sync::{Completion, completion};
 use weir_wire::{
     cell::{AppendReply, CellError, CellReply, CellRequest, Position, PositionReply, ReadReply, ShardAppend},
     framing::Frame,
@@ -75,15 +75,14 @@ impl Node {
         let pending: Vec<_> = appends
             .into_iter()
             .map(|ShardAppend { key, batch }| {
-                let (done, outcome) = oneshot::channel();
-                self.journal.append(key, batch, move |result| drop(done.send(result)));
+                let (done, outcome) = completion();
+                self.journal.append(key, batch, move |result| done.complete(result));
                 outcome
             })
             .collect();
         let mut results = Vec::with_capacity(pending.len());
         for outcome in pending {
-            let outcome = outcome.await.unwrap_or_else(|_| Err(WriteError::OwnerGone.into()));
-            results.push(outcome.map(append_reply).map_err(|error| append_error(&error)));
+            results.push(answered(outcome).await.map(append_reply).map_err(|error| append_error(&error)));
         }
         CellReply::Append(results)
     }
@@ -118,9 +117,9 @@ impl Node {
 
     /// Queues the opening of a shard at once; it is durable when the answer says so.
     pub fn open_shard(&self, shard: OwnedShard) -> impl Future<Output = Result<(), OpenShardError>> + use<> {
-        let (done, outcome) = oneshot::channel();
-        self.journal.open_shard(shard, move |result| drop(done.send(result)));
-        async { outcome.await.unwrap_or_else(|_| Err(WriteError::OwnerGone.into())) }
+        let (done, outcome) = completion();
+        self.journal.open_shard(shard, move |result| done.complete(result));
+        answered(outcome)
     }
 
     /// How many records a shard serves; none when the journal does not hold it.
@@ -130,9 +129,9 @@ impl Node {
 
     /// Queues the deletion of a shard with its records at once.
     pub fn delete_shard(&self, key: ShardKey) -> impl Future<Output = Result<(), DeleteShardError>> + use<> {
-        let (done, outcome) = oneshot::channel();
-        self.journal.delete_shard(key, move |result| drop(done.send(result)));
-        async { outcome.await.unwrap_or_else(|_| Err(WriteError::OwnerGone.into())) }
+        let (done, outcome) = completion();
+        self.journal.delete_shard(key, move |result| done.complete(result));
+        answered(outcome)
     }
 
     /// Streams that keep other than [`RETENTION_HOURS_DEFAULT`].
@@ -147,9 +146,9 @@ impl Node {
             let hours = hours.get(&stream).copied().unwrap_or(RETENTION_HOURS_DEFAULT);
             Duration::from_secs(u64::from(hours) * 3600)
         };
-        let (done, outcome) = oneshot::channel();
-        self.journal.retain(keep, self.clock.wall(), move |result| drop(done.send(result)));
-        if let Ok(Err(error)) = outcome.await {
+        let (done, outcome) = completion();
+        self.journal.retain(keep, self.clock.wall(), move |result| done.complete(result));
+        if let Err(error) = answered(outcome).await {
             tracing::warn!(%error, "retention did not run");
         }
     }
@@ -163,6 +162,11 @@ impl Node {
     pub fn close(&self) {
         self.journal.close();
     }
+}
+
+/// The journal's answer to one write. It gives one always; a committer that is gone may have written.
+async fn answered<T, E: From<WriteError>>(outcome: Completion<Result<T, E>>) -> Result<T, E> {
+    outcome.await.unwrap_or_else(|_| Err(WriteError::OwnerGone.into()))
 }
 
 fn append_reply(done: AppendOutcome) -> AppendReply {

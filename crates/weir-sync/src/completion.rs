@@ -1,21 +1,19 @@
-//! The answer to one request, handed from the thread that makes it to the thread or task that waits for it.
+//! The answer to one request, handed from the thread that makes it to the task that waits for it.
 //!
-//! The owner of a shard completes it after the sync, a front-end task awaits it. It belongs to no runtime: the waiting
-//! half is a plain `Future` and can as well be waited for by a thread. It must never leave its receiver waiting:
-//! a sender that goes away without an answer is an answer, too.
+//! A node's committer completes it after the sync, the task that answers the front end awaits it. It belongs to no
+//! runtime: the waiting half is a plain `Future`. It must never leave its receiver waiting: a sender that goes away
+//! without an answer is an answer, too.
 
 use core::future::Future;
 use core::pin::Pin;
 use core::task::{Context, Poll, Waker};
 use std::fmt;
-use std::time::Duration;
 
-use crate::facade::{Arc, Condvar, Mutex, lock, wait_while, wait_while_timeout};
+use crate::facade::{Arc, Mutex, lock};
 
 /// Makes the two halves of one answer.
 pub fn completion<T>() -> (Completer<T>, Completion<T>) {
-    let shared =
-        Arc::new(Shared { slot: Mutex::new(Slot::Pending { waiter: Waiter::None }), ready: Condvar::new() });
+    let shared = Arc::new(Shared { slot: Mutex::new(Slot::Pending { waiter: None }) });
     (Completer { shared: Arc::clone(&shared), answered: false }, Completion { shared })
 }
 
@@ -25,7 +23,8 @@ pub struct Completer<T> {
     answered: bool,
 }
 
-/// The waiting half: a future, or a thing to wait for on a thread. Its answer can be taken once.
+/// The waiting half, a future. It must not be polled again after it has given the answer.
+#[must_use = "a future does nothing until it is awaited"]
 pub struct Completion<T> {
     shared: Arc<Shared<T>>,
 }
@@ -36,20 +35,13 @@ pub struct Dropped;
 
 struct Shared<T> {
     slot: Mutex<Slot<T>>,
-    ready: Condvar,
 }
 
 enum Slot<T> {
-    Pending { waiter: Waiter },
+    Pending { waiter: Option<Waker> },
     Ready(T),
     Dropped,
     Taken,
-}
-
-enum Waiter {
-    None,
-    Thread,
-    Task(Waker),
 }
 
 impl<T> Completer<T> {
@@ -68,44 +60,6 @@ impl<T> Drop for Completer<T> {
     }
 }
 
-impl<T> Completion<T> {
-    /// Waits for the answer on this thread.
-    ///
-    /// # Errors
-    /// [`Dropped`] when there will be none.
-    ///
-    /// # Panics
-    /// When the answer was taken before.
-    pub fn wait(self) -> Result<T, Dropped> {
-        let mut slot = lock(&self.shared.slot);
-        let replaced = slot.set_waiter(Waiter::Thread);
-        slot = wait_while(&self.shared.ready, slot, Slot::is_pending);
-        let outcome = slot.take().expect("the wait ends when the slot is resolved");
-        drop(slot);
-        drop(replaced);
-        outcome
-    }
-
-    /// Waits for the answer on this thread, but not longer than `timeout`; `None` when that was too short.
-    ///
-    /// # Panics
-    /// When the answer was taken before.
-    pub fn wait_timeout(&mut self, timeout: Duration) -> Option<Result<T, Dropped>> {
-        let mut slot = lock(&self.shared.slot);
-        let replaced = slot.set_waiter(Waiter::Thread);
-        slot = wait_while_timeout(&self.shared.ready, &self.shared.slot, slot, timeout, Slot::is_pending);
-        let outcome = slot.take();
-        drop(slot);
-        drop(replaced);
-        outcome
-    }
-
-    /// Whether there is an answer, or will be none: then no wait waits.
-    pub fn is_resolved(&self) -> bool {
-        !lock(&self.shared.slot).is_pending()
-    }
-}
-
 impl<T> Future for Completion<T> {
     type Output = Result<T, Dropped>;
 
@@ -119,7 +73,7 @@ impl<T> Future for Completion<T> {
         match outcome {
             Some(outcome) => Poll::Ready(outcome),
             None => {
-                let replaced = slot.set_waiter(Waiter::Task(context.waker().clone()));
+                let replaced = slot.set_waiter(context.waker().clone());
                 drop(slot);
                 drop(replaced);
                 Poll::Pending
@@ -136,30 +90,24 @@ impl<T> Shared<T> {
         let Slot::Pending { waiter } = before else {
             unreachable!("a completer resolves once, and only it leaves `Pending`");
         };
-        match waiter {
-            Waiter::None => {}
-            Waiter::Thread => self.ready.notify_one(),
-            Waiter::Task(waker) => waker.wake(),
+        if let Some(waker) = waiter {
+            waker.wake();
         }
     }
 }
 
 impl<T> Slot<T> {
-    fn is_pending(&self) -> bool {
-        matches!(self, Self::Pending { .. })
-    }
-
     /// Notes who waits, if the answer is still out, and returns who waited before.
-    fn set_waiter(&mut self, next: Waiter) -> Option<Waiter> {
+    fn set_waiter(&mut self, next: Waker) -> Option<Waker> {
         match self {
-            Self::Pending { waiter } => Some(std::mem::replace(waiter, next)),
+            Self::Pending { waiter } => waiter.replace(next),
             Self::Ready(_) | Self::Dropped | Self::Taken => None,
         }
     }
 
     /// Takes the outcome out; `None` while it is pending.
     fn take(&mut self) -> Option<Result<T, Dropped>> {
-        if self.is_pending() {
+        if matches!(self, Self::Pending { .. }) {
             return None;
         }
         match std::mem::replace(self, Self::Taken) {
@@ -178,7 +126,7 @@ impl<T> fmt::Debug for Completer<T> {
 
 impl<T> fmt::Debug for Completion<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Completion").field("resolved", &self.is_resolved()).finish_non_exhaustive()
+        f.debug_struct("Completion").finish_non_exhaustive()
     }
 }
 

@@ -17,7 +17,6 @@ pub mod mailbox;
 pub mod shutdown;
 pub mod snapshot;
 pub mod token_bucket;
-pub mod watermark;
 
 pub use bounded_queue::{BoundedQueue, Overflow, PushOutcome};
 pub use byte_budget::{ByteBudget, Permit};
@@ -27,4 +26,3 @@ pub use mailbox::Mailbox;
 pub use shutdown::Shutdown;
 pub use snapshot::{Snapshot, SnapshotReader};
 pub use token_bucket::TokenBucket;
-pub use watermark::Watermark;

@@ -253,7 +253,7 @@ mod tests {
     use super::*;
 
     const DEADLOCK: Variant =
-        Variant { primitive: "watermark", name: "watermark_x", model: "m", found_as: "deadlock" };
+        Variant { primitive: "mailbox", name: "mailbox_x", model: "m", found_as: "deadlock" };
 
     #[test]
     fn the_table_names_exactly_the_variants_in_the_sources() {

@@ -1,9 +1,9 @@
 //! Models of the commit gate: no item without a committer, no writer left asleep, and group commit as a whole.
 
 use super::{CommitGate, EnqueueRefused, GateLimits};
+use crate::completion::{Completer, completion};
 use crate::facade::atomic::{AtomicU64, Ordering};
-use crate::facade::{Arc, check_model, thread};
-use crate::watermark::Watermark;
+use crate::facade::{Arc, block_on, check_model, thread};
 
 fn shared<T>(items: usize) -> Arc<CommitGate<T>> {
     Arc::new(CommitGate::new(GateLimits { items, bytes: 100 }))
@@ -79,27 +79,28 @@ fn close_ends_a_writer_that_waits_for_room() {
     });
 }
 
-/// The journal in small: gate, sync, watermark. `synced` stands for the disk.
+/// The journal in small: gate, sync, completion. `synced` stands for the disk.
 #[test]
 fn group_commit_acknowledges_only_what_is_synced() {
     check_model(|| {
-        let gate = shared(2);
-        let watermark = Arc::new(Watermark::new(0));
+        let gate: Arc<CommitGate<Completer<u64>>> = shared(2);
         let synced = Arc::new(AtomicU64::new(0));
         let writers = [(); 2].map(|()| {
-            let (gate, watermark, synced) = (Arc::clone(&gate), Arc::clone(&watermark), Arc::clone(&synced));
+            let (gate, synced) = (Arc::clone(&gate), Arc::clone(&synced));
             thread::spawn(move || {
-                gate.try_enqueue((), 10).unwrap();
-                let past = watermark.wait_past(0).unwrap();
-                assert!(synced.load(Ordering::Relaxed) >= past, "acknowledged before the sync");
+                let (completer, acknowledged) = completion();
+                gate.try_enqueue(completer, 10).unwrap();
+                let place = block_on(acknowledged).unwrap();
+                assert!(synced.load(Ordering::Relaxed) >= place, "acknowledged before the sync");
             })
         });
-        let mut batch = Vec::new();
+        let mut group = Vec::new();
         let mut committed = 0;
         while committed < 2 {
-            committed += gate.take_all(100, &mut batch).items as u64;
+            let places = committed + 1..;
+            committed += gate.take_all(100, &mut group).items as u64;
             synced.store(committed, Ordering::Relaxed);
-            watermark.advance(committed).unwrap();
+            group.drain(..).zip(places).for_each(|(completer, place)| completer.complete(place));
         }
         writers.into_iter().for_each(|writer| writer.join().unwrap());
     });

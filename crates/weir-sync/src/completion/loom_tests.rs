@@ -1,21 +1,10 @@
-//! Models of the completion: the answer, or its absence, always reaches who waits, thread or task.
+//! Models of the completion: the answer, or its absence, always reaches the task that waits.
 
 use super::{Dropped, completion};
 use crate::facade::{Alarm, block_on, check_model, thread};
 use core::future::Future;
 use core::pin::Pin;
 use core::task::{Context, Poll};
-use std::time::Duration;
-
-#[test]
-fn an_answer_reaches_a_waiting_thread() {
-    check_model(|| {
-        let (completer, completion) = completion();
-        let waiter = thread::spawn(move || completion.wait());
-        completer.complete(7);
-        assert_eq!(waiter.join().unwrap(), Ok(7));
-    });
-}
 
 #[test]
 fn an_answer_reaches_an_awaiting_task() {
@@ -24,16 +13,6 @@ fn an_answer_reaches_an_awaiting_task() {
         let task = thread::spawn(move || block_on(completion));
         completer.complete(7);
         assert_eq!(task.join().unwrap(), Ok(7));
-    });
-}
-
-#[test]
-fn a_sender_that_goes_away_ends_a_waiting_thread() {
-    check_model(|| {
-        let (completer, completion) = completion::<u32>();
-        let waiter = thread::spawn(move || completion.wait());
-        drop(completer);
-        assert_eq!(waiter.join().unwrap(), Err(Dropped));
     });
 }
 
@@ -59,17 +38,6 @@ fn the_waker_that_was_registered_last_is_the_one_that_is_called() {
         let outcome = if early.is_ready() { early } else { poll(&last_waker) };
         answering.join().unwrap();
         assert!(outcome == Poll::Ready(Ok(7)) || last.is_rung(), "pending, and nobody was told");
-    });
-}
-
-#[test]
-fn an_answer_after_the_timeout_is_still_there() {
-    check_model(|| {
-        let (completer, mut completion) = completion();
-        let answering = thread::spawn(move || completer.complete(7));
-        let outcome = completion.wait_timeout(Duration::from_millis(1)).unwrap_or_else(|| completion.wait());
-        assert_eq!(outcome, Ok(7));
-        answering.join().unwrap();
     });
 }
 

@@ -5,26 +5,21 @@ use crate::facade::{Alarm, Arc, block_on, thread};
 use core::future::Future;
 use core::pin::Pin;
 use core::task::{Context, Poll};
-use std::time::Duration;
 
 #[test]
 fn an_answer_given_before_the_wait_is_there() {
     let (completer, completion) = completion();
     completer.complete(7);
-    assert!(completion.is_resolved());
-    assert_eq!(completion.wait(), Ok(7));
+    assert_eq!(block_on(completion), Ok(7));
 }
 
 #[test]
-fn an_answer_reaches_a_thread_and_a_task() {
-    let (to_thread, of_thread) = completion();
-    let (to_task, of_task) = completion();
+fn an_answer_reaches_a_task_on_another_thread() {
+    let (completer, completion) = completion();
     thread::scope(|scope| {
-        let thread = scope.spawn(|| of_thread.wait());
-        let task = scope.spawn(|| block_on(of_task));
-        to_thread.complete(1);
-        to_task.complete(2);
-        assert_eq!((thread.join().unwrap(), task.join().unwrap()), (Ok(1), Ok(2)));
+        let task = scope.spawn(|| block_on(completion));
+        completer.complete(7);
+        assert_eq!(task.join().unwrap(), Ok(7));
     });
 }
 
@@ -32,15 +27,7 @@ fn an_answer_reaches_a_thread_and_a_task() {
 fn a_sender_that_goes_away_is_an_answer() {
     let (completer, completion) = completion::<u32>();
     drop(completer);
-    assert_eq!(completion.wait(), Err(Dropped));
-}
-
-#[test]
-fn a_timed_wait_leaves_the_answer_for_the_next_one() {
-    let (completer, mut completion) = completion();
-    assert_eq!(completion.wait_timeout(Duration::from_millis(1)), None);
-    completer.complete(7);
-    assert_eq!(completion.wait_timeout(Duration::from_secs(60)), Some(Ok(7)));
+    assert_eq!(block_on(completion), Err(Dropped));
 }
 
 #[test]
@@ -70,6 +57,6 @@ fn an_answer_that_nobody_takes_is_dropped() {
 fn an_answer_cannot_be_taken_twice() {
     let (completer, mut completion) = completion();
     completer.complete(7);
-    assert_eq!(completion.wait_timeout(Duration::ZERO), Some(Ok(7)));
-    let _ = completion.wait();
+    assert_eq!(block_on(&mut completion), Ok(7));
+    let _ = block_on(completion);
 }

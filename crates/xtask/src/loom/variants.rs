@@ -94,27 +94,6 @@ pub(super) const VARIANTS: &[Variant] = &[
         model: "a_reader_never_goes_back_and_ends_at_the_newest",
         found_as: "left == right",
     },
-    // The advance falls between a waiter's look and its sleep.
-    Variant {
-        primitive: "watermark",
-        name: "watermark_advances_unlocked",
-        model: "no_advance_is_missed",
-        found_as: DEADLOCK,
-    },
-    // The poison is noted and nobody is told.
-    Variant {
-        primitive: "watermark",
-        name: "watermark_poison_wakes_nobody",
-        model: "poison_wakes_everybody_who_waits_for_more",
-        found_as: DEADLOCK,
-    },
-    // No release: the number is seen before what it covers.
-    Variant {
-        primitive: "watermark",
-        name: "watermark_publishes_relaxed",
-        model: "what_was_written_before_an_advance_is_seen_after_it",
-        found_as: "left == right",
-    },
     // Whether the committer sleeps is asked under an earlier lock than the one that adds the item.
     Variant {
         primitive: "commit_gate",
@@ -133,7 +112,7 @@ pub(super) const VARIANTS: &[Variant] = &[
     Variant {
         primitive: "completion",
         name: "completion_drop_is_silent",
-        model: "a_sender_that_goes_away_ends_a_waiting_thread",
+        model: "a_sender_that_goes_away_ends_an_awaiting_task",
         found_as: DEADLOCK,
     },
     // The waker is registered under a later lock than the one that found the slot empty.
