@@ -62,6 +62,12 @@ pub const HTTP_HEAD_TIMEOUT: Duration = Duration::from_secs(20);
 pub const HTTP_BODY_TIMEOUT: Duration = Duration::from_secs(30);
 /// A client that takes nothing of its answer for this long is closed.
 pub const HTTP_WRITE_TIMEOUT: Duration = Duration::from_secs(30);
+/// Bytes a second that a client must take of an answer, beside the patience above: the largest is gone, or its connection
+/// is, within three minutes.
+pub const HTTP_ANSWER_BYTES_PER_SECOND_MIN: usize = 128 * KIB;
+/// Bytes of large answers that one front end holds at once, from before a read is asked for until the last byte has gone
+/// out; beyond, calls are refused with `ServiceUnavailable`. As much as for request bodies.
+pub const HTTP_ANSWERS_BYTES_MAX: usize = 512 * MIB;
 /// Bytes of a refused body that are read and thrown away, so that a client which sends all before it listens still
 /// hears why.
 pub const HTTP_DISCARD_BYTES_MAX: usize = 64 * MIB;
@@ -120,6 +126,7 @@ pub const TENANTS_MAX: usize = 65_536;
 
 const _: () = {
     assert!(HTTP_BODY_BYTES_MAX > PUT_RECORDS_BYTES_MAX / 3 * 4);
+    assert!(HTTP_ANSWERS_BYTES_MAX > 16 * GET_RECORDS_BYTES_MAX, "one large answer must not be most of them");
     assert!(FRAME_BYTES_MAX > PUT_RECORDS_BYTES_MAX + PUT_RECORDS_COUNT_MAX * PARTITION_KEY_BYTES_MAX);
     assert!(FRAME_BYTES_MAX > GET_RECORDS_BYTES_MAX + RECORD_BYTES_MAX);
     assert!(SEGMENT_BYTES as usize > FRAME_BYTES_MAX, "the largest batch must fit into a segment");

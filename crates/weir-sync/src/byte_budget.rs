@@ -1,13 +1,12 @@
-//! A bounded number of bytes that may be in flight, lent out as permits that return themselves.
+//! A bounded number of bytes that may be held at once, lent out as permits that return themselves.
 //!
-//! Servers take a permit before they read a body or queue a response, so that memory is bounded by bytes and not by
-//! luck. A permit is returned when it is dropped, on every path. It must never lend more than the whole, and a return
-//! must never leave somebody asleep who would fit now.
+//! Servers take a permit for a request body as it arrives, and for an answer before it is made, so that memory is bounded
+//! by bytes and not by luck. Nobody waits for bytes: what is not there is refused. A permit is returned when it is
+//! dropped, on every path. It must never lend more than the whole, and no byte that comes back may be lost.
 
 use std::fmt;
-use std::time::Duration;
 
-use crate::facade::{Arc, Condvar, Mutex, lock, wait_while, wait_while_timeout};
+use crate::facade::{Arc, Mutex, lock};
 
 /// A pool of bytes. Clones are the same pool.
 #[derive(Clone)]
@@ -22,98 +21,30 @@ pub struct Permit {
     bytes: usize,
 }
 
-/// More was asked for than the whole pool has: no wait would help.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct OverBudget {
-    /// Bytes asked for.
-    pub asked: usize,
-    /// Bytes in the whole pool.
-    pub total: usize,
-}
-
 struct Pool {
     total: usize,
-    state: Mutex<State>,
-    returned: Condvar,
-}
-
-struct State {
-    available: usize,
-    waiting: usize,
+    available: Mutex<usize>,
 }
 
 impl ByteBudget {
     /// Makes a pool of `total` bytes, all of them available.
     pub fn new(total: usize) -> Self {
-        let state = Mutex::new(State { available: total, waiting: 0 });
-        Self { pool: Arc::new(Pool { total, state, returned: Condvar::new() }) }
+        Self { pool: Arc::new(Pool { total, available: Mutex::new(total) }) }
     }
 
-    /// Borrows `bytes` if they are available now. Never waits.
+    /// Borrows `bytes` if they are available now.
     pub fn try_acquire(&self, bytes: usize) -> Option<Permit> {
-        let mut state = lock(&self.pool.state);
-        let left = state.available.checked_sub(bytes)?;
-        if cfg!(loom_broken = "byte_budget_checks_then_takes") {
-            drop(state);
-            state = lock(&self.pool.state);
-        }
-        state.available = left;
-        drop(state);
-        Some(self.permit(bytes))
-    }
-
-    /// Borrows `bytes`; waits until they are available. Who waits longest is not served first, and a large wish may
-    /// starve among small ones.
-    ///
-    /// # Errors
-    /// [`OverBudget`] when the whole pool is smaller.
-    pub fn acquire(&self, bytes: usize) -> Result<Permit, OverBudget> {
-        self.check(bytes)?;
-        let mut state = lock(&self.pool.state);
-        state.waiting += 1;
-        state = wait_while(&self.pool.returned, state, |state| state.available < bytes);
-        state.waiting -= 1;
-        state.available -= bytes;
-        drop(state);
-        Ok(self.permit(bytes))
-    }
-
-    /// Borrows `bytes`; waits until they are available, but not longer than `timeout`; `Ok(None)` when that was too
-    /// short.
-    ///
-    /// # Errors
-    /// [`OverBudget`] when the whole pool is smaller.
-    pub fn acquire_timeout(&self, bytes: usize, timeout: Duration) -> Result<Option<Permit>, OverBudget> {
-        self.check(bytes)?;
-        let mut state = lock(&self.pool.state);
-        state.waiting += 1;
-        state = wait_while_timeout(&self.pool.returned, &self.pool.state, state, timeout, |state| {
-            state.available < bytes
-        });
-        state.waiting -= 1;
-        let Some(left) = state.available.checked_sub(bytes) else { return Ok(None) };
-        state.available = left;
-        drop(state);
-        Ok(Some(self.permit(bytes)))
+        self.pool.take(bytes).then(|| Permit { pool: Arc::clone(&self.pool), bytes })
     }
 
     /// Bytes that could be borrowed now.
     pub fn available(&self) -> usize {
-        lock(&self.pool.state).available
+        *lock(&self.pool.available)
     }
 
     /// Bytes in the whole pool.
     pub fn total(&self) -> usize {
         self.pool.total
-    }
-
-    fn check(&self, asked: usize) -> Result<(), OverBudget> {
-        let total = self.pool.total;
-        if asked <= total { Ok(()) } else { Err(OverBudget { asked, total }) }
-    }
-
-    fn permit(&self, bytes: usize) -> Permit {
-        Permit { pool: Arc::clone(&self.pool), bytes }
     }
 }
 
@@ -123,11 +54,17 @@ impl Permit {
         self.bytes
     }
 
-    /// Returns what is above `bytes` at once: after a body turned out smaller than it was announced.
-    pub fn shrink_to(&mut self, bytes: usize) {
-        let surplus = self.bytes.saturating_sub(bytes);
-        self.bytes -= surplus;
-        self.pool.give_back(surplus);
+    /// Makes the permit one for `bytes`: borrows what is missing, or returns the surplus at once. `false`, and nothing
+    /// has changed, when what is missing is not available.
+    #[must_use = "a permit that did not grow does not cover what it should"]
+    pub fn try_resize(&mut self, bytes: usize) -> bool {
+        match bytes.checked_sub(self.bytes) {
+            Some(missing) if !self.pool.take(missing) => return false,
+            Some(_) => {}
+            None => self.pool.give_back(self.bytes - bytes),
+        }
+        self.bytes = bytes;
+        true
     }
 }
 
@@ -138,23 +75,26 @@ impl Drop for Permit {
 }
 
 impl Pool {
+    fn take(&self, bytes: usize) -> bool {
+        let mut available = lock(&self.available);
+        let Some(left) = available.checked_sub(bytes) else { return false };
+        if cfg!(loom_broken = "byte_budget_checks_then_takes") {
+            drop(available);
+            available = lock(&self.available);
+        }
+        *available = left;
+        true
+    }
+
     fn give_back(&self, bytes: usize) {
-        if bytes == 0 {
-            return;
+        let mut available = lock(&self.available);
+        let after = *available + bytes;
+        if cfg!(loom_broken = "byte_budget_gives_back_by_store") {
+            drop(available);
+            available = lock(&self.available);
         }
-        let mut state = lock(&self.state);
-        state.available += bytes;
-        assert!(state.available <= self.total, "more bytes came back than were lent");
-        let waiting = state.waiting;
-        drop(state);
-        if waiting > 0 {
-            // All of them: the first to wake may need more than came back, and the next one less.
-            if cfg!(loom_broken = "byte_budget_wakes_one") {
-                self.returned.notify_one();
-            } else {
-                self.returned.notify_all();
-            }
-        }
+        assert!(after <= self.total, "more bytes came back than were lent");
+        *available = after;
     }
 }
 
@@ -169,14 +109,6 @@ impl fmt::Debug for Permit {
         f.debug_struct("Permit").field("bytes", &self.bytes).finish_non_exhaustive()
     }
 }
-
-impl fmt::Display for OverBudget {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} bytes were asked for, and the whole budget is {}", self.asked, self.total)
-    }
-}
-
-impl std::error::Error for OverBudget {}
 
 #[cfg(all(loom, test))]
 mod loom_tests;

@@ -1,9 +1,8 @@
-//! Models of the byte budget: never more lent than there is, and nobody asleep who would fit.
+//! Models of the byte budget: never more lent than there is, and every byte comes back.
 
 use super::ByteBudget;
 use crate::facade::atomic::{AtomicUsize, Ordering};
 use crate::facade::{Arc, check_model, thread};
-use std::time::Duration;
 
 #[test]
 fn two_borrowers_never_hold_more_than_the_whole() {
@@ -26,46 +25,30 @@ fn two_borrowers_never_hold_more_than_the_whole() {
 }
 
 #[test]
-fn borrowers_that_wait_all_get_their_turn() {
+fn of_two_permits_that_want_the_same_bytes_one_grows() {
     check_model(|| {
-        let budget = ByteBudget::new(1);
-        let borrowers = [(); 2].map(|()| {
-            let budget = budget.clone();
-            thread::spawn(move || drop(budget.acquire(1).unwrap()))
+        let budget = ByteBudget::new(3);
+        let growing = [(); 2].map(|()| {
+            let mut permit = budget.try_acquire(1).expect("two of three");
+            thread::spawn(move || (permit.try_resize(2), permit))
         });
-        borrowers.into_iter().for_each(|borrower| borrower.join().unwrap());
-        assert_eq!(budget.available(), 1);
+        let grown = growing.map(|growing| growing.join().unwrap());
+        assert_eq!(grown.iter().filter(|(grew, _)| *grew).count(), 1);
+        assert_eq!(grown.iter().map(|(_, permit)| permit.bytes()).sum::<usize>(), 3);
+        drop(grown);
+        assert_eq!(budget.available(), 3);
     });
 }
 
 #[test]
-fn a_return_wakes_the_borrower_that_fits_and_not_only_the_first() {
+fn what_comes_back_at_once_all_comes_back() {
     check_model(|| {
-        let budget = ByteBudget::new(2);
-        let mut permit = budget.try_acquire(2).expect("all is available");
-        let [large, small] = [2, 1].map(|bytes| {
-            let budget = budget.clone();
-            thread::spawn(move || drop(budget.acquire(bytes).unwrap()))
-        });
-        permit.shrink_to(1);
-        small.join().unwrap();
-        drop(permit);
-        large.join().unwrap();
-        assert_eq!(budget.available(), 2);
-    });
-}
-
-#[test]
-fn a_borrower_that_gave_up_took_nothing() {
-    check_model(|| {
-        let budget = ByteBudget::new(1);
-        let permit = budget.try_acquire(1).expect("all is available");
-        let hasty = {
-            let budget = budget.clone();
-            thread::spawn(move || budget.acquire_timeout(1, Duration::from_millis(1)).unwrap().is_some())
-        };
-        drop(permit);
-        hasty.join().unwrap();
-        assert_eq!(budget.available(), 1);
+        let budget = ByteBudget::new(4);
+        let dropped = budget.try_acquire(1).expect("all is available");
+        let mut shrunk = budget.try_acquire(3).expect("the rest is available");
+        let returning = thread::spawn(move || drop(dropped));
+        assert!(shrunk.try_resize(1), "less is always there");
+        returning.join().unwrap();
+        assert_eq!(budget.available(), 3);
     });
 }

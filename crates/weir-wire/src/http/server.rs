@@ -1,10 +1,12 @@
 //! A bounded HTTP/1.1 listener on the current thread's runtime.
 //!
 //! A front end's service port, the control plane, consumers and admin listeners are each one of these with a
-//! [`Handler`]. It takes whole bodies up to a bound (`body.rs`), hands them on and writes the answer; a slow or broken
-//! client costs one small buffer and its own connection.
+//! [`Handler`]. It takes whole bodies up to a bound (`body.rs`), hands them on and writes the answer. A slow or broken
+//! client costs its own connection: one small buffer, and an answer for as long as it takes that at a least pace
+//! (`paced.rs`). A handler whose answers are large counts them before it makes them (`held.rs`).
 
 mod body;
+mod held;
 mod paced;
 
 use std::{convert::Infallible, future::Future, net::SocketAddr, pin::Pin, sync::Arc, time::Duration};
@@ -20,14 +22,13 @@ use tokio::{
     sync::{Semaphore, watch},
 };
 use weir_core::limits::{
-    HTTP_BODIES_BYTES_MAX, HTTP_BODY_TIMEOUT, HTTP_CONNECTIONS_MAX, HTTP_HEAD_TIMEOUT, HTTP_HEADER_BYTES_MAX,
-    HTTP_WRITE_TIMEOUT, KIB,
+    HTTP_ANSWER_BYTES_PER_SECOND_MIN, HTTP_BODIES_BYTES_MAX, HTTP_BODY_TIMEOUT, HTTP_CONNECTIONS_MAX,
+    HTTP_HEAD_TIMEOUT, HTTP_HEADER_BYTES_MAX, HTTP_WRITE_TIMEOUT, KIB,
 };
+use weir_sync::ByteBudget;
 
-use self::{
-    body::{BodyBudget, discard},
-    paced::Paced,
-};
+pub use self::held::held;
+use self::paced::{Pace, Paced};
 
 /// Bytes that a connection reads at once. Larger bodies would arrive in fewer pieces, but a connection may keep a buffer
 /// of this size for as long as it is idle.
@@ -89,7 +90,7 @@ pub fn text_response(status: StatusCode, text: impl Into<Bytes>) -> Response<Res
 struct Bounds {
     head_timeout: Duration,
     body_timeout: Duration,
-    write_timeout: Duration,
+    answers: Pace,
     bodies_bytes: usize,
 }
 
@@ -97,14 +98,18 @@ impl Bounds {
     const SERVED: Self = Self {
         head_timeout: HTTP_HEAD_TIMEOUT,
         body_timeout: HTTP_BODY_TIMEOUT,
-        write_timeout: HTTP_WRITE_TIMEOUT,
+        answers: Pace {
+            patience: HTTP_WRITE_TIMEOUT,
+            bytes_per_second: HTTP_ANSWER_BYTES_PER_SECOND_MIN as u64,
+        },
         bodies_bytes: HTTP_BODIES_BYTES_MAX,
     };
 }
 
 struct Shared {
     handler: Arc<dyn Handler>,
-    bodies: BodyBudget,
+    /// What request bodies may take together.
+    bodies: ByteBudget,
     bounds: Bounds,
 }
 
@@ -147,7 +152,7 @@ async fn serve_within(
     mut stop: watch::Receiver<bool>,
     grace: Duration,
 ) {
-    let shared = Arc::new(Shared { handler, bodies: BodyBudget::new(bounds.bodies_bytes), bounds });
+    let shared = Arc::new(Shared { handler, bodies: ByteBudget::new(bounds.bodies_bytes), bounds });
     let connections = Arc::new(Semaphore::new(HTTP_CONNECTIONS_MAX));
     loop {
         let permit = tokio::select! {
@@ -201,7 +206,7 @@ async fn serve_connection(
         .max_header_size(HTTP_HEADER_BYTES_MAX)
         .max_buf_size(READ_BYTES_MAX)
         .half_close(false)
-        .serve_connection(TokioIo::new(Paced::new(stream, bounds.write_timeout)), service);
+        .serve_connection(TokioIo::new(Paced::new(stream, bounds.answers)), service);
     tokio::pin!(connection);
     let ended = tokio::select! {
         ended = connection.as_mut() => ended,
@@ -217,7 +222,7 @@ async fn serve_connection(
 
 async fn answer(shared: &Shared, request: Request<Incoming>, peer: SocketAddr) -> Response<ResponseBody> {
     let (head, mut body) = request.into_parts();
-    let taken = tokio::time::timeout(shared.bounds.body_timeout, shared.bodies.take(&mut body)).await;
+    let taken = tokio::time::timeout(shared.bounds.body_timeout, body::take(&shared.bodies, &mut body)).await;
     let refusal = match taken {
         Ok(Ok((whole, _reserved))) => {
             return shared.handler.handle(Request::from_parts(head, whole), peer).await;
@@ -226,7 +231,7 @@ async fn answer(shared: &Shared, request: Request<Incoming>, peer: SocketAddr) -
         Err(_) => Refusal::BodyTimeout,
     };
     if matches!(refusal, Refusal::BodyTooLarge | Refusal::Busy) {
-        let _ = tokio::time::timeout(shared.bounds.body_timeout, discard(&mut body)).await;
+        let _ = tokio::time::timeout(shared.bounds.body_timeout, body::discard(&mut body)).await;
     }
     close(shared.handler.refuse(refusal))
 }

@@ -157,11 +157,11 @@ pub(super) const VARIANTS: &[Variant] = &[
         model: "two_borrowers_never_hold_more_than_the_whole",
         found_as: "more bytes came back than were lent",
     },
-    // The one that is woken wants more than came back, the next would fit and sleeps on.
+    // A return overwrites another return.
     Variant {
         primitive: "byte_budget",
-        name: "byte_budget_wakes_one",
-        model: "a_return_wakes_the_borrower_that_fits_and_not_only_the_first",
-        found_as: DEADLOCK,
+        name: "byte_budget_gives_back_by_store",
+        model: "what_comes_back_at_once_all_comes_back",
+        found_as: "left == right",
     },
 ];

@@ -1,9 +1,9 @@
 //! A connection whose other side must keep reading, and which is closed so that the other side hears the last word.
 //!
-//! Wrapped around every accepted socket. A client that takes nothing of its answer would hold the answer's memory for as
-//! long as it likes; here it is cut off when no byte has gone out for a while. Closing waits a moment for the client to
-//! end, too: a socket closed over unread bytes is reset, and a reset overtakes the answer. Reading has its own bounds
-//! elsewhere.
+//! Wrapped around every accepted socket. A client that takes nothing of its answer, or takes it by the spoonful, would hold
+//! the answer's memory for as long as it likes; here it is cut off when no byte has gone out for a while, or when it has
+//! fallen behind a least pace. Closing waits a moment for the client to end, too: a socket closed over unread bytes is
+//! reset, and a reset overtakes the answer. Reading has its own bounds elsewhere.
 
 use std::{
     io::{self, IoSlice},
@@ -14,7 +14,7 @@ use std::{
 
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
-    time::Sleep,
+    time::{Instant, Sleep},
 };
 use weir_core::limits::{KIB, MIB};
 
@@ -25,14 +25,44 @@ const LINGER_BYTES_MAX: usize = MIB;
 /// Bytes that it throws away at once.
 const LINGER_READ_BYTES: usize = 4 * KIB;
 
-/// A stream that fails to write once it has been stuck for long.
+/// How fast a client must take its answer.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Pace {
+    /// How long no byte may go out, and how long a client may be behind.
+    pub(super) patience: Duration,
+    /// Bytes that must go out each second beyond that.
+    pub(super) bytes_per_second: u64,
+}
+
+/// A stream that fails to write when the other side does not keep the pace.
 #[derive(Debug)]
 pub(super) struct Paced<S> {
     stream: S,
-    patience: Duration,
-    /// Runs while a write is stuck.
-    stuck: Option<Pin<Box<Sleep>>>,
+    pace: Pace,
+    /// From when a write found no room until everything has gone out.
+    behind: Option<Behind>,
     closing: Option<Closing>,
+}
+
+/// What became of the bytes since the other side first let some lie.
+#[derive(Debug)]
+struct Behind {
+    since: Instant,
+    last_written: Instant,
+    written: u64,
+    wake: Pin<Box<Sleep>>,
+}
+
+impl Behind {
+    fn new(now: Instant) -> Self {
+        Self { since: now, last_written: now, written: 0, wake: Box::pin(tokio::time::sleep_until(now)) }
+    }
+
+    /// When the patience is at its end.
+    fn deadline(&self, pace: Pace) -> Instant {
+        let earned = Duration::from_millis(self.written.saturating_mul(1_000) / pace.bytes_per_second);
+        (self.since + earned).min(self.last_written) + pace.patience
+    }
 }
 
 /// The end was sent; the other side's is awaited.
@@ -43,27 +73,43 @@ struct Closing {
 }
 
 impl<S> Paced<S> {
-    /// `patience` is how long no byte may go out while some want to.
-    pub(super) fn new(stream: S, patience: Duration) -> Self {
-        Self { stream, patience, stuck: None, closing: None }
+    pub(super) fn new(stream: S, pace: Pace) -> Self {
+        Self { stream, pace, behind: None, closing: None }
     }
 
-    /// Watches the outcome of a write: progress stops the timer, none starts it.
+    /// Counts what a write got out.
+    fn watch_write(
+        &mut self,
+        context: &mut Context<'_>,
+        outcome: Poll<io::Result<usize>>,
+    ) -> Poll<io::Result<usize>> {
+        if let (Poll::Ready(Ok(written)), Some(behind)) = (&outcome, &mut self.behind) {
+            let now = Instant::now();
+            if now > behind.deadline(self.pace) {
+                return Poll::Ready(Err(too_slow()));
+            }
+            behind.written += *written as u64;
+            behind.last_written = now;
+        }
+        self.watch(context, outcome)
+    }
+
+    /// Fails what is pending for longer than the pace allows.
     fn watch<T>(&mut self, context: &mut Context<'_>, outcome: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
         if outcome.is_ready() {
-            self.stuck = None;
             return outcome;
         }
-        let patience = self.patience;
-        let stuck = self.stuck.get_or_insert_with(|| Box::pin(tokio::time::sleep(patience)));
-        match stuck.as_mut().poll(context) {
-            Poll::Pending => Poll::Pending,
-            Poll::Ready(()) => Poll::Ready(Err(io::Error::new(
-                io::ErrorKind::TimedOut,
-                "the client takes nothing of its answer",
-            ))),
+        let behind = self.behind.get_or_insert_with(|| Behind::new(Instant::now()));
+        let deadline = behind.deadline(self.pace);
+        if behind.wake.deadline() != deadline {
+            behind.wake.as_mut().reset(deadline);
         }
+        behind.wake.as_mut().poll(context).map(|()| Err(too_slow()))
     }
+}
+
+fn too_slow() -> io::Error {
+    io::Error::new(io::ErrorKind::TimedOut, "the client does not take its answer")
 }
 
 impl<S: AsyncRead + Unpin> AsyncRead for Paced<S> {
@@ -83,7 +129,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Paced<S> {
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
         let outcome = Pin::new(&mut self.stream).poll_write(context, bytes);
-        self.watch(context, outcome)
+        self.watch_write(context, outcome)
     }
 
     fn poll_write_vectored(
@@ -92,7 +138,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Paced<S> {
         parts: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let outcome = Pin::new(&mut self.stream).poll_write_vectored(context, parts);
-        self.watch(context, outcome)
+        self.watch_write(context, outcome)
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -101,6 +147,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Paced<S> {
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         let outcome = Pin::new(&mut self.stream).poll_flush(context);
+        if outcome.is_ready() {
+            self.behind = None; // nothing is left to write
+        }
         self.watch(context, outcome)
     }
 
@@ -141,47 +190,83 @@ mod tests {
     use super::*;
 
     const PATIENCE: Duration = Duration::from_secs(30);
+    const PACE: Pace = Pace { patience: PATIENCE, bytes_per_second: 1 };
 
     #[tokio::test(start_paused = true)]
     async fn a_write_that_is_stuck_fails_and_not_before_its_time() {
         let (near, _far) = tokio::io::duplex(16);
-        let mut paced = Paced::new(near, PATIENCE);
-        let began = tokio::time::Instant::now();
+        let mut paced = Paced::new(near, PACE);
+        let began = Instant::now();
         let error = paced.write_all(&[7; 100]).await.unwrap_err();
         assert_eq!((error.kind(), began.elapsed()), (io::ErrorKind::TimedOut, PATIENCE));
     }
 
-    #[tokio::test(start_paused = true)]
-    async fn a_slow_reader_is_waited_for_as_long_as_it_reads() {
-        let (near, mut far) = tokio::io::duplex(16);
-        let reader = async move {
-            let mut read = Vec::new();
-            for _ in 0..10 {
-                tokio::time::sleep(PATIENCE - Duration::from_secs(1)).await;
-                let mut some = [0; 16];
-                let count = far.read(&mut some).await.unwrap();
-                read.extend_from_slice(&some[..count]);
+    /// Reads `bytes` at a time, `pause` apart, until the other side ends; how long that took.
+    async fn read_slowly(mut far: tokio::io::DuplexStream, bytes: usize, pause: Duration) -> Duration {
+        let began = Instant::now();
+        loop {
+            tokio::time::sleep(pause).await;
+            let mut some = vec![0; bytes];
+            if far.read(&mut some).await.unwrap() == 0 {
+                return began.elapsed();
             }
-            read
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_reader_that_keeps_the_pace_is_waited_for_however_long_the_answer_is() {
+        let (near, far) = tokio::io::duplex(16);
+        let writer = async move {
+            let mut paced = Paced::new(near, PACE);
+            paced.write_all(&[7; 1_600]).await
         };
-        let mut paced = Paced::new(near, PATIENCE);
-        let (written, read) = tokio::join!(paced.write_all(&[7; 160]), reader);
+        let (written, took) = tokio::join!(writer, read_slowly(far, 16, Duration::from_secs(16)));
         written.unwrap();
-        assert_eq!(read, [7; 160]);
+        assert!(took >= Duration::from_secs(1_600), "{took:?}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_reader_that_takes_a_little_now_and_then_is_cut_off_when_it_is_behind() {
+        let (near, far) = tokio::io::duplex(16);
+        let writer = async move {
+            let began = Instant::now();
+            let error = Paced::new(near, PACE).write_all(&[7; 1_600]).await.unwrap_err();
+            (error.kind(), began.elapsed())
+        };
+        let (cut_off, _) = tokio::join!(writer, read_slowly(far, 4, Duration::from_secs(16)));
+        // By 40 s it has taken 8 bytes and earned 8 s.
+        assert_eq!(cut_off, (io::ErrorKind::TimedOut, Duration::from_secs(38)));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_new_answer_is_not_held_to_the_pace_of_the_one_before() {
+        let (near, mut far) = tokio::io::duplex(16);
+        let mut paced = Paced::new(near, PACE);
+        for _ in 0..4 {
+            let slow = async {
+                tokio::time::sleep(PATIENCE - Duration::from_secs(1)).await;
+                far.read_exact(&mut [0; 17]).await.unwrap();
+            };
+            let writing = async {
+                paced.write_all(&[7; 17]).await.unwrap();
+                paced.flush().await.unwrap();
+            };
+            tokio::join!(slow, writing);
+        }
     }
 
     #[tokio::test(start_paused = true)]
     async fn closing_waits_for_the_other_side_and_not_for_ever() {
         let (near, mut far) = tokio::io::duplex(64);
         far.write_all(b"unread").await.unwrap();
-        let mut paced = Paced::new(near, PATIENCE);
-        let began = tokio::time::Instant::now();
+        let mut paced = Paced::new(near, PACE);
+        let began = Instant::now();
         paced.shutdown().await.unwrap();
         assert_eq!(began.elapsed(), LINGER_TIMEOUT);
 
         let (near, mut far) = tokio::io::duplex(64);
-        let mut paced = Paced::new(near, PATIENCE);
-        let began = tokio::time::Instant::now();
+        let mut paced = Paced::new(near, PACE);
+        let began = Instant::now();
         let (closed, ended) = tokio::join!(paced.shutdown(), far.shutdown());
         closed.unwrap();
         ended.unwrap();
