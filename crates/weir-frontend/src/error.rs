@@ -129,6 +129,9 @@ pub enum RequestError {
     /// The stream exists, but the shard map has no owner for (a part of) it.
     #[error("no owner of {} is known", .0.name)]
     OwnerUnknown(StreamRef),
+    /// The answers that wait for their clients take all the memory there is for answers.
+    #[error("no room for one more large answer")]
+    AnswersFull,
     /// The node was not asked or did not do it.
     #[error("node: {0}")]
     Forward(#[from] ForwardError),
@@ -172,7 +175,8 @@ impl RequestError {
             | Self::TokenExpired
             | Self::NoMap
             | Self::MapExpired(_)
-            | Self::OwnerUnknown(_) => Effect::None,
+            | Self::OwnerUnknown(_)
+            | Self::AnswersFull => Effect::None,
         }
     }
 }

@@ -4,6 +4,7 @@
 //! keep state that a restart could lose.
 #![forbid(unsafe_code)]
 
+mod answer;
 mod authenticate;
 mod operations;
 pub mod server;

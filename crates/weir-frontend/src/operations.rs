@@ -1,7 +1,7 @@
 //! What each operation does: one file an operation, by its name.
 //!
 //! The server calls [`run`] for a request that has passed authentication and admission. An operation reads its input,
-//! routes, asks nodes or the control plane, and gives back the body of its answer; errors leave as facts and get their
+//! routes, asks nodes or the control plane, and gives back its answer; errors leave as facts and get their
 //! words in `respond.rs`.
 
 mod create_stream;
@@ -22,6 +22,7 @@ use weir_core::{clock::Monotonic, clock::WallMs};
 use weir_wire::kinesis::{encode::Reply, encoding::Encoding, operation::Operation, shape::Fields};
 
 use crate::{
+    answer::Answer,
     authenticate::Caller,
     error::{RequestError, StreamRef},
     forward::Forwarder,
@@ -52,9 +53,16 @@ impl<'a> Call<'a> {
         Ok(self.encoding.decode(self.body)?)
     }
 
-    /// An answer of about `bytes`.
-    fn answer(&self, reply: &impl Reply, bytes: usize) -> Vec<u8> {
-        self.encoding.encode(reply, bytes)
+    /// An answer of about `bytes`, which are few: it is not counted.
+    fn answer(&self, reply: &impl Reply, bytes: usize) -> Answer {
+        self.encoding.encode(reply, bytes).into()
+    }
+
+    /// An answer of about `bytes`, which may be many; refused when there is no room for them.
+    fn large_answer(&self, reply: &impl Reply, bytes: usize) -> Result<Answer, RequestError> {
+        let answers = &self.common.answers;
+        let permit = answers.reserve(bytes)?;
+        answers.settle(permit, self.encoding.encode(reply, bytes))
     }
 
     fn caller(&self) -> &'a Caller {
@@ -80,8 +88,8 @@ impl<'a> Call<'a> {
     }
 }
 
-/// Runs the call's operation; gives back the body of its answer.
-pub(crate) async fn run(call: &Call<'_>) -> Result<Vec<u8>, RequestError> {
+/// Runs the call's operation; gives back its answer.
+pub(crate) async fn run(call: &Call<'_>) -> Result<Answer, RequestError> {
     match call.operation {
         Operation::CreateStream => create_stream::run(call).await,
         Operation::DeleteStream => delete_stream::run(call).await,

@@ -5,7 +5,6 @@
 
 use std::fmt::Write as _;
 
-use bytes::Bytes;
 use http::{HeaderValue, Response, StatusCode, header};
 use parking_lot::Mutex;
 use rand::RngExt;
@@ -18,7 +17,7 @@ use weir_core::{
 use weir_wire::{
     cell::CellError,
     control::ControlError,
-    http::server::{ResponseBody, full},
+    http::server::{ResponseBody, full, held},
     kinesis::{
         encoding::Encoding,
         error::{ApiError, ErrorCode},
@@ -28,6 +27,7 @@ use weir_wire::{
 };
 
 use crate::{
+    answer::Answer,
     error::{RequestError, StreamRef},
     forward::ForwardError,
 };
@@ -82,6 +82,10 @@ pub(crate) fn api_error(error: &RequestError) -> ApiError {
         }
         RequestError::NoMap | RequestError::ControlNonsense => internal_failure(),
         RequestError::MapExpired(_) | RequestError::OwnerUnknown(_) => unavailable(),
+        RequestError::AnswersFull => ApiError::new(
+            ErrorCode::ServiceUnavailable,
+            "The service is temporarily unavailable: too many answers wait to be read.",
+        ),
         RequestError::Forward(error) => forward_error(error),
         RequestError::Control(error) => control_error(error),
     }
@@ -195,14 +199,18 @@ impl Responder {
     }
 
     /// A served request. Operations without output have an empty body.
-    pub(crate) fn answer(&self, encoding: Encoding, body: Vec<u8>) -> Response<ResponseBody> {
-        self.respond(StatusCode::OK, encoding.content_type(), body.into())
+    pub(crate) fn answer(&self, encoding: Encoding, answer: Answer) -> Response<ResponseBody> {
+        let body = match answer.held {
+            Some(permit) => held(answer.body, permit),
+            None => full(answer.body),
+        };
+        self.respond(StatusCode::OK, encoding.content_type(), body)
     }
 
     /// An error in the request's encoding.
     pub(crate) fn refuse(&self, encoding: Encoding, error: &ApiError) -> Response<ResponseBody> {
         let body = encoding.encode(error, 256);
-        self.respond(error.code.status(), encoding.content_type(), body.into())
+        self.respond(error.code.status(), encoding.content_type(), full(body))
     }
 
     /// The XML that Kinesis's front door speaks to those who do not speak its API.
@@ -214,11 +222,16 @@ impl Responder {
             }
             None => (StatusCode::NOT_FOUND, format!("<{name}/>\n")),
         };
-        self.respond(status, "application/xml", body.into())
+        self.respond(status, "application/xml", full(body))
     }
 
-    fn respond(&self, status: StatusCode, content_type: &'static str, body: Bytes) -> Response<ResponseBody> {
-        let mut response = Response::new(full(body));
+    fn respond(
+        &self,
+        status: StatusCode,
+        content_type: &'static str,
+        body: ResponseBody,
+    ) -> Response<ResponseBody> {
+        let mut response = Response::new(body);
         *response.status_mut() = status;
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));

@@ -23,6 +23,7 @@ use weir_wire::{
 };
 
 use crate::{
+    answer::{Answer, AnswerBudget},
     authenticate::authenticate,
     error::RequestError,
     forward::{Dial, Forwarder},
@@ -62,6 +63,7 @@ pub(crate) struct Common {
     pub(crate) maps: Arc<CurrentMap>,
     pub(crate) lookup: Lookup,
     pub(crate) throttle: Throttle,
+    pub(crate) answers: AnswerBudget,
     pub(crate) metrics: Arc<RequestMetrics>,
     pub(crate) clock: Clock,
     dial: Arc<dyn Dial>,
@@ -78,6 +80,7 @@ impl Frontend {
             maps,
             lookup: Lookup::new(control, clock),
             throttle: Throttle::default(),
+            answers: AnswerBudget::default(),
             metrics: Arc::new(RequestMetrics::new(registry, clock)),
             clock,
             dial,
@@ -151,7 +154,7 @@ impl Frontend {
         encoding: Encoding,
         head: &Parts,
         body: &Bytes,
-    ) -> Result<Vec<u8>, RequestError> {
+    ) -> Result<Answer, RequestError> {
         let operation = operation.ok_or(RequestError::UnknownOperation)?;
         let common = &self.common;
         let config = common.config.load();

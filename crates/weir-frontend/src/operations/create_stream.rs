@@ -11,12 +11,15 @@ use weir_wire::{
 };
 
 use super::Call;
-use crate::error::{RequestError, StreamRef};
+use crate::{
+    answer::Answer,
+    error::{RequestError, StreamRef},
+};
 
 /// Shards of an on-demand stream at birth (AWS).
 const ON_DEMAND_SHARDS: u32 = 4;
 
-pub(super) async fn run(call: &Call<'_>) -> Result<Vec<u8>, RequestError> {
+pub(super) async fn run(call: &Call<'_>) -> Result<Answer, RequestError> {
     let input: CreateStreamInput<'_> = call.input()?;
     let name = input.stream_name.as_deref().ok_or_else(|| null_member("streamName"))?;
     let stream = StreamRef { account: call.caller().account, name: StreamName::new(name) };
@@ -33,7 +36,7 @@ pub(super) async fn run(call: &Call<'_>) -> Result<Vec<u8>, RequestError> {
     };
     let (account, name) = (stream.account, stream.name.clone());
     match call.common.lookup.ask(ControlRequest::CreateStream { account, name, shards, on_demand }).await {
-        Ok(ControlReply::Stream(_) | ControlReply::Done) => Ok(Vec::new()),
+        Ok(ControlReply::Stream(_) | ControlReply::Done) => Ok(Answer::default()),
         Ok(_) => Err(RequestError::ControlNonsense),
         Err(ControlError::AlreadyExists(_)) => Err(RequestError::StreamExists(stream)),
         Err(error) => Err(RequestError::Control(error)),

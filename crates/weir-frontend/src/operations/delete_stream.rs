@@ -6,14 +6,14 @@ use weir_wire::{
 };
 
 use super::Call;
-use crate::{error::RequestError, lookup::selector};
+use crate::{answer::Answer, error::RequestError, lookup::selector};
 
-pub(super) async fn run(call: &Call<'_>) -> Result<Vec<u8>, RequestError> {
+pub(super) async fn run(call: &Call<'_>) -> Result<Answer, RequestError> {
     let input: DeleteStreamInput<'_> = call.input()?;
     let stream = call.stream(selector!(input))?;
     let (account, name) = (stream.account, stream.name.clone());
     match call.common.lookup.ask(ControlRequest::DeleteStream { account, name }).await {
-        Ok(ControlReply::Done | ControlReply::Stream(_)) => Ok(Vec::new()),
+        Ok(ControlReply::Done | ControlReply::Stream(_)) => Ok(Answer::default()),
         Ok(_) => Err(RequestError::ControlNonsense),
         Err(ControlError::NotFound(_)) => Err(RequestError::StreamNotFound(stream)),
         Err(error) => Err(RequestError::Control(error)),

@@ -3,9 +3,9 @@
 use weir_wire::kinesis::describe_stream_summary::{DescribeStreamSummaryInput, DescribeStreamSummaryReply};
 
 use super::{Call, SMALL_ANSWER_BYTES, view};
-use crate::{error::RequestError, lookup::selector};
+use crate::{answer::Answer, error::RequestError, lookup::selector};
 
-pub(super) async fn run(call: &Call<'_>) -> Result<Vec<u8>, RequestError> {
+pub(super) async fn run(call: &Call<'_>) -> Result<Answer, RequestError> {
     let input: DescribeStreamSummaryInput<'_> = call.input()?;
     let stream = call.stream(selector!(input))?;
     let seen = view::look(call, &stream).await?;

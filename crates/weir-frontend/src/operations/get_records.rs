@@ -3,7 +3,7 @@
 use weir_core::{
     batch::StoredBatch,
     clock::WallMs,
-    limits::{GET_RECORDS_BYTES_MAX, GET_RECORDS_COUNT_MAX},
+    limits::GET_RECORDS_COUNT_MAX,
     sequence::{RecordIndex, SequenceNumber},
 };
 use weir_wire::{
@@ -16,6 +16,7 @@ use weir_wire::{
 
 use super::{Call, SMALL_ANSWER_BYTES};
 use crate::{
+    answer::Answer,
     error::RequestError,
     forward::ForwardError,
     iterator::ShardIterator,
@@ -25,7 +26,7 @@ use crate::{
 /// Bytes of one record in an answer beside its data and key.
 const RECORD_FRAME_BYTES: usize = 192;
 
-pub(super) async fn run(call: &Call<'_>) -> Result<Vec<u8>, RequestError> {
+pub(super) async fn run(call: &Call<'_>) -> Result<Answer, RequestError> {
     let input: GetRecordsInput<'_> = call.input()?;
     let text = input.shard_iterator.as_deref().ok_or_else(|| null_member("shardIterator"))?;
     let iterator = ShardIterator::open(&call.config.sealer, text, call.wall())?;
@@ -36,41 +37,53 @@ pub(super) async fn run(call: &Call<'_>) -> Result<Vec<u8>, RequestError> {
     let stream = call.common.lookup.of_iterator(&map, &iterator).await?;
     let routed = route_read(call.admitted, stream, iterator.key.shard, call.gate(&map), call.now())?;
     let limit = input.limit.map_or(GET_RECORDS_COUNT_MAX, |limit| limit as usize);
-    let read = read(call, &routed, iterator.record, limit).await?;
+    let (permit, bytes_max) = call.common.answers.reserve_page()?;
+    let bounds = PageBounds { records_max: limit, bytes_max };
+    let read = read(call, &routed, iterator.record, bounds).await?;
     if read.from > read.tip {
         return Err(RequestError::IteratorAhead { record: read.from, tip: read.tip });
     }
 
     let place = routed.get().place;
-    let Page { records, bytes, next } = cut(&read, iterator.record, &place, limit);
-    routed.get().charge(call.now(), bytes);
-    call.common.metrics.given_out(records.len(), bytes);
-    let answer_bytes = SMALL_ANSWER_BYTES + bytes / 3 * 4 + records.len() * RECORD_FRAME_BYTES;
+    let Page { records, bytes, next } = cut(&read, iterator.record, &place, bounds);
+    let count = records.len();
+    let answer_bytes = SMALL_ANSWER_BYTES + bytes / 3 * 4 + count * RECORD_FRAME_BYTES;
     let reply = GetRecordsReply {
         millis_behind_latest: behind(&read, &records, next, call.wall()),
         records,
         next_shard_iterator: iterator.at(next).seal(&call.config.sealer, call.wall()),
     };
-    Ok(call.answer(&reply, answer_bytes))
+    let answer = call.common.answers.settle(permit, call.encoding.encode(&reply, answer_bytes))?;
+    routed.get().charge(call.now(), bytes);
+    call.common.metrics.given_out(count, bytes);
+    Ok(answer)
 }
 
 async fn read(
     call: &Call<'_>,
     routed: &Routed<ReadTicket>,
     from: RecordIndex,
-    limit: usize,
+    bounds: PageBounds,
 ) -> Result<ReadReply, RequestError> {
     let ShardPlace { key, node, .. } = routed.get().place;
     let request = CellRequest::Read {
         key,
         from,
-        records_max: u32::try_from(limit).expect("at most 10,000"),
-        bytes_max: u32::try_from(GET_RECORDS_BYTES_MAX).expect("10 MiB"),
+        records_max: u32::try_from(bounds.records_max).expect("at most 10,000"),
+        bytes_max: u32::try_from(bounds.bytes_max).expect("at most 10 MiB"),
     };
     match call.forwarder.call(node, request).await? {
         CellReply::Read(read) => Ok(read),
         _ => Err(ForwardError::Nonsense { node }.into()),
     }
+}
+
+/// How much one answer may have.
+#[derive(Clone, Copy)]
+struct PageBounds {
+    records_max: usize,
+    /// Data and keys.
+    bytes_max: usize,
 }
 
 /// What of a read goes into one answer.
@@ -82,9 +95,9 @@ struct Page<'a> {
     next: RecordIndex,
 }
 
-/// The node gives whole batches; the answer has records, from the one asked for, up to `limit` and up to 10 MiB, but
-/// always one if there is one.
-fn cut<'a>(read: &'a ReadReply, from: RecordIndex, place: &ShardPlace, limit: usize) -> Page<'a> {
+/// The node gives whole batches; the answer has records, from the one asked for, within `bounds`, but always one if there
+/// is one.
+fn cut<'a>(read: &'a ReadReply, from: RecordIndex, place: &ShardPlace, bounds: PageBounds) -> Page<'a> {
     let mut page = Page { records: Vec::new(), bytes: 0, next: read.from.max(from) };
     for stored in &read.batches {
         for (index, record) in numbered(stored) {
@@ -92,8 +105,8 @@ fn cut<'a>(read: &'a ReadReply, from: RecordIndex, place: &ShardPlace, limit: us
                 continue;
             }
             let bytes = record.data.len() + record.partition_key.len();
-            let full = page.bytes + bytes > GET_RECORDS_BYTES_MAX && !page.records.is_empty();
-            if page.records.len() >= limit || full {
+            let full = page.bytes + bytes > bounds.bytes_max && !page.records.is_empty();
+            if page.records.len() >= bounds.records_max || full {
                 return page;
             }
             let sequence =
@@ -131,7 +144,7 @@ mod tests {
     use weir_core::{
         batch::{BatchBuilder, Record},
         id::{ShardIndex, ShardKey, StreamId},
-        limits::MIB,
+        limits::{GET_RECORDS_BYTES_MAX, MIB},
     };
 
     use super::*;
@@ -142,6 +155,10 @@ mod tests {
             created_secs: 1_600_000_000,
             node: SocketAddr::from(([127, 0, 0, 1], 1)),
         }
+    }
+
+    fn of(records_max: usize) -> PageBounds {
+        PageBounds { records_max, bytes_max: GET_RECORDS_BYTES_MAX }
     }
 
     fn batch(first: RecordIndex, arrived: u64, sizes: &[usize]) -> StoredBatch {
@@ -160,12 +177,12 @@ mod tests {
     #[test]
     fn records_before_the_one_asked_for_are_skipped_and_the_limit_cuts_inside_a_batch() {
         let read = read(vec![batch(5, 1_000, &[1, 1, 1]), batch(8, 2_000, &[1, 1])], 6);
-        let page = cut(&read, 6, &place(), 3);
+        let page = cut(&read, 6, &place(), of(3));
         let indexes: Vec<_> = page.records.iter().map(|record| record.sequence.record().unwrap()).collect();
         assert_eq!((indexes, page.next, page.bytes), (vec![6, 7, 8], 9, 6));
         assert_eq!(behind(&read, &page.records, page.next, WallMs(5_000)), 3_000);
         assert_eq!(behind(&read, &page.records, page.next, WallMs(1_000)), 1, "behind is never 0");
-        let rest = cut(&read, 9, &place(), 3);
+        let rest = cut(&read, 9, &place(), of(3));
         assert_eq!((rest.records.len(), rest.next), (1, 10));
         assert_eq!(behind(&read, &rest.records, rest.next, WallMs(5_000)), 0);
     }
@@ -173,19 +190,21 @@ mod tests {
     #[test]
     fn an_answer_ends_before_ten_mebibytes_and_is_never_empty_for_size() {
         let read = read(vec![batch(0, 1, &[6 * MIB]), batch(1, 1, &[6 * MIB])], 0);
-        let page = cut(&read, 0, &place(), 100);
+        let page = cut(&read, 0, &place(), of(100));
         assert_eq!((page.records.len(), page.next), (1, 1));
-        let page = cut(&read, 1, &place(), 100);
+        let page = cut(&read, 1, &place(), of(100));
         assert_eq!((page.records.len(), page.next), (1, 2));
+        let little = PageBounds { bytes_max: 1, ..of(100) };
+        assert_eq!(cut(&read, 0, &place(), little).next, 1, "always one");
     }
 
     #[test]
     fn reading_goes_on_after_what_was_trimmed() {
         let trimmed = ReadReply { batches: vec![], from: 40, tip: 40, tip_arrived: WallMs(0) };
-        let page = cut(&trimmed, 3, &place(), 10);
+        let page = cut(&trimmed, 3, &place(), of(10));
         assert_eq!((page.records.len(), page.next), (0, 40));
         assert_eq!(behind(&trimmed, &page.records, page.next, WallMs(1)), 0);
         let read = read(vec![batch(40, 1, &[1])], 40);
-        assert_eq!(cut(&read, 3, &place(), 10).next, 41);
+        assert_eq!(cut(&read, 3, &place(), of(10)).next, 41);
     }
 }

@@ -18,6 +18,7 @@ use weir_wire::{
 
 use super::{Call, SMALL_ANSWER_BYTES};
 use crate::{
+    answer::Answer,
     error::{RequestError, StreamRef},
     forward::ForwardError,
     iterator::iterator_of,
@@ -25,7 +26,7 @@ use crate::{
     route::{Routed, ShardPlace, route_shard, usable_map},
 };
 
-pub(super) async fn run(call: &Call<'_>) -> Result<Vec<u8>, RequestError> {
+pub(super) async fn run(call: &Call<'_>) -> Result<Answer, RequestError> {
     let input: GetShardIteratorInput<'_> = call.input()?;
     let stream = call.stream(selector!(input))?;
     let shard = parse_shard(&stream, input.shard_id.as_deref().ok_or_else(|| null_member("shardId"))?)?;

@@ -14,6 +14,7 @@ use weir_wire::{
 
 use super::{Call, SMALL_ANSWER_BYTES, view};
 use crate::{
+    answer::Answer,
     error::{RequestError, StreamRef},
     lookup::selector,
     page_token,
@@ -25,7 +26,7 @@ const SHARDS_MAX: usize = 1_000;
 /// Bytes of one shard in an answer.
 const SHARD_BYTES: usize = 320;
 
-pub(super) async fn run(call: &Call<'_>) -> Result<Vec<u8>, RequestError> {
+pub(super) async fn run(call: &Call<'_>) -> Result<Answer, RequestError> {
     let input: ListShardsInput<'_> = call.input()?;
     let (stream, after) = match &input.next_token {
         Some(token) => {
@@ -56,7 +57,7 @@ pub(super) async fn run(call: &Call<'_>) -> Result<Vec<u8>, RequestError> {
         _ => None,
     };
     let bytes = SMALL_ANSWER_BYTES + shards.len() * SHARD_BYTES;
-    Ok(call.answer(&ListShardsReply { shards, next_token }, bytes))
+    call.large_answer(&ListShardsReply { shards, next_token }, bytes)
 }
 
 fn invalid(text: &str) -> RequestError {

@@ -7,14 +7,14 @@ use weir_wire::{
 };
 
 use super::{Call, SMALL_ANSWER_BYTES, view};
-use crate::{error::RequestError, page_token, seal::SealKind};
+use crate::{answer::Answer, error::RequestError, page_token, seal::SealKind};
 
 /// Streams of one answer, unless fewer are asked for (AWS).
 const STREAMS_MAX: u32 = 100;
 /// Bytes of one stream in an answer.
 const STREAM_BYTES: usize = 320;
 
-pub(super) async fn run(call: &Call<'_>) -> Result<Vec<u8>, RequestError> {
+pub(super) async fn run(call: &Call<'_>) -> Result<Answer, RequestError> {
     let input: ListStreamsInput<'_> = call.input()?;
     let after = match &input.next_token {
         Some(token) => Some(open_token(call, token)?),
@@ -38,7 +38,7 @@ pub(super) async fn run(call: &Call<'_>) -> Result<Vec<u8>, RequestError> {
     };
     let streams: Vec<_> = streams.iter().map(|description| view::listed(call, description)).collect();
     let bytes = SMALL_ANSWER_BYTES + streams.len() * STREAM_BYTES;
-    Ok(call.answer(&ListStreamsReply { streams, next_token }, bytes))
+    call.large_answer(&ListStreamsReply { streams, next_token }, bytes)
 }
 
 fn open_token(call: &Call<'_>, token: &str) -> Result<StreamName, RequestError> {

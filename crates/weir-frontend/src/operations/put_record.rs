@@ -9,6 +9,7 @@ use weir_wire::kinesis::{
 
 use super::{Call, SMALL_ANSWER_BYTES, put_records::new_record, store::store};
 use crate::{
+    answer::Answer,
     error::{RequestError, StreamRef},
     lookup::selector,
 };
@@ -19,7 +20,7 @@ const AHEAD_SECS_MAX: u64 = 300;
 /// Digits of the longest number of version 0, which older streams gave out.
 const VERSION_0_DIGITS_MAX: usize = 39;
 
-pub(super) async fn run(call: &Call<'_>) -> Result<Vec<u8>, RequestError> {
+pub(super) async fn run(call: &Call<'_>) -> Result<Answer, RequestError> {
     let input: PutRecordInput<'_> = call.input()?;
     let stream = call.stream(selector!(input))?;
     let data = input.data.as_ref().ok_or_else(|| null_member("data"))?;

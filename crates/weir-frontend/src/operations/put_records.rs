@@ -12,12 +12,12 @@ use weir_wire::kinesis::{
 };
 
 use super::{Call, SMALL_ANSWER_BYTES, store::store};
-use crate::{error::RequestError, lookup::selector, respond::record_error, route::NewRecord};
+use crate::{answer::Answer, error::RequestError, lookup::selector, respond::record_error, route::NewRecord};
 
 /// Bytes of one record's result.
 const RESULT_BYTES: usize = 128;
 
-pub(super) async fn run(call: &Call<'_>) -> Result<Vec<u8>, RequestError> {
+pub(super) async fn run(call: &Call<'_>) -> Result<Answer, RequestError> {
     let input: PutRecordsInput<'_> = call.input()?;
     let stream = call.stream(selector!(input))?;
     let entries = input.records.as_deref().ok_or_else(|| null_member("records"))?;

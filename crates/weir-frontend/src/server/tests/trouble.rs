@@ -241,3 +241,31 @@ fn whole_call(operation: Operation) -> Value {
         }
     }
 }
+
+#[tokio::test]
+async fn clients_that_do_not_read_their_answers_cost_no_more_than_the_budget_and_no_write() {
+    let fixture = Fixture::with(|config| config.shard_limits = false);
+    fixture.stream("s", 1);
+    let put = json!({"StreamName": "s", "PartitionKey": "k", "Data": "A".repeat(4_000)});
+    fixture.call("PutRecord", put.clone()).await.ok();
+    let input = json!({
+        "StreamName": "s", "ShardId": "shardId-000000000000", "ShardIteratorType": "TRIM_HORIZON",
+    });
+    let told = fixture.call("GetShardIterator", input).await.ok();
+    let input = json!({"ShardIterator": told["ShardIterator"]}).to_string();
+    let get = || request("GetRecords").body(Bytes::from(input.clone())).unwrap();
+
+    let answers = &fixture.frontend.common.answers;
+    let all = answers.available();
+    let unread = fixture.respond(get()).await;
+    assert!(all - answers.available() >= 4_000, "an answer holds its bytes until it is read");
+    let others = answers.reserve(answers.available()).unwrap();
+    let told = fixture.send(get()).await;
+    assert_eq!((told.status, told.code()), (503, "ServiceUnavailable"));
+    let listed = fixture.call("ListShards", json!({"StreamName": "s"})).await;
+    assert_eq!((listed.status, listed.code()), (503, "ServiceUnavailable"));
+    fixture.call("PutRecord", put).await.ok();
+    drop((unread, others));
+    assert_eq!(fixture.send(get()).await.status, 200);
+    assert_eq!(answers.available(), all, "what is read is given back");
+}

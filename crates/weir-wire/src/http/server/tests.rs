@@ -26,11 +26,14 @@ struct Server {
 
 impl Server {
     fn start(bounds: Bounds) -> Self {
+        Self::start_with(bounds, Arc::new(Measure))
+    }
+
+    fn start_with(bounds: Bounds, handler: Arc<dyn Handler>) -> Self {
         let listener = bind(SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
         let address = listener.local_addr().unwrap();
         let (stop, stopped) = watch::channel(false);
-        let task =
-            tokio::spawn(serve_within(bounds, listener, Arc::new(Measure), stopped, Duration::from_secs(5)));
+        let task = tokio::spawn(serve_within(bounds, listener, handler, stopped, Duration::from_secs(5)));
         Self { address, stop, task }
     }
 
@@ -175,4 +178,47 @@ async fn a_stopped_server_ends_idle_connections_and_returns() {
     server.stop.send(true).unwrap();
     server.task.await.unwrap();
     assert_eq!(read_to_end(idle).await, "");
+}
+
+/// More than the kernel's buffers of a connection take.
+const LARGE_BYTES: usize = 12 * MIB;
+
+/// Gives large answers while its budget lasts.
+struct Generous {
+    budget: ByteBudget,
+}
+
+impl Handler for Generous {
+    fn handle(&self, _request: Request<Bytes>, _peer: SocketAddr) -> ResponseFuture<'_> {
+        let response = match self.budget.try_acquire(LARGE_BYTES) {
+            Some(permit) => Response::new(held(vec![b'x'; LARGE_BYTES], permit)),
+            None => text_response(StatusCode::SERVICE_UNAVAILABLE, "later\n"),
+        };
+        Box::pin(std::future::ready(response))
+    }
+}
+
+#[tokio::test]
+async fn clients_that_never_read_hold_the_budget_and_no_more_until_they_are_cut_off() {
+    let budget = ByteBudget::new(3 * LARGE_BYTES);
+    let pace = Pace { patience: Duration::from_secs(1), bytes_per_second: u64::MAX };
+    let handler = Arc::new(Generous { budget: budget.clone() });
+    let server = Server::start_with(Bounds { answers: pace, ..patient() }, handler);
+    let mut deaf = Vec::new();
+    for _ in 0..3 {
+        let mut stream = server.connect().await;
+        stream.write_all(GOOD).await.unwrap();
+        let mut first = [0; 1];
+        stream.read_exact(&mut first).await.unwrap();
+        deaf.push(stream);
+    }
+    assert_eq!(status(&server.exchange(GOOD).await), "503", "the budget is spent");
+    let returned = async {
+        while budget.available() < 3 * LARGE_BYTES {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(30), returned).await.expect("they are cut off");
+    let answer = server.exchange(GOOD).await;
+    assert_eq!((status(&answer), answer.len() > LARGE_BYTES), ("200", true));
 }

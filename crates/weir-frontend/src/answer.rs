@@ -1,0 +1,113 @@
+//! What an answer may take of the memory: large ones are counted before they are made, and until they have gone out.
+//!
+//! Operations reserve here and give back an [`Answer`]; `server.rs` hands it to the listener with its permit. A client that
+//! asks and does not read costs a part of one budget and never more than that. Answers to writes are not counted: they
+//! are small, and a write that was done must not be refused its answer.
+
+use weir_core::limits::{GET_RECORDS_BYTES_MAX, HTTP_ANSWERS_BYTES_MAX, RECORD_BYTES_MAX};
+use weir_sync::{ByteBudget, byte_budget::Permit};
+
+use crate::error::RequestError;
+
+/// A read takes at most one part in so many of what is free: when memory is short, pages get smaller before calls are
+/// refused.
+const READ_SHARE: usize = 16;
+
+/// The body of an answer, and what it holds of the budget.
+#[derive(Debug, Default)]
+pub(crate) struct Answer {
+    pub(crate) body: Vec<u8>,
+    pub(crate) held: Option<Permit>,
+}
+
+/// The budget of all large answers of a front end.
+#[derive(Debug)]
+pub(crate) struct AnswerBudget {
+    bytes: ByteBudget,
+}
+
+impl Default for AnswerBudget {
+    fn default() -> Self {
+        Self { bytes: ByteBudget::new(HTTP_ANSWERS_BYTES_MAX) }
+    }
+}
+
+impl AnswerBudget {
+    /// Room for an answer of about `bytes`.
+    pub(crate) fn reserve(&self, bytes: usize) -> Result<Permit, RequestError> {
+        self.bytes.try_acquire(bytes).ok_or(RequestError::AnswersFull)
+    }
+
+    /// Room for a page of records, before a node is asked for it; and how many bytes of records the page may have.
+    pub(crate) fn reserve_page(&self) -> Result<(Permit, usize), RequestError> {
+        let share = self.bytes.available() / READ_SHARE;
+        let records_bytes = (share / 3 * 2).clamp(RECORD_BYTES_MAX, GET_RECORDS_BYTES_MAX);
+        Ok((self.reserve(page_bytes(records_bytes))?, records_bytes))
+    }
+
+    /// Bytes that are free.
+    #[cfg(test)]
+    pub(crate) fn available(&self) -> usize {
+        self.bytes.available()
+    }
+
+    /// The answer that `permit` was reserved for, now that it is encoded and its size is known.
+    pub(crate) fn settle(&self, mut permit: Permit, body: Vec<u8>) -> Result<Answer, RequestError> {
+        if permit.try_resize(body.capacity()) {
+            Ok(Answer { body, held: Some(permit) })
+        } else {
+            Err(RequestError::AnswersFull)
+        }
+    }
+}
+
+impl From<Vec<u8>> for Answer {
+    /// An answer that is not counted.
+    fn from(body: Vec<u8>) -> Self {
+        Self { body, held: None }
+    }
+}
+
+/// About what a page takes that has so many bytes of records: base64 makes four of three, and the rest is for what stands
+/// around them.
+const fn page_bytes(records_bytes: usize) -> usize {
+    records_bytes / 2 * 3
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pages_get_smaller_before_one_is_refused() {
+        let answers = AnswerBudget::default();
+        let mut pages = Vec::new();
+        while let Ok(page) = answers.reserve_page() {
+            pages.push(page);
+        }
+        let sizes: Vec<usize> = pages.iter().map(|(_, bytes)| *bytes).collect();
+        assert_eq!((sizes[0], sizes[sizes.len() - 1]), (GET_RECORDS_BYTES_MAX, RECORD_BYTES_MAX));
+        assert!(sizes.is_sorted_by(|one, next| one >= next), "{sizes:?}");
+        assert!(sizes.len() > 60, "{} pages at once", sizes.len());
+        drop(pages);
+        assert_eq!(answers.available(), HTTP_ANSWERS_BYTES_MAX);
+    }
+
+    #[test]
+    fn an_answer_holds_what_it_is_and_no_longer_what_it_might_have_been() {
+        let answers = AnswerBudget::default();
+        let (permit, _) = answers.reserve_page().unwrap();
+        let answer = answers.settle(permit, Vec::with_capacity(100)).unwrap();
+        assert_eq!(answers.available(), HTTP_ANSWERS_BYTES_MAX - 100);
+        drop(answer);
+        assert_eq!(answers.available(), HTTP_ANSWERS_BYTES_MAX);
+    }
+
+    #[test]
+    fn an_answer_that_became_larger_than_there_is_room_is_refused_and_takes_nothing() {
+        let answers = AnswerBudget { bytes: ByteBudget::new(10) };
+        let permit = answers.reserve(5).unwrap();
+        assert!(matches!(answers.settle(permit, Vec::with_capacity(100)), Err(RequestError::AnswersFull)));
+        assert_eq!(answers.available(), 10);
+    }
+}
