@@ -1,7 +1,7 @@
 //! The shard map under readers: what a look costs a request thread, quiet and while the fleet publishes, and what
 //! publishing costs the fleet.
 //!
-//! Beside [`SnapshotReader`] stand the front end's own [`CurrentMap::look`] and the plain ways, a reference count under
+//! Beside [`SnapshotReader`] stand the front end's own [`MapReader::look`] and the plain ways, a reference count under
 //! a mutex or a read-write lock. No reader may ever see a map older than one that it has seen, and after the last
 //! publish every reader must see the last.
 
@@ -19,7 +19,9 @@ use weir_core::{
     id::Generation,
     threads::Threads,
 };
-use weir_frontend::shard_map::{CurrentMap, MapState, RoutedShard, Routes, ShardMap, StreamShards};
+use weir_frontend::shard_map::{
+    CurrentMap, MapReader, MapState, RoutedShard, Routes, ShardMap, StreamShards,
+};
 use weir_sync::{Snapshot, SnapshotReader};
 
 /// How often the fleet publishes while readers are measured: hundreds of times more often than a real one.
@@ -95,7 +97,7 @@ impl Place for Snapshot<ShardMap> {
 }
 
 impl Place for CurrentMap {
-    type Reader = ();
+    type Reader = MapReader;
 
     fn of(first: ShardMap) -> Self {
         let place = Self::new(Duration::from_secs(3_600));
@@ -105,9 +107,11 @@ impl Place for CurrentMap {
     fn publish(&self, map: Arc<ShardMap>) {
         Self::publish(self, map);
     }
-    fn reader(self: &Arc<Self>) {}
-    fn look(&self, (): &mut ()) -> Generation {
-        match Self::look(self, Monotonic::ZERO) {
+    fn reader(self: &Arc<Self>) -> MapReader {
+        Self::reader(self)
+    }
+    fn look(&self, reader: &mut MapReader) -> Generation {
+        match reader.look(Monotonic::ZERO) {
             MapState::Usable(map) => map.generation,
             other => panic!("{other:?} is no map"),
         }
@@ -180,7 +184,7 @@ struct Case {
 
 fn read(criterion: &mut Criterion, first: &ShardMap, case: Case) {
     read_from::<Snapshot<ShardMap>>(criterion, "weir SnapshotReader", first, case);
-    read_from::<CurrentMap>(criterion, "weir CurrentMap", first, case);
+    read_from::<CurrentMap>(criterion, "weir MapReader", first, case);
     read_from::<Mutex<Arc<ShardMap>>>(criterion, &format!("{BASELINE} Mutex"), first, case);
     read_from::<RwLock<Arc<ShardMap>>>(criterion, "RwLock", first, case);
 }

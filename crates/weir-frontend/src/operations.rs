@@ -29,7 +29,7 @@ use crate::{
     lookup::StreamSelector,
     request_config::RequestConfig,
     server::Common,
-    shard_map::ShardMap,
+    shard_map::{MapReader, ShardMap},
     throttle::{Admitted, ShardGate},
 };
 
@@ -39,6 +39,7 @@ const SMALL_ANSWER_BYTES: usize = 512;
 /// One admitted call.
 pub(crate) struct Call<'a> {
     pub(crate) common: &'a Common,
+    pub(crate) maps: &'a MapReader,
     pub(crate) forwarder: &'a Forwarder,
     pub(crate) config: &'a RequestConfig,
     pub(crate) admitted: &'a Admitted,

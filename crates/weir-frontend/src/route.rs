@@ -17,12 +17,12 @@ use weir_core::{
 pub(crate) use self::put::{NewRecord, PutPlan, RecordPlace, route_put};
 use crate::{
     error::{RequestError, StreamRef},
-    shard_map::{CurrentMap, MapState, RoutedShard, ShardMap, StreamShards},
+    shard_map::{MapReader, MapState, RoutedShard, ShardMap, StreamShards},
     throttle::{Admitted, ShardGate, ShardLimits},
 };
 
 /// The map of this moment, or why there is none to route by.
-pub(crate) fn usable_map(maps: &CurrentMap, now: Monotonic) -> Result<Arc<ShardMap>, RequestError> {
+pub(crate) fn usable_map(maps: &MapReader, now: Monotonic) -> Result<Arc<ShardMap>, RequestError> {
     match maps.look(now) {
         MapState::Usable(map) => Ok(map),
         MapState::Expired { age } => Err(RequestError::MapExpired(age)),

@@ -8,10 +8,11 @@ use std::{net::SocketAddr, sync::Arc};
 
 use bytes::Bytes;
 use http::{HeaderMap, Method, Request, Response, StatusCode, header, request::Parts};
+use parking_lot::Mutex;
 use prometheus_client::registry::Registry;
 use tokio::sync::watch;
 use weir_core::{clock::Clock, effect::Effect, limits::NODE_CALL_TIMEOUT};
-use weir_sync::Snapshot;
+use weir_sync::{Snapshot, SnapshotReader};
 use weir_wire::{
     control::{Control, SharedConfig},
     http::server::{Handler, Refusal, ResponseBody, ResponseFuture, text_response},
@@ -33,7 +34,7 @@ use crate::{
     request_config::RequestConfig,
     respond::{Responder, api_error},
     seal::SecretError,
-    shard_map::CurrentMap,
+    shard_map::{CurrentMap, MapReader},
     throttle::Throttle,
 };
 
@@ -52,22 +53,25 @@ pub struct FrontendParts {
 }
 
 /// The request half of a front end, for the connections of one thread. Threads share all of it but the connections to
-/// nodes: see [`Self::sibling`].
+/// nodes and the views of what changes: see [`Self::sibling`].
 pub struct Frontend {
     pub(crate) common: Arc<Common>,
+    maps: MapReader,
+    /// Behind a lock as in [`MapReader`], and as uncontended.
+    config: Mutex<SnapshotReader<Option<RequestConfig>>>,
     pub(crate) forwarder: Forwarder,
 }
 
 /// What the threads of a front end share.
 pub(crate) struct Common {
-    pub(crate) maps: Arc<CurrentMap>,
+    maps: Arc<CurrentMap>,
     pub(crate) lookup: Lookup,
     pub(crate) throttle: Throttle,
     pub(crate) answers: AnswerBudget,
     pub(crate) metrics: Arc<RequestMetrics>,
     pub(crate) clock: Clock,
     dial: Arc<dyn Dial>,
-    config: Snapshot<Option<RequestConfig>>,
+    config: Arc<Snapshot<Option<RequestConfig>>>,
     responder: Responder,
 }
 
@@ -84,14 +88,15 @@ impl Frontend {
             metrics: Arc::new(RequestMetrics::new(registry, clock)),
             clock,
             dial,
-            config: Snapshot::new(Arc::new(config)),
+            config: Arc::new(Snapshot::new(Arc::new(config))),
             responder: Responder::new(),
         })))
     }
 
     fn over(common: Arc<Common>) -> Self {
         let forwarder = Forwarder::new(Arc::clone(&common.dial), common.clock, NODE_CALL_TIMEOUT);
-        Self { common, forwarder }
+        let config = Mutex::new(SnapshotReader::new(Arc::clone(&common.config)));
+        Self { maps: common.maps.reader(), config, common, forwarder }
     }
 
     /// The same front end for another thread: limits, configuration and metrics are shared, connections are its own, so
@@ -157,12 +162,12 @@ impl Frontend {
     ) -> Result<Answer, RequestError> {
         let operation = operation.ok_or(RequestError::UnknownOperation)?;
         let common = &self.common;
-        let config = common.config.load();
+        let config = Arc::clone(self.config.lock().get());
         let config = Option::as_ref(&config).ok_or(RequestError::NoMap)?;
         let authenticated = authenticate(config, head, body, common.clock.wall())?;
         let admitted = common.throttle.admit(authenticated, operation)?;
-        let forwarder = &self.forwarder;
-        let call = Call { common, forwarder, config, admitted: &admitted, operation, encoding, body };
+        let (maps, forwarder) = (&self.maps, &self.forwarder);
+        let call = Call { common, maps, forwarder, config, admitted: &admitted, operation, encoding, body };
         operations::run(&call).await
     }
 }

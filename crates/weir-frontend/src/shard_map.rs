@@ -18,7 +18,7 @@ use weir_core::{
     shard::OwnedShard,
 };
 
-pub use self::current::{CurrentMap, MapState};
+pub use self::current::{CurrentMap, MapReader, MapState};
 
 /// One shard and the node that serves it.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -1,8 +1,8 @@
-//! One value that is replaced as a whole and read far more often than it changes: the shard map.
+//! One value that is replaced as a whole and read far more often than it changes: the shard map, the configuration.
 //!
-//! The builder of the map publishes, every request thread reads through a [`SnapshotReader`] of its own. A reader
-//! must never see an older value than one that it has seen, and a publisher must never wait for a reader for longer
-//! than a pointer swap. It is not a history: a reader may skip values.
+//! The fleet thread publishes, each request thread of a front end reads through [`SnapshotReader`]s of its own; a scrape of
+//! the metrics loads. A reader must never see an older value than one that it has seen, and a publisher must never wait
+//! for a reader for longer than a pointer swap. It is not a history: a reader may skip values.
 
 use std::fmt;
 

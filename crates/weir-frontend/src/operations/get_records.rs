@@ -33,7 +33,7 @@ pub(super) async fn run(call: &Call<'_>) -> Result<Answer, RequestError> {
     if iterator.account != call.caller().account {
         return Err(RequestError::IteratorInvalid);
     }
-    let map = usable_map(&call.common.maps, call.now())?;
+    let map = usable_map(call.maps, call.now())?;
     let stream = call.common.lookup.of_iterator(&map, &iterator).await?;
     let routed = route_read(call.admitted, stream, iterator.key.shard, call.gate(&map), call.now())?;
     let limit = input.limit.map_or(GET_RECORDS_COUNT_MAX, |limit| limit as usize);

@@ -30,7 +30,7 @@ pub(super) async fn run(call: &Call<'_>) -> Result<Answer, RequestError> {
     let input: GetShardIteratorInput<'_> = call.input()?;
     let stream = call.stream(selector!(input))?;
     let shard = parse_shard(&stream, input.shard_id.as_deref().ok_or_else(|| null_member("shardId"))?)?;
-    let map = usable_map(&call.common.maps, call.now())?;
+    let map = usable_map(call.maps, call.now())?;
     let shards = call.common.lookup.in_map(&map, &stream).await.map_err(|error| match error {
         RequestError::StreamNotFound(stream) => RequestError::ShardNotFound { stream, shard },
         other => other,

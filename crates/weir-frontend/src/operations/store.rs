@@ -33,7 +33,7 @@ pub(super) async fn store(
     stream: &StreamRef,
     records: &[NewRecord<'_>],
 ) -> Result<Vec<Result<Stored, RequestError>>, RequestError> {
-    let map = usable_map(&call.common.maps, call.now())?;
+    let map = usable_map(call.maps, call.now())?;
     let shards = call.common.lookup.in_map(&map, stream).await?;
     let routed = route_put(call.admitted, shards, records, call.gate(&map), call.now());
     let places = routed.get().places.clone();

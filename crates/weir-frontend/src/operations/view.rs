@@ -20,7 +20,7 @@ use crate::{
 /// Looks at a stream. Without a map to route by there is nothing to say about any stream.
 pub(super) async fn look(call: &Call<'_>, stream: &StreamRef) -> Result<View, RequestError> {
     // The map before the question: what the control plane says after it may be newer than the map, never older.
-    let map = usable_map(&call.common.maps, call.now())?;
+    let map = usable_map(call.maps, call.now())?;
     let description = call.common.lookup.describe(stream).await?;
     let active = is_active(&description, Some(&map));
     Ok(View { facts: facts(call, &description, active), active, shards: description.shards })
@@ -45,7 +45,7 @@ impl View {
 
 /// The facts of a stream in a list, where a missing map does not matter.
 pub(super) fn listed(call: &Call<'_>, description: &StreamDescription) -> StreamFacts {
-    let map = match call.common.maps.look(call.now()) {
+    let map = match call.maps.look(call.now()) {
         MapState::Usable(map) => Some(map),
         MapState::Expired { .. } | MapState::Never => None,
     };

@@ -1,7 +1,7 @@
 //! Where request code finds the shard map of this moment.
 //!
-//! The fleet thread publishes, request threads look. Looking never waits for a build; it answers that there is no map
-//! rather than one that is too old.
+//! The fleet thread publishes, each request thread looks through a [`MapReader`] of its own. Looking never waits for a
+//! build; it answers that there is no map rather than one that is too old.
 
 use std::{
     sync::{
@@ -11,16 +11,27 @@ use std::{
     time::Duration,
 };
 
+use parking_lot::Mutex;
 use weir_core::clock::Monotonic;
-use weir_sync::Snapshot;
+use weir_sync::{Snapshot, SnapshotReader};
 
 use super::ShardMap;
 
 /// The newest published map and how old it may become.
 #[derive(Debug)]
 pub struct CurrentMap {
-    newest: Snapshot<Option<Arc<ShardMap>>>,
+    newest: Arc<Snapshot<Option<Arc<ShardMap>>>>,
     ttl_nanos: AtomicU64,
+}
+
+/// One request thread's view of the newest map. It keeps the map that it saw last alive until it looks again.
+///
+/// The lock is for the compiler: requests of one thread take turns at awaits and none holds it over one, so that nobody
+/// ever waits for it, and threads meet only after a publish.
+#[derive(Debug)]
+pub struct MapReader {
+    current: Arc<CurrentMap>,
+    seen: Mutex<SnapshotReader<Option<Arc<ShardMap>>>>,
 }
 
 /// What there is to route by.
@@ -40,22 +51,13 @@ pub enum MapState {
 impl CurrentMap {
     /// No map yet; `ttl` is how old one may become.
     pub fn new(ttl: Duration) -> Self {
-        Self { newest: Snapshot::new(Arc::new(None)), ttl_nanos: AtomicU64::new(nanos(ttl)) }
+        Self { newest: Arc::new(Snapshot::new(Arc::new(None))), ttl_nanos: AtomicU64::new(nanos(ttl)) }
     }
 
-    /// What there is to route by at `now`.
-    pub fn look(&self, now: Monotonic) -> MapState {
-        match self.newest() {
-            None => MapState::Never,
-            Some(map) => {
-                let age = now.since(map.built_at);
-                if nanos(age) <= self.ttl_nanos.load(Ordering::Relaxed) {
-                    MapState::Usable(map)
-                } else {
-                    MapState::Expired { age }
-                }
-            }
-        }
+    /// A view for one thread.
+    pub fn reader(self: &Arc<Self>) -> MapReader {
+        let seen = SnapshotReader::new(Arc::clone(&self.newest));
+        MapReader { current: Arc::clone(self), seen: Mutex::new(seen) }
     }
 
     /// The newest map, however old: for metrics and for the routes of a wedged server in a report.
@@ -79,6 +81,19 @@ impl CurrentMap {
     }
 }
 
+impl MapReader {
+    /// What there is to route by at `now`.
+    pub fn look(&self, now: Monotonic) -> MapState {
+        let Some(map) = Option::clone(self.seen.lock().get()) else { return MapState::Never };
+        let age = now.since(map.built_at);
+        if nanos(age) <= self.current.ttl_nanos.load(Ordering::Relaxed) {
+            MapState::Usable(map)
+        } else {
+            MapState::Expired { age }
+        }
+    }
+}
+
 fn nanos(duration: Duration) -> u64 {
     u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }
@@ -93,17 +108,18 @@ mod tests {
 
     #[test]
     fn a_map_is_usable_until_its_ttl_has_passed_and_not_after() {
-        let current = CurrentMap::new(TTL);
-        assert!(matches!(current.look(Monotonic::ZERO), MapState::Never));
+        let current = Arc::new(CurrentMap::new(TTL));
+        let reader = current.reader();
+        assert!(matches!(reader.look(Monotonic::ZERO), MapState::Never));
         assert!(!current.is_ready());
         let built_at = Monotonic::ZERO + Duration::from_secs(10);
         let map = ShardMap::new(Generation(1), built_at, 0, Arc::new(Routes::default()));
         current.publish(Arc::new(map));
-        assert!(matches!(current.look(built_at + TTL), MapState::Usable(_)));
+        assert!(matches!(reader.look(built_at + TTL), MapState::Usable(_)));
         let late = built_at + TTL + Duration::from_nanos(1);
-        assert!(matches!(current.look(late), MapState::Expired { age } if age > TTL));
+        assert!(matches!(reader.look(late), MapState::Expired { age } if age > TTL));
         assert!(current.is_ready(), "an expired map does not make the server look unhealthy");
         current.set_ttl(2 * TTL);
-        assert!(matches!(current.look(late), MapState::Usable(_)));
+        assert!(matches!(reader.look(late), MapState::Usable(_)));
     }
 }
