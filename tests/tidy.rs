@@ -8,6 +8,8 @@
 mod arrows;
 #[path = "tidy/files.rs"]
 mod files;
+#[path = "tidy/primitives.rs"]
+mod primitives;
 
 use std::{
     fs,

@@ -7,7 +7,7 @@ use std::{
     fs,
 };
 
-use super::root;
+use super::{assert_none, files::rust_files, root};
 
 /// Crate, folder, and the crates right below it. Below means: these and whatever they stand on.
 const ARROWS: &[(&str, &str, &[&str])] = &[
@@ -39,26 +39,43 @@ fn below(name: &str) -> BTreeSet<&'static str> {
     right_below.iter().flat_map(|lower| below(lower).into_iter().chain([*lower])).collect()
 }
 
-fn our_dependencies(manifest: &toml::Table) -> BTreeSet<String> {
-    let mut found = BTreeSet::new();
+/// Our crates that a manifest names, whatever it calls them.
+fn our_dependencies(manifest: &toml::Table, workspace: &toml::Table) -> BTreeSet<String> {
     let mut tables: Vec<&toml::Table> = vec![manifest];
     if let Some(targets) = manifest.get("target").and_then(toml::Value::as_table) {
         tables.extend(targets.values().filter_map(toml::Value::as_table));
     }
+    let mut found = BTreeSet::new();
     for table in tables {
         for section in ["dependencies", "dev-dependencies", "build-dependencies"] {
-            let names = table.get(section).and_then(toml::Value::as_table);
-            found.extend(
-                names.into_iter().flat_map(|names| names.keys()).filter(|n| n.starts_with("weir")).cloned(),
-            );
+            let named = table.get(section).and_then(toml::Value::as_table).into_iter().flatten();
+            found.extend(named.filter_map(|(key, spec)| our_package(key, spec, workspace)));
         }
     }
     found
 }
 
-fn manifests() -> BTreeMap<String, toml::Table> {
+/// The crate behind one line of a manifest, if it is ours: by its package's name, or because it lies in this
+/// repository.
+fn our_package(key: &str, spec: &toml::Value, workspace: &toml::Table) -> Option<String> {
+    if spec.get("workspace").and_then(toml::Value::as_bool) == Some(true) {
+        let inherited = workspace.get("dependencies")?.get(key)?;
+        return our_package(key, inherited, &toml::Table::new());
+    }
+    let text = |member| spec.get(member).and_then(toml::Value::as_str);
+    let package = text("package").unwrap_or(key);
+    let ours = text("path").is_some() || ARROWS.iter().any(|(known, _, _)| *known == package);
+    ours.then(|| package.to_owned())
+}
+
+fn workspace() -> toml::Table {
     let root_manifest: toml::Table = fs::read_to_string(root().join("Cargo.toml")).unwrap().parse().unwrap();
-    let members = root_manifest["workspace"]["members"].as_array().unwrap();
+    root_manifest["workspace"].as_table().unwrap().clone()
+}
+
+fn manifests() -> BTreeMap<String, toml::Table> {
+    let workspace = workspace();
+    let members = workspace["members"].as_array().unwrap();
     let mut folders = Vec::new();
     for member in members.iter().map(|m| m.as_str().unwrap()) {
         match member.strip_suffix("/*") {
@@ -82,6 +99,7 @@ fn manifests() -> BTreeMap<String, toml::Table> {
 
 #[test]
 fn arrows_between_crates_point_down_only() {
+    let workspace = workspace();
     for (folder, manifest) in manifests() {
         let name = manifest["package"]["name"].as_str().unwrap();
         let (_, place, _) = ARROWS
@@ -90,16 +108,84 @@ fn arrows_between_crates_point_down_only() {
             .unwrap_or_else(|| panic!("{folder}: crate {name} is not in the list of arrows"));
         assert_eq!(*place, folder, "{name} moved");
         let allowed = below(name);
-        let up: Vec<_> =
-            our_dependencies(&manifest).into_iter().filter(|dep| !allowed.contains(dep.as_str())).collect();
+        let named = our_dependencies(&manifest, &workspace);
+        let up: Vec<_> = named.into_iter().filter(|dep| !allowed.contains(dep.as_str())).collect();
         assert!(up.is_empty(), "{folder}: {name} must not depend on {up:?}; allowed: {allowed:?}");
     }
 }
 
 #[test]
+fn a_crate_is_known_by_its_package_or_its_place_and_not_by_what_it_is_called() {
+    let manifest: toml::Table = "[dependencies]\n\
+        log = { package = \"weir-log\", version = \"1\" }\n\
+        cell.workspace = true\n\
+        strange = { path = \"../elsewhere\" }\n\
+        bytes.workspace = true\n\
+        [target.'cfg(loom)'.dev-dependencies]\n\
+        weir-core.workspace = true\n"
+        .parse()
+        .unwrap();
+    let workspace: toml::Table = "[dependencies]\n\
+        cell = { package = \"weir-cell\", path = \"crates/weir-cell\" }\n\
+        weir-core = { path = \"crates/weir-core\" }\n\
+        bytes = { version = \"1\" }\n"
+        .parse()
+        .unwrap();
+    let found = our_dependencies(&manifest, &workspace);
+    assert_eq!(found, ["strange", "weir-cell", "weir-core", "weir-log"].map(str::to_owned).into());
+}
+
+#[test]
 fn front_end_and_cell_share_nothing_but_the_wire() {
-    assert!(!below("weir-frontend").contains("weir-cell") && !below("weir-frontend").contains("weir-log"));
-    assert!(!below("weir-cell").contains("weir-frontend"));
+    let workspace = workspace();
+    let named: BTreeMap<String, BTreeSet<String>> = manifests()
+        .values()
+        .map(|manifest| {
+            let name = manifest["package"]["name"].as_str().unwrap().to_owned();
+            (name, our_dependencies(manifest, &workspace))
+        })
+        .collect();
+    // Everything that the manifests let a crate reach, over any number of steps.
+    let reached = |from: &str| {
+        let mut reached = BTreeSet::new();
+        let mut ahead = vec![from.to_owned()];
+        while let Some(name) = ahead.pop() {
+            for next in &named[&name] {
+                if reached.insert(next.clone()) {
+                    ahead.push(next.clone());
+                }
+            }
+        }
+        reached
+    };
+    let shared: BTreeSet<String> = &reached("weir-frontend") & &reached("weir-cell");
+    assert_eq!(shared, ["weir-core", "weir-sync", "weir-wire"].map(str::to_owned).into());
+    assert!(
+        !reached("weir-frontend").contains("weir-cell") && !reached("weir-cell").contains("weir-frontend")
+    );
+}
+
+#[test]
+fn no_arrow_is_drawn_that_nobody_walks() {
+    let workspace = workspace();
+    let mut offenders = Vec::new();
+    for (folder, manifest) in manifests() {
+        let dependencies =
+            manifest.get("dependencies").cloned().map(|named| ("dependencies".to_owned(), named));
+        let named = our_dependencies(&dependencies.into_iter().collect(), &workspace);
+        let sources: Vec<String> = rust_files()
+            .into_iter()
+            .filter(|(path, _)| path.starts_with(&format!("{folder}/")))
+            .map(|(_, text)| text)
+            .collect();
+        for dependency in named {
+            let as_written = dependency.replace('-', "_");
+            if !sources.iter().any(|text| text.contains(&as_written)) {
+                offenders.push(format!("{folder}: {dependency}"));
+            }
+        }
+    }
+    assert_none("crates that a manifest names and no source of it does", &offenders);
 }
 
 #[test]

@@ -9,7 +9,7 @@ use super::{assert_none, root, said, tracked_files};
 /// Lines of a Rust file, tests included.
 const FILE_LINES_MAX: usize = 800;
 
-fn rust_files() -> Vec<(String, String)> {
+pub(super) fn rust_files() -> Vec<(String, String)> {
     tracked_files()
         .into_iter()
         .filter(|path| path.extension().is_some_and(|extension| extension == "rs"))
@@ -148,4 +148,29 @@ fn links_between_documents_lead_somewhere() {
         }
     }
     assert_none("links that lead nowhere", &offenders);
+}
+
+/// The files that docs/CONCURRENCY.md writes together with its reader.
+const OF_THE_TUTORIAL: &str = "count_down";
+
+/// What a text has between single backticks, outside its fenced blocks.
+fn code_spans(text: &str) -> Vec<&str> {
+    let unfenced = text.split("```").step_by(2);
+    unfenced.flat_map(|part| part.split('`').skip(1).step_by(2)).collect()
+}
+
+#[test]
+fn source_files_that_documents_name_exist() {
+    let files: Vec<String> = tracked_files().iter().map(|path| format!("/{}", said(path))).collect();
+    let mut offenders = Vec::new();
+    for path in tracked_files().into_iter().filter(|p| p.extension().is_some_and(|e| e == "md")) {
+        let text = fs::read_to_string(&path).unwrap();
+        let named = code_spans(&text).into_iter().filter(|span| span.ends_with(".rs"));
+        for span in named.filter(|span| !span.contains(OF_THE_TUTORIAL)) {
+            if !files.iter().any(|file| file.ends_with(&format!("/{span}"))) {
+                offenders.push(format!("{}: {span}", said(&path)));
+            }
+        }
+    }
+    assert_none("source files that are named and not there", &offenders);
 }

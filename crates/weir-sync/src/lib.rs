@@ -21,7 +21,7 @@ pub mod token_bucket;
 pub use bounded_queue::{BoundedQueue, Overflow, PushOutcome};
 pub use byte_budget::{ByteBudget, Permit};
 pub use commit_gate::CommitGate;
-pub use completion::{Completer, Completion, completion};
+pub use completion::{Completion, completion};
 pub use mailbox::Mailbox;
 pub use shutdown::Shutdown;
 pub use snapshot::{Snapshot, SnapshotReader};
