@@ -25,12 +25,12 @@ use prometheus_client::{
     metrics::histogram::Histogram,
 };
 use serde::{Deserialize, Serialize};
-use tokio::sync::watch;
 use weir_client::consumer::Consumer;
 use weir_core::{
     clock::{Clock, WallMs},
     id::ServerName,
 };
+use weir_sync::Shutdown;
 use weir_wire::http::server::ResponseBody;
 
 use self::{
@@ -168,7 +168,7 @@ impl EventBus {
     }
 
     /// The reader's loop: out of the stream, by the rules, to the targets.
-    pub(crate) async fn read(&self, consumer: Consumer, stop: watch::Receiver<bool>) {
+    pub(crate) async fn read(&self, consumer: Consumer, stop: Shutdown) {
         BusReader::new(self).run(consumer, stop).await;
     }
 

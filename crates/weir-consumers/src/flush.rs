@@ -13,7 +13,6 @@ use std::{
 };
 
 use rand::RngExt;
-use tokio::sync::watch;
 use weir_client::{
     calls::PutRecordsEntry,
     producer::{Producer, PutOutcome},
@@ -23,6 +22,7 @@ use weir_core::{
     entropy::{Rng, secret_u64, seeded},
     limits::PUT_RECORDS_COUNT_MAX,
 };
+use weir_sync::Shutdown;
 
 use crate::buffer::{Buffer, Entry, Pushed};
 
@@ -54,7 +54,7 @@ pub(crate) struct Flusher {
     pub(crate) producer: Producer,
     pub(crate) interval: Duration,
     pub(crate) clock: Clock,
-    pub(crate) stop: watch::Receiver<bool>,
+    pub(crate) stop: Shutdown,
     /// When to stop trying; known once the consumer stops.
     pub(crate) farewell_until: Option<Monotonic>,
 }
@@ -82,17 +82,16 @@ impl Flusher {
 
     /// Sends until everything is stored. What is left is so because the consumer stops.
     async fn deliver(&mut self, mut batch: Vec<Entry>, jitter: &mut Rng) -> Vec<Entry> {
-        let mut stop = self.stop.clone();
         if batch.len() < PUT_RECORDS_COUNT_MAX {
             tokio::select! {
                 () = tokio::time::sleep(self.interval) => {}
-                _ = stop.wait_for(|stop| *stop) => {}
+                () = self.stop.wait_async() => {}
             }
             self.buffer.take_now(PUT_RECORDS_COUNT_MAX, &mut batch);
             self.counts.in_hand.store(batch.len() as u64, Ordering::Relaxed);
         }
         for failures in 0u32.. {
-            let stopping = *stop.borrow();
+            let stopping = self.stop.is_begun();
             let time = if stopping { self.farewell_left() } else { Duration::MAX };
             let attempt = self.producer.put(batch.iter().map(to_record).collect());
             let Ok(outcomes) = tokio::time::timeout(time, attempt).await else { return batch };
@@ -110,7 +109,7 @@ impl Flusher {
             }
             tokio::select! {
                 () = tokio::time::sleep(pause_after(failures, jitter.random())) => {}
-                _ = stop.wait_for(|stop| *stop) => {}
+                () = self.stop.wait_async() => {}
             }
         }
         batch

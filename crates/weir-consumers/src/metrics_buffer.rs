@@ -18,12 +18,12 @@ use hyper::{Method, Request, Response, StatusCode};
 use parking_lot::Mutex;
 use prometheus_client::{collector::Collector, encoding::DescriptorEncoder};
 use serde::{Deserialize, Serialize};
-use tokio::sync::watch;
 use weir_client::consumer::{ConsumeError, Consumer, ShardBatch};
 use weir_core::{
     clock::{Clock, WallMs},
     id::ServerName,
 };
+use weir_sync::Shutdown;
 use weir_wire::http::server::ResponseBody;
 
 pub use self::alarm::{AlarmRule, AlarmRuleError, Comparison};
@@ -139,8 +139,7 @@ impl MetricsBuffer {
 
     /// The reader's loop: what comes out of the stream goes into the store, and alarms are looked at in time whether
     /// anything comes or not.
-    pub(crate) async fn read(&self, mut reader: Consumer, stop: watch::Receiver<bool>) {
-        let mut stopped = stop.clone();
+    pub(crate) async fn read(&self, mut reader: Consumer, stop: Shutdown) {
         let read = async {
             loop {
                 let polled = reader.poll().await;
@@ -156,7 +155,7 @@ impl MetricsBuffer {
         tokio::select! {
             () = read => {}
             () = look => {}
-            _ = stopped.wait_for(|stop| *stop) => {}
+            () = stop.wait_async() => {}
         }
     }
 

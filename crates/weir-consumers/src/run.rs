@@ -7,13 +7,14 @@
 use std::{io, net::SocketAddr, sync::Arc, thread::JoinHandle, time::Duration};
 
 use prometheus_client::registry::Registry;
-use tokio::{net::TcpListener, runtime::Runtime, sync::watch};
+use tokio::{net::TcpListener, runtime::Runtime};
 use weir_client::consumer::ConsumeError;
 use weir_core::{
     clock::Clock,
     entropy::secret_u64,
     threads::{SpawnRefused, Threads},
 };
+use weir_sync::Shutdown;
 use weir_wire::http::{admin::Admin, server};
 
 use crate::{
@@ -60,13 +61,13 @@ pub enum StartError {
     Thread(#[from] SpawnRefused),
 }
 
-/// Runs a consumer until `stop` turns true. Called on a current-thread runtime, which serves the admin listener
+/// Runs a consumer until `stop` begins. Called on a current-thread runtime, which serves the admin listener
 /// meanwhile; returns when every thread has ended, a few seconds after `stop` at most.
 pub async fn run_consumer(
     config: ConsumerConfig,
     clock: Clock,
     threads: &Threads,
-    stop: watch::Receiver<bool>,
+    stop: Shutdown,
 ) -> Result<(), StartError> {
     RunningConsumer::start(config, clock, threads)?.run(stop).await;
     Ok(())
@@ -85,7 +86,7 @@ pub struct RunningConsumer {
 /// What must be stopped, whoever asks for it.
 #[derive(Debug)]
 struct Parts {
-    stop: watch::Sender<bool>,
+    stop: Shutdown,
     buffer: Arc<Buffer>,
     threads: Vec<JoinHandle<()>>,
 }
@@ -119,19 +120,19 @@ impl RunningConsumer {
             buffer: Arc::clone(&buffer),
             flush: Arc::clone(&flush),
         }));
-        let (stop, stopped) = watch::channel(false);
+        let stop = Shutdown::new();
         let outbox = Outbox::new(config.name.clone(), secret_u64(), clock, Arc::clone(&buffer));
-        let kind = kind(&config, clock, outbox, &mut registry, &stopped)?;
+        let kind = kind(&config, clock, outbox, &mut registry, &stop)?;
 
         // From here on an early return stops what has been started.
-        let mut parts = Parts { stop, buffer: Arc::clone(&buffer), threads: Vec::new() };
+        let mut parts = Parts { stop: stop.clone(), buffer: Arc::clone(&buffer), threads: Vec::new() };
         let flusher = Flusher {
             buffer,
             counts: flush,
             producer: stream::producer(&config.stream, clock),
             interval: config.buffer.flush_interval,
             clock,
-            stop: stopped.clone(),
+            stop: stop.clone(),
             farewell_until: None,
         };
         let of_flusher = runtime()?;
@@ -140,7 +141,7 @@ impl RunningConsumer {
             let of_reader = runtime()?;
             parts.threads.push(threads.spawn("reader", move || read(of_reader))?);
         }
-        service::start(listeners, &kind.service, threads, &stopped, &mut parts.threads)?;
+        service::start(listeners, &kind.service, threads, &stop, &mut parts.threads)?;
         tracing::info!(name = %config.name, kind = config.kind.name(), %service, "consumer serves");
         Ok(Self { service, admin, admin_address, registry, parts })
     }
@@ -161,13 +162,13 @@ impl RunningConsumer {
     }
 
     /// Serves the admin listener until `stop`, then ends every thread.
-    pub async fn run(self, mut stop: watch::Receiver<bool>) {
+    pub async fn run(self, stop: Shutdown) {
         let Self { admin, registry, parts, .. } = self;
         // Listeners are bound and threads run: ready means that, whatever the stream does.
         let answers = Admin::new(Arc::new(registry), Arc::new(|| true));
         let admin = server::serve(admin, Arc::new(answers), stop.clone(), ADMIN_GRACE);
         let end = async {
-            let _ = stop.wait_for(|stop| *stop).await;
+            stop.wait_async().await;
             parts.begin_stop();
         };
         tokio::join!(admin, end);
@@ -178,7 +179,7 @@ impl RunningConsumer {
 impl Parts {
     /// Listeners close, whoever waits for the buffer is woken.
     fn begin_stop(&self) {
-        self.stop.send_replace(true);
+        self.stop.begin();
         self.buffer.close();
     }
 }
@@ -211,7 +212,7 @@ fn kind(
     clock: Clock,
     outbox: Outbox,
     registry: &mut Registry,
-    stop: &watch::Receiver<bool>,
+    stop: &Shutdown,
 ) -> Result<Kind, StartError> {
     let stop = stop.clone();
     match &config.kind {

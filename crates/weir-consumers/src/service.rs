@@ -15,8 +15,8 @@ use std::{
 use bytes::Bytes;
 use hyper::{Request, Response, StatusCode, header};
 use serde::Serialize;
-use tokio::sync::watch;
 use weir_core::threads::Threads;
+use weir_sync::Shutdown;
 use weir_wire::http::server::{self, Handler, ResponseBody, ResponseFuture, bind_shared, full};
 
 use crate::run::{StartError, runtime};
@@ -49,7 +49,7 @@ pub(crate) fn start(
     listeners: Vec<TcpListener>,
     service: &Arc<dyn Service>,
     threads: &Threads,
-    stop: &watch::Receiver<bool>,
+    stop: &Shutdown,
     started: &mut Vec<JoinHandle<()>>,
 ) -> Result<(), StartError> {
     for (index, listener) in listeners.into_iter().enumerate() {

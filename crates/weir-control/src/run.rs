@@ -4,8 +4,8 @@
 
 use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
-use tokio::sync::watch;
 use weir_core::clock::Clock;
+use weir_sync::Shutdown;
 use weir_wire::http;
 
 use crate::{
@@ -46,12 +46,8 @@ pub enum StartError {
     },
 }
 
-/// Serves until `stop` turns true.
-pub async fn run_control(
-    process: ControlProcess,
-    clock: Clock,
-    stop: watch::Receiver<bool>,
-) -> Result<(), StartError> {
+/// Serves until `stop` begins.
+pub async fn run_control(process: ControlProcess, clock: Clock, stop: Shutdown) -> Result<(), StartError> {
     let store: Box<dyn Store> = match &process.data {
         Some(folder) => Box::new(FileStore::open(folder).map_err(OpenError::from)?),
         None => Box::new(NoStore),
@@ -89,8 +85,8 @@ mod tests {
                 data: Some(folder.path().to_path_buf()),
                 config: embedded(shared.clone(), Vec::new()),
             };
-            let (stop, stopped) = watch::channel(false);
-            let running = tokio::spawn(run_control(process, Clock::new(), stopped));
+            let stop = Shutdown::new();
+            let running = tokio::spawn(run_control(process, Clock::new(), stop.clone()));
             let remote = RemoteControl::new(port);
             let register = ControlRequest::Register {
                 name: weir_core::id::ServerName::new("node-1"),
@@ -108,7 +104,7 @@ mod tests {
             };
             let ControlReply::Registered { member, life, .. } = registered else { panic!("{registered:?}") };
             lives.push((member, life));
-            stop.send(true).unwrap();
+            stop.begin();
             running.await.unwrap().unwrap();
         }
         assert_eq!(lives[0].0, lives[1].0, "the same server");

@@ -18,6 +18,7 @@ use weir_core::{
     id::{CellName, Incarnation, MemberId, ServerName},
     threads::Threads,
 };
+use weir_sync::Shutdown;
 use weir_wire::{
     control::{Control, ControlError, ControlReply, ControlRequest, Role, SharedConfig},
     fragment::Fragment,
@@ -142,8 +143,8 @@ impl FleetHalf {
         self.outlet.clone()
     }
 
-    /// Runs until `stop` turns true, on the current thread's runtime.
-    pub async fn run(self, mut stop: watch::Receiver<bool>) -> Result<(), FleetError> {
+    /// Runs until `stop` begins, on the current thread's runtime.
+    pub async fn run(self, stop: Shutdown) -> Result<(), FleetError> {
         raise_file_limit();
         // Bound before anybody can learn of this server: the first dial finds somebody.
         let listener = match self.config.mesh {
@@ -154,7 +155,7 @@ impl FleetHalf {
         };
         let registered = tokio::select! {
             registered = self.register() => registered?,
-            _ = stop.wait_for(|stop| *stop) => return Ok(()),
+            () = stop.wait_async() => return Ok(()),
         };
         let (member, life) = registered;
         tracing::info!(%member, %life, cell = %self.config.cell, "registered");

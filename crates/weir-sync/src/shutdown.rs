@@ -1,6 +1,7 @@
 //! "We stop now": said once, heard by every thread and every task of a process.
 //!
-//! `main` begins it when a signal comes, every loop of every server looks at it or waits for it. It is not a barrier:
+//! The main thread of a server, of the lab and of the load generator begins it when a signal comes; their loops and
+//! connections look at it or wait for it. It is not a barrier:
 //! it does not know who has stopped. It must never be missed, however late or early somebody starts to wait. It takes a
 //! lock, so it must not be begun inside a signal handler, only by the thread that the signal is handed to.
 

@@ -10,6 +10,7 @@ use tokio::{
     signal::unix::{SignalKind, signal},
     sync::watch,
 };
+use weir_sync::Shutdown;
 use weir_wire::http::{
     admin::{Admin, Ready},
     server,
@@ -33,7 +34,7 @@ pub(crate) fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
 pub(crate) fn until_stopped<E>(
     admin: Option<SocketAddr>,
     registered: watch::Receiver<Option<(Arc<Registry>, Ready)>>,
-    stop: watch::Sender<bool>,
+    stop: Shutdown,
     roles: impl IntoIterator<Item = JoinHandle<Result<(), E>>>,
 ) -> Result<(), Failure>
 where
@@ -41,27 +42,26 @@ where
 {
     let watched = runtime().map_err(Failure::environment);
     let watched = watched.and_then(|runtime| runtime.block_on(main_thread(admin, registered, &stop)));
-    stop.send_replace(true); // also after an error: nobody would be there to hear a signal
+    stop.begin(); // also after an error: nobody would be there to hear a signal
     roles.into_iter().fold(watched, |outcome, role| {
         let ended = role.join().expect("a panic aborts the process");
         outcome.and(ended.map_err(Failure::from)) // all are waited for, the first failure is told
     })
 }
 
-/// Returns at the first SIGTERM or SIGINT, or when somebody else set `stop`. The admin listener is bound at once and
+/// Returns at the first SIGTERM or SIGINT, or when somebody else began `stop`. The admin listener is bound at once and
 /// answers from when the role has registered its metrics.
 async fn main_thread(
     admin: Option<SocketAddr>,
     mut registered: watch::Receiver<Option<(Arc<Registry>, Ready)>>,
-    stop: &watch::Sender<bool>,
+    stop: &Shutdown,
 ) -> Result<(), Failure> {
     let listener = admin
         .map(|address| server::bind(address).with_context(|| format!("listen on {address} for --admin")));
     let listener = listener.transpose().map_err(Failure::environment)?;
-    let mut stopped = stop.subscribe();
     let mut terminate = signal(SignalKind::terminate()).context("listen for SIGTERM")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("listen for SIGINT")?;
-    let admin_stopped = stopped.clone();
+    let admin_stopped = stop.clone();
     let serve_admin = async move {
         let Some(listener) = listener else { return };
         let shown = match registered.wait_for(Option::is_some).await {
@@ -75,9 +75,9 @@ async fn main_thread(
     tokio::select! {
         _ = terminate.recv() => {}
         _ = interrupt.recv() => {}
-        _ = stopped.wait_for(|stop| *stop) => {}
+        () = stop.wait_async() => {}
     }
     tracing::info!("stopping");
-    stop.send_replace(true);
+    stop.begin();
     Ok(serving.await.context("the admin listener")?)
 }

@@ -33,6 +33,7 @@ use weir_frontend::{
     run::{FleetHalf, FleetOutlet, FrontendConfig},
     server::{Frontend, FrontendParts},
 };
+use weir_sync::Shutdown;
 use weir_wire::{
     control::{Control, Role, SharedConfig},
     framing::FrameLink,
@@ -120,15 +121,16 @@ pub(crate) fn run(args: ServeArgs) -> Result<u8, Failure> {
 }
 
 fn serve(config: Config) -> Result<(), Failure> {
-    let (stop, stopped) = watch::channel(false);
+    let stop = Shutdown::new();
     let threads = Threads::new();
     let admin = config.args.admin;
     let (registered, registry) = watch::channel(None);
     let role = {
-        let (threads, ended, stopped) = (threads.clone(), stop.clone(), stopped.clone());
+        let (threads, stop) = (threads.clone(), stop.clone());
         threads.clone().spawn("serve", move || -> Result<(), Failure> {
-            let outcome = process::runtime()?.block_on(serve_all(&config, threads, &registered, stopped));
-            ended.send_replace(true); // a role that ended by itself ends the process
+            let outcome =
+                process::runtime()?.block_on(serve_all(&config, threads, &registered, stop.clone()));
+            stop.begin(); // a role that ended by itself ends the process
             outcome
         })?
     };
@@ -139,7 +141,7 @@ async fn serve_all(
     config: &Config,
     threads: Threads,
     registered: &process::Registered,
-    stop: watch::Receiver<bool>,
+    stop: Shutdown,
 ) -> Result<(), Failure> {
     let clock = Clock::new();
     let listener = http::server::bind(config.args.listen)

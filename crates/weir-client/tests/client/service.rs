@@ -11,8 +11,8 @@ use std::{
 
 use bytes::Bytes;
 use hyper::{Request, Response, StatusCode};
-use tokio::sync::watch;
 use weir_core::threads::Threads;
+use weir_sync::Shutdown;
 use weir_wire::http::server::{Handler, ResponseBody, ResponseFuture, bind, full, serve};
 
 /// What the service saw.
@@ -32,7 +32,7 @@ pub(crate) type Script = Box<dyn FnMut(&Seen) -> Answer + Send>;
 pub(crate) struct Service {
     pub(crate) address: SocketAddr,
     pub(crate) seen: Arc<Mutex<Vec<Seen>>>,
-    stop: watch::Sender<bool>,
+    stop: Shutdown,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -66,7 +66,8 @@ impl Service {
     pub(crate) fn start(script: Script) -> Self {
         let seen = Arc::<Mutex<Vec<Seen>>>::default();
         let handler = Arc::new(Scripted { script: Mutex::new(script), seen: seen.clone() });
-        let (stop, stopped) = watch::channel(false);
+        let stop = Shutdown::new();
+        let stopped = stop.clone();
         let (tell, told) = mpsc::sync_channel(1);
         let thread = Threads::new()
             .spawn("service", move || {
@@ -88,7 +89,7 @@ impl Service {
 
 impl Drop for Service {
     fn drop(&mut self) {
-        let _ = self.stop.send(true);
+        self.stop.begin();
         self.thread.take().unwrap().join().unwrap();
     }
 }

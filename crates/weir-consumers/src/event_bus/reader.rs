@@ -6,12 +6,13 @@
 use std::{sync::atomic::Ordering, time::Duration};
 
 use parking_lot::Mutex;
-use tokio::sync::{Notify, watch};
+use tokio::sync::Notify;
 use weir_client::{
     calls::Record,
     consumer::{Consumer, ShardBatch},
 };
 use weir_core::clock::{Monotonic, WallMs};
+use weir_sync::Shutdown;
 
 use super::{
     Event, EventBus,
@@ -52,11 +53,11 @@ impl<'a> BusReader<'a> {
         Self { bus, state, moved: Notify::new() }
     }
 
-    pub(super) async fn run(&self, mut consumer: Consumer, mut stop: watch::Receiver<bool>) {
+    pub(super) async fn run(&self, mut consumer: Consumer, stop: Shutdown) {
         tokio::select! {
             () = self.read(&mut consumer) => {}
             () = self.deliver() => {}
-            _ = stop.wait_for(|stop| *stop) => {}
+            () = stop.wait_async() => {}
         }
         self.checkpoint(&mut consumer);
     }

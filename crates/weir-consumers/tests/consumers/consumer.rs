@@ -4,12 +4,12 @@ use std::{net::SocketAddr, path::Path, sync::mpsc, thread::JoinHandle, time::Dur
 
 use bytes::Bytes;
 use serde_json::Value;
-use tokio::sync::watch;
 use weir_consumers::{
     config::{BufferConfig, BufferPolicy, ConsumerConfig, EndpointSource, KindConfig, StreamConfig},
     run::RunningConsumer,
 };
 use weir_core::{clock::Clock, id::ServerName, threads::Threads};
+use weir_sync::Shutdown;
 use weir_wire::{
     http::client::{self, CallError},
     sigv4::Identity,
@@ -27,7 +27,7 @@ pub(crate) struct Consumer {
     pub(crate) threads: Threads,
     clock: Clock,
     runtime: tokio::runtime::Runtime,
-    stop: watch::Sender<bool>,
+    stop: Shutdown,
     main: Option<JoinHandle<()>>,
 }
 
@@ -69,7 +69,8 @@ pub(crate) fn config(
 
 impl Consumer {
     pub(crate) fn start(config: ConsumerConfig) -> Self {
-        let (stop, stopped) = watch::channel(false);
+        let stop = Shutdown::new();
+        let stopped = stop.clone();
         let (tell, told) = mpsc::sync_channel(1);
         let threads = Threads::new();
         let of_consumer = threads.clone();
@@ -137,7 +138,7 @@ impl Consumer {
 
     fn end(&mut self) {
         if let Some(main) = self.main.take() {
-            self.stop.send_replace(true);
+            self.stop.begin();
             main.join().unwrap();
             assert_eq!(self.threads.running(), 0);
         }

@@ -14,8 +14,8 @@ use std::{
 use bytes::Bytes;
 use hyper::{Request, Response, StatusCode};
 use serde_json::{Value, json};
-use tokio::sync::watch;
 use weir_core::threads::Threads;
+use weir_sync::Shutdown;
 use weir_wire::{
     control::{CallOutcome, ControlReply},
     http::server::{Handler, ResponseBody, ResponseFuture, bind, full, serve},
@@ -25,7 +25,7 @@ use weir_wire::{
 pub(crate) struct Stream {
     pub(crate) address: SocketAddr,
     shard: Arc<Shard>,
-    stop: watch::Sender<bool>,
+    stop: Shutdown,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -40,7 +40,8 @@ struct Shard {
 impl Stream {
     pub(crate) fn start() -> Self {
         let shard = Arc::<Shard>::default();
-        let (stop, stopped) = watch::channel(false);
+        let stop = Shutdown::new();
+        let stopped = stop.clone();
         let (tell, told) = mpsc::sync_channel(1);
         let handler = Arc::new(Kinesis(Arc::clone(&shard)));
         let thread = Threads::new()
@@ -85,7 +86,7 @@ impl Stream {
 
 impl Drop for Stream {
     fn drop(&mut self) {
-        let _ = self.stop.send(true);
+        self.stop.begin();
         self.thread.take().unwrap().join().unwrap();
     }
 }

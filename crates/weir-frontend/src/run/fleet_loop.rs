@@ -11,6 +11,7 @@ use tokio::{
     time::Instant,
 };
 use weir_core::{clock::Clock, id::CellName};
+use weir_sync::Shutdown;
 use weir_wire::{
     control::{Control, ControlReply, ControlRequest, SharedConfig},
     fragment::Fragment,
@@ -39,21 +40,22 @@ pub(super) struct FleetLoop {
 }
 
 impl FleetLoop {
-    /// Runs until `stop` turns true; ends every lane before it returns.
+    /// Runs until `stop` begins; ends every lane before it returns.
     pub(super) async fn run(
         mut self,
         mut events: mpsc::Receiver<FleetEvent>,
         mut local_node: Option<watch::Receiver<Option<Fragment>>>,
-        mut stop: watch::Receiver<bool>,
+        stop: Shutdown,
     ) {
         let mut changes = self.control.changes();
+        let mut stopped = stop.wait_async();
         if let Some(fragments) = &mut local_node {
             fragments.mark_changed(); // it may have spoken before this loop began
         }
         loop {
             let wake = Instant::from_std(self.clock.instant(self.fleet.next_wake()));
             let event = tokio::select! {
-                _ = stop.wait_for(|stop| *stop) => break,
+                () = &mut stopped => break,
                 event = events.recv() => Some(event.expect("the loop holds a sender")),
                 fragment = next_fragment(local_node.as_mut()) => Some(FleetEvent::Heard {
                     from: Source::Node(fragment.node),

@@ -13,10 +13,7 @@ use std::{
 
 use parking_lot::Mutex;
 use prometheus_client::registry::Registry;
-use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
-    sync::watch,
-};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use weir_core::{
     clock::Clock,
     hash_key::HashKeyRange,
@@ -30,6 +27,7 @@ use weir_core::{
     units::Span,
 };
 use weir_frontend::run::{FleetHalf, FleetOutlet, FrontendConfig};
+use weir_sync::Shutdown;
 use weir_wire::{
     control::{
         Bootstrap, Census, ControlError, ControlFuture, ControlReply, ControlRequest, ControlService,
@@ -58,7 +56,7 @@ pub(crate) struct Server {
     pub(crate) outlet: FleetOutlet,
     pub(crate) threads: Threads,
     clock: Clock,
-    stop: watch::Sender<bool>,
+    stop: Shutdown,
     thread: JoinHandle<()>,
 }
 
@@ -91,7 +89,7 @@ pub(crate) struct Cell {
     net: u8,
     control: Arc<SmallControl>,
     servers: BTreeMap<u8, Server>,
-    nodes: Option<(watch::Sender<bool>, JoinHandle<()>)>,
+    nodes: Option<(Shutdown, JoinHandle<()>)>,
     node_threads: Threads,
 }
 
@@ -131,7 +129,8 @@ impl Cell {
         let (threads, clock) = (Threads::new(), Clock::new());
         let half = FleetHalf::new(config, Arc::clone(&self.control) as _, threads.clone(), clock);
         let outlet = half.outlet();
-        let (stop, stopped) = watch::channel(false);
+        let stop = Shutdown::new();
+        let stopped = stop.clone();
         let thread = threads
             .spawn("fleet", move || {
                 let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
@@ -144,7 +143,7 @@ impl Cell {
     /// Stops a server; it stays registered. Returns its thread counts.
     pub(crate) fn stop(&mut self, number: u8) -> Threads {
         let server = self.servers.remove(&number).unwrap();
-        server.stop.send(true).unwrap();
+        server.stop.begin();
         server.thread.join().unwrap();
         server.threads
     }
@@ -154,7 +153,7 @@ impl Cell {
             assert_eq!(self.stop(number).running(), 0, "server {number} left threads behind");
         }
         if let Some((stop, thread)) = self.nodes.take() {
-            stop.send(true).unwrap();
+            stop.begin();
             thread.join().unwrap();
         }
     }
@@ -191,7 +190,8 @@ impl Cell {
             state.generation += 1;
             ids.push((id, address));
         }
-        let (stop, stopped) = watch::channel(false);
+        let stop = Shutdown::new();
+        let stopped = stop.clone();
         let control = Arc::clone(&self.control);
         let thread = self.node_threads.spawn("nodes", move || run_nodes(&control, ids, stopped)).unwrap();
         self.nodes = Some((stop, thread));
@@ -282,13 +282,13 @@ impl ControlService for SmallControl {
 }
 
 /// Nodes that bring their fragments to their homes each gossip interval, on one runtime.
-fn run_nodes(control: &Arc<SmallControl>, ids: Vec<(MemberId, SocketAddr)>, mut stop: watch::Receiver<bool>) {
+fn run_nodes(control: &Arc<SmallControl>, ids: Vec<(MemberId, SocketAddr)>, stop: Shutdown) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
         for (id, address) in ids {
             tokio::spawn(run_node(Arc::clone(control), id, address));
         }
-        stop.wait_for(|stop| *stop).await.unwrap();
+        stop.wait_async().await;
     });
 }
 

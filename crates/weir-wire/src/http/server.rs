@@ -19,13 +19,13 @@ use hyper::{
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::{
     net::{TcpListener, TcpStream},
-    sync::{Semaphore, watch},
+    sync::Semaphore,
 };
 use weir_core::limits::{
     HTTP_ANSWER_BYTES_PER_SECOND_MIN, HTTP_BODIES_BYTES_MAX, HTTP_BODY_TIMEOUT, HTTP_CONNECTIONS_MAX,
     HTTP_HEAD_TIMEOUT, HTTP_HEADER_BYTES_MAX, HTTP_WRITE_TIMEOUT, KIB,
 };
-use weir_sync::ByteBudget;
+use weir_sync::{ByteBudget, Shutdown};
 
 pub use self::held::held;
 use self::paced::{Pace, Paced};
@@ -134,14 +134,9 @@ fn listen(address: SocketAddr, shared: bool) -> std::io::Result<std::net::TcpLis
     Ok(socket.into())
 }
 
-/// Serves until `stop` turns true; then takes no new connection, lets requests in flight end, and returns within
+/// Serves until `stop` begins; then takes no new connection, lets requests in flight end, and returns within
 /// `grace`.
-pub async fn serve(
-    listener: TcpListener,
-    handler: Arc<dyn Handler>,
-    stop: watch::Receiver<bool>,
-    grace: Duration,
-) {
+pub async fn serve(listener: TcpListener, handler: Arc<dyn Handler>, stop: Shutdown, grace: Duration) {
     serve_within(Bounds::SERVED, listener, handler, stop, grace).await;
 }
 
@@ -149,19 +144,20 @@ async fn serve_within(
     bounds: Bounds,
     listener: TcpListener,
     handler: Arc<dyn Handler>,
-    mut stop: watch::Receiver<bool>,
+    stop: Shutdown,
     grace: Duration,
 ) {
     let shared = Arc::new(Shared { handler, bodies: ByteBudget::new(bounds.bodies_bytes), bounds });
     let connections = Arc::new(Semaphore::new(HTTP_CONNECTIONS_MAX));
+    let mut stopped = stop.wait_async();
     loop {
         let permit = tokio::select! {
             permit = Arc::clone(&connections).acquire_owned() => permit.expect("never closed"),
-            () = stopped(&mut stop) => break,
+            () = &mut stopped => break,
         };
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
-            () = stopped(&mut stop) => break,
+            () = &mut stopped => break,
         };
         match accepted {
             Ok((stream, peer)) => {
@@ -183,17 +179,7 @@ async fn serve_within(
     let _ = tokio::time::timeout(grace, connections.acquire_many(all)).await;
 }
 
-/// Waits for the stop signal; a sender that is gone is one, too. (The value's guard must not live over an await.)
-async fn stopped(stop: &mut watch::Receiver<bool>) {
-    let _ = stop.wait_for(|stop| *stop).await;
-}
-
-async fn serve_connection(
-    stream: TcpStream,
-    peer: SocketAddr,
-    shared: Arc<Shared>,
-    mut stop: watch::Receiver<bool>,
-) {
+async fn serve_connection(stream: TcpStream, peer: SocketAddr, shared: Arc<Shared>, stop: Shutdown) {
     let _ = stream.set_nodelay(true); // an answer is one write; a failure here only costs time
     let bounds = shared.bounds;
     let service = service_fn(move |request| {
@@ -210,7 +196,7 @@ async fn serve_connection(
     tokio::pin!(connection);
     let ended = tokio::select! {
         ended = connection.as_mut() => ended,
-        () = stopped(&mut stop) => {
+        () = stop.wait_async() => {
             connection.as_mut().graceful_shutdown();
             connection.await
         }

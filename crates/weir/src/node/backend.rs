@@ -13,6 +13,7 @@ use weir_cell::{
 };
 use weir_core::{clock::Clock, threads::Threads};
 use weir_log::Durability;
+use weir_sync::Shutdown;
 use weir_wire::control::{Control, RemoteControl};
 
 use super::{ControlPlaceArgs, DataArgs, PlaceArgs};
@@ -62,15 +63,15 @@ pub(super) fn run(args: BackendArgs) -> Result<u8, Failure> {
         durability: args.durability.into(),
     };
     let control: Control = Arc::new(RemoteControl::new(args.control.control));
-    let (stop, stopped) = watch::channel(false);
+    let stop = Shutdown::new();
     let (registered, registry) = watch::channel(None);
     let threads = Threads::new();
     let role = {
-        let (threads_of_role, ended, stopped) = (threads.clone(), stop.clone(), stopped.clone());
+        let (threads_of_role, stop) = (threads.clone(), stop.clone());
         threads.spawn("node", move || -> Result<(), Failure> {
-            let serving = serve(&config, control, &threads_of_role, &registered, stopped);
+            let serving = serve(&config, control, &threads_of_role, &registered, stop.clone());
             let outcome = process::runtime()?.block_on(serving);
-            ended.send_replace(true); // a role that ended by itself ends the process
+            stop.begin(); // a role that ended by itself ends the process
             outcome
         })?
     };
@@ -91,7 +92,7 @@ async fn serve(
     control: Control,
     threads: &Threads,
     registered: &process::Registered,
-    mut stop: watch::Receiver<bool>,
+    stop: Shutdown,
 ) -> Result<(), Failure> {
     let clock = Clock::new();
     let started = RunningNode::start_listening(config, Arc::clone(&control), threads, clock).await;
@@ -103,7 +104,7 @@ async fn serve(
     let held = Arc::clone(node.node());
     // A log that has stopped takes no record any more; whoever asks should send none here.
     registered.send_replace(Some((Arc::new(registry), Arc::new(move || held.journal().stopped().is_none()))));
-    let _ = stop.wait_for(|stop| *stop).await; // a sender that is gone is a stop, too
+    stop.wait_async().await;
     node.node().close();
     Ok(())
 }

@@ -20,6 +20,7 @@ use weir_core::{
     threads::Threads,
     units::{Rate, Size, Span},
 };
+use weir_sync::Shutdown;
 use weir_wire::sigv4::Identity;
 
 use super::{PlaceArgs, control_address};
@@ -175,16 +176,16 @@ impl ConsumerArgs {
 pub(super) fn run(args: ConsumerArgs) -> Result<u8, Failure> {
     let config = args.into_config();
     config.check().map_err(Failure::usage)?;
-    let (stop, stopped) = watch::channel(false);
+    let stop = Shutdown::new();
     // The service has its own admin listener; nothing is registered here.
     let (_registered, registry) = watch::channel(None);
     let threads = Threads::new();
     let role = {
-        let (threads_of_role, ended, stopped) = (threads.clone(), stop.clone(), stopped.clone());
+        let (threads_of_role, stop) = (threads.clone(), stop.clone());
         threads.spawn("consumer", move || -> anyhow::Result<()> {
-            let serving = run_consumer(config, Clock::new(), &threads_of_role, stopped);
+            let serving = run_consumer(config, Clock::new(), &threads_of_role, stop.clone());
             let outcome = process::runtime()?.block_on(serving);
-            ended.send_replace(true); // a role that ended by itself ends the process
+            stop.begin(); // a role that ended by itself ends the process
             Ok(outcome?)
         })?
     };

@@ -13,6 +13,7 @@ use weir_control::{
     run::{ControlProcess, StartError, run_control},
 };
 use weir_core::{clock::Clock, threads::Threads};
+use weir_sync::Shutdown;
 
 use super::PlaceArgs;
 use crate::{exit::Failure, process, serve::not_opened};
@@ -35,13 +36,12 @@ pub(super) fn run(args: ControlArgs) -> Result<u8, Failure> {
         serde_json::from_str(&args.config).context("--config").map_err(Failure::usage)?;
     config.check().context("--config").map_err(Failure::usage)?;
     let process = ControlProcess { service: args.place.service(), data: args.data, config };
-    let (stop, stopped) = watch::channel(false);
-    let role_stopped = stopped.clone();
-    let ended = stop.clone();
+    let stop = Shutdown::new();
+    let of_role = stop.clone();
     let threads = Threads::new();
     let role = threads.spawn("control", move || -> Result<(), Failure> {
-        let outcome = process::runtime()?.block_on(run_control(process, Clock::new(), role_stopped));
-        ended.send_replace(true); // a role that ended by itself ends the process
+        let outcome = process::runtime()?.block_on(run_control(process, Clock::new(), of_role.clone()));
+        of_role.begin(); // a role that ended by itself ends the process
         outcome.map_err(|error| match error {
             StartError::Open(error) => not_opened(error),
             StartError::Listen { .. } => Failure::environment(error),

@@ -14,6 +14,7 @@ use weir_frontend::{
     run::{FleetHalf, FleetOutlet, FrontendConfig},
     server::{Frontend, FrontendParts},
 };
+use weir_sync::Shutdown;
 use weir_wire::{
     control::{Control, RemoteControl, Role},
     http,
@@ -59,24 +60,24 @@ pub(super) fn run(args: &FrontendArgs, role: Role) -> Result<u8, Failure> {
     let service = config.service;
     let control: Control = Arc::new(RemoteControl::new(args.control.control));
     let (threads, clock) = (Threads::new(), Clock::new());
-    let (stop, stopped) = watch::channel(false);
+    let stop = Shutdown::new();
     let (registered, registry) = watch::channel(None);
     let fleet = FleetHalf::new(config, Arc::clone(&control), threads.clone(), clock);
     let outlet = fleet.outlet();
     let fleet_thread = {
-        let (stopped, ended) = (stopped.clone(), stop.clone());
+        let stop = stop.clone();
         threads.spawn("fleet", move || -> anyhow::Result<()> {
-            let outcome = process::runtime()?.block_on(fleet.run(stopped));
-            ended.send_replace(true); // a role that ended by itself ends the process
+            let outcome = process::runtime()?.block_on(fleet.run(stop.clone()));
+            stop.begin(); // a role that ended by itself ends the process
             Ok(outcome?)
         })?
     };
     let serve_thread = if serves {
-        let (stopped, ended) = (stopped.clone(), stop.clone());
+        let stop = stop.clone();
         Some(threads.spawn("serve", move || -> anyhow::Result<()> {
             let half = RequestHalf { service, control, outlet, clock };
-            let outcome = process::runtime()?.block_on(half.serve(&registered, stopped));
-            ended.send_replace(true);
+            let outcome = process::runtime()?.block_on(half.serve(&registered, stop.clone()));
+            stop.begin();
             outcome
         })?)
     } else {
@@ -96,11 +97,7 @@ struct RequestHalf {
 }
 
 impl RequestHalf {
-    async fn serve(
-        self,
-        registered: &process::Registered,
-        stop: watch::Receiver<bool>,
-    ) -> anyhow::Result<()> {
+    async fn serve(self, registered: &process::Registered, stop: Shutdown) -> anyhow::Result<()> {
         let mut registry = Registry::default();
         let parts = FrontendParts {
             control: self.control,

@@ -20,7 +20,7 @@ impl Handler for Measure {
 
 struct Server {
     address: SocketAddr,
-    stop: watch::Sender<bool>,
+    stop: Shutdown,
     task: JoinHandle<()>,
 }
 
@@ -32,8 +32,9 @@ impl Server {
     fn start_with(bounds: Bounds, handler: Arc<dyn Handler>) -> Self {
         let listener = bind(SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
         let address = listener.local_addr().unwrap();
-        let (stop, stopped) = watch::channel(false);
-        let task = tokio::spawn(serve_within(bounds, listener, handler, stopped, Duration::from_secs(5)));
+        let stop = Shutdown::new();
+        let task =
+            tokio::spawn(serve_within(bounds, listener, handler, stop.clone(), Duration::from_secs(5)));
         Self { address, stop, task }
     }
 
@@ -175,7 +176,7 @@ async fn a_stopped_server_ends_idle_connections_and_returns() {
     let mut some = [0; 512];
     let count = idle.read(&mut some).await.unwrap();
     assert!(String::from_utf8_lossy(&some[..count]).contains("200"));
-    server.stop.send(true).unwrap();
+    server.stop.begin();
     server.task.await.unwrap();
     assert_eq!(read_to_end(idle).await, "");
 }
