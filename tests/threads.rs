@@ -50,7 +50,7 @@ impl Fleet {
         let mut command = Command::new(weir());
         command.args(["node", role, "--name", &format!("{role}-{host}"), "--address"]);
         command.arg(self.address(host).to_string()).args(more);
-        if role != "control" {
+        if role != "control" && role != "consumer" {
             command.args(["--control", &format!("http://{}:{CONTROL_PORT}", self.address(1))]);
         }
         self.processes.push((role, Process::start(command.stdin(Stdio::null()).stderr(Stdio::null()))));
@@ -70,17 +70,27 @@ impl Fleet {
 
     /// Waits until the processes of a role have as many threads as the formula says, and stay there for a while.
     fn expect(&self, role: &str, expected: &[usize]) {
+        self.expect_that(role, &format!("{expected:?}"), |counted| counted == expected);
+    }
+
+    /// The same for all processes of a role together.
+    fn expect_in_all(&self, role: &str, expected: usize) {
+        let formula = format!("{expected} in all");
+        self.expect_that(role, &formula, |counted| counted.iter().sum::<usize>() == expected);
+    }
+
+    fn expect_that(&self, role: &str, formula: &str, holds: impl Fn(&[usize]) -> bool) {
         let mut held = 0;
         for _ in 0..6_000 {
             let mut counted = self.threads(role);
             counted.sort_unstable();
-            held = if counted == expected { held + 1 } else { 0 };
+            held = if holds(&counted) { held + 1 } else { 0 };
             if held == 50 {
                 return;
             }
             std::thread::park_timeout(Duration::from_millis(10));
         }
-        panic!("{role}: {:?} threads, and the formula says {expected:?}", self.threads(role));
+        panic!("{role}: {:?} threads, and the formula says {formula}", self.threads(role));
     }
 
     /// Waits until the process at this host says that it is ready.
@@ -145,6 +155,54 @@ fn cache_servers_carry_the_threads_of_a_cache_fleet() {
     }
     fleet.expect("frontend", &[3; 4]);
     fleet.expect("cache", &[2 + 4]);
+}
+
+#[test]
+fn two_cache_servers_have_a_mesh_and_share_the_front_ends() {
+    for (net, k) in [(6, 1), (7, 2)] {
+        let mut fleet = Fleet::new(net, "cache-fleet", k);
+        fleet.backend(10);
+        for host in [30, 31] {
+            fleet.start("cache", host, &[]);
+        }
+        for host in [30, 31] {
+            fleet.ready(host);
+        }
+        for host in 20..25 {
+            fleet.start("frontend", host, &[]);
+        }
+        for host in 20..25 {
+            fleet.ready(host);
+        }
+        fleet.expect("frontend", &[3; 5]);
+        // Whose cache server is whose is a matter of hashing; all five front ends are somebody's, after the hand-over of
+        // those who came before both were known.
+        let (base, mesh, front_ends) = (2, k as usize, 5);
+        fleet.expect_in_all("cache", 2 * (base + mesh) + front_ends);
+    }
+}
+
+#[test]
+fn a_consumer_has_the_threads_of_its_kind_and_its_workers() {
+    let mut fleet = Fleet::new(8, "thread-per-peer", 1);
+    // Nobody serves the stream: that is no reason for another thread, nor for one less.
+    let stream = ["--stream", "s", "--endpoint", "http://127.91.8.9:4567"];
+    let (main, consumer, flusher, reader) = (1, 1, 1, 1);
+    let bus = ["--rule", "all"].as_slice();
+    for (host, kind, own, workers, threads) in [
+        (40, "auth-cache", &[][..], 4, main + consumer + flusher + 4),
+        (41, "metrics-buffer", &[][..], 2, main + consumer + flusher + reader + 2),
+        (42, "event-bus", bus, 1, main + consumer + flusher + reader + 1),
+    ] {
+        let data = fleet.folder.path().join(kind);
+        fs::create_dir(&data).expect("a fresh folder");
+        let workers = workers.to_string();
+        let more = ["--kind", kind, "--workers", &workers, "--data", data.to_str().expect("a plain path")];
+        fleet.start("consumer", host, &[&more[..], &stream[..], own].concat());
+        fleet.ready(host);
+        fleet.expect_in_all("consumer", threads);
+        fleet.processes.pop();
+    }
 }
 
 #[test]
