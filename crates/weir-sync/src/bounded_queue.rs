@@ -1,6 +1,7 @@
 //! A queue of many producers and many consumers with a bound in items and a stated policy for when it is full.
 //!
-//! The consumers' buffers (auth cache, metrics buffer, event bus) and the hand-offs between fixed threads use it.
+//! The consumers' buffers (auth cache, metrics buffer, event bus) are such queues, and the load generator's way to its
+//! recorder.
 //! The policy is the subject of the 2020 incident: under [`Overflow::Block`] a worker whose queue nobody drains
 //! stalls for good, under the three others it never waits. The queue must never grow past its capacity and never
 //! lose an item without handing it back to somebody.

@@ -1,9 +1,9 @@
 //! Concurrency primitives of Weir, each checked by loom; the bottom of the house.
 //!
-//! Every other crate takes its queues, gates and wake-ups from here. Nothing here knows a socket, a clock, a
-//! record or a runtime, and nothing here starts a thread: callers bring threads, time and data. The promises,
-//! the models and the deliberately broken variants are told in `docs/CONCURRENCY.md`; `cargo xtask loom` checks
-//! them all.
+//! Where threads of Weir meet, they meet here: front end, node, fleet, consumers, load generator and lab; nothing is here
+//! that none of them uses. Nothing here knows a socket, a clock, a record or a runtime, and nothing here starts a thread:
+//! callers bring threads, time and data. The promises, the models and the deliberately broken variants are told in
+//! `docs/CONCURRENCY.md`; `cargo xtask loom` checks them all.
 #![forbid(unsafe_code)]
 
 mod facade;
