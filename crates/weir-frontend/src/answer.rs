@@ -3,6 +3,10 @@
 //! Operations reserve here and give back an [`Answer`]; `server.rs` hands it to the listener with its permit. A client that
 //! asks and does not read costs a part of one budget and never more than that. Answers to writes are not counted: they
 //! are small, and a write that was done must not be refused its answer.
+//!
+//! The price: a page's room is held while its node is asked, so that no number of replies at once is more than the budget.
+//! Some seventy reads that wait for a silent node hold all of it until their calls end (`NODE_CALL_TIMEOUT`), and reads
+//! of other nodes are refused meanwhile.
 
 use weir_core::limits::{GET_RECORDS_BYTES_MAX, HTTP_ANSWERS_BYTES_MAX, RECORD_BYTES_MAX};
 use weir_sync::{ByteBudget, byte_budget::Permit};
@@ -38,10 +42,12 @@ impl AnswerBudget {
         self.bytes.try_acquire(bytes).ok_or(RequestError::AnswersFull)
     }
 
-    /// Room for a page of records, before a node is asked for it; and how many bytes of records the page may have.
-    pub(crate) fn reserve_page(&self) -> Result<(Permit, usize), RequestError> {
-        let share = self.bytes.available() / READ_SHARE;
-        let records_bytes = (share / 3 * 2).clamp(RECORD_BYTES_MAX, GET_RECORDS_BYTES_MAX);
+    /// Room for a page of at most `records_max` records, before a node is asked for it; and how many bytes of records the
+    /// page may have.
+    pub(crate) fn reserve_page(&self, records_max: usize) -> Result<(Permit, usize), RequestError> {
+        let share = self.bytes.available() / READ_SHARE / 3 * 2;
+        let wanted = records_max.saturating_mul(RECORD_BYTES_MAX).min(GET_RECORDS_BYTES_MAX);
+        let records_bytes = wanted.min(share).max(RECORD_BYTES_MAX);
         Ok((self.reserve(page_bytes(records_bytes))?, records_bytes))
     }
 
@@ -76,13 +82,15 @@ const fn page_bytes(records_bytes: usize) -> usize {
 
 #[cfg(test)]
 mod tests {
+    use weir_core::limits::GET_RECORDS_COUNT_MAX;
+
     use super::*;
 
     #[test]
     fn pages_get_smaller_before_one_is_refused() {
         let answers = AnswerBudget::default();
         let mut pages = Vec::new();
-        while let Ok(page) = answers.reserve_page() {
+        while let Ok(page) = answers.reserve_page(GET_RECORDS_COUNT_MAX) {
             pages.push(page);
         }
         let sizes: Vec<usize> = pages.iter().map(|(_, bytes)| *bytes).collect();
@@ -94,9 +102,16 @@ mod tests {
     }
 
     #[test]
+    fn who_asks_for_few_records_takes_no_more_than_they_can_be() {
+        let answers = AnswerBudget::default();
+        let (permit, bytes) = answers.reserve_page(2).unwrap();
+        assert_eq!((bytes, permit.bytes()), (2 * RECORD_BYTES_MAX, 3 * RECORD_BYTES_MAX));
+    }
+
+    #[test]
     fn an_answer_holds_what_it_is_and_no_longer_what_it_might_have_been() {
         let answers = AnswerBudget::default();
-        let (permit, _) = answers.reserve_page().unwrap();
+        let (permit, _) = answers.reserve_page(10).unwrap();
         let answer = answers.settle(permit, Vec::with_capacity(100)).unwrap();
         assert_eq!(answers.available(), HTTP_ANSWERS_BYTES_MAX - 100);
         drop(answer);

@@ -37,7 +37,7 @@ pub(super) async fn run(call: &Call<'_>) -> Result<Answer, RequestError> {
     let stream = call.common.lookup.of_iterator(&map, &iterator).await?;
     let routed = route_read(call.admitted, stream, iterator.key.shard, call.gate(&map), call.now())?;
     let limit = input.limit.map_or(GET_RECORDS_COUNT_MAX, |limit| limit as usize);
-    let (permit, bytes_max) = call.common.answers.reserve_page()?;
+    let (permit, bytes_max) = call.common.answers.reserve_page(limit)?;
     let bounds = PageBounds { records_max: limit, bytes_max };
     let read = read(call, &routed, iterator.record, bounds).await?;
     if read.from > read.tip {
