@@ -60,7 +60,7 @@ pub trait Handler: Send + Sync + 'static {
 /// Why a body was not taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Refusal {
-    /// Over [`HTTP_BODY_BYTES_MAX`].
+    /// Over [`weir_core::limits::HTTP_BODY_BYTES_MAX`].
     BodyTooLarge,
     /// Cut short or badly chunked.
     BodyBroken,
