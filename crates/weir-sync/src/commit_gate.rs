@@ -1,12 +1,12 @@
 //! The hand-off of group commit: many writers leave their items, one committer takes all that wait at once.
 //!
 //! The journal of `weir-log` uses it, so that one sync serves everybody who came while the last one ran. The gate is
-//! bounded in items and in bytes; a front desk that must not wait uses [`CommitGate::try_enqueue`] and turns a refusal
-//! into throttling. It must never reorder items, never lose one, and never let a committer sleep beside an item.
+//! bounded in items and in bytes; no writer waits here, a refusal becomes throttling. It must never reorder items, never
+//! lose one, and never let a committer sleep beside an item.
 
 use std::fmt;
 
-use crate::facade::{Condvar, Mutex, MutexGuard, lock, wait_while};
+use crate::facade::{Condvar, Mutex, lock, wait_while};
 
 /// A bounded place where items wait for their committer.
 pub struct CommitGate<T> {
@@ -14,8 +14,6 @@ pub struct CommitGate<T> {
     state: Mutex<State<T>>,
     /// The committer sleeps here for an item.
     arrived: Condvar,
-    /// Writers in [`CommitGate::enqueue`] sleep here for room.
-    room: Condvar,
 }
 
 /// How much may wait at once.
@@ -30,7 +28,7 @@ pub struct GateLimits {
 /// An item that was not taken in, and why. It is certain that it will not be committed.
 #[derive(Debug, PartialEq, Eq)]
 pub enum EnqueueRefused<T> {
-    /// There is no room now. Only [`CommitGate::try_enqueue`] says so.
+    /// There is no room now.
     Full(T),
     /// It has more bytes than may ever wait.
     TooLarge(T),
@@ -57,7 +55,6 @@ struct State<T> {
     bytes: usize,
     closed: bool,
     takers_waiting: usize,
-    writers_waiting: usize,
 }
 
 impl<T> CommitGate<T> {
@@ -67,15 +64,9 @@ impl<T> CommitGate<T> {
     /// When a limit is 0.
     pub fn new(limits: GateLimits) -> Self {
         assert!(limits.items >= 1 && limits.bytes >= 1, "nothing can pass a gate with {limits:?}");
-        let state = State {
-            items: Vec::new(),
-            sizes: Vec::new(),
-            bytes: 0,
-            closed: false,
-            takers_waiting: 0,
-            writers_waiting: 0,
-        };
-        Self { limits, state: Mutex::new(state), arrived: Condvar::new(), room: Condvar::new() }
+        let state =
+            State { items: Vec::new(), sizes: Vec::new(), bytes: 0, closed: false, takers_waiting: 0 };
+        Self { limits, state: Mutex::new(state), arrived: Condvar::new() }
     }
 
     /// Leaves `item`, which counts for `bytes`, if there is room now. Never waits.
@@ -83,79 +74,7 @@ impl<T> CommitGate<T> {
     /// # Errors
     /// The item comes back in the reason.
     pub fn try_enqueue(&self, item: T, bytes: usize) -> Result<(), EnqueueRefused<T>> {
-        let state = lock(&self.state);
-        self.admit(state, item, bytes)
-    }
-
-    /// Leaves `item`, which counts for `bytes`; waits for room. Who waits longest is not served first.
-    ///
-    /// # Errors
-    /// The item comes back in the reason, which is never [`EnqueueRefused::Full`].
-    pub fn enqueue(&self, item: T, bytes: usize) -> Result<(), EnqueueRefused<T>> {
         let mut state = lock(&self.state);
-        if bytes <= self.limits.bytes {
-            state.writers_waiting += 1;
-            state = wait_while(&self.room, state, |state| !self.has_room(state, bytes) && !state.closed);
-            state.writers_waiting -= 1;
-        }
-        self.admit(state, item, bytes)
-    }
-
-    /// Moves what waits to the end of `out`, in order of arrival, and waits while there is nothing: everything if it has
-    /// at most `max_bytes`, else as many of the first as have, but at least one.
-    pub fn take_all(&self, max_bytes: usize, out: &mut Vec<T>) -> Taken {
-        let mut state = lock(&self.state);
-        state.takers_waiting += 1;
-        state = wait_while(&self.arrived, state, |state| state.items.is_empty() && !state.closed);
-        state.takers_waiting -= 1;
-        let (items, bytes) = state.move_out(max_bytes, out);
-        let closed = state.closed && state.items.is_empty();
-        let blocked = state.writers_waiting;
-        drop(state);
-        if blocked > 0 && items > 0 {
-            // All of them: how many fit now depends on their sizes, and each judges that for itself.
-            if cfg!(loom_broken = "commit_gate_wakes_one_writer") {
-                self.room.notify_one();
-            } else {
-                self.room.notify_all();
-            }
-        }
-        Taken { items, bytes, closed }
-    }
-
-    /// Refuses items from now on and wakes everybody. What waits can still be taken. Harmless twice.
-    pub fn close(&self) {
-        lock(&self.state).closed = true;
-        self.arrived.notify_all();
-        self.room.notify_all();
-    }
-
-    /// Whether [`Self::close`] was called.
-    pub fn is_closed(&self) -> bool {
-        lock(&self.state).closed
-    }
-
-    /// Items and bytes that wait now.
-    pub fn waiting(&self) -> GateLimits {
-        let state = lock(&self.state);
-        GateLimits { items: state.items.len(), bytes: state.bytes }
-    }
-
-    /// How much may wait at once.
-    pub fn limits(&self) -> GateLimits {
-        self.limits
-    }
-
-    fn has_room(&self, state: &State<T>, bytes: usize) -> bool {
-        state.items.len() < self.limits.items && bytes <= self.limits.bytes - state.bytes
-    }
-
-    fn admit<'a>(
-        &'a self,
-        mut state: MutexGuard<'a, State<T>>,
-        item: T,
-        bytes: usize,
-    ) -> Result<(), EnqueueRefused<T>> {
         let mut waiting = state.takers_waiting;
         if cfg!(loom_broken = "commit_gate_asks_too_early") {
             drop(state);
@@ -181,6 +100,46 @@ impl<T> CommitGate<T> {
             self.arrived.notify_one();
         }
         Ok(())
+    }
+
+    /// Moves what waits to the end of `out`, in order of arrival, and waits while there is nothing: everything if it has
+    /// at most `max_bytes`, else as many of the first as have, but at least one.
+    pub fn take_all(&self, max_bytes: usize, out: &mut Vec<T>) -> Taken {
+        let mut state = lock(&self.state);
+        state.takers_waiting += 1;
+        state = wait_while(&self.arrived, state, |state| state.items.is_empty() && !state.closed);
+        state.takers_waiting -= 1;
+        let (items, bytes) = state.move_out(max_bytes, out);
+        let closed = state.closed && state.items.is_empty();
+        Taken { items, bytes, closed }
+    }
+
+    /// Refuses items from now on and wakes the committer. What waits can still be taken. Harmless twice.
+    pub fn close(&self) {
+        lock(&self.state).closed = true;
+        if !cfg!(loom_broken = "commit_gate_close_wakes_nobody") {
+            self.arrived.notify_all();
+        }
+    }
+
+    /// Whether [`Self::close`] was called.
+    pub fn is_closed(&self) -> bool {
+        lock(&self.state).closed
+    }
+
+    /// Items and bytes that wait now.
+    pub fn waiting(&self) -> GateLimits {
+        let state = lock(&self.state);
+        GateLimits { items: state.items.len(), bytes: state.bytes }
+    }
+
+    /// How much may wait at once.
+    pub fn limits(&self) -> GateLimits {
+        self.limits
+    }
+
+    fn has_room(&self, state: &State<T>, bytes: usize) -> bool {
+        state.items.len() < self.limits.items && bytes <= self.limits.bytes - state.bytes
     }
 }
 

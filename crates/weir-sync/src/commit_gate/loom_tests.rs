@@ -47,38 +47,6 @@ fn a_committer_takes_what_came_before_the_close_and_then_stops() {
     });
 }
 
-#[test]
-fn a_take_wakes_every_writer_that_fits_now() {
-    check_model(|| {
-        let gate = shared(2);
-        gate.try_enqueue(1, 10).unwrap();
-        gate.try_enqueue(2, 10).unwrap();
-        let writers = [3, 4].map(|item| {
-            let gate = Arc::clone(&gate);
-            thread::spawn(move || gate.enqueue(item, 10).unwrap())
-        });
-        let mut taken = Vec::new();
-        let batch = gate.take_all(100, &mut taken);
-        assert_eq!((batch.items, batch.bytes), (2, 20));
-        writers.into_iter().for_each(|writer| writer.join().unwrap());
-        assert_eq!(gate.waiting().items, 2);
-    });
-}
-
-#[test]
-fn close_ends_a_writer_that_waits_for_room() {
-    check_model(|| {
-        let gate = shared(1);
-        gate.try_enqueue(1, 10).unwrap();
-        let writer = {
-            let gate = Arc::clone(&gate);
-            thread::spawn(move || gate.enqueue(2, 10))
-        };
-        gate.close();
-        assert_eq!(writer.join().unwrap(), Err(EnqueueRefused::Closed(2)));
-    });
-}
-
 /// The journal in small: gate, sync, completion. `synced` stands for the disk.
 #[test]
 fn group_commit_acknowledges_only_what_is_synced() {

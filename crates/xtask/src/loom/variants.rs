@@ -101,11 +101,11 @@ pub(super) const VARIANTS: &[Variant] = &[
         model: "every_item_of_two_writers_is_taken_once",
         found_as: DEADLOCK,
     },
-    // Everything was taken, one waiting writer is woken.
+    // The end is noted and the committer is not told.
     Variant {
         primitive: "commit_gate",
-        name: "commit_gate_wakes_one_writer",
-        model: "a_take_wakes_every_writer_that_fits_now",
+        name: "commit_gate_close_wakes_nobody",
+        model: "a_committer_takes_what_came_before_the_close_and_then_stops",
         found_as: DEADLOCK,
     },
     // A dropped sender leaves the slot as it was.
