@@ -1,6 +1,9 @@
-//! S5: errors of many kinds, in reads and writes, long after the act that caused them.
+//! S5: every kind of call fails, reads and writes alike, long after the act that caused it.
+//!
+//! A kind of call that fails is an operation with the code that the caller was told. Weir's front ends tell of every map
+//! that cannot be routed by with one code, so that the verdict says of how many codes the kinds are.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::series::At;
 
@@ -11,7 +14,7 @@ use super::{
 };
 
 /// Different pairs of operation and error code that callers must see.
-const CLASSES_MIN: usize = 5;
+const KINDS_MIN: usize = 5;
 
 pub(super) fn judge(facts: &Facts<'_>) -> Verdict {
     let (Some(cliff), Some(baseline)) = (facts.cliff(), facts.baseline()) else {
@@ -27,27 +30,47 @@ pub(super) fn judge(facts: &Facts<'_>) -> Verdict {
         facts.first_error.is_some(),
         facts.first_error.map_or("they never did".to_owned(), |at| since_trigger(facts, at)),
     );
-    let classes = classes(facts, cliff);
-    let with = |prefix: &str| classes.keys().any(|(operation, _)| operation.starts_with(prefix));
+    let kinds = kinds(facts, cliff);
+    kinds_of_calls(facts, &kinds, &mut trial);
+    let (before, after) = (entropy(&self::kinds(facts, baseline)), entropy(&kinds));
     trial.ask(
-        "writes and reads fail alike",
-        with("Put") && with("Get"),
-        format!("writes {}, reads {}", yes(with("Put")), yes(with("Get"))),
-    );
-    trial.ask(
-        format!("at least {CLASSES_MIN} kinds of error (operation and code)"),
-        classes.len() >= CLASSES_MIN,
-        format!("{} kinds: {}", classes.len(), named(&classes)),
-    );
-    let (before, after) = (entropy(&self::classes(facts, baseline)), entropy(&classes));
-    trial.ask(
-        "errors become more varied: their entropy rises",
+        "the calls that fail become more varied: the entropy of their kinds rises",
         after > before,
         format!("{before:.2} to {after:.2} bits"),
     );
     order(facts, &mut trial);
     let when = facts.first_error.map_or(String::new(), |at| since_trigger(facts, at));
-    trial.verdict(format!("{} kinds of error in reads and writes, first {when}", classes.len()))
+    trial.verdict(format!("{} fail, reads and writes, with {}; first {when}", calls(&kinds), codes(&kinds)))
+}
+
+/// How often calls failed, by operation and error code.
+type Kinds<'a> = BTreeMap<(&'a str, &'a str), u64>;
+
+/// Nothing that callers do is spared.
+fn kinds_of_calls(facts: &Facts<'_>, kinds: &Kinds<'_>, trial: &mut Trial) {
+    let with = |prefix: &str| kinds.keys().any(|(operation, _)| operation.starts_with(prefix));
+    trial.ask(
+        "writes and reads fail alike",
+        with("Put") && with("Get"),
+        format!("writes {}, reads {}", yes(with("Put")), yes(with("Get"))),
+    );
+    let outcomes = facts.series.load.iter().flat_map(|w| &w.outcomes);
+    let called: BTreeSet<&str> = outcomes.map(|o| o.operation.as_str()).collect();
+    let failed: BTreeSet<&str> = kinds.keys().map(|(operation, _)| *operation).collect();
+    let spared: Vec<&str> = called.difference(&failed).copied().collect();
+    trial.ask(
+        "every operation that is called fails",
+        !called.is_empty() && spared.is_empty(),
+        match spared.as_slice() {
+            [] => format!("all {} do", called.len()),
+            spared => format!("{} of {} do, not {}", failed.len(), called.len(), spared.join(", ")),
+        },
+    );
+    trial.ask(
+        format!("at least {KINDS_MIN} kinds of calls fail (operation and code)"),
+        kinds.len() >= KINDS_MIN,
+        format!("{}, {}: {}", calls(kinds), codes(kinds), named(kinds)),
+    );
 }
 
 fn order(facts: &Facts<'_>, trial: &mut Trial) {
@@ -78,21 +101,20 @@ fn since_trigger(facts: &Facts<'_>, at: At) -> String {
     format!("{:.1} s after the trigger", at.secs_since(facts.series.trigger().unwrap_or_default()))
 }
 
-/// Errors by operation and code.
-fn classes<'a>(facts: &Facts<'a>, span: (At, At)) -> BTreeMap<(&'a str, &'a str), u64> {
-    let mut classes = BTreeMap::new();
+fn kinds<'a>(facts: &Facts<'a>, span: (At, At)) -> Kinds<'a> {
+    let mut kinds = Kinds::new();
     for outcome in facts.series.windows(span).flat_map(|w| &w.outcomes) {
         if let Some(error) = outcome.error.as_deref().filter(|_| outcome.count > 0) {
-            *classes.entry((outcome.operation.as_str(), error)).or_insert(0) += outcome.count;
+            *kinds.entry((outcome.operation.as_str(), error)).or_insert(0) += outcome.count;
         }
     }
-    classes
+    kinds
 }
 
-/// Shannon entropy of the kinds of error, bits.
-fn entropy(classes: &BTreeMap<(&str, &str), u64>) -> f64 {
-    let all: u64 = classes.values().sum();
-    classes
+/// Shannon entropy of the kinds of calls that fail, bits.
+fn entropy(kinds: &Kinds<'_>) -> f64 {
+    let all: u64 = kinds.values().sum();
+    kinds
         .values()
         .map(|count| *count as f64 / all as f64)
         .map(|share| -share * share.log2())
@@ -100,9 +122,21 @@ fn entropy(classes: &BTreeMap<(&str, &str), u64>) -> f64 {
         .max(0.0)
 }
 
-fn named(classes: &BTreeMap<(&str, &str), u64>) -> String {
+fn calls(kinds: &Kinds<'_>) -> String {
+    format!("{} {} of calls", kinds.len(), if kinds.len() == 1 { "kind" } else { "kinds" })
+}
+
+fn codes(kinds: &Kinds<'_>) -> String {
+    let codes: BTreeSet<&str> = kinds.keys().map(|(_, code)| *code).collect();
+    match codes.len() {
+        1 => "one error code".to_owned(),
+        count => format!("{count} error codes"),
+    }
+}
+
+fn named(kinds: &Kinds<'_>) -> String {
     let names: Vec<String> =
-        classes.iter().map(|((operation, error), count)| format!("{operation} {error} {count}")).collect();
+        kinds.iter().map(|((operation, error), count)| format!("{operation} {error} {count}")).collect();
     names.join(", ")
 }
 

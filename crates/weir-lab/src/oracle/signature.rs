@@ -18,7 +18,7 @@ pub enum SignatureId {
     S3,
     /// Silent decay: builds fail, maps age, callers notice nothing.
     S4,
-    /// Errors of many kinds.
+    /// Every kind of call fails.
     S5,
     /// The cause is masked: the back end looks idle and well.
     S6,
@@ -79,7 +79,7 @@ impl SignatureId {
             Self::S2 => "slow discovery",
             Self::S3 => "limit met",
             Self::S4 => "silent decay",
-            Self::S5 => "errors of many kinds",
+            Self::S5 => "every kind of call fails",
             Self::S6 => "cause masked",
             Self::S7 => "does not heal",
             Self::S8 => "fast restart",

@@ -351,7 +351,7 @@
       },
     },
     {
-      title: 'Errors by kind', words: 'Errors a second as callers saw them, by operation and code, one above the other.',
+      title: 'Failing calls', words: 'Errors a second as callers saw them, by operation and code, one above the other.',
       keys: () => kinds().map((kind) => key('box', kindColour(kind), shortKind(kind))),
       shown: () => kinds().length > 0,
       prepare: (runs) => most(runs.flatMap((r) => r.load.times.map((_, i) => r.load.errors.reduce((sum, e) => sum + e.rate[i], 0))), 1) * 1.05,
@@ -369,7 +369,7 @@
         return (t) => {
           const i = nearest(times, t);
           const now = i < 0 ? [] : errors.filter((e) => e.rate[i] > 0).sort((a, b) => b.rate[i] - a.rate[i]);
-          return now.length ? `${number(floor[i])}/s of ${now.length} kinds, most\n${shortKind(now[0].kind)}` : 'no errors';
+          return now.length ? `${number(floor[i])}/s, ${now.length} ${now.length === 1 ? 'kind' : 'kinds'} of calls, most\n${shortKind(now[0].kind)}` : 'no errors';
         };
       },
     },

@@ -112,7 +112,7 @@ pub struct ServerSample {
     pub at: At,
     /// Whose.
     pub server: ServerId,
-    /// Threads, from `/proc/PID/status`.
+    /// Threads, from `/proc/PID/stat`.
     pub threads: u32,
     /// The limit in force (L); `None` for a server without an envelope.
     pub limit: Option<u64>,
@@ -220,7 +220,7 @@ pub struct LoadWindow {
 pub struct Outcome {
     /// The Kinesis operation (`PutRecords`).
     pub operation: String,
-    /// The error code as the caller saw it (`ServiceUnavailableException`, `timeout`, `connect`); `None` is success.
+    /// The error code as the caller saw it (`ServiceUnavailable`, `timeout`, `connect`); `None` is success.
     pub error: Option<String>,
     /// How many.
     pub count: u64,

@@ -286,14 +286,39 @@ fn s5_notices_when_only_writes_fail_or_only_reads() {
     }
 }
 
+/// One code for everything that fails, as the front ends answer.
+fn one_code(series: &mut ArmSeries) {
+    for outcome in series.load.iter_mut().flat_map(|w| &mut w.outcomes).filter(|o| o.error.is_some()) {
+        outcome.error = Some("ServiceUnavailable".to_owned());
+    }
+}
+
 #[test]
-fn s5_notices_errors_of_few_kinds() {
-    let one = |s: &mut ArmSeries| {
-        for outcome in s.load.iter_mut().flat_map(|w| &mut w.outcomes).filter(|o| o.error.is_some()) {
-            outcome.error = Some("timeout".to_owned());
-        }
+fn s5_says_of_how_many_codes_the_kinds_of_calls_are() {
+    let verdict = spoiled(&SHARED, SignatureId::S5, one_code);
+    assert_eq!(verdict.judgement, Judgement::Held, "{}", verdict.reason);
+    let told = "5 kinds of calls fail, reads and writes, with one error code; first";
+    assert!(verdict.reason.starts_with(told), "{}", verdict.reason);
+    let varied = spoiled(&SHARED, SignatureId::S5, |_| {});
+    assert!(varied.reason.contains("10 kinds of calls fail"), "{}", varied.reason);
+    assert!(varied.reason.contains("with 3 error codes"), "{}", varied.reason);
+}
+
+#[test]
+fn s5_notices_an_operation_that_is_spared_and_a_mix_of_few() {
+    let spared = |s: &mut ArmSeries| {
+        let outcomes = s.load.iter_mut().flat_map(|w| &mut w.outcomes);
+        outcomes.filter(|o| o.operation == "ListShards").for_each(|o| o.error = None);
     };
-    assert_fails(&spoiled(&SHARED, SignatureId::S5, one), "at least 5 kinds");
+    let verdict = spoiled(&SHARED, SignatureId::S5, spared);
+    assert_fails(&verdict, "every operation that is called fails");
+    let noticed: Vec<_> = verdict.clauses.iter().filter(|c| !c.held).collect();
+    assert_eq!((noticed.len(), noticed[0].found.as_str()), (1, "4 of 5 do, not ListShards"));
+    let few = |s: &mut ArmSeries| {
+        one_code(s);
+        s.load.iter_mut().for_each(|w| w.outcomes.retain(|o| o.operation != "ListShards"));
+    };
+    assert_fails(&spoiled(&SHARED, SignatureId::S5, few), "at least 5 kinds of calls");
 }
 
 #[test]
@@ -304,7 +329,14 @@ fn s5_notices_errors_that_were_as_varied_before() {
             s.load[2].outcomes.push(Outcome { operation: "GetRecords".to_owned(), error, count: 1 });
         }
     };
-    assert_fails(&spoiled(&SHARED, SignatureId::S5, before), "entropy rises");
+    let some = |s: &mut ArmSeries| {
+        for (operation, error) in [("GetRecords", "timeout"), ("PutRecord", "InternalFailure")] {
+            let (operation, error) = (operation.to_owned(), Some(error.to_owned()));
+            s.load[2].outcomes.push(Outcome { operation, error, count: 1 });
+        }
+    };
+    assert_eq!(spoiled(&SHARED, SignatureId::S5, some).judgement, Judgement::Held);
+    assert_fails(&spoiled(&SHARED, SignatureId::S5, before), "the entropy of their kinds rises");
 }
 
 #[test]

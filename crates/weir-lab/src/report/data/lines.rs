@@ -12,7 +12,7 @@ use crate::{
     series::{ArmSeries, At, Cohort, ConsumerSample, LatencyOf, LoadWindow, Role, Track, metric},
 };
 
-/// Kinds of error that are drawn apart; the rest are summed up.
+/// Kinds of failing calls (operation and code) that are drawn apart; the rest are summed up.
 const ERROR_KINDS_MAX: usize = 7;
 /// What the rest is called.
 const OTHERS: &str = "other kinds";
@@ -248,7 +248,7 @@ fn point(lines: &mut LoadLines<'_>, windows: &[LoadWindow], kinds: &[String]) {
     }
 }
 
-/// The most frequent kinds of error, and one for the rest when there are more.
+/// The most frequent kinds of failing calls, and one for the rest when there are more.
 fn error_kinds(series: &ArmSeries) -> Vec<String> {
     let mut counts: BTreeMap<String, u64> = BTreeMap::new();
     for outcome in series.load.iter().flat_map(|w| &w.outcomes) {

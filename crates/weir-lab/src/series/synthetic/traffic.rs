@@ -10,11 +10,12 @@ use crate::series::{
 use super::{Noise, PHASES, Recipe, WINDOW_MS, fleet::Life};
 
 /// Operation, calls in a window, the error it fails with first and every tenth time.
-const MIX: [(&str, u64, &str, &str); 4] = [
-    ("PutRecords", 96, "ServiceUnavailableException", "timeout"),
-    ("PutRecord", 48, "ServiceUnavailableException", "InternalFailure"),
+const MIX: [(&str, u64, &str, &str); 5] = [
+    ("PutRecords", 96, "ServiceUnavailable", "timeout"),
+    ("PutRecord", 48, "ServiceUnavailable", "InternalFailure"),
     ("GetRecords", 48, "InternalFailure", "timeout"),
-    ("GetShardIterator", 8, "ServiceUnavailableException", "timeout"),
+    ("GetShardIterator", 8, "ServiceUnavailable", "timeout"),
+    ("ListShards", 8, "ServiceUnavailable", "timeout"),
 ];
 
 /// Entries that the consumers' buffers hold.
