@@ -44,7 +44,7 @@ fn assert_faithful(summary: &Value) {
     for name in ["cellular", "cache-fleet", "raised-limit", "control"] {
         let arm = arm(summary, name);
         assert_eq!(arm["refusals"], 0, "{name}");
-        for stage in ["baseline", "cliff", "recovery"] {
+        for stage in ["baseline", "cliff", "recovery", "throughout"] {
             let ratio = arm["success_ratio"][stage].as_f64().expect("a ratio");
             assert!(ratio >= 0.999, "{name}: success in {stage} is {ratio}");
         }

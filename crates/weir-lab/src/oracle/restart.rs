@@ -109,7 +109,7 @@ pub(super) fn judge_paced(facts: &Facts<'_>) -> Verdict {
         .map(|(at, count)| (at.secs(), count as f64))
         .collect();
     let pace = growth(facts, span, &points, &mut trial);
-    capacity_first(facts, span, &points, &mut trial);
+    capacity_first(facts, span, &mut trial);
     let knee = knee(facts, phase, span, &mut trial);
     let recovery = facts.series.stage(crate::series::Stage::Recovery);
     let errors = recovery.and_then(|span| facts.error_ratio(span));
@@ -178,18 +178,21 @@ fn straightness(points: &[(f64, f64)]) -> f64 {
 /// Success never runs ahead of the members that serve. A call goes to one endpoint of the list, drawn evenly, and is not
 /// tried again, so that s serving of n listed members answer s/n of the calls. Judged over two seconds at a time, with
 /// the most that served and the fewest that were listed in and around them; give or take three standard errors.
-fn capacity_first(facts: &Facts<'_>, span: (At, At), points: &[(f64, f64)], trial: &mut Trial) {
+fn capacity_first(facts: &Facts<'_>, span: (At, At), trial: &mut Trial) {
+    // Also of the looks after the phase: its last window may end behind it.
+    let serving = facts.serving();
     let windows: Vec<&LoadWindow> = facts.series.windows(span).collect();
     let together = windows.first().map_or(1, |w| (STRETCH_MS / w.length_ms.max(1)).max(1));
     let mut worst: f64 = 0.0;
     for stretch in windows.chunks(together as usize) {
         let (from, to) = (stretch[0].at.secs() - 1.0, stretch[stretch.len() - 1].end().secs() + 1.0);
         let around = |at: f64| at >= from && at <= to;
-        let serving = points.iter().filter(|p| around(p.0)).map(|p| p.1).fold(0.0, f64::max);
+        let serving =
+            serving.iter().filter(|look| around(look.0.secs())).map(|look| look.1).max().unwrap_or(0);
         let rows = facts.series.control.iter().filter(|c| around(c.at.secs()));
         let listed =
             rows.filter_map(|c| c.in_rotation).min().unwrap_or(u64::from(facts.series.setup.front_ends));
-        let reachable = (serving / (listed as f64).max(1.0)).min(1.0);
+        let reachable = (serving as f64 / (listed as f64).max(1.0)).min(1.0);
         let calls: Calls = stretch.iter().map(|w| w.calls()).collect();
         let count = (calls.succeeded + calls.failed).max(1) as f64;
         // A share of n calls is at most 1 / (2 sqrt n) off its mean, standard deviation.

@@ -84,6 +84,19 @@ fn an_arm_is_the_scenario_with_its_keys_set_otherwise() {
 }
 
 #[test]
+fn the_fixes_are_held_to_success_throughout_the_restarts_included() {
+    for name in ["kinesis-2020", "kinesis-2020-large"] {
+        let scenario = Scenario::open(name).unwrap();
+        let fixes = scenario.arms.iter().filter(|arm| arm.role == ArmRole::Variant && arm.name != "shared");
+        for arm in fixes {
+            let bound = |b: &&crate::series::Bound| b.metric == "success_ratio.throughout";
+            let bound = arm.plan.expect.bounds.iter().find(bound);
+            assert_eq!(bound.and_then(|b| b.min), Some(0.999), "{name}, {}", arm.name);
+        }
+    }
+}
+
+#[test]
 fn an_unknown_key_is_told_with_its_line_and_its_neighbour() {
     let said = complaint("discovery_window =", "discovery_windw =");
     let line = line_of("discovery_window =");

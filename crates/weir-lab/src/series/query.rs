@@ -9,7 +9,7 @@ use super::{
     ArmSeries, At, LatencyOf, LoadWindow, Phase, PhaseKind, Role, ServerInfo, ServerMetrics, ServerSample,
 };
 
-/// The three stretches that the summary speaks of.
+/// The stretches that the summary speaks of: three of the run, and all of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Stage {
     /// Before the trigger.
@@ -18,20 +18,13 @@ pub enum Stage {
     Cliff,
     /// After the last restart (or, without one, the recovery phases).
     Recovery,
+    /// All phases, the restarts between the cliff and the recovery among them.
+    Throughout,
 }
 
 impl Stage {
     /// All, in the order of time.
-    pub const ALL: [Self; 3] = [Self::Baseline, Self::Cliff, Self::Recovery];
-
-    /// The name that results use.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Baseline => "baseline",
-            Self::Cliff => "cliff",
-            Self::Recovery => "recovery",
-        }
-    }
+    pub const ALL: [Self; 4] = [Self::Baseline, Self::Cliff, Self::Recovery, Self::Throughout];
 }
 
 /// Calls that ended, by success.
@@ -243,11 +236,25 @@ impl ArmSeries {
                 let start = self.phase(PhaseKind::Recovery).map(|p| p.start).or(restarted)?;
                 (start < end).then_some((start, end))
             }
+            Stage::Throughout => self.phased(),
         }
     }
 
-    /// Load windows that lie wholly within a span.
+    /// Load windows that start within a span. Phases follow each other, so that each window belongs to exactly one.
     pub fn windows(&self, (start, end): (At, At)) -> impl Iterator<Item = &LoadWindow> {
-        self.load.iter().filter(move |w| w.at >= start && w.end() <= end)
+        self.load.iter().filter(move |w| w.at >= start && w.at < end)
+    }
+
+    /// The load windows of a stage. Throughout the run no call may be left out: the window in which the first phase
+    /// starts counts as well.
+    pub fn windows_of(&self, stage: Stage) -> impl Iterator<Item = &LoadWindow> {
+        let span = self.stage(stage).map(|(start, end)| match stage {
+            Stage::Throughout => {
+                let overlaps = |w: &&LoadWindow| w.end() > start && w.at < end;
+                (self.load.iter().find(overlaps).map_or(start, |w| w.at), end)
+            }
+            Stage::Baseline | Stage::Cliff | Stage::Recovery => (start, end),
+        });
+        span.into_iter().flat_map(|span| self.windows(span))
     }
 }

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::{ArmSummary, consumers, expectations, words};
 use crate::{
     oracle::{Facts, Opinion},
-    series::{ArmSeries, At, Calls, LoadWindow, PhaseKind, Role, Stage, metric},
+    series::{ArmSeries, Calls, LoadWindow, PhaseKind, Role, Stage, metric},
 };
 
 /// One number for each stage; null where the arm has no such stage or no calls in it.
@@ -22,6 +22,8 @@ pub struct ByStage {
     pub cliff: Option<f64>,
     /// After the last restart.
     pub recovery: Option<f64>,
+    /// From the start of the first phase to the end of the last, the restarts included.
+    pub throughout: Option<f64>,
 }
 
 impl ByStage {
@@ -30,6 +32,7 @@ impl ByStage {
             baseline: number(Stage::Baseline),
             cliff: number(Stage::Cliff),
             recovery: number(Stage::Recovery),
+            throughout: number(Stage::Throughout),
         }
     }
 
@@ -39,6 +42,7 @@ impl ByStage {
             Stage::Baseline => self.baseline,
             Stage::Cliff => self.cliff,
             Stage::Recovery => self.recovery,
+            Stage::Throughout => self.throughout,
         }
     }
 }
@@ -62,15 +66,15 @@ pub struct PhaseFigures {
     pub p999_ms: Option<f64>,
 }
 
-/// Success ratio and three percentiles of a span.
+/// Success ratio and three percentiles of some windows.
 struct Seen {
     success_ratio: Option<f64>,
     percentiles: [Option<f64>; 3],
 }
 
-fn seen(series: &ArmSeries, span: (At, At)) -> Seen {
-    let calls: Calls = series.windows(span).map(LoadWindow::calls).collect();
-    let histogram = ArmSeries::latencies(series.windows(span), |_| true);
+fn seen(windows: &[&LoadWindow]) -> Seen {
+    let calls: Calls = windows.iter().map(|w| w.calls()).collect();
+    let histogram = ArmSeries::latencies(windows.iter().copied(), |_| true);
     let at = |p: f64| (!histogram.is_empty()).then(|| histogram.value_at_percentile(p) as f64 / 1e3);
     Seen { success_ratio: calls.success_ratio(), percentiles: [at(50.0), at(99.0), at(99.9)] }
 }
@@ -78,11 +82,9 @@ fn seen(series: &ArmSeries, span: (At, At)) -> Seen {
 pub(super) fn of_arm(series: &ArmSeries, opinion: &Opinion) -> ArmSummary {
     let facts = Facts::of(series);
     let setup = &series.setup;
-    let stages: BTreeMap<&str, Seen> = Stage::ALL
-        .into_iter()
-        .filter_map(|stage| Some((stage.name(), seen(series, series.stage(stage)?))))
-        .collect();
-    let percentile = |n: usize| ByStage::of(|stage| stages.get(stage.name())?.percentiles[n]);
+    let stages = Stage::ALL.map(|stage| (stage, seen(&series.windows_of(stage).collect::<Vec<_>>())));
+    let of_stage = |stage: Stage| &stages.iter().find(|s| s.0 == stage).expect("all stages were seen").1;
+    let percentile = |n: usize| ByStage::of(|stage| of_stage(stage).percentiles[n]);
     let trigger = series.trigger();
     let mut arm = ArmSummary {
         name: setup.arm.clone(),
@@ -102,7 +104,7 @@ pub(super) fn of_arm(series: &ArmSeries, opinion: &Opinion) -> ArmSummary {
             metric(sample, |m| m.peer_threads).filter(|_| fleet)
         }),
         refusals: facts.refusals_total(),
-        success_ratio: ByStage::of(|stage| stages.get(stage.name())?.success_ratio),
+        success_ratio: ByStage::of(|stage| of_stage(stage).success_ratio),
         p50_ms: percentile(0),
         p99_ms: percentile(1),
         p999_ms: percentile(2),
@@ -131,7 +133,8 @@ fn phases(series: &ArmSeries) -> Vec<PhaseFigures> {
     let end = series.end();
     let figures = |phase: &crate::series::Phase| {
         let span = (phase.start, phase.end_or(end));
-        let Seen { success_ratio, percentiles: [p50_ms, p99_ms, p999_ms] } = seen(series, span);
+        let Seen { success_ratio, percentiles: [p50_ms, p99_ms, p999_ms] } =
+            seen(&series.windows(span).collect::<Vec<_>>());
         PhaseFigures {
             name: phase.name.clone(),
             action: phase.action,

@@ -57,7 +57,7 @@ fn the_object_has_every_field_that_programs_read() {
         for field in fields {
             assert!(arm.get(field).is_some(), "{field} of {}", arm["name"]);
         }
-        for stage in ["baseline", "cliff", "recovery"] {
+        for stage in ["baseline", "cliff", "recovery", "throughout"] {
             assert!(arm["success_ratio"][stage].is_f64(), "{stage} of {}", arm["name"]);
         }
         for id in SignatureId::ALL {
@@ -141,6 +141,39 @@ fn a_bound_on_a_number_that_does_not_exist_does_not_hold() {
     assert!(!bound("success_ratio.baseline", None, Some(0.5)));
     assert!(!bound("success_ratio.basline", Some(0.0), None));
     assert!(!bound("refusals", None, None), "a bound without a side bounds nothing");
+}
+
+#[test]
+fn success_throughout_leaves_out_no_call_of_the_phases() {
+    let throughout = |spoil: &dyn Fn(&mut ArmSeries)| {
+        let mut series = ARMS[3].clone();
+        // The load's windows are not aligned with the phases.
+        series.load.iter_mut().for_each(|w| w.at.0 += 300);
+        spoil(&mut series);
+        let summary = summarize(&recorded(vec![series])).0.arms.remove(0);
+        (summary.success_ratio, summary.phases.iter().map(|p| p.success_ratio).collect::<Vec<_>>())
+    };
+    let fail = |series: &mut ArmSeries, at: u64| {
+        let window = series.load.iter_mut().find(|w| w.at.0 <= at && at < w.end().0).unwrap();
+        window.outcomes.iter_mut().for_each(|o| o.error = Some("timeout".to_owned()));
+    };
+    assert_eq!(throughout(&|_| {}).0.throughout, Some(1.0));
+    // Within the restart, which is in none of the three stages.
+    let (success, phases) = throughout(&|s| fail(s, 50_000));
+    assert_eq!((success.cliff, success.recovery), (Some(1.0), Some(1.0)));
+    assert!(success.throughout.unwrap() < 1.0 && phases[5].unwrap() < 1.0);
+    // Over the border of two phases: it belongs to the one in which it starts, and to one only.
+    let (success, phases) = throughout(&|s| fail(s, 62_000));
+    assert!(success.throughout.unwrap() < 1.0 && phases[5].unwrap() < 1.0);
+    assert_eq!(phases[6], Some(1.0));
+    // Over the start of the first phase and the end of the last.
+    for edge in [3_000, 71_900] {
+        let late = |s: &mut ArmSeries| {
+            s.phases[0].start = crate::series::At(3_000);
+            fail(s, edge);
+        };
+        assert!(throughout(&late).0.throughout.unwrap() < 1.0, "{edge}");
+    }
 }
 
 #[test]

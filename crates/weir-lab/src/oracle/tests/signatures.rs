@@ -20,7 +20,7 @@ fn heal(window: &mut LoadWindow) {
 
 #[test]
 fn s1_needs_three_windows() {
-    let short = |s: &mut ArmSeries| s.phases[0].end = Some(At(1_200));
+    let short = |s: &mut ArmSeries| s.phases[0].end = Some(At(1_000));
     assert_fails(&spoiled(&SHARED, SignatureId::S1, short), "at least 3 windows");
 }
 
