@@ -280,6 +280,7 @@ fn load_window(line: &WindowLine, wall_zero_ms: u64) -> Result<LoadWindow, Strin
         length_ms: line.length_ms,
         offered: line.offered,
         late_starts: line.late_starts,
+        late_dispatches: Some(line.late_dispatches),
         outcomes,
         tenants,
         latency: latency.collect::<Result<_, String>>()?,

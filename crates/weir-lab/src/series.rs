@@ -13,7 +13,7 @@ pub mod store;
 pub(crate) mod synthetic;
 
 pub(crate) use query::metric;
-pub use query::{Calls, Stage, Track};
+pub use query::{Calls, Lateness, Stage, Track, percentile_ms};
 pub use record::{
     Alarms, ConsumerKind, ConsumerSample, ControlSample, Integrity, LatencyOf, LoadWindow, Outcome, Phase,
     PhaseKind, Record, ServerEvent, ServerHappening, ServerMetrics, ServerSample, TenantWindow,

@@ -46,7 +46,7 @@ pub struct Summary {
 
 /// Below this share of sample windows recorded, readers are cautioned.
 const RECORDED_RATIO_MIN: f64 = 0.8;
-/// Above this share of late starts in the baseline, readers are cautioned.
+/// Above this share of late starts in any stage, readers are cautioned.
 const LATE_STARTS_RATIO_MAX: f64 = 0.1;
 
 /// The outcome of one arm. Of an arm that ran more than once, latencies, peaks and times are medians, success ratios
@@ -85,9 +85,9 @@ pub struct ArmSummary {
     pub success_ratio: ByStage,
     /// Median latency from intended start of the calls that succeeded, by stage, milliseconds.
     pub p50_ms: ByStage,
-    /// 99th percentile of the same.
+    /// 99th percentile of the same; null where fewer than a hundred calls succeeded, which have none.
     pub p99_ms: ByStage,
-    /// 99.9th percentile of the same.
+    /// 99.9th percentile of the same; null where fewer than a thousand calls succeeded.
     pub p999_ms: ByStage,
     /// Success and latencies of each phase.
     pub phases: Vec<PhaseFigures>,
@@ -102,8 +102,11 @@ pub struct ArmSummary {
     /// Share of the sample windows in which the recorder came to look. Far below 1, the host was too busy to be watched,
     /// and moments are known less exactly than a window.
     pub recorded_ratio: Option<f64>,
-    /// Share of the baseline's calls that started later than meant. Far above 0, latencies tell of the host.
-    pub late_starts_ratio: Option<f64>,
+    /// Share of calls that started later than meant, by stage. Far above 0, latencies tell of the host.
+    pub late_starts_ratio: ByStage,
+    /// Share of calls that the load generator itself came to late; the other late ones had no free connection. Null in
+    /// results of versions that did not keep them apart.
+    pub late_dispatches_ratio: ByStage,
     /// The services on the stream, by name.
     pub consumers: BTreeMap<String, ConsumerSummary>,
     /// `held`, `failed` or `not_applicable` by signature.
@@ -164,18 +167,29 @@ fn cautions(recorded: &Recorded, arms: &[ArmSummary]) -> Vec<String> {
                  moments are known less exactly"
             ));
         }
-        if let Some(late) = arm.late_starts_ratio.filter(|late| *late > LATE_STARTS_RATIO_MAX) {
-            let late = percent(Some(late));
-            cautions.push(format!(
-                "{name}: {late} of the baseline's calls started late: latencies tell of the host"
-            ));
-        }
     }
+    cautions.extend(late_starts(arms));
     let torn = |path: &std::path::PathBuf| {
         format!("the run was cut short: the last line of {} is missing", path.display())
     };
     cautions.extend(recorded.torn.iter().map(torn));
     cautions
+}
+
+/// The arms in some stage of which many calls started late, each with its worst stage.
+fn late_starts(arms: &[ArmSummary]) -> Option<String> {
+    let late = arms.iter().filter_map(|arm| {
+        let (stage, share) =
+            arm.late_starts_ratio.greatest().filter(|(_, late)| *late > LATE_STARTS_RATIO_MAX)?;
+        let own = arm.late_dispatches_ratio.at(stage).filter(|own| *own > 0.0);
+        let own = own
+            .map_or(String::new(), |own| format!(", {} because the load generator was", percent(Some(own))));
+        Some(format!("{} {} {}{own}", arm.name, percent(Some(share)), stage.when()))
+    });
+    let late: Vec<String> = late.collect();
+    (!late.is_empty()).then(|| {
+        format!("calls started late, so that latencies tell of the host as well: {}", late.join("; "))
+    })
 }
 
 /// The control that ran beside an arm: the one of the same repeat, else the first.

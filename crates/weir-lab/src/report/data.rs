@@ -3,6 +3,7 @@
 //! Built for every rendering; read by `page.js` alone, which knows these names. Times are tenths of a second since the
 //! arm's start unless a name says otherwise.
 
+mod latency;
 mod lines;
 
 use std::collections::BTreeMap;

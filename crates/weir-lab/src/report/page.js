@@ -8,7 +8,7 @@
   const arms = data.arms;
   const byId = (id) => document.getElementById(id);
   const SVG = 'http://www.w3.org/2000/svg';
-  const HEIGHT = 140, FILL = 230, TOP = 14, BOTTOM = 17, RIGHT = 6;
+  const HEIGHT = 140, FILL = 262, TOP = 14, BOTTOM = 17, RIGHT = 6;
   const CYCLE = ['#0072b2', '#e69f00', '#cc79a7', '#009e73', '#d55e00', '#56b4e9', '#8a8f1e', '#8c97a1'];
   let shownRun = 0;
 
@@ -84,6 +84,7 @@
       ['at the end', percent(s.success_ratio.recovery), bad(s.success_ratio.recovery)],
       ['p99 before', milliseconds(s.p99_ms.baseline), ''],
       ['p99 after the trigger', milliseconds(s.p99_ms.cliff), ''],
+      ['started late, at most', percent(spread(Object.values(s.late_starts_ratio))?.high), '', 'the stage in which most calls started later than meant'],
       ['tenants affected', percent(s.tenants_affected_ratio), s.tenants_affected_ratio > 0 ? 'bad' : 'good'],
       ['acknowledged', integrity ? number(integrity.acknowledged) : 'unknown', ''],
       ['records lost', integrity ? number(integrity.lost) : 'unknown', whole ? 'good' : 'bad'],
@@ -169,6 +170,19 @@
     });
     return path;
   }
+  // A line that is level over each of its stretches.
+  function levelPath(line, plot) {
+    let path = '';
+    line.ms.forEach((ms, i) => {
+      const at = plot.x(line.from[i]).toFixed(1), y = plot.y(ms).toFixed(1);
+      path += `${i && line.until[i - 1] === line.from[i] ? `V${y}` : `M${at} ${y}`}H${plot.x(line.until[i]).toFixed(1)}`;
+    });
+    return path;
+  }
+  function levelAt(line, t) {
+    const i = line ? nearest(line.from, t) : -1;
+    return i < 0 || line.until[i] < t ? null : line.ms[i];
+  }
   function areaPath(times, low, high, plot) {
     if (!times.length) return '';
     const up = times.map((t, i) => `${plot.x(t).toFixed(1)} ${plot.y(high[i] ?? 0).toFixed(1)}`);
@@ -207,6 +221,10 @@
   };
   const range = (s, unit = '') => !s ? '–' : s.low === s.high ? `all ${number(s.low)}${unit}` : `${number(s.low)} to ${number(s.high)}${unit}, median ${number(s.middle)}`;
   const tone = (server) => server.role === 'cache' ? 'cache' : server.joiner ? 'new' : 'old';
+
+  // From the lowest line to the highest: what is painted later lies on top.
+  const LATENCIES = [['slowest', 'slowest call'], ['p999', 'p99.9'], ['p99', 'p99'], ['p50', 'median']];
+  const latencyOf = (run, name) => run.load.latencies.find((line) => line.name === name);
 
   // ---- rows ----
   // A row is a title, words, keys, and two functions: prepare(runs) gives what all its plots share, and
@@ -294,10 +312,10 @@
       },
     },
     {
-      title: 'Latency', words: 'From intended start, successful calls only, milliseconds on a logarithmic scale.',
-      keys: () => [key('', 'var(--p50)', 'median'), key('', 'var(--p99)', 'p99'), key('', 'var(--p999)', 'p99.9')],
+      title: 'Latency', words: 'From intended start, successful calls only, milliseconds on a logarithmic scale. A percentile is level over as many calls as it takes to tell it.', height: 168,
+      keys: () => [...LATENCIES.filter(([name]) => arms.some((arm) => latencyOf(runOf(arm), name))).map(([name, words]) => key('', `var(--${name})`, words)), key('box', 'color-mix(in srgb, var(--new) 45%, transparent)', 'share that started late (top: all)')],
       prepare(runs) {
-        const values = runs.flatMap((r) => [...r.load.p50, ...r.load.p999]).filter((v) => v !== null && v > 0);
+        const values = runs.flatMap((r) => r.load.latencies.flatMap((line) => line.ms)).filter((v) => v > 0);
         const low = Math.floor(Math.log10(values.reduce((a, b) => Math.min(a, b), values.length ? Infinity : 1)));
         const high = Math.ceil(Math.log10(most(values, 10)));
         return { low, high: Math.max(high, low + 1) };
@@ -307,11 +325,20 @@
         const ticks = [];
         for (let e = low; e <= high; e += 1) ticks.push(10 ** e);
         axes(plot, ticks, named, (v) => (v >= 1000 ? `${v / 1000} s` : number(v)));
-        const { times, p50, p99, p999 } = run.load;
-        for (const [name, values] of [['p999', p999], ['p99', p99], ['p50', p50]]) {
-          plot.svg.append(draw('path', { class: `line ${name}`, d: linePath(times, values, plot) }));
+        const { times, late, late_dispatches: own } = run.load;
+        // The share of late starts has the plot's whole height for itself: 0 at the bottom, all calls at the top.
+        const share = { ...plot, y: (v) => plot.height - plot.bottom - v * (plot.height - plot.top - plot.bottom) };
+        plot.svg.append(draw('path', { class: 'late-area', d: areaPath(times, times.map(() => 0), late, share) }), draw('path', { class: 'late-line', d: linePath(times, late, share) }));
+        for (const [name] of LATENCIES) {
+          const line = latencyOf(run, name);
+          if (line) plot.svg.append(draw('path', { class: `line ${name}`, d: levelPath(line, plot) }));
         }
-        return (t) => { const i = nearest(times, t); return i < 0 || p50[i] === null ? 'no call succeeded' : `p50 ${number(p50[i])}, p99 ${number(p99[i])}, p99.9 ${number(p999[i])} ms`; };
+        return (t) => {
+          const at = LATENCIES.map(([name, words]) => { const ms = levelAt(latencyOf(run, name), t); return ms === null ? null : `${words} ${number(ms)}`; }).filter(Boolean).reverse();
+          const i = nearest(times, t);
+          const words = i < 0 || late[i] === null ? null : `${percent(late[i])} started late${own[i] ? `, ${percent(own[i])} by the load generator` : ''}`;
+          return [at.length ? `${at.join(', ')} ms` : 'no call succeeded', words].filter(Boolean).join('\n');
+        };
       },
     },
     {
@@ -388,15 +415,15 @@
       caption: (run) => run.consumers.map((one) => `${one.name}: ${one.policy}${one.dropped ? `, ${number(one.dropped)} dropped` : ''}${one.spilled ? `, ${number(one.spilled)} spilled` : ''}`).join(' · '),
     },
     {
-      title: 'What their users see', words: 'Sign-ins that fail, and alarms that have lost their data.',
-      keys: () => [key('', 'var(--bad)', 'sign-ins that fail'), key('', 'var(--cache)', 'alarms without data')],
-      shown: (runs) => runs.some((r) => r.consumers.some((c) => c.sign_in_failed.some((v) => v !== null) || c.dark.some((v) => v !== null))),
+      title: 'What their users see', words: 'Sign-ins that fail, by what the service’s buffer does when full, and alarms that have lost their data.',
+      keys: () => seenBy().map(({ name, policy, what }) => key('', consumerColour(name), what === 'dark' ? `${name}: alarms without data` : `${name} (${policy}): sign-ins that fail`)),
+      shown: () => seenBy().length > 0,
       prepare: () => 1.06, scale: linear,
       paint(plot, run, max, named) {
         axes(plot, [0, 0.5, 1], named, (v) => `${v * 100} %`);
-        for (const one of run.consumers) {
-          plot.svg.append(draw('path', { class: 'line', stroke: 'var(--bad)', d: linePath(one.times, one.sign_in_failed, plot) }),
-            draw('path', { class: 'line', stroke: 'var(--cache)', d: linePath(one.times, one.dark, plot) }));
+        for (const { name, what } of seenBy()) {
+          const one = run.consumers.find((c) => c.name === name);
+          if (one) plot.svg.append(draw('path', { class: 'line', stroke: consumerColour(name), d: linePath(one.times, one[what], plot) }));
         }
         return (t) => run.consumers.flatMap((one) => {
           const i = nearest(one.times, t);
@@ -457,6 +484,14 @@
   const kindColour = (kind) => CYCLE[kinds().indexOf(kind) % CYCLE.length];
   const consumers = () => unique(arms.flatMap((arm) => runOf(arm).consumers.map((c) => c.name)));
   const consumerColour = (name) => ['var(--bad)', 'var(--cache)', 'var(--old)', 'var(--new)', 'var(--good)'][consumers().indexOf(name) % 5];
+  // Which consumer has users that see something, and what: sign-ins that fail, or alarms in the dark.
+  function seenBy() {
+    const all = arms.flatMap((arm) => runOf(arm).consumers);
+    return consumers().flatMap((name) => ['sign_in_failed', 'dark'].flatMap((what) => {
+      const one = all.find((c) => c.name === name && c[what].some((v) => v !== null));
+      return one ? [{ name, policy: one.policy, what }] : [];
+    }));
+  }
   function nothing(plot, words) {
     plot.svg.append(draw('text', { class: 'nothing', x: (plot.left + plot.right) / 2, y: (plot.top + plot.height - plot.bottom) / 2 + 4, 'text-anchor': 'middle' }, words));
   }

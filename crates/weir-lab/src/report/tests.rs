@@ -55,6 +55,26 @@ fn the_page_holds_every_arm_with_its_lines_and_verdicts() {
 }
 
 #[test]
+fn late_starts_and_each_consumers_users_are_drawn_under_their_own_names() {
+    let mut series = Recipe::shared().play();
+    series.load[8].late_starts = series.load[8].offered / 4;
+    let data = data(&page(&recorded(vec![series])));
+    let run = &data["arms"][0]["runs"][0];
+    assert_eq!(run["load"]["late"][8], 0.25);
+    assert_eq!(run["load"]["late"][9], 0.0);
+    assert!(data["arms"][0]["summary"]["late_starts_ratio"]["baseline"].as_f64().unwrap() > 0.0);
+    // What the data hold is drawn: the script reads it, with a key of its own.
+    for drawn in [
+        "{ times, late,",
+        "'late-area'",
+        "started late",
+        "consumerColour(name), d: linePath(one.times, one[what]",
+    ] {
+        assert!(SCRIPT.contains(drawn), "{drawn}");
+    }
+}
+
+#[test]
 fn no_name_can_end_the_script_or_become_markup() {
     let nasty = "</script><script>alert(1)</script><!-- & \u{2028} {{script}} {{data}}";
     let mut series = Recipe::shared().play();

@@ -25,6 +25,16 @@ pub enum Stage {
 impl Stage {
     /// All, in the order of time.
     pub const ALL: [Self; 4] = [Self::Baseline, Self::Cliff, Self::Recovery, Self::Throughout];
+
+    /// When it is, as part of a sentence.
+    pub const fn when(self) -> &'static str {
+        match self {
+            Self::Baseline => "in the baseline",
+            Self::Cliff => "in the cliff",
+            Self::Recovery => "in the recovery",
+            Self::Throughout => "throughout",
+        }
+    }
 }
 
 /// Calls that ended, by success.
@@ -132,6 +142,47 @@ impl LoadWindow {
     }
 }
 
+/// Shares of calls that did not start when they were meant to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Lateness {
+    /// Calls meant to start.
+    pub offered: u64,
+    /// Of those, the ones that started late.
+    pub starts: u64,
+    /// Of those, the ones that the load generator itself came to late; `None` where that was not recorded.
+    pub dispatches: Option<u64>,
+}
+
+impl Lateness {
+    /// Share that started late; `None` without calls.
+    pub fn starts_ratio(&self) -> Option<f64> {
+        (self.offered > 0).then(|| self.starts as f64 / self.offered as f64)
+    }
+
+    /// Share that the load generator came to late; `None` without calls, or where it was not recorded.
+    pub fn dispatches_ratio(&self) -> Option<f64> {
+        self.dispatches.filter(|_| self.offered > 0).map(|late| late as f64 / self.offered as f64)
+    }
+}
+
+impl<'a> FromIterator<&'a LoadWindow> for Lateness {
+    fn from_iter<I: IntoIterator<Item = &'a LoadWindow>>(windows: I) -> Self {
+        windows.into_iter().fold(Self { dispatches: Some(0), ..Self::default() }, |sum, w| Self {
+            offered: sum.offered + w.offered,
+            starts: sum.starts + w.late_starts,
+            dispatches: sum.dispatches.zip(w.late_dispatches).map(|(sum, late)| sum + late),
+        })
+    }
+}
+
+/// A percentile (0 to 100) of latencies in milliseconds; `None` unless at least one call in them lies beyond it: the 99th
+/// percentile of sixty calls is the slowest of them, and says nothing of one call in a hundred.
+pub fn percentile_ms(histogram: &Histogram<u64>, percentile: f64) -> Option<f64> {
+    let beyond = histogram.len() as f64 * (1.0 - percentile / 100.0);
+    // A hundred calls times 0.01 is a little less than one in binary.
+    (beyond + 1e-6 >= 1.0).then(|| histogram.value_at_percentile(percentile) as f64 / 1e3)
+}
+
 impl Phase {
     /// The end, or `last` while it is open.
     pub fn end_or(&self, last: At) -> At {
@@ -192,13 +243,6 @@ impl ArmSeries {
         let due = (end.0 - start.0) / self.setup.window_ms.max(1);
         let seen = self.looks().into_iter().filter(|at| *at >= start && *at <= end).count();
         (due > 0).then(|| (seen as f64 / due as f64).min(1.0))
-    }
-
-    /// Share of the calls of a span that started later than meant; `None` without calls.
-    pub fn late_ratio(&self, span: (At, At)) -> Option<f64> {
-        let (late, all) =
-            self.windows(span).fold((0, 0), |sum, w| (sum.0 + w.late_starts, sum.1 + w.offered));
-        (all > 0).then(|| late as f64 / all as f64)
     }
 
     /// The last moment that anything was recorded of.

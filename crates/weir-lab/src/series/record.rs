@@ -204,8 +204,12 @@ pub struct LoadWindow {
     pub length_ms: u64,
     /// Calls meant to start.
     pub offered: u64,
-    /// Calls that started later than meant.
+    /// Calls that started more than a millisecond later than meant, or never.
     pub late_starts: u64,
+    /// Of those, the ones that the load generator itself came to late; the rest had no free connection. `None` in results
+    /// of versions that did not keep them apart.
+    #[serde(default)]
+    pub late_dispatches: Option<u64>,
     /// How they ended, by operation and error code.
     pub outcomes: Vec<Outcome>,
     /// How they ended, by tenant.

@@ -28,7 +28,8 @@ pub(super) fn over_repeats(mut runs: Vec<ArmSummary>) -> ArmSummary {
     arm.seconds_to_first_error = median(runs.iter().map(|r| r.seconds_to_first_error));
     arm.seconds_to_recover = median(runs.iter().map(|r| r.seconds_to_recover));
     arm.recorded_ratio = least(runs.iter().map(|r| r.recorded_ratio));
-    arm.late_starts_ratio = runs.iter().filter_map(|r| r.late_starts_ratio).reduce(f64::max);
+    arm.late_starts_ratio = ByStage::of(|s| most(runs.iter().map(|r| r.late_starts_ratio.at(s))));
+    arm.late_dispatches_ratio = ByStage::of(|s| most(runs.iter().map(|r| r.late_dispatches_ratio.at(s))));
     arm.tenants_affected_ratio = runs.iter().map(|r| r.tenants_affected_ratio).fold(0.0, f64::max);
     let worst = runs.iter().find(|r| r.integrity.is_none_or(|i| !i.is_whole()));
     arm.integrity = worst.unwrap_or(&runs[0]).integrity;
@@ -80,12 +81,17 @@ fn phases(runs: &[ArmSummary]) -> Vec<PhaseFigures> {
         phase.p50_ms = median(each().map(|p| p.p50_ms));
         phase.p99_ms = median(each().map(|p| p.p99_ms));
         phase.p999_ms = median(each().map(|p| p.p999_ms));
+        phase.late_starts_ratio = most(each().map(|p| p.late_starts_ratio));
     }
     phases
 }
 
 fn least(values: impl Iterator<Item = Option<f64>>) -> Option<f64> {
     values.flatten().reduce(f64::min)
+}
+
+fn most(values: impl Iterator<Item = Option<f64>>) -> Option<f64> {
+    values.flatten().reduce(f64::max)
 }
 
 fn median(values: impl Iterator<Item = Option<f64>>) -> Option<f64> {

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::{ArmSummary, consumers, expectations, words};
 use crate::{
     oracle::{Facts, Opinion},
-    series::{ArmSeries, Calls, LoadWindow, PhaseKind, Role, Stage, metric},
+    series::{ArmSeries, Calls, Lateness, LoadWindow, PhaseKind, Role, Stage, metric, percentile_ms},
 };
 
 /// One number for each stage; null where the arm has no such stage or no calls in it.
@@ -45,6 +45,12 @@ impl ByStage {
             Stage::Throughout => self.throughout,
         }
     }
+
+    /// The stage with the greatest number, and that number; `None` where no stage has any.
+    pub(super) fn greatest(&self) -> Option<(Stage, f64)> {
+        let numbers = Stage::ALL.into_iter().filter_map(|stage| Some((stage, self.at(stage)?)));
+        numbers.max_by(|one, other| one.1.total_cmp(&other.1))
+    }
 }
 
 /// What callers saw in one phase.
@@ -60,23 +66,29 @@ pub struct PhaseFigures {
     pub success_ratio: Option<f64>,
     /// Median latency, milliseconds.
     pub p50_ms: Option<f64>,
-    /// 99th percentile, milliseconds.
+    /// 99th percentile, milliseconds; null where too few calls succeeded to have one.
     pub p99_ms: Option<f64>,
-    /// 99.9th percentile, milliseconds.
+    /// 99.9th percentile, milliseconds; null where too few calls succeeded to have one.
     pub p999_ms: Option<f64>,
+    /// Share of calls that started later than meant.
+    pub late_starts_ratio: Option<f64>,
 }
 
-/// Success ratio and three percentiles of some windows.
+/// Success ratio, three percentiles and late starts of some windows.
 struct Seen {
     success_ratio: Option<f64>,
     percentiles: [Option<f64>; 3],
+    late: Lateness,
 }
 
 fn seen(windows: &[&LoadWindow]) -> Seen {
     let calls: Calls = windows.iter().map(|w| w.calls()).collect();
     let histogram = ArmSeries::latencies(windows.iter().copied(), |_| true);
-    let at = |p: f64| (!histogram.is_empty()).then(|| histogram.value_at_percentile(p) as f64 / 1e3);
-    Seen { success_ratio: calls.success_ratio(), percentiles: [at(50.0), at(99.0), at(99.9)] }
+    Seen {
+        success_ratio: calls.success_ratio(),
+        percentiles: [50.0, 99.0, 99.9].map(|percentile| percentile_ms(&histogram, percentile)),
+        late: windows.iter().copied().collect(),
+    }
 }
 
 pub(super) fn of_arm(series: &ArmSeries, opinion: &Opinion) -> ArmSummary {
@@ -114,7 +126,8 @@ pub(super) fn of_arm(series: &ArmSeries, opinion: &Opinion) -> ArmSummary {
         tenants_affected_ratio: facts.tenants_affected().len() as f64 / setup.tenants.len().max(1) as f64,
         integrity: series.integrity,
         recorded_ratio: series.recorded_ratio(),
-        late_starts_ratio: series.stage(Stage::Baseline).and_then(|span| series.late_ratio(span)),
+        late_starts_ratio: ByStage::of(|stage| of_stage(stage).late.starts_ratio()),
+        late_dispatches_ratio: ByStage::of(|stage| of_stage(stage).late.dispatches_ratio()),
         consumers: consumers::of_series(series),
         signatures: opinion.verdicts.iter().map(|v| (v.signature.to_string(), v.judgement)).collect(),
         reasons: opinion.verdicts.iter().map(|v| (v.signature.to_string(), v.reason.clone())).collect(),
@@ -133,7 +146,7 @@ fn phases(series: &ArmSeries) -> Vec<PhaseFigures> {
     let end = series.end();
     let figures = |phase: &crate::series::Phase| {
         let span = (phase.start, phase.end_or(end));
-        let Seen { success_ratio, percentiles: [p50_ms, p99_ms, p999_ms] } =
+        let Seen { success_ratio, percentiles: [p50_ms, p99_ms, p999_ms], late } =
             seen(&series.windows(span).collect::<Vec<_>>());
         PhaseFigures {
             name: phase.name.clone(),
@@ -143,6 +156,7 @@ fn phases(series: &ArmSeries) -> Vec<PhaseFigures> {
             p50_ms,
             p99_ms,
             p999_ms,
+            late_starts_ratio: late.starts_ratio(),
         }
     };
     series.phases.iter().map(figures).collect()

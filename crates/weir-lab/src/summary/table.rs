@@ -1,7 +1,7 @@
 //! The summary as plain text for a terminal, at most 100 columns wide.
 //!
-//! Called by `weir run` and `weir report`. One table of numbers, one sentence an arm, one grid of signatures, and what
-//! did not hold.
+//! Called by `weir run` and `weir report`. One table of numbers (`late` is the share of calls that started late, in the
+//! stage with most of them), one sentence an arm, one grid of signatures, and what did not hold.
 
 use super::{ArmSummary, Summary, percent};
 use crate::{
@@ -12,7 +12,7 @@ use crate::{
 /// Columns that a line may have.
 const COLUMNS: usize = 100;
 /// Columns that an arm's name may have; a longer one is cut.
-const NAME_COLUMNS_MAX: usize = 16;
+const NAME_COLUMNS_MAX: usize = 14;
 
 /// The text, with a line feed at its end.
 pub fn render(summary: &Summary) -> String {
@@ -48,20 +48,34 @@ fn heading(summary: &Summary) -> String {
 }
 
 /// Title and width of each column; a line above names what neighbouring columns have in common.
-const NUMBERS: [(&str, usize); 11] = [
+const NUMBERS: [(&str, usize); 12] = [
     ("limit", 6),
     ("N*", 5),
     ("seen", 6),
-    ("peers", 8),
-    ("refused", 9),
+    ("peers", 7),
+    ("refused", 8),
     ("before", 9),
     ("cliff", 8),
     ("after", 8),
-    ("before", 9),
-    ("cliff", 7),
-    ("lost", 9),
+    ("before", 8),
+    ("cliff", 6),
+    ("late", 7),
+    ("lost", 8),
 ];
-const GROUPS: [(&str, usize); 4] = [("threads", 34), ("success", 25), ("p99 ms", 16), ("records", 9)];
+const GROUPS: [(&str, usize); 5] =
+    [("threads", 32), ("success", 25), ("p99 ms", 14), ("calls", 7), ("records", 8)];
+const _: () =
+    assert!(columns(&NUMBERS) + NAME_COLUMNS_MAX <= COLUMNS && columns(&GROUPS) <= columns(&NUMBERS));
+
+/// Columns that some titles take together.
+const fn columns(titles: &[(&str, usize)]) -> usize {
+    let (mut sum, mut number) = (0, 0);
+    while number < titles.len() {
+        sum += titles[number].1;
+        number += 1;
+    }
+    sum
+}
 
 fn numbers(summary: &Summary, name: usize, text: &mut String) {
     for titles in [GROUPS.as_slice(), NUMBERS.as_slice()] {
@@ -85,6 +99,7 @@ fn numbers(summary: &Summary, name: usize, text: &mut String) {
             percent(arm.success_ratio.recovery),
             ms(Stage::Baseline),
             ms(Stage::Cliff),
+            percent(arm.late_starts_ratio.greatest().map(|(_, late)| late)),
             arm.integrity.map_or("?".to_owned(), |i| i.lost.to_string()),
         ];
         let mut line = format!("{:name$}", cut(&arm.name));

@@ -221,9 +221,9 @@ fn the_table_fits_a_terminal_and_says_what_happened() {
         assert!(line.chars().count() <= 100, "{line}");
         assert_eq!(line, line.trim_end());
     }
-    assert!(table.contains("shared            refused at N = 41 as predicted; errors"), "{table}");
+    assert!(table.contains("shared          refused at N = 41 as predicted; errors"), "{table}");
     assert!(
-        table.contains("control           no thread refused: 44 front ends in one cell, N* is 46"),
+        table.contains("control         no thread refused: 44 front ends in one cell, N* is 46"),
         "{table}"
     );
     assert!(table.contains("All 25 expectations held."), "{table}");
@@ -235,15 +235,48 @@ fn a_busy_host_and_a_cut_run_are_cautioned_about() {
     assert_eq!(calm.cautions, Vec::<String>::new());
     let mut series = ARMS[0].clone();
     series.samples.retain(|s| (s.at.0 / 500).is_multiple_of(3));
-    series.load.iter_mut().for_each(|w| w.late_starts = w.offered / 2);
+    // Late in the restart alone, half of it because the load generator was.
+    for window in series.load.iter_mut().filter(|w| (44_000..62_000).contains(&w.at.0)) {
+        (window.late_starts, window.late_dispatches) = (window.offered, Some(window.offered / 2));
+    }
+    series.load.iter_mut().filter(|w| w.late_dispatches.is_none()).for_each(|w| w.late_dispatches = Some(0));
     let mut busy = recorded(vec![series]);
     busy.torn.push("arms/shared-0/series.ndjson".into());
     let (summary, _) = summarize(&busy);
     assert_eq!(summary.cautions.len(), 3, "{:?}", summary.cautions);
     let table = render_table(&summary);
     assert!(table.contains("caution   shared: the host was too busy to be watched: servers were"), "{table}");
-    assert!(table.contains("50.0 % of the baseline's calls started late"), "{table}");
+    let late = "tell of the host as well: shared 25.0 % throughout, 12.5 % because the load generator was";
+    assert!(summary.cautions.iter().any(|c| c.ends_with(late)), "{:?}", summary.cautions);
+    assert!(
+        table.lines().any(|line| line.starts_with("shared") && line.ends_with(" 25.0 %       0")),
+        "{table}"
+    );
     assert!(table.contains("the run was cut short"), "{table}");
+}
+
+#[test]
+fn a_percentile_that_the_calls_cannot_tell_is_none() {
+    let calls = |count: u64| {
+        shared(|s| {
+            let mut latencies = crate::series::LatencyOf::histogram();
+            latencies.record_n(9_000, count).unwrap();
+            for (number, window) in s.load.iter_mut().enumerate() {
+                let here = if number == 0 { &latencies } else { &crate::series::LatencyOf::histogram() };
+                window.latency = vec![crate::series::LatencyOf::new("PutRecord", None, here)];
+            }
+        })
+    };
+    let told = |count| {
+        let arm = calls(count);
+        let of = |by: ByStage| by.baseline.is_some();
+        (of(arm.p50_ms), of(arm.p99_ms), of(arm.p999_ms))
+    };
+    assert_eq!(told(99), (true, false, false));
+    assert_eq!(told(100), (true, true, false));
+    assert_eq!(told(999), (true, true, false));
+    assert_eq!(told(1_000), (true, true, true));
+    assert_eq!(calls(99).phases[0].p99_ms, None);
 }
 
 #[test]
@@ -252,12 +285,12 @@ fn numbers_beyond_a_column_change_their_unit() {
     for window in &mut series.load {
         for latency in &mut window.latency {
             let mut slow = crate::series::LatencyOf::histogram();
-            slow.record_n(22_282_000, 9).unwrap();
+            slow.record_n(22_282_000, 99).unwrap();
             *latency = crate::series::LatencyOf::new(latency.operation.clone(), None, &slow);
         }
     }
     let (summary, _) = summarize(&recorded(vec![series]));
-    assert!(render_table(&summary).contains("     22 s   22 s "), "{}", render_table(&summary));
+    assert!(render_table(&summary).contains("    22 s  22 s "), "{}", render_table(&summary));
     let mut silent = ARMS[3].clone();
     silent.load.clear();
     let (summary, _) = summarize(&recorded(vec![silent]));

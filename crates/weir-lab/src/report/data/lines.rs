@@ -9,8 +9,10 @@ use serde::Serialize;
 use crate::{
     oracle::Facts,
     report::thin::{groups, round, steps, tenths},
-    series::{ArmSeries, At, Cohort, ConsumerSample, LatencyOf, LoadWindow, Role, Track, metric},
+    series::{ArmSeries, At, Cohort, ConsumerSample, Lateness, LoadWindow, Role, Track, metric},
 };
+
+use super::latency::{self, LatencyLine};
 
 /// Kinds of failing calls (operation and code) that are drawn apart; the rest are summed up.
 const ERROR_KINDS_MAX: usize = 7;
@@ -46,10 +48,10 @@ pub(super) struct LoadLines<'a> {
     times: Vec<u64>,
     success: Vec<Option<f64>>,
     calls: Vec<f64>,
-    late: Vec<f64>,
-    p50: Vec<Option<f64>>,
-    p99: Vec<Option<f64>>,
-    p999: Vec<Option<f64>>,
+    /// Share of the calls that started late, and of those that the load generator itself came to late.
+    late: Vec<Option<f64>>,
+    late_dispatches: Vec<Option<f64>>,
+    latencies: Vec<LatencyLine>,
     tenant_times: Vec<u64>,
     tenants: Vec<TenantLine<'a>>,
     errors: Vec<ErrorLine>,
@@ -196,6 +198,7 @@ pub(super) fn load(series: &ArmSeries, points: usize) -> LoadLines<'_> {
             .map(|t| TenantLine { name: &t.name, cell: &t.cell, success: Vec::new() })
             .collect(),
         errors: kinds.iter().map(|kind| ErrorLine { kind: kind.clone(), rate: Vec::new() }).collect(),
+        latencies: latency::lines(series, size),
         ..LoadLines::default()
     };
     for windows in series.load.chunks(size) {
@@ -227,16 +230,12 @@ fn tenant_point(lines: &mut LoadLines<'_>, windows: &[LoadWindow]) {
 fn point(lines: &mut LoadLines<'_>, windows: &[LoadWindow], kinds: &[String]) {
     let seconds = windows.iter().map(|w| w.length_ms).sum::<u64>().max(1) as f64 / 1e3;
     let calls: crate::series::Calls = windows.iter().map(LoadWindow::calls).collect();
-    let mut histogram = LatencyOf::histogram();
-    windows.iter().flat_map(|w| &w.latency).for_each(|l| l.add_to(&mut histogram));
-    let at = |p: f64| (!histogram.is_empty()).then(|| round(histogram.value_at_percentile(p) as f64 / 1e3));
+    let late: Lateness = windows.iter().collect();
     lines.times.push(tenths(windows[0].at.0));
     lines.success.push(calls.success_ratio().map(|ratio| (ratio * 1e4).floor() / 1e4));
     lines.calls.push(round(calls.total() as f64 / seconds));
-    lines.late.push(round(windows.iter().map(|w| w.late_starts).sum::<u64>() as f64 / seconds));
-    lines.p50.push(at(50.0));
-    lines.p99.push(at(99.0));
-    lines.p999.push(at(99.9));
+    lines.late.push(late.starts_ratio().map(round));
+    lines.late_dispatches.push(late.dispatches_ratio().map(round));
     for line in &mut lines.errors {
         let named = |kind: &str| kinds.iter().any(|k| k == kind);
         let of_kind = |kind: &str| if line.kind == OTHERS { !named(kind) } else { kind == line.kind };
