@@ -33,13 +33,15 @@ pub(super) fn judge(facts: &Facts<'_>, control: Option<&Facts<'_>>) -> Verdict {
             format!("{:.1} s after the trigger", at.secs_since(facts.series.trigger().unwrap_or_default()))
         }),
     );
-    let end = facts.cliff().map(|c| c.1);
+    let end = back.and_then(|back| untouched(facts, back));
     let windows: Vec<&LoadWindow> =
         back.zip(end).map(|span| facts.series.windows(span).collect()).unwrap_or_default();
     let ratios: Vec<f64> = windows.iter().filter_map(|w| facts.exposed_calls(w).success_ratio()).collect();
     let best = ratios.iter().copied().fold(0.0, f64::max);
     trial.ask(
-        format!("where the limit was met, success stays below 50 % for {WINDOWS_MIN} windows or more, until the restart"),
+        format!(
+            "where the limit was met, success stays below 50 % for {WINDOWS_MIN} windows or more, until somebody steps in"
+        ),
         ratios.len() >= WINDOWS_MIN && best < DOWN,
         format!("{} windows, the best with {:.1} % success", ratios.len(), best * 100.0),
     );
@@ -64,6 +66,22 @@ fn back_at(facts: &Facts<'_>, before: u64) -> Option<At> {
     let small =
         |c: &&crate::series::ControlSample| c.at >= removal && c.registered.iter().sum::<u64>() <= before;
     facts.series.control.iter().find(small).map(|c| c.at)
+}
+
+/// Until when nobody does anything about it: the first restart, raised limit, switched bootstrap or fault.
+fn untouched(facts: &Facts<'_>, back: At) -> Option<At> {
+    let steps_in = |p: &&crate::series::Phase| match p.action {
+        PhaseKind::Restart
+        | PhaseKind::FastRestart
+        | PhaseKind::RaiseLimit
+        | PhaseKind::SetBootstrap
+        | PhaseKind::Fault => p.start >= back,
+        PhaseKind::Baseline | PhaseKind::Add | PhaseKind::Wait | PhaseKind::Remove | PhaseKind::Recovery => {
+            false
+        }
+    };
+    let end = facts.cliff()?.1;
+    Some(facts.series.phases.iter().find(steps_in).map_or(end, |p| p.start.min(end)))
 }
 
 fn healthy(facts: &Facts<'_>, span: Option<(At, At)>, who: &str, trial: &mut Trial) {

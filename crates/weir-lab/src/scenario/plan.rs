@@ -212,16 +212,18 @@ pub enum Act {
 }
 
 impl Act {
-    /// The kind under which the series keeps the phase. What changes a setting under the running fleet is a wait.
+    /// The kind under which the series keeps the phase.
     pub const fn kind(&self) -> PhaseKind {
         match self {
             Self::Baseline => PhaseKind::Baseline,
             Self::Add { .. } => PhaseKind::Add,
-            Self::Wait | Self::RaiseLimit { .. } | Self::SetBootstrap { .. } => PhaseKind::Wait,
+            Self::Wait => PhaseKind::Wait,
             Self::Remove { .. } => PhaseKind::Remove,
             Self::Restart { fast: false, .. } => PhaseKind::Restart,
             Self::Restart { fast: true, .. } => PhaseKind::FastRestart,
             Self::Fault { .. } => PhaseKind::Fault,
+            Self::RaiseLimit { .. } => PhaseKind::RaiseLimit,
+            Self::SetBootstrap { .. } => PhaseKind::SetBootstrap,
             Self::Recovery => PhaseKind::Recovery,
         }
     }

@@ -65,6 +65,10 @@ pub enum PhaseKind {
     FastRestart,
     /// A fault is injected.
     Fault,
+    /// The kernel's limit on threads is raised under the running servers.
+    RaiseLimit,
+    /// Booting servers get their maps from elsewhere from now on.
+    SetBootstrap,
     /// Nothing: the fleet is whole again and runs on.
     Recovery,
 }

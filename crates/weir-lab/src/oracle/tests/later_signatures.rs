@@ -20,6 +20,15 @@ fn s6_notices_a_back_end_that_queues_works_or_fails() {
     assert_fails(&spoiled(&SHARED, SignatureId::S6, works), "processor time falls");
     let fails = |s: &mut ArmSeries| nodes(s, |x| x.metrics.as_mut().unwrap().errors = Some(x.at.0 / 30_000));
     assert_fails(&spoiled(&SHARED, SignatureId::S6, fails), "reports no errors");
+    let silent = |s: &mut ArmSeries| {
+        let node = s.servers.iter().find(|x| x.role == Role::Backend).unwrap().id;
+        nodes(s, |x| {
+            if x.server == node {
+                x.metrics.as_mut().unwrap().errors = None;
+            }
+        });
+    };
+    assert_fails(&spoiled(&SHARED, SignatureId::S6, silent), "reports no errors");
 }
 
 #[test]
@@ -41,6 +50,25 @@ fn s7_notices_a_fleet_that_heals_by_itself() {
         restart.start = At(37_000);
     };
     assert_fails(&spoiled(&SHARED, SignatureId::S7, early), "success stays below 50 %");
+}
+
+#[test]
+fn s7_ends_where_somebody_steps_in() {
+    // Raised under fire three seconds before the restart, and it helps at once.
+    let raised = |action: PhaseKind| {
+        move |s: &mut ArmSeries| {
+            let mut phase = s.phases[4].clone();
+            (s.phases[4].end, phase.start, phase.action) = (Some(At(41_000)), At(41_000), action);
+            s.phases.insert(5, phase);
+            let after = s.load.iter_mut().filter(|w| w.at.0 >= 41_000);
+            after.flat_map(|w| &mut w.outcomes).for_each(|o| o.error = None);
+        }
+    };
+    for action in [PhaseKind::RaiseLimit, PhaseKind::SetBootstrap] {
+        let verdict = spoiled(&SHARED, SignatureId::S7, raised(action));
+        assert_eq!(verdict.judgement, Judgement::Held, "{action:?}: {}", verdict.reason);
+    }
+    assert_fails(&spoiled(&SHARED, SignatureId::S7, raised(PhaseKind::Wait)), "until somebody steps in");
 }
 
 #[test]
