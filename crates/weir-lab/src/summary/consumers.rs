@@ -41,7 +41,7 @@ pub struct ConsumerSummary {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub lag_seconds_max: Option<f64>,
     /// From the largest backlog until events waited no longer than before the trigger, and stayed so; null when they
-    /// were not that quick again (event bus).
+    /// were not that quick again, and when nobody read how long they waited before and after (event bus).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub seconds_to_drain: Option<f64>,
     /// Events that still waited at the end (event bus).
@@ -92,6 +92,10 @@ fn one(series: &ArmSeries, rows: &[&ConsumerSample]) -> ConsumerSummary {
 /// (or than [`DRAINED`], where that was quicker), from then to the end.
 fn seconds_to_drain(rows: &[&ConsumerSample], trigger: Option<At>) -> Option<f64> {
     let trigger = trigger?;
+    let read = |after: bool| rows.iter().any(|r| (r.at >= trigger) == after && r.lag_seconds.is_some());
+    if !(read(false) && read(true)) {
+        return None;
+    }
     let before = rows.iter().filter(|r| r.at < trigger).filter_map(|r| r.lag_seconds).fold(DRAINED, f64::max);
     let peak =
         rows.iter().filter(|r| r.at >= trigger).max_by_key(|r| (r.backlog, std::cmp::Reverse(r.at)))?;
@@ -147,6 +151,19 @@ mod tests {
         assert_eq!(drain(&grown[..4]), None, "the oldest still waits at the end");
         let again = [&grown[..], &[(31, 3.0, 60)]].concat();
         assert_eq!(drain(&again), None, "late again at the end");
+    }
+
+    #[test]
+    fn what_nobody_timed_was_not_drained() {
+        let told = |untimed: std::ops::Range<u64>| {
+            let mut rows = rows(&[(5, 0.5, 3), (12, 1.0, 20), (20, 0.3, 2)]);
+            rows.iter_mut()
+                .filter(|r| untimed.contains(&(r.at.0 / 1_000)))
+                .for_each(|r| r.lag_seconds = None);
+            seconds_to_drain(&rows.iter().collect::<Vec<_>>(), Some(At(10_000)))
+        };
+        assert_eq!(told(0..0), Some(0.0));
+        assert_eq!((told(0..10), told(10..30), told(0..30)), (None, None, None));
     }
 
     #[test]
