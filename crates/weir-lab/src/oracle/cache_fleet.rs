@@ -1,6 +1,6 @@
 //! S19: with a cache fleet the front ends' threads are flat in N, and the cache servers carry the slope.
 
-use crate::series::{At, Mesh, Role, ServerHappening, ServerSample, Track, metric};
+use crate::series::{At, Mesh, Role, ServerEvent, ServerHappening, ServerSample, metric};
 
 use super::{
     facts::Facts,
@@ -18,20 +18,29 @@ pub(super) fn judge(facts: &Facts<'_>) -> Verdict {
     let mut trial = Trial::of(SignatureId::S19);
     trial.shows_at(facts.series.trigger());
     let base = facts.series.setup.base_threads;
-    let ready = |t: &Track<'_>| -> Vec<u64> {
-        let steady =
-            |s: &&&ServerSample| metric(s, |m| m.ready.then_some(())).is_some() && !is_leaving(facts, s);
-        t.samples.iter().filter(steady).map(|s| u64::from(s.threads)).collect()
+    let ready = |s: &ServerSample| metric(s, |m| m.ready.then_some(())).is_some();
+    let looks = facts.front_ends.iter().flat_map(|t| &t.samples).copied();
+    let (steady, restless): (Vec<&ServerSample>, Vec<&ServerSample>) =
+        looks.partition(|s| ready(s) && !comes_or_goes(facts, s));
+    let threads = |looks: &[&ServerSample]| {
+        let counts = || looks.iter().map(|s| u64::from(s.threads));
+        counts().min().zip(counts().max())
     };
-    let threads: Vec<u64> = facts.front_ends.iter().flat_map(ready).collect();
-    let (low, high) = (threads.iter().min().copied(), threads.iter().max().copied());
     trial.ask(
         format!("front ends keep exactly {base} threads, whatever the fleet's size"),
-        low == Some(base) && high == Some(base),
-        match (low, high) {
-            (Some(low), Some(high)) => format!("from {low} to {high} threads over {} samples", threads.len()),
-            _ => "no ready front end was sampled".to_owned(),
+        threads(&steady) == Some((base, base)),
+        match threads(&steady) {
+            Some((low, high)) => format!("from {low} to {high} threads over {} samples", steady.len()),
+            None => "no ready front end was sampled".to_owned(),
         },
+    );
+    let most = threads(&restless).map(|(_, high)| high);
+    trial.ask(
+        format!("and never more than {base} while they start or end"),
+        most.is_none_or(|most| most <= base),
+        most.map_or("nobody was seen starting or ending".to_owned(), |most| {
+            format!("{most} at most over {} samples", restless.len())
+        }),
     );
     carried(facts, &mut trial);
     let n_star = facts.prediction.n_star;
@@ -47,14 +56,16 @@ pub(super) fn judge(facts: &Facts<'_>) -> Verdict {
     ))
 }
 
-/// Was the server told to stop, and not ready again since? It joins its threads one by one then, which tells of the end
-/// and not of the mesh. A look may come a window before the order was written down.
-fn is_leaving(facts: &Facts<'_>, sample: &ServerSample) -> bool {
+/// Was the server told to stop, and not seen ready again since? It joins its threads one by one then, and starts them one
+/// by one, which tells of the end and of the start, not of the mesh. A look takes up to a window and reads the threads
+/// first: what it found may be of after the order, and the word `ready` of after the start.
+fn comes_or_goes(facts: &Facts<'_>, sample: &ServerSample) -> bool {
     let own = || facts.series.events.iter().filter(|e| e.server == sample.server);
     let until = sample.at.0 + facts.series.setup.window_ms;
-    let stopped = own().filter(|e| matches!(e.happening, ServerHappening::Stopped) && e.at.0 <= until);
-    let ready = own().filter(|e| matches!(e.happening, ServerHappening::Ready) && e.at <= sample.at);
-    stopped.map(|e| e.at).max().is_some_and(|stopped| Some(stopped) > ready.map(|e| e.at).max())
+    let ends = |e: &&ServerEvent| matches!(e.happening, ServerHappening::Told | ServerHappening::Stopped);
+    let told = own().filter(ends).map(|e| e.at).filter(|at| at.0 <= until).max();
+    let ready = own().filter(|e| matches!(e.happening, ServerHappening::Ready)).map(|e| e.at);
+    told.is_some() && told > ready.filter(|at| *at <= sample.at).max()
 }
 
 /// The cache servers follow their law at every settled moment: in the baseline, and at the end of the growth.

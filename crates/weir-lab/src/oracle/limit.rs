@@ -1,6 +1,6 @@
 //! S3: the kernel's limit is met at N*, by old and new servers alike, and nothing else looks wrong.
 
-use crate::series::{At, Cohort, ServerHappening, ServerSample, Track, metric};
+use crate::series::{At, Cohort, Role, ServerHappening, ServerSample, Track, metric};
 
 use super::{
     facts::{Facts, median},
@@ -36,6 +36,7 @@ pub(super) fn judge(facts: &Facts<'_>) -> Verdict {
         observed.is_some() && observed == predicted,
         format!("observed {}, predicted {}", or_none(observed), or_none(predicted)),
     );
+    witnesses(facts, &mut trial);
     saturation(facts, grown, &mut trial);
     kernels_word(facts, &mut trial);
     nothing_else(facts, grown, &mut trial);
@@ -54,6 +55,37 @@ fn or_none(number: Option<u64>) -> String {
 fn at_limit(sample: &ServerSample) -> bool {
     let used = sample.pids_current.unwrap_or(u64::from(sample.threads));
     sample.limit.is_some_and(|limit| used >= limit)
+}
+
+/// N* is observed from what a refused server counted. Two others must agree: the registry, which had N* members by then,
+/// and the members that the server knew of.
+fn witnesses(facts: &Facts<'_>, trial: &mut Trial) {
+    let Some(n_star) = facts.prediction.n_star.filter(|_| facts.series.setup.law.role == Role::Frontend)
+    else {
+        return;
+    };
+    let mut early = Vec::new();
+    for refusal in &facts.refusals {
+        let Some(track) = facts.front_ends.iter().find(|t| t.info.id == refusal.server) else { continue };
+        let cell = facts.cell_of(track);
+        let rows = &facts.series.control;
+        let next = rows.partition_point(|c| c.at <= refusal.at);
+        let around = rows.get(next.saturating_sub(1)..(next + 1).min(rows.len())).unwrap_or_default();
+        let registered = around.iter().filter_map(|c| c.registered.get(cell)).max().copied();
+        let known = track.between((refusal.at, refusal.at)).find_map(|s| metric(s, |m| m.known_members));
+        if registered.is_none_or(|n| n < n_star) || known.is_none_or(|n| n < n_star) {
+            let name = &track.info.name;
+            early.push(format!("{name} with {} registered, {} known", or_none(registered), or_none(known)));
+        }
+    }
+    trial.ask(
+        "nobody is refused before N* members are registered and known to it",
+        early.is_empty() && !facts.refusals.is_empty(),
+        match early.first() {
+            Some(first) => format!("{} of {}: {first}", early.len(), facts.refusals.len()),
+            None => format!("{} refusals, none earlier", facts.refusals.len()),
+        },
+    );
 }
 
 /// All of a cell that outgrew the limit meet it: whoever is up, old and new, within D of the member that was one too

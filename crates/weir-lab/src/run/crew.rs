@@ -6,6 +6,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     net::SocketAddr,
+    ops::Bound,
     sync::Arc,
     time::Duration,
 };
@@ -41,7 +42,8 @@ const TICK: Duration = Duration::from_millis(10);
 const READY_PERIOD: Duration = Duration::from_millis(100);
 /// One answer to `/ready`. A server that cannot say it in this time is asked again.
 const READY_TIMEOUT: Duration = Duration::from_millis(500);
-/// Servers asked in one round; the rest take their turn in the next.
+/// Servers asked in one round. The next round goes on where this one ended: servers that never get ready must not keep
+/// the others from being asked.
 const READY_ASKED_MAX: usize = 32;
 
 /// The running servers of an arm.
@@ -64,6 +66,8 @@ pub(super) struct Crew {
     /// Processes that ended without being asked to, with how.
     fallen: BTreeMap<ServerId, Exit>,
     next_ready: Monotonic,
+    /// The last server that was asked whether it is ready.
+    last_asked: Option<ServerId>,
     sink: Option<Arc<Sink>>,
     /// What happened before there was a sink.
     early: Vec<Record>,
@@ -123,6 +127,7 @@ impl Crew {
             members: BTreeMap::new(),
             fallen: BTreeMap::new(),
             next_ready: Monotonic::ZERO,
+            last_asked: None,
             sink: None,
             early,
         })
@@ -204,6 +209,7 @@ impl Crew {
         for (server, leaving) in self.leaving.clone() {
             let step = match leaving.step {
                 LeavingStep::Draining { until } if until <= now => {
+                    self.note(server, ServerHappening::Told);
                     self.order(server, Order::Stop)?;
                     LeavingStep::Stopping { until: now + LEAVE_PATIENCE }
                 }
@@ -337,7 +343,8 @@ impl Crew {
 
     /// Asks servers that are not ready yet whether they are.
     fn ask_ready(&mut self) {
-        let asked: Vec<_> = self.unready.iter().copied().take(READY_ASKED_MAX).collect();
+        let asked = next_round(&self.unready, self.last_asked);
+        self.last_asked = asked.last().copied();
         let addresses: Vec<_> = asked.iter().map(|server| self.admins[server.0 as usize]).collect();
         let answers = self.runtime.block_on(async {
             let mut answers = JoinSet::new();
@@ -358,10 +365,43 @@ impl Crew {
     }
 }
 
+/// Whom to ask now: those after the last one asked, then from the front, nobody twice.
+fn next_round(unready: &BTreeSet<ServerId>, last: Option<ServerId>) -> Vec<ServerId> {
+    let start = last.map_or(Bound::Unbounded, Bound::Excluded);
+    let end = last.map_or(Bound::Excluded(ServerId(0)), Bound::Included);
+    let ahead = unready.range((start, Bound::Unbounded));
+    let behind = unready.range((Bound::Unbounded, end));
+    ahead.chain(behind).copied().take(READY_ASKED_MAX).collect()
+}
+
 fn describe(exit: &Exit) -> String {
     match (exit.code, exit.signal) {
         (Some(code), _) => format!("exit code {code}"),
         (None, Some(signal)) => format!("signal {signal}"),
         (None, None) => "no status".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_server_is_asked_in_its_turn_however_many_never_get_ready() {
+        let unready: BTreeSet<ServerId> = (0..70).map(ServerId).collect();
+        let mut last = None;
+        let mut asked = BTreeSet::new();
+        for _ in 0..3 {
+            let round = next_round(&unready, last);
+            assert_eq!(round.len(), READY_ASKED_MAX);
+            assert_eq!(round.iter().collect::<BTreeSet<_>>().len(), READY_ASKED_MAX, "nobody twice");
+            last = round.last().copied();
+            asked.extend(round);
+        }
+        assert_eq!(asked, unready);
+        let few: BTreeSet<ServerId> = [3, 9].map(ServerId).into();
+        assert_eq!(next_round(&few, Some(ServerId(5))), [9, 3].map(ServerId));
+        assert_eq!(next_round(&few, None), [3, 9].map(ServerId));
+        assert_eq!(next_round(&BTreeSet::new(), last), []);
     }
 }

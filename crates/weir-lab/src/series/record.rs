@@ -98,7 +98,9 @@ pub enum ServerHappening {
     },
     /// It answered `/ready` with yes for the first time in this life.
     Ready,
-    /// The lab stopped it on purpose (a removal, a restart, the end of the run).
+    /// The lab told it to stop (a removal, a restart). It may take some seconds to end.
+    Told,
+    /// It ended because the lab had told it to.
     Stopped,
     /// It ended although nobody asked it to.
     Exited {
@@ -394,12 +396,16 @@ pub struct Integrity {
     pub duplicated: u64,
     /// Read back out of order, or numbered below a record that was acknowledged before this one was sent.
     pub reordered: u64,
+    /// Records of the log, acknowledged or not, whose bytes are not those that were sent.
+    #[serde(default)]
+    pub damaged: u64,
 }
 
 impl Integrity {
-    /// Nothing lost, doubled or out of order.
+    /// Nothing lost, doubled, out of order or damaged.
     pub const fn is_whole(&self) -> bool {
-        self.lost == 0 && self.duplicated == 0 && self.reordered == 0 && self.found == self.acknowledged
+        let Self { acknowledged, found, lost, duplicated, reordered, damaged } = *self;
+        lost + duplicated + reordered + damaged == 0 && found == acknowledged
     }
 }
 

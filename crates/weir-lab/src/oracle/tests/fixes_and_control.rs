@@ -1,7 +1,9 @@
 //! S18, S19 and the control: the fixes and the run in which nothing may happen, each clause spoiled once.
 
 use super::*;
-use crate::series::{At, LatencyOf, Role, ServerEvent, ServerHappening, ServerId};
+use crate::series::{
+    At, LatencyOf, PhaseKind, Role, ServerEvent, ServerHappening, ServerId, synthetic::BASE_THREADS,
+};
 
 #[test]
 fn s18_notices_a_tenant_of_another_cell_that_is_hurt() {
@@ -76,19 +78,22 @@ fn s19_notices_a_front_end_whose_threads_grow() {
 
 #[test]
 fn s19_does_not_count_a_front_end_that_is_ending_but_one_that_is_back() {
-    let stopped = |e: &&ServerEvent| e.server == ServerId(2) && e.happening == ServerHappening::Stopped;
-    let at = CACHE.events.iter().rfind(stopped).unwrap().at.0;
-    let fewer = |from: u64, to: u64| {
+    let told = |e: &&ServerEvent| e.server == ServerId(2) && e.happening == ServerHappening::Told;
+    let at = CACHE.events.iter().rfind(told).unwrap().at.0;
+    let with = |threads: u32, from: u64, to: u64| {
         move |s: &mut ArmSeries| {
             each_sample(s, |x| {
                 if x.server == ServerId(2) && (from..to).contains(&x.at.0) {
-                    x.threads = 2;
+                    x.threads = threads;
                 }
             });
         }
     };
+    let fewer = |from, to| with(2, from, to);
     let ending = spoiled(&CACHE, SignatureId::S19, fewer(at - 499, at + 1));
     assert_eq!(ending.judgement, Judgement::Held, "{}", ending.reason);
+    let more = with(BASE_THREADS as u32 + 1, at - 499, at + 1);
+    assert_fails(&spoiled(&CACHE, SignatureId::S19, more), "while they start or end");
     assert_fails(
         &spoiled(&CACHE, SignatureId::S19, fewer(at - 2_000, at - 500)),
         "whatever the fleet's size",
@@ -152,9 +157,11 @@ fn the_control_notices_a_refusal_by_either_count() {
 fn the_control_notices_an_old_map_an_exit_and_a_removal() {
     let old = |s: &mut ArmSeries| {
         let sample = s.samples.iter_mut().find(|x| x.at.0 == 30_000).unwrap();
-        sample.metrics.as_mut().unwrap().map_age_seconds = Some(6.5);
+        sample.metrics.as_mut().unwrap().map_age_seconds = Some(3.1);
     };
     assert_fails(&spoiled(&CONTROL, SignatureId::Control, old), "S4 absent");
+    let unread = |s: &mut ArmSeries| each_metric(s, |m, _| m.map_age_seconds = None);
+    assert_fails(&spoiled(&CONTROL, SignatureId::Control, unread), "S4 absent");
     let exit = |s: &mut ArmSeries| {
         let happening = ServerHappening::Exited { code: None, signal: Some(9) };
         s.events.push(ServerEvent { at: At(30_000), server: ServerId(1), happening });
@@ -183,6 +190,48 @@ fn the_control_notices_trouble_of_the_consumers() {
     assert_fails(&spoiled(&CONTROL, SignatureId::Control, dark), "S12 absent");
     let late = |s: &mut ArmSeries| row(s, "event-bus", |c| c.lag_seconds = Some(1.5));
     assert_fails(&spoiled(&CONTROL, SignatureId::Control, late), "S15 absent");
+}
+
+#[test]
+fn the_control_looks_at_deliveries_outside_the_restarts_also_after_them() {
+    let late = |from: u64, to: u64| {
+        move |s: &mut ArmSeries| {
+            let rows = s.consumers.iter_mut().filter(|c| c.consumer == "event-bus");
+            rows.filter(|c| (from..to).contains(&c.at.0)).for_each(|c| c.lag_seconds = Some(5.0));
+        }
+    };
+    let judged = |from, to| spoiled(&CONTROL, SignatureId::Control, late(from, to));
+    assert_eq!(judged(44_000, 66_000).judgement, Judgement::Held, "in the restarts and right after them");
+    assert_fails(&judged(67_000, 72_000), "S15 absent: events of event-bus");
+    assert_fails(&judged(43_000, 44_000), "outside the restarts");
+    let fast = |s: &mut ArmSeries| {
+        s.phases
+            .iter_mut()
+            .filter(|p| p.action == PhaseKind::Restart)
+            .for_each(|p| p.action = PhaseKind::FastRestart);
+        late(44_000, 66_000)(s);
+    };
+    assert_eq!(spoiled(&CONTROL, SignatureId::Control, fast).judgement, Judgement::Held);
+}
+
+#[test]
+fn a_control_whose_services_were_not_watched_is_not_clean() {
+    let control = |spoil: fn(&mut ArmSeries)| spoiled(&CONTROL, SignatureId::Control, spoil);
+    let blind = control(|s| s.consumers.retain(|c| c.at.0 < 10_000));
+    assert_fails(&blind, "is watched after the trigger");
+    assert_fails(&blind, "S11 absent: sign-ins at auth-cache");
+    assert_fails(&blind, "S12 absent: no alarm of metrics-buffer");
+    assert_fails(&blind, "S15 absent: events of event-bus");
+    let never = control(|s| {
+        let id = ServerId(s.servers.len() as u32);
+        let mut info = s.servers[0].clone();
+        (info.id, info.name, info.role) = (id, "mailer".to_owned(), Role::Consumer);
+        s.servers.push(info);
+    });
+    assert_fails(&never, "is watched after the trigger");
+    let without = control(|s| s.consumers.clear());
+    assert_eq!(without.judgement, Judgement::Held, "a scenario without services asks nothing of them");
+    assert!(without.clauses.iter().all(|c| !c.asks.contains("S11") && !c.asks.contains("S15")));
 }
 
 #[test]

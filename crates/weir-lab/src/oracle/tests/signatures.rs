@@ -119,6 +119,26 @@ fn s3_notices_an_n_star_off_by_one() {
 }
 
 #[test]
+fn s3_notices_a_refusal_that_the_registry_or_the_servers_own_knowledge_does_not_bear_out() {
+    // The registry says 40 until well after the first refusals.
+    let late = |s: &mut ArmSeries| {
+        for row in s.control.iter_mut().filter(|c| c.at.0 < 20_000) {
+            row.registered[0] = row.registered[0].min(40);
+        }
+    };
+    let verdict = spoiled(&SHARED, SignatureId::S3, late);
+    assert_fails(&verdict, "registered and known to it");
+    let unknown = |s: &mut ArmSeries| {
+        let refused = Facts::of(&SHARED).refusals[0];
+        let here = |x: &&mut ServerSample| x.server == refused.server && x.at == refused.at;
+        let sample = s.samples.iter_mut().find(here).unwrap();
+        sample.metrics.as_mut().unwrap().known_members = Some(40);
+    };
+    assert_fails(&spoiled(&SHARED, SignatureId::S3, unknown), "registered and known to it");
+    assert_fails(&spoiled(&SHARED, SignatureId::S3, |s| s.control.clear()), "registered and known to it");
+}
+
+#[test]
 fn s3_reads_n_star_off_the_threads_where_servers_do_not_tell_it() {
     let untold = |s: &mut ArmSeries| each_metric(s, |m, _| m.refused_at_members = None);
     let verdict = spoiled(&SHARED, SignatureId::S3, untold);

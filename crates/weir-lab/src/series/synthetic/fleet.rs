@@ -28,6 +28,8 @@ pub(super) struct Life {
     pub(super) limit: u64,
 }
 
+/// From the order to stop until it is gone.
+const STOP_MS: u64 = 100;
 /// How long a restart takes.
 const BOOT_MS: u64 = 700;
 
@@ -146,8 +148,10 @@ fn events(life: &Life, series: &mut ArmSeries) {
     push(life.born, ServerHappening::Started { pid: 1000 + life.id.0, incarnation: 0 });
     push(life.born + 200, ServerHappening::Ready);
     if let Some(gone) = life.gone {
+        push(gone - STOP_MS, ServerHappening::Told);
         push(gone, ServerHappening::Stopped);
     } else if life.role == Role::Frontend {
+        push(life.restarts - STOP_MS, ServerHappening::Told);
         push(life.restarts, ServerHappening::Stopped);
         push(life.restarts + 50, ServerHappening::Started { pid: 2000 + life.id.0, incarnation: 1 });
         push(life.restarts + BOOT_MS, ServerHappening::Ready);
