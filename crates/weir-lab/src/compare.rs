@@ -243,7 +243,9 @@ fn counts(first: &[&ArmSeries], second: &[&ArmSeries]) -> Vec<CountComparison> {
         ("observed_n_star", |s| Facts::of(s).observed_n_star()),
         ("refusals", |s| Some(Facts::of(s).refusals_total())),
         ("acknowledged", |s| s.integrity.map(|i| i.acknowledged)),
-        ("lost_duplicated_reordered", |s| s.integrity.map(|i| i.lost + i.duplicated + i.reordered)),
+        ("lost_duplicated_reordered_damaged", |s| {
+            s.integrity.map(|i| i.lost + i.duplicated + i.reordered + i.damaged)
+        }),
     ];
     let each = |runs: &[&ArmSeries], of: Count| runs.iter().map(|run| of(run)).collect();
     counted

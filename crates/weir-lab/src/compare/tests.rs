@@ -83,7 +83,7 @@ fn repeats_are_pooled_and_counts_are_told_run_by_run() {
     let comparison = compare(&both, &recorded(vec![FIRST.clone()]));
     let arm = &comparison.arms[0];
     assert_eq!(arm.runs, (2, 1));
-    let lost = arm.counts.iter().find(|c| c.measure == "lost_duplicated_reordered").unwrap();
+    let lost = arm.counts.iter().find(|c| c.measure == "lost_duplicated_reordered_damaged").unwrap();
     assert_eq!(
         (lost.first.as_slice(), lost.second.as_slice()),
         ([Some(0), Some(2)].as_slice(), [Some(0)].as_slice())

@@ -71,7 +71,7 @@
   function card(arm) {
     const s = arm.summary;
     const integrity = s.integrity;
-    const whole = integrity && integrity.lost === 0 && integrity.duplicated === 0 && integrity.reordered === 0;
+    const whole = integrity && integrity.lost === 0 && integrity.duplicated === 0 && integrity.reordered === 0 && integrity.damaged === 0;
     const bad = (ratio) => (ratio !== null && ratio < 0.99 ? 'bad' : ratio >= 0.999 ? 'good' : '');
     const rows = [
       ['N* predicted', s.predicted_n_star ?? 'none', '', s.n_star_formula],
@@ -680,7 +680,7 @@
   function integrity() {
     const section = byId('integrity');
     section.append(make('h2', null, 'Integrity'), make('p', null, 'After the run everything was read back: every acknowledged record must be there once, in the order of the log.'));
-    const columns = ['acknowledged', 'found', 'lost', 'duplicated', 'reordered'];
+    const columns = ['acknowledged', 'found', 'lost', 'duplicated', 'reordered', 'damaged'];
     const body = arms.map((arm) => {
       const found = arm.summary.integrity;
       return make('tr', null, make('th', { scope: 'row' }, arm.summary.name), columns.map((name) => {

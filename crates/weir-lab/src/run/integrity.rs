@@ -68,17 +68,13 @@ impl Checker {
         }
     }
 
-    /// Records whose bytes are not those that were sent. The acknowledged ones among them count as lost.
-    pub(super) fn damaged(&self) -> u64 {
-        self.damaged
-    }
-
-    /// Judges. Every record of the log has been read.
+    /// Judges. Every record of the log has been read. A damaged record that was acknowledged counts as lost, too.
     ///
     /// Out of order is what is read back against the order of its numbers, and what a caller can see by the clock: a
     /// record that was sent after another of its shard had been acknowledged, and still has the lower number.
     pub(super) fn judge<E>(&self, acks: impl Iterator<Item = Result<Ack, E>>) -> Result<Integrity, E> {
-        let mut integrity = Integrity { reordered: self.reordered, ..Integrity::default() };
+        let (reordered, damaged) = (self.reordered, self.damaged);
+        let mut integrity = Integrity { reordered, damaged, ..Integrity::default() };
         let mut told: HashMap<ShardPlace, Vec<Told>> = HashMap::new();
         for ack in acks {
             let ack = ack?;
@@ -182,7 +178,14 @@ mod tests {
         let mut changed = data.clone();
         changed[40] ^= 1;
         damaged.read(PLACE, "9", &changed);
-        assert_eq!((judge(&damaged, std::slice::from_ref(&ack)).lost, damaged.damaged()), (1, 1));
+        let found = judge(&damaged, std::slice::from_ref(&ack));
+        assert_eq!((found.lost, found.damaged), (1, 1));
+        let unacknowledged = judge(&damaged, &[]);
+        assert_eq!((unacknowledged.lost, unacknowledged.damaged), (0, 1));
+        assert!(
+            !unacknowledged.is_whole(),
+            "nobody was promised it, yet these are not the bytes that were sent"
+        );
 
         let mut backwards = Checker::default();
         backwards.read(PLACE, "10", &record(2, "10").0);

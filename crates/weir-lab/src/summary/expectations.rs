@@ -56,8 +56,8 @@ pub(super) fn outcomes(series: &ArmSeries, opinion: &Opinion, arm: &ArmSummary) 
 fn integrity(series: &ArmSeries) -> Outcome {
     let found = match series.integrity {
         Some(i) => format!(
-            "{} acknowledged, {} found, {} lost, {} duplicated, {} reordered",
-            i.acknowledged, i.found, i.lost, i.duplicated, i.reordered
+            "{} acknowledged, {} found, {} lost, {} duplicated, {} reordered, {} damaged",
+            i.acknowledged, i.found, i.lost, i.duplicated, i.reordered, i.damaged
         ),
         None => "the read-back did not end".to_owned(),
     };

@@ -102,10 +102,10 @@ fn the_exit_status_is_zero_only_when_every_expectation_of_every_arm_held() {
 
 #[test]
 fn a_lost_record_fails_an_arm_whatever_its_scenario_expects() {
-    for (lost, duplicated, reordered) in [(1, 0, 0), (0, 1, 0), (0, 0, 1)] {
+    for (lost, duplicated, reordered, damaged) in [(1, 0, 0, 0), (0, 1, 0, 0), (0, 0, 1, 0), (0, 0, 0, 1)] {
         let arm = shared(|s| {
             let whole = s.integrity.unwrap();
-            s.integrity = Some(Integrity { lost, duplicated, reordered, ..whole });
+            s.integrity = Some(Integrity { lost, duplicated, reordered, damaged, ..whole });
         });
         assert!(!arm.held);
         assert!(arm.in_words.contains("acknowledged records lost"), "{}", arm.in_words);

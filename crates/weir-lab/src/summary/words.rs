@@ -6,7 +6,7 @@
 use super::ArmSummary;
 use crate::{
     oracle::Facts,
-    series::{ArmRole, LoadWindow, PhaseKind, Stage},
+    series::{ArmRole, Integrity, LoadWindow, PhaseKind, Stage},
 };
 
 /// The sentence, without the arm's name before and the full stop behind.
@@ -18,8 +18,10 @@ pub(super) fn sentence(arm: &ArmSummary, facts: &Facts<'_>) -> String {
     }
     parts.extend(consumers(arm));
     if let Some(broken) = arm.integrity.filter(|i| !i.is_whole()) {
-        let (lost, doubled, moved) = (broken.lost, broken.duplicated, broken.reordered);
-        parts.push(format!("{lost} acknowledged records lost, {doubled} doubled, {moved} out of order"));
+        let Integrity { lost, duplicated, reordered, damaged, .. } = broken;
+        parts.push(format!(
+            "{lost} acknowledged records lost, {duplicated} doubled, {reordered} out of order, {damaged} damaged"
+        ));
     }
     parts.join("; ")
 }
