@@ -108,11 +108,13 @@ pub(super) fn run(
     let outcome = phases::run(&mut crew, &arm.plan, &fleet, progress);
     progress.step("draining");
     // The load ends first, so that its last windows are read; even a cut run keeps what it measured.
-    stop_all(crew.launcher.as_mut(), &[load], LOAD_PATIENCE, crew.clock);
+    let ended = stop_all(crew.launcher.as_mut(), &[load], LOAD_PATIENCE, crew.clock);
+    let outcome = outcome.and_then(|()| crew.note_last_ends(load, ended));
     recorder.finish().map_err(record)?;
     outcome?;
     progress.step("reading back");
     read_everything_back(&mut crew, &fleet, &files)?;
+    crew.reap()?;
     sink.flush()?;
     let everybody: Vec<ServerId> = fleet.specs.iter().map(|spec| spec.id).collect();
     stop_all(crew.launcher.as_mut(), &everybody, END_PATIENCE, crew.clock);

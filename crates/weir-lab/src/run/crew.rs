@@ -239,9 +239,7 @@ impl Crew {
 
     /// One look at everything, then a short rest. Fails when the run is to end.
     pub(super) fn tick(&mut self) -> Result<(), RunError> {
-        for (server, exit) in self.launcher.reap() {
-            self.note_end(server, exit)?;
-        }
+        self.reap()?;
         self.see_out()?;
         let now = self.clock.now();
         if !self.unready.is_empty() && now >= self.next_ready {
@@ -249,6 +247,33 @@ impl Crew {
             self.next_ready = self.clock.now() + READY_PERIOD;
         }
         if self.stop.wait_timeout(TICK) { Err(self.interrupted()) } else { Ok(()) }
+    }
+
+    /// Notes the ends of all processes that have ended since the last look.
+    pub(super) fn reap(&mut self) -> Result<(), RunError> {
+        for (server, exit) in self.launcher.reap() {
+            self.note_end(server, exit)?;
+        }
+        Ok(())
+    }
+
+    /// Notes what ended while the load generator was waited for, which was told to. Unless that ended in order, records
+    /// were acknowledged to it that are not in its file, and would not be looked for.
+    pub(super) fn note_last_ends(
+        &mut self,
+        load: ServerId,
+        ended: Vec<(ServerId, Exit)>,
+    ) -> Result<(), RunError> {
+        for (process, exit) in ended {
+            if process != load {
+                self.note_end(process, exit)?;
+            } else if exit.code != Some(0) {
+                let words = self.launcher.last_words(load);
+                let detail = format!("did not end in order ({}): {words}", describe(&exit));
+                return Err(RunError::Load { arm: self.arm.clone(), detail });
+            }
+        }
+        Ok(())
     }
 
     /// Ticks until `when`.
@@ -384,7 +409,75 @@ fn describe(exit: &Exit) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use super::*;
+    use crate::{
+        launcher::{AddressBlock, Life, ServerSpec},
+        run::fleet::lay_out,
+        scenario::Scenario,
+    };
+
+    /// Servers that do nothing.
+    struct Idle;
+
+    impl Launcher for Idle {
+        fn declare(&mut self, _: ServerSpec) -> Result<(), LaunchError> {
+            Ok(())
+        }
+        fn start(&mut self, _: ServerId) -> Result<Life, LaunchError> {
+            Ok(Life { pid: 1, incarnation: 0 })
+        }
+        fn tell(&mut self, _: ServerId, _: Order) -> Result<(), LaunchError> {
+            Ok(())
+        }
+        fn reap(&mut self) -> Vec<(ServerId, Exit)> {
+            Vec::new()
+        }
+        fn life(&self, _: ServerId) -> Option<Life> {
+            None
+        }
+        fn set_threads_max(&mut self, _: ServerId, _: u32) -> Result<(), LaunchError> {
+            Ok(())
+        }
+        fn last_words(&self, _: ServerId) -> String {
+            "out of room".to_owned()
+        }
+    }
+
+    fn crew() -> (Crew, ServerId) {
+        let plan = Scenario::open("kinesis-2020").unwrap().arms.remove(0).plan;
+        let mut addresses = AddressBlock::claim().unwrap().next_arm();
+        let fleet = lay_out(&plan, &mut addresses, Path::new("/data"), 7).unwrap();
+        let load = ServerId(fleet.specs.len() as u32);
+        let time = ArmClock::start(Clock::new());
+        (Crew::new("shared", &fleet, Box::new(Idle), time, Shutdown::new()).unwrap(), load)
+    }
+
+    #[test]
+    fn a_load_generator_that_does_not_end_in_order_ends_the_run() {
+        let (mut crew, load) = crew();
+        let mut ends =
+            |code, signal| crew.note_last_ends(load, vec![(load, Exit { code, signal, asked: true })]);
+        assert!(ends(Some(0), None).is_ok());
+        let failed = ends(Some(1), None).unwrap_err().to_string();
+        assert!(failed.contains("did not end in order (exit code 1): out of room"), "{failed}");
+        let killed = ends(None, Some(9)).unwrap_err().to_string();
+        assert!(killed.contains("signal 9"), "{killed}");
+    }
+
+    #[test]
+    fn a_server_that_falls_while_the_load_is_waited_for_is_written_down() {
+        let (mut crew, load) = crew();
+        let orderly = Exit { code: Some(0), signal: None, asked: true };
+        let fell = Exit { code: None, signal: Some(11), asked: false };
+        crew.note_last_ends(load, vec![(ServerId(9), fell), (load, orderly)]).unwrap();
+        let exited = |record: &Record| {
+            matches!(record, Record::Event(e) if e.server == ServerId(9)
+                && e.happening == ServerHappening::Exited { code: None, signal: Some(11) })
+        };
+        assert!(crew.early.iter().any(exited));
+    }
 
     #[test]
     fn every_server_is_asked_in_its_turn_however_many_never_get_ready() {
