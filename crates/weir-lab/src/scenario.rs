@@ -83,7 +83,15 @@ impl Scenario {
     pub fn parse(file: &str, text: &str) -> Result<Self, ScenarioError> {
         let source = Source { file, text };
         let raw: RawScenario = toml::from_str(text).map_err(|error| source.toml_mistake(&error, None))?;
-        let document: Table = toml::from_str(text).map_err(|error| source.toml_mistake(&error, None))?;
+        let mut document: Table = toml::from_str(text).map_err(|error| source.toml_mistake(&error, None))?;
+        // Tables that may be left out, yet an arm may set their keys.
+        for (table, within) in [("health", None), ("tenants", Some("pins"))] {
+            let empty = || toml::Value::Table(Table::new());
+            let table = document.entry(table).or_insert_with(empty);
+            if let (toml::Value::Table(table), Some(within)) = (table, within) {
+                table.entry(within).or_insert_with(empty);
+            }
+        }
         let Some(control) = &raw.control else {
             let message = "a scenario without a negative control is refused: add [control] with what keeps the \
                            same growth harmless (\"envelope.threads_max\" 10 % higher)";
@@ -131,7 +139,7 @@ impl Scenario {
     }
 
     /// Lets one second stand for `time_scale` seconds of 2020: all times of fleet and phases shrink or grow with it,
-    /// paces the other way. The load on the fleet stays.
+    /// paces the other way. The load on the fleet stays, and so do the times of health checks.
     pub fn rescale(&mut self, time_scale: f64) {
         let faster = time_scale / self.time_scale;
         let span = |span: &mut Span| span.0 = span.0.div_f64(faster).max(Duration::from_millis(10));
@@ -190,7 +198,7 @@ impl Reader<'_> {
             let at = if overrides.is_empty() { broken.at } else { None };
             self.source.mistake(at.or_else(|| Some(arm.span())), format!("arm {name:?}: {}", broken.message))
         })?;
-        let parameters = parameters::parameters(&document);
+        let parameters = parameters::of_arm(&document, &plan);
         Ok(Arm { name, description: raw.description.clone(), role, plan, parameters })
     }
 

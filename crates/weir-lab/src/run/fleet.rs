@@ -11,8 +11,8 @@ use std::{
     path::Path,
 };
 
-use weir_control::config::{ControlConfig, HealthConfig, TenantConfig};
-use weir_core::{id::CellName, units::Span};
+use weir_control::config::{ControlConfig, TenantConfig};
+use weir_core::id::CellName;
 
 use self::tenants::tenants;
 pub(super) use self::{
@@ -30,8 +30,6 @@ use crate::{
 pub(super) const SERVICE_PORT: u16 = 4567;
 /// The port of `/metrics` and `/ready`.
 pub(super) const ADMIN_PORT: u16 = 4569;
-/// Health checks are not faster than this: five arms at once are probed by one host.
-const HEALTH_INTERVAL_MIN: std::time::Duration = std::time::Duration::from_secs(1);
 
 /// All servers of an arm, by purpose. Numbers are indexes into `specs` and `infos`.
 #[derive(Debug)]
@@ -207,13 +205,12 @@ fn control_config(plan: &Plan, fleet: &Fleet, seed: u64) -> ControlConfig {
         name: tenant.credential.tenant.clone(),
         cell: Some(CellName::new(tenant.cell.as_str())),
     });
-    let interval = plan.fleet.config.gossip_interval.0.max(HEALTH_INTERVAL_MIN);
     ControlConfig {
         fleet: plan.fleet.config.clone(),
         shared: tenants::shared_config(&fleet.tenants, seed),
         cells: fleet.cells.iter().map(|cell| CellName::new(cell.as_str())).collect(),
         tenants: placed.collect(),
-        health: HealthConfig { interval: Span(interval), ..HealthConfig::default() },
+        health: plan.health.clone(),
     }
 }
 
@@ -256,6 +253,22 @@ mod tests {
             assert_eq!(count(&all, cell), 11);
             assert_eq!(fleet.tenants.iter().filter(|tenant| &tenant.cell == cell).count(), 2);
         }
+    }
+
+    #[test]
+    fn a_pinned_tenant_is_on_its_cell_and_health_checks_are_told_as_planned() {
+        let scenario = Scenario::open("kinesis-2020").unwrap();
+        let mut plan = scenario.arms.into_iter().find(|arm| arm.name == "cellular").unwrap().plan;
+        plan.pins = [(0, 3)].into();
+        plan.health.removal_cap = 0.2;
+        let mut addresses = AddressBlock::claim().unwrap().next_arm();
+        let fleet = lay_out(&plan, &mut addresses, Path::new("/data"), 7).unwrap();
+        let cells: Vec<&str> = fleet.tenants.iter().map(|tenant| tenant.cell.as_str()).collect();
+        assert_eq!(cells[..4], ["cell-3", "cell-1", "cell-2", "cell-3"]);
+        let args = &fleet.specs[fleet.control.0 as usize].args;
+        let config: ControlConfig = serde_json::from_str(args.last().unwrap()).unwrap();
+        assert_eq!(config.health, plan.health);
+        assert_eq!(config.tenants[0].cell.as_ref().unwrap().as_str(), "cell-3");
     }
 
     #[test]

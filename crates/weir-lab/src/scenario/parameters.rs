@@ -4,10 +4,11 @@
 
 use toml::{Table, Value};
 
+use super::plan::Plan;
 use crate::series::Parameter;
 
 /// What AWS did not say of 2020: swept and marked, never presented as fact. A star stands for one step of the path.
-const ASSUMED: [(&str, &str); 17] = [
+const ASSUMED: [(&str, &str); 23] = [
     ("envelope.threads_max", "AWS names neither the limit nor its value"),
     ("fleet.servers", "AWS gives no fleet size; its pace of restarts suggests thousands"),
     ("fleet.threads_per_peer", "AWS says threads, in the plural, and no number"),
@@ -15,8 +16,14 @@ const ASSUMED: [(&str, &str); 17] = [
     ("fleet.map_ttl", "not stated"),
     ("fleet.build_deadline", "not stated"),
     ("fleet.on_refusal", "inferred: only restarted servers recovered"),
+    ("health.interval", "AWS says nothing of how its health checks judge"),
+    ("health.timeout", "not stated"),
+    ("health.failures", "not stated"),
+    ("health.removal_cap", "not stated: servers that were slow were taken out"),
+    ("health.forget_after", "not stated"),
     ("nodes.count", "not stated"),
     ("tenants.count", "not stated"),
+    ("tenants.pins", "not stated: who shared a fleet with whom"),
     ("streams.shards", "not stated"),
     ("load.rate", "not stated"),
     ("load.mix", "not stated"),
@@ -37,8 +44,27 @@ pub(super) fn assumed(key: &str) -> Option<&'static str> {
     ASSUMED.iter().find(|(pattern, _)| matches(pattern)).map(|&(_, why)| why)
 }
 
-/// Every value of the arm's document that describes the experiment (not its name, arms or expectations).
-pub(super) fn parameters(document: &Table) -> Vec<Parameter> {
+/// Every value of the arm that describes the experiment: those of its document (but its name, arms or expectations), and
+/// those that the document leaves to Weir although AWS never stated them.
+pub(super) fn of_arm(document: &Table, plan: &Plan) -> Vec<Parameter> {
+    let mut parameters = written(document);
+    let health = &plan.health;
+    let defaults = [
+        ("health.interval", health.interval.to_string()),
+        ("health.timeout", health.timeout.to_string()),
+        ("health.failures", health.failures.to_string()),
+        ("health.removal_cap", format!("{:?}", health.removal_cap)),
+        ("health.forget_after", health.forget_after.to_string()),
+    ];
+    for (path, value) in defaults {
+        if !parameters.iter().any(|parameter| parameter.name == path) {
+            parameters.push(parameter(path, value));
+        }
+    }
+    parameters
+}
+
+fn written(document: &Table) -> Vec<Parameter> {
     let mut parameters = Vec::new();
     for (key, value) in document {
         if !matches!(key.as_str(), "name" | "description" | "arms" | "control") {
@@ -65,14 +91,18 @@ fn walk(path: &str, value: &Value, into: &mut Vec<Parameter>) {
             }
         }
         value => {
-            let why = assumed(path);
-            into.push(Parameter {
-                name: path.to_owned(),
-                value: value.as_str().map_or_else(|| value.to_string(), str::to_owned),
-                assumed: why.is_some(),
-                note: why.unwrap_or_default().to_owned(),
-            });
+            into.push(parameter(path, value.as_str().map_or_else(|| value.to_string(), str::to_owned)));
         }
+    }
+}
+
+fn parameter(path: &str, value: String) -> Parameter {
+    let why = assumed(path);
+    Parameter {
+        name: path.to_owned(),
+        value,
+        assumed: why.is_some(),
+        note: why.unwrap_or_default().to_owned(),
     }
 }
 
@@ -87,7 +117,7 @@ mod tests {
                                [[phases]]\nname = \"add\"\nservers = 14\n"
                 .parse()
                 .unwrap();
-        let listed = parameters(&document);
+        let listed = written(&document);
         let of = |name: &str| listed.iter().find(|parameter| parameter.name == name).unwrap();
         assert_eq!((of("fleet.servers").value.as_str(), of("fleet.servers").assumed), ("30", true));
         assert!(!of("fleet.cells").assumed);

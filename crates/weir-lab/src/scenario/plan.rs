@@ -2,8 +2,9 @@
 //!
 //! Made by `validate.rs`; the launcher, the recorder and the run read it. A plan that exists can be started.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
+use weir_control::config::HealthConfig;
 use weir_core::units::Size;
 use weir_wire::control::{Bootstrap, FleetConfig};
 
@@ -20,12 +21,16 @@ pub struct Plan {
     pub fleet: FleetPlan,
     /// The kernel limits of each front end and cache server.
     pub envelope: EnvelopeLimits,
+    /// How the control plane judges front ends.
+    pub health: HealthConfig,
     /// Back-end nodes.
     pub nodes: u32,
     /// When a node acknowledges a write: `fsync`, `os` or `memory`.
     pub durability: Durability,
     /// Tenants, each with one stream.
     pub tenants: u32,
+    /// The tenants (by number) that are placed on a certain front-end cell; the others are dealt out in turn.
+    pub pins: BTreeMap<u32, u32>,
     /// Shards of each tenant's stream.
     pub shards: u32,
     /// The load.

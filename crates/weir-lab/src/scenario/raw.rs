@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::Deserialize;
 use toml::Spanned;
+use weir_control::config::HealthConfig;
 use weir_core::units::{Rate, Size, Span};
 use weir_wire::control::{Bootstrap, OnRefusal};
 
@@ -36,6 +37,9 @@ pub(super) struct RawScenario {
     pub(super) fleet: RawFleet,
     /// The kernel limits that each front end (and each cache server) lives in.
     pub(super) envelope: RawEnvelope,
+    /// How front ends are judged.
+    #[serde(default)]
+    pub(super) health: RawHealth,
     /// The back-end nodes.
     pub(super) nodes: RawNodes,
     /// Who uses the fleet.
@@ -120,6 +124,35 @@ pub(super) struct RawEnvelope {
     pub(super) cpu_max: Option<f64>,
 }
 
+/// How the control plane judges front ends: by asking them through the listener that serves callers. A scenario that is
+/// run at another time scale keeps these times: they are the host's.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct RawHealth {
+    /// How often each is asked; without it, every `fleet.gossip_interval`, once a second at most.
+    #[schemars(with = "Option<String>")]
+    pub(super) interval: Option<Span>,
+    /// An answer later than this is none.
+    #[schemars(with = "String")]
+    pub(super) timeout: Span,
+    /// So many missing answers in a row take a front end off the endpoint list.
+    pub(super) failures: u32,
+    /// At most this share of a cell's front ends is off the list at once; 1.0 is no cap.
+    pub(super) removal_cap: f64,
+    /// A front end that has not answered for this long is no member any more.
+    #[schemars(with = "String")]
+    pub(super) forget_after: Span,
+}
+
+impl Default for RawHealth {
+    /// As the control plane judges where nobody tells it otherwise.
+    fn default() -> Self {
+        let HealthConfig { interval: _, timeout, failures, removal_cap, forget_after } =
+            HealthConfig::default();
+        Self { interval: None, timeout, failures, removal_cap, forget_after }
+    }
+}
+
 /// The back-end nodes.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -137,6 +170,10 @@ pub(super) struct RawNodes {
 pub(super) struct RawTenants {
     /// How many.
     pub(super) count: u32,
+    /// Tenants by name with the front-end cell (from 0) that they are placed on (`pins = { tenant-0 = 1 }`); the others are
+    /// dealt out to the cells in turn.
+    #[serde(default)]
+    pub(super) pins: BTreeMap<String, u32>,
 }
 
 /// Each tenant has one stream.

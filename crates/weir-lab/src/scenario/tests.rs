@@ -97,6 +97,48 @@ fn the_fixes_are_held_to_success_throughout_the_restarts_included() {
 }
 
 #[test]
+fn health_checks_are_parameters_whether_a_scenario_writes_them_or_not() {
+    let health = |scenario: &Scenario, key: &str| {
+        let name = format!("health.{key}");
+        let found = scenario.arms[0].parameters.iter().find(|parameter| parameter.name == name).unwrap();
+        assert!(found.assumed, "{name}");
+        found.value.clone()
+    };
+    let (start, end) = (SMALL.find("[health]").unwrap(), SMALL.find("[nodes]").unwrap());
+    let without = Scenario::parse("mine.toml", &format!("{}{}", &SMALL[..start], &SMALL[end..])).unwrap();
+    let with = Scenario::parse("mine.toml", SMALL).unwrap();
+    assert_eq!(without.arms[0].plan.health, with.arms[0].plan.health, "the defaults are what is shipped");
+    for key in ["interval", "timeout", "failures", "removal_cap", "forget_after"] {
+        assert_eq!(health(&without, key), health(&with, key));
+    }
+    let slow = changed("gossip_interval = \"500ms\"", "gossip_interval = \"2s\"").unwrap();
+    assert_eq!(health(&slow, "interval"), "1s", "written");
+    let text = without.text.replace("gossip_interval = \"500ms\"", "gossip_interval = \"2s\"");
+    assert_eq!(health(&Scenario::parse("mine.toml", &text).unwrap(), "interval"), "2s", "as quick as gossip");
+    let capped = "set = { \"fleet.cells\" = 4, \"health.removal_cap\" = 0.2 }";
+    let capped = without.text.replace("set = { \"fleet.cells\" = 4 }", capped);
+    let capped = Scenario::parse("mine.toml", &capped).unwrap();
+    assert_eq!(capped.arms[1].plan.health.removal_cap, 0.2, "an arm sets what the scenario left out");
+    assert!(complaint("removal_cap = 1.0", "removal_cap = 1.5").contains("health.removal_cap is a share"));
+    assert!(complaint("failures = 3", "failures = 0").contains("health.failures must be 1 to 1000"));
+}
+
+#[test]
+fn tenants_are_pinned_to_cells_that_are_there() {
+    let pinned = |pins: &str| {
+        let set = format!("set = {{ \"fleet.cells\" = 4, \"tenants.pins\" = {pins} }}");
+        changed("set = { \"fleet.cells\" = 4 }", &set)
+    };
+    let scenario = pinned("{ tenant-0 = 3, tenant-5 = 3 }").unwrap();
+    assert_eq!(scenario.arms[1].plan.pins, [(0, 3), (5, 3)].into());
+    assert!(scenario.arms[0].plan.pins.is_empty());
+    let pin = |p: &&Parameter| p.name == "tenants.pins.tenant-0";
+    assert!(scenario.arms[1].parameters.iter().find(pin).unwrap().assumed);
+    assert!(pinned("{ tenant-8 = 0 }").unwrap_err().to_string().contains("tenant-0 to tenant-7"));
+    assert!(pinned("{ tenant-0 = 4 }").unwrap_err().to_string().contains("below fleet.cells (4)"));
+}
+
+#[test]
 fn an_unknown_key_is_told_with_its_line_and_its_neighbour() {
     let said = complaint("discovery_window =", "discovery_windw =");
     let line = line_of("discovery_window =");

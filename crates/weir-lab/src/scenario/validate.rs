@@ -2,21 +2,26 @@
 //!
 //! Pure; called by `read.rs` once for each arm. A plan that comes out has no options left and no value out of bounds.
 
-use std::{collections::BTreeSet, ops::Range, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    ops::Range,
+    time::Duration,
+};
 
 use toml::Spanned;
+use weir_control::config::HealthConfig;
 use weir_core::{
     limits::{
         CELL_MEMBERS_MAX, CELLS_MAX, NODES_MAX, PUT_RECORDS_BYTES_MAX, PUT_RECORDS_COUNT_MAX,
         RECORD_BYTES_MAX, SHARDS_PER_STREAM_MAX, TENANTS_MAX, THREADS_PER_PEER_MAX,
     },
-    units::Rate,
+    units::{Rate, Span},
 };
 use weir_wire::control::{FleetConfig, MeshKind};
 
 use super::{
     plan::{Act, ConsumerPlan, Durability, FleetPlan, LoadPlan, Mix, PhasePlan, Plan, Skew},
-    raw::{RawAction, RawConsumer, RawFleet, RawLoad, RawMix, RawPhase, RawScenario},
+    raw::{RawAction, RawConsumer, RawFleet, RawHealth, RawLoad, RawMix, RawPhase, RawScenario, RawTenants},
 };
 use crate::{
     envelope::EnvelopeLimits,
@@ -26,6 +31,9 @@ use crate::{
 /// Events that a bus's targets take against those that it is offered, where a scenario does not say: a backlog drains in
 /// as long as it grew.
 const DELIVERY_RESERVE: f64 = 2.0;
+
+/// Where a scenario does not say, health checks are not faster than this: five arms at once are probed by one host.
+const HEALTH_INTERVAL: Duration = Duration::from_secs(1);
 
 /// A rule that is not kept, and where when it is known.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -71,6 +79,8 @@ pub(super) fn plan(raw: &RawScenario, expect: Expectations) -> Result<Plan, Brok
     rule((1..=SHARDS_PER_STREAM_MAX).contains(&raw.streams.shards), || {
         format!("streams.shards must be 1 to {SHARDS_PER_STREAM_MAX}")
     })?;
+    let health = health(&raw.health, &raw.fleet)?;
+    let pins = pins(&raw.tenants, &raw.fleet)?;
     let load = load(&raw.load)?;
     let mut names = BTreeSet::new();
     let consumers = raw.consumers.iter().map(|raw| placed(raw, |raw| consumer(raw, &mut names)));
@@ -79,9 +89,11 @@ pub(super) fn plan(raw: &RawScenario, expect: Expectations) -> Result<Plan, Brok
     Ok(Plan {
         fleet,
         envelope,
+        health,
         nodes: raw.nodes.count,
         durability,
         tenants: raw.tenants.count,
+        pins,
         shards: raw.streams.shards,
         load,
         consumers,
@@ -137,6 +149,37 @@ fn fleet(raw: &RawFleet) -> Result<FleetPlan, Broken> {
     };
     let RawFleet { servers, cells, cache_servers, mesh, .. } = *raw;
     Ok(FleetPlan { servers, cells, cache_servers, mesh, config })
+}
+
+fn health(raw: &RawHealth, fleet: &RawFleet) -> Result<HealthConfig, Broken> {
+    let RawHealth { interval, timeout, failures, removal_cap, forget_after } = *raw;
+    let interval = interval.unwrap_or(Span(fleet.gossip_interval.0.max(HEALTH_INTERVAL)));
+    for (key, span) in [("interval", interval), ("timeout", timeout), ("forget_after", forget_after)] {
+        rule(span.0 >= Duration::from_millis(10), || format!("health.{key} must be at least 10ms"))?;
+    }
+    rule((1..=1_000).contains(&failures), || "health.failures must be 1 to 1000".into())?;
+    rule((0.0..=1.0).contains(&removal_cap), || {
+        "health.removal_cap is a share of a cell's front ends: 0.0 to 1.0".into()
+    })?;
+    Ok(HealthConfig { interval, timeout, failures, removal_cap, forget_after })
+}
+
+/// Tenants are named by their numbers.
+fn pins(raw: &RawTenants, fleet: &RawFleet) -> Result<BTreeMap<u32, u32>, Broken> {
+    let mut pins = BTreeMap::new();
+    for (name, &cell) in &raw.pins {
+        let number = name.strip_prefix("tenant-").and_then(|number| number.parse::<u32>().ok());
+        let number = number.filter(|number| *number < raw.count && *name == format!("tenant-{number}"));
+        let number = number.ok_or_else(|| Broken {
+            at: None,
+            message: format!("tenants.pins: there is no {name:?} among tenant-0 to tenant-{}", raw.count - 1),
+        })?;
+        rule(cell < fleet.cells, || {
+            format!("tenants.pins.{name}: the cell must be below fleet.cells ({})", fleet.cells)
+        })?;
+        pins.insert(number, cell);
+    }
+    Ok(pins)
 }
 
 fn load(raw: &RawLoad) -> Result<LoadPlan, Broken> {

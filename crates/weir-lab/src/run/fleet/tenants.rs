@@ -25,7 +25,7 @@ pub(in crate::run) struct TenantAccess {
     pub(in crate::run) cell: String,
 }
 
-/// The tenants of `plan`, dealt out to the cells in turn.
+/// The tenants of `plan`, dealt out to the cells in turn but for those that are pinned to one.
 pub(in crate::run) fn tenants(plan: &Plan, cells: &[String], seed: u64) -> Vec<TenantAccess> {
     let mut secrets = seeded(seed, "tenant secrets");
     let tenants = (0..plan.tenants).map(|number| {
@@ -37,7 +37,8 @@ pub(in crate::run) fn tenants(plan: &Plan, cells: &[String], seed: u64) -> Vec<T
             account,
             tenant: TenantName::new(format!("tenant-{number}")),
         };
-        let cell = cells[number as usize % cells.len()].clone();
+        let cell = plan.pins.get(&number).map_or(number as usize % cells.len(), |cell| *cell as usize);
+        let cell = cells[cell].clone();
         TenantAccess { credential, stream: "events".to_owned(), cell }
     });
     tenants.collect()
