@@ -34,9 +34,9 @@ impl ControlView {
         let registered = registered.collect();
         for server in front_ends() {
             let now = (server.life, server.healthy);
-            if self.healthy.insert(server.id, now) == Some((server.life, true)) && !server.healthy {
-                self.removals += 1;
-            }
+            let fell = self.healthy.insert(server.id, now) == Some((server.life, true)) && !server.healthy;
+            // One that the lab takes out is off the list already, and silent until its next life.
+            self.removals += u64::from(fell && !server.draining);
         }
         let in_rotation =
             front_ends().filter(|server| server.ready && server.healthy && !server.draining).count();
@@ -87,6 +87,11 @@ mod tests {
         ];
         for (status, removals) in looks {
             assert_eq!(view.sample(At(1), &[status]).health_removals, Some(removals));
+        }
+        // Taken out by the lab: it is down, and nobody's health check removed it.
+        let draining = |healthy| ServerStatus { draining: true, ..server(1, "cell-0", 3, healthy) };
+        for status in [server(1, "cell-0", 3, true), draining(true), draining(false)] {
+            assert_eq!(view.sample(At(2), &[status]).health_removals, Some(2));
         }
     }
 }
