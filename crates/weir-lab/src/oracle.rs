@@ -4,6 +4,7 @@
 //! and never know which arm is "supposed" to fail: what is expected of an arm is in its setup.
 
 mod facts;
+mod headroom;
 pub mod noise;
 mod prediction;
 mod signature;
@@ -22,6 +23,7 @@ mod steady;
 mod trigger;
 
 pub use facts::{Decay, Facts, Refusal};
+pub use headroom::HeadroomAlarm;
 pub use prediction::Prediction;
 pub use signature::{Clause, Judgement, SignatureId, SignatureIdError, Verdict};
 

@@ -85,7 +85,7 @@ impl Scenario {
         let raw: RawScenario = toml::from_str(text).map_err(|error| source.toml_mistake(&error, None))?;
         let mut document: Table = toml::from_str(text).map_err(|error| source.toml_mistake(&error, None))?;
         // Tables that may be left out, yet an arm may set their keys.
-        for (table, within) in [("health", None), ("tenants", Some("pins"))] {
+        for (table, within) in [("alarm", None), ("health", None), ("tenants", Some("pins"))] {
             let empty = || toml::Value::Table(Table::new());
             let table = document.entry(table).or_insert_with(empty);
             if let (toml::Value::Table(table), Some(within)) = (table, within) {

@@ -21,7 +21,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    oracle::{self, Judgement, Opinion},
+    oracle::{self, HeadroomAlarm, Judgement, Opinion},
     series::{ArmRole, ArmSeries, Host, Integrity, store::Recorded},
 };
 
@@ -91,6 +91,8 @@ pub struct ArmSummary {
     pub p999_ms: ByStage,
     /// Success and latencies of each phase.
     pub phases: Vec<PhaseFigures>,
+    /// When an alarm on headroom would have fired; null where no threads of front ends grow with the fleet.
+    pub headroom_alarm: Option<HeadroomAlarm>,
     /// From the trigger to the first errors.
     pub seconds_to_first_error: Option<f64>,
     /// From the first errors until callers were served again for good.

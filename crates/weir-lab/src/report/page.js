@@ -76,6 +76,7 @@
     const rows = [
       ['N* predicted', s.predicted_n_star ?? 'none', '', s.n_star_formula],
       ['N* seen', s.observed_n_star ?? 'no refusal', s.observed_n_star === null ? '' : s.observed_n_star === s.predicted_n_star ? 'good' : 'bad', s.n_star_counts],
+      ['headroom alarm', headroomAlarm(s.headroom_alarm), '', 'when an alarm on committed threads (those that the registered members will take) would have fired'],
       ['limit L, base B, k', `${s.limit}, ${s.base_threads}, ${s.threads_per_peer}`, '', s.limit_kind],
       ['peer threads, peak', number(s.peer_threads_peak), ''],
       ['threads refused', number(s.refusals), s.refusals > 0 ? 'bad' : ''],
@@ -96,6 +97,12 @@
     const kind = s.role === 'control' ? 'negative control' : s.mesh;
     return make('div', { class: `card${s.role === 'control' ? ' control' : ''}${arm.broke ? ' broke' : ''}` },
       make('h3', null, s.name, make('small', null, kind)), make('p', null, sentence(s.in_words)), list);
+  }
+  function headroomAlarm(alarm) {
+    if (!alarm) return 'none needed';
+    if (alarm.committed_seconds === null) return 'silent';
+    if (alarm.warning_seconds === null) return `at ${number(alarm.committed_seconds)} s`;
+    return `${number(alarm.warning_seconds)} s ahead`;
   }
   const sentence = (words) => (words ? tie(`${words[0].toUpperCase()}${words.slice(1)}.`) : '');
   // A number stays on one line with its unit.

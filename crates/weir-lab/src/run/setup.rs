@@ -66,6 +66,7 @@ pub(super) fn setup(arm: &Arm, fleet: &Fleet, base: BaseThreads, turn: Turn) -> 
         map_ttl_ms: millis(config.map_ttl.0),
         gossip_ms: millis(config.gossip_interval.0),
         restart_per_second: restart,
+        headroom_min: Some(plan.headroom_min),
         parameters: arm.parameters.clone(),
         expect: plan.expect.clone(),
     }

@@ -8,7 +8,7 @@ use super::plan::Plan;
 use crate::series::Parameter;
 
 /// What AWS did not say of 2020: swept and marked, never presented as fact. A star stands for one step of the path.
-const ASSUMED: [(&str, &str); 23] = [
+const ASSUMED: [(&str, &str); 24] = [
     ("envelope.threads_max", "AWS names neither the limit nor its value"),
     ("fleet.servers", "AWS gives no fleet size; its pace of restarts suggests thousands"),
     ("fleet.threads_per_peer", "AWS says threads, in the plural, and no number"),
@@ -16,6 +16,7 @@ const ASSUMED: [(&str, &str); 23] = [
     ("fleet.map_ttl", "not stated"),
     ("fleet.build_deadline", "not stated"),
     ("fleet.on_refusal", "inferred: only restarted servers recovered"),
+    ("alarm.headroom_min", "AWS added fine-grained alarms on threads afterwards, and gives no threshold"),
     ("health.interval", "AWS says nothing of how its health checks judge"),
     ("health.timeout", "not stated"),
     ("health.failures", "not stated"),
@@ -50,6 +51,7 @@ pub(super) fn of_arm(document: &Table, plan: &Plan) -> Vec<Parameter> {
     let mut parameters = written(document);
     let health = &plan.health;
     let defaults = [
+        ("alarm.headroom_min", format!("{:?}", plan.headroom_min)),
         ("health.interval", health.interval.to_string()),
         ("health.timeout", health.timeout.to_string()),
         ("health.failures", health.failures.to_string()),

@@ -21,6 +21,8 @@ pub struct Plan {
     pub fleet: FleetPlan,
     /// The kernel limits of each front end and cache server.
     pub envelope: EnvelopeLimits,
+    /// The share of its limit below which an alarm on a front end's headroom fires.
+    pub headroom_min: f64,
     /// How the control plane judges front ends.
     pub health: HealthConfig,
     /// Back-end nodes.

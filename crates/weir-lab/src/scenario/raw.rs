@@ -37,6 +37,9 @@ pub(super) struct RawScenario {
     pub(super) fleet: RawFleet,
     /// The kernel limits that each front end (and each cache server) lives in.
     pub(super) envelope: RawEnvelope,
+    /// What an operator would be called for.
+    #[serde(default)]
+    pub(super) alarm: RawAlarm,
     /// How front ends are judged.
     #[serde(default)]
     pub(super) health: RawHealth,
@@ -122,6 +125,21 @@ pub(super) struct RawEnvelope {
     pub(super) memory_max: Option<Size>,
     /// Processor time of one server in cores (control groups only).
     pub(super) cpu_max: Option<f64>,
+}
+
+/// The alarm on headroom that the fleet of 2020 did not have. It acts on nothing: results say when it would have fired.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct RawAlarm {
+    /// It fires when a front end has less than this share of its limit left, counted over the threads that the registered
+    /// members will take.
+    pub(super) headroom_min: f64,
+}
+
+impl Default for RawAlarm {
+    fn default() -> Self {
+        Self { headroom_min: 0.1 }
+    }
 }
 
 /// How the control plane judges front ends: by asking them through the listener that serves callers. A scenario that is

@@ -79,6 +79,10 @@ pub(super) fn plan(raw: &RawScenario, expect: Expectations) -> Result<Plan, Brok
     rule((1..=SHARDS_PER_STREAM_MAX).contains(&raw.streams.shards), || {
         format!("streams.shards must be 1 to {SHARDS_PER_STREAM_MAX}")
     })?;
+    let headroom_min = raw.alarm.headroom_min;
+    rule((0.0..1.0).contains(&headroom_min), || {
+        "alarm.headroom_min is a share of the limit: 0.0 to below 1.0".into()
+    })?;
     let health = health(&raw.health, &raw.fleet)?;
     let pins = pins(&raw.tenants, &raw.fleet)?;
     let load = load(&raw.load)?;
@@ -89,6 +93,7 @@ pub(super) fn plan(raw: &RawScenario, expect: Expectations) -> Result<Plan, Brok
     Ok(Plan {
         fleet,
         envelope,
+        headroom_min,
         health,
         nodes: raw.nodes.count,
         durability,

@@ -93,6 +93,10 @@ pub struct ArmSetup {
     /// Servers that the paced restart restarts in a second; `None` when the scenario has no such phase.
     #[serde(default)]
     pub restart_per_second: Option<f64>,
+    /// The share of its limit below which an alarm on a front end's headroom fires; `None` in results of versions that had
+    /// no such alarm.
+    #[serde(default)]
+    pub headroom_min: Option<f64>,
     /// Every parameter of the arm, for the reader; those that AWS never stated are marked as assumed.
     pub parameters: Vec<Parameter>,
     /// What must come out for the run to be called held.

@@ -120,6 +120,7 @@ impl Recipe {
             map_ttl_ms: TTL_MS,
             gossip_ms: GOSSIP_MS,
             restart_per_second: Some(f64::from(self.front_ends) / 16.0),
+            headroom_min: None,
             parameters: vec![
                 parameter("fleet.envelope.threads_max", &self.limit.to_string(), true),
                 parameter("fleet.discovery", "12s", true),

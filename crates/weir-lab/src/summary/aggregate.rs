@@ -25,6 +25,10 @@ pub(super) fn over_repeats(mut runs: Vec<ArmSummary>) -> ArmSummary {
     arm.p99_ms = middle(&runs, |r| r.p99_ms);
     arm.p999_ms = middle(&runs, |r| r.p999_ms);
     arm.phases = phases(&runs);
+    // The run with the least warning: an alarm is as good as its worst day.
+    let warning = |r: &&ArmSummary| r.headroom_alarm.and_then(|a| a.warning_seconds).unwrap_or(f64::MAX);
+    let least_warned = runs.iter().min_by(|a, b| warning(a).total_cmp(&warning(b)));
+    arm.headroom_alarm = least_warned.and_then(|r| r.headroom_alarm);
     arm.seconds_to_first_error = median(runs.iter().map(|r| r.seconds_to_first_error));
     arm.seconds_to_recover = median(runs.iter().map(|r| r.seconds_to_recover));
     arm.recorded_ratio = least(runs.iter().map(|r| r.recorded_ratio));

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{ArmSummary, consumers, expectations, words};
 use crate::{
-    oracle::{Facts, Opinion},
+    oracle::{Facts, HeadroomAlarm, Opinion},
     series::{ArmSeries, Calls, Lateness, LoadWindow, PhaseKind, Role, Stage, metric, percentile_ms},
 };
 
@@ -121,6 +121,7 @@ pub(super) fn of_arm(series: &ArmSeries, opinion: &Opinion) -> ArmSummary {
         p99_ms: percentile(1),
         p999_ms: percentile(2),
         phases: phases(series),
+        headroom_alarm: HeadroomAlarm::of(&facts),
         seconds_to_first_error: facts.first_error.zip(trigger).map(|(at, from)| at.secs_since(from)),
         seconds_to_recover: facts.recovered().zip(facts.first_error).map(|(at, from)| at.secs_since(from)),
         tenants_affected_ratio: facts.tenants_affected().len() as f64 / setup.tenants.len().max(1) as f64,

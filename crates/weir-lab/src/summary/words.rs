@@ -12,6 +12,7 @@ use crate::{
 /// The sentence, without the arm's name before and the full stop behind.
 pub(super) fn sentence(arm: &ArmSummary, facts: &Facts<'_>) -> String {
     let mut parts = vec![limit(arm, facts)];
+    parts.extend(alarm(arm));
     match facts.first_error {
         None => parts.push(calm(arm, facts)),
         Some(_) => parts.extend(trouble(arm, facts)),
@@ -40,6 +41,14 @@ fn limit(arm: &ArmSummary, facts: &Facts<'_>) -> String {
             }
         }
     }
+}
+
+/// How long before the first refusal an alarm on committed threads would have fired.
+fn alarm(arm: &ArmSummary) -> Option<String> {
+    let alarm = arm.headroom_alarm?;
+    let share = percent(Some(alarm.headroom_min));
+    let warning = alarm.warning_seconds?;
+    Some(format!("an alarm on committed headroom below {share} would have fired {warning:.1} s before"))
 }
 
 fn calm(arm: &ArmSummary, facts: &Facts<'_>) -> String {
