@@ -38,6 +38,17 @@ fn s1_notices_one_thread_too_many_on_one_server_once() {
 }
 
 #[test]
+fn s1_passes_over_the_look_that_meets_the_first_joiner() {
+    let joining = |s: &mut ArmSeries| {
+        let end = s.phases[0].end.unwrap();
+        let mut sample = s.samples[5].clone();
+        (sample.at.0, sample.threads) = (end.0 - 10, 12);
+        s.samples.push(sample);
+    };
+    assert_eq!(spoiled(&SHARED, SignatureId::S1, joining).judgement, Judgement::Held);
+}
+
+#[test]
 fn s1_notices_stale_maps() {
     let all =
         |s: &mut ArmSeries| each_metric(s, |m, _| m.map_age_seconds = m.map_age_seconds.map(|a| a + 0.4));
