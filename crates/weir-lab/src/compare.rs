@@ -42,7 +42,7 @@ pub struct ArmComparison {
     pub name: String,
     /// Runs of it in the first and the second result.
     pub runs: (usize, usize),
-    /// Counts, which have no noise: each run's value.
+    /// Counts: each run's value.
     pub counts: Vec<CountComparison>,
     /// Phases that both have.
     pub phases: Vec<PhaseComparison>,
@@ -53,6 +53,8 @@ pub struct ArmComparison {
 pub struct CountComparison {
     /// What is counted.
     pub measure: &'static str,
+    /// Is it the same in every run of one design? Arrivals are drawn, and what rests on their number is not.
+    pub exact: bool,
     /// In the runs of the first result; null where there was none.
     pub first: Vec<Option<u64>>,
     /// In those of the second.
@@ -238,19 +240,22 @@ fn measured<const N: usize>(
 
 fn counts(first: &[&ArmSeries], second: &[&ArmSeries]) -> Vec<CountComparison> {
     type Count = fn(&ArmSeries) -> Option<u64>;
-    let counted: [(&'static str, Count); 5] = [
-        ("predicted_n_star", |s| Facts::of(s).prediction.n_star),
-        ("observed_n_star", |s| Facts::of(s).observed_n_star()),
-        ("refusals", |s| Some(Facts::of(s).refusals_total())),
-        ("acknowledged", |s| s.integrity.map(|i| i.acknowledged)),
-        ("lost_duplicated_reordered_damaged", |s| {
+    let counted: [(&'static str, bool, Count); 5] = [
+        ("predicted_n_star", true, |s| Facts::of(s).prediction.n_star),
+        ("observed_n_star", true, |s| Facts::of(s).observed_n_star()),
+        ("refusals", true, |s| Some(Facts::of(s).refusals_total())),
+        ("acknowledged", false, |s| s.integrity.map(|i| i.acknowledged)),
+        ("lost_duplicated_reordered_damaged", true, |s| {
             s.integrity.map(|i| i.lost + i.duplicated + i.reordered + i.damaged)
         }),
     ];
     let each = |runs: &[&ArmSeries], of: Count| runs.iter().map(|run| of(run)).collect();
     counted
         .into_iter()
-        .map(|(measure, of)| CountComparison { measure, first: each(first, of), second: each(second, of) })
+        .map(|(measure, exact, of)| {
+            let (first, second) = (each(first, of), each(second, of));
+            CountComparison { measure, exact, first, second }
+        })
         .collect()
 }
 

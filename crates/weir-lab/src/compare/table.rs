@@ -60,8 +60,14 @@ fn count_line(count: &CountComparison, text: &mut String) {
         }
     };
     let (first, second) = (tell(&count.first), tell(&count.second));
-    let words = if first == second { "same" } else { "differs" };
-    text.push_str(&format!("  {:<26} {first:>12} {second:>12}   {words}\n", count.measure));
+    let words = match (count.exact, first == second) {
+        (false, _) => "",
+        (true, true) => "same",
+        (true, false) => "differs",
+    };
+    let line = format!("  {:<26} {first:>12} {second:>12}   {words}", count.measure);
+    text.push_str(line.trim_end());
+    text.push('\n');
 }
 
 fn line(cells: [String; 6]) -> String {

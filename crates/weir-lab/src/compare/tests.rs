@@ -90,6 +90,8 @@ fn repeats_are_pooled_and_counts_are_told_run_by_run() {
     );
     let table = render_table(&comparison);
     assert!(table.contains("0 2            0   differs"), "{table}");
+    let acknowledged = table.lines().find(|line| line.contains("acknowledged")).unwrap();
+    assert!(!acknowledged.ends_with("same") && !acknowledged.ends_with("differs"), "drawn, not designed");
 }
 
 #[test]

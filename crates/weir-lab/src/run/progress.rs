@@ -4,6 +4,7 @@
 //! It reads what the recorder has recorded and must never slow it down.
 
 use std::{
+    collections::BTreeMap,
     io::{self, IsTerminal, Write},
     sync::{Arc, OnceLock},
     time::Duration,
@@ -14,11 +15,11 @@ use parking_lot::Mutex;
 use super::screen::Screen;
 use crate::{
     recorder::Sink,
-    series::{ArmSeries, Role},
+    series::{ArmSeries, Role, ServerId},
 };
 
 /// Characters of the bar that shows threads against the limit.
-const BAR: usize = 16;
+const BAR: usize = 10;
 /// What the terminal shows in red, and how it stops.
 const RED: (&str, &str) = ("\x1b[31m", "\x1b[39m");
 
@@ -50,11 +51,18 @@ pub(super) struct ArmProgress {
     name: String,
     phase: Mutex<String>,
     sink: OnceLock<Arc<Sink>>,
+    /// The most refusals seen of each server: those that left were refused all the same.
+    refused: Mutex<BTreeMap<ServerId, u64>>,
 }
 
 impl ArmProgress {
     pub(super) fn new(name: &str) -> Self {
-        Self { name: name.to_owned(), phase: Mutex::new("waiting".to_owned()), sink: OnceLock::new() }
+        Self {
+            name: name.to_owned(),
+            phase: Mutex::new("waiting".to_owned()),
+            sink: OnceLock::new(),
+            refused: Mutex::default(),
+        }
     }
 
     /// The arm does something before or after its phases.
@@ -74,7 +82,9 @@ impl ArmProgress {
     }
 
     fn numbers(&self) -> Numbers {
-        self.sink.get().map(|sink| sink.look(Numbers::of)).unwrap_or_default()
+        let Some(sink) = self.sink.get() else { return Numbers::default() };
+        let mut refused = self.refused.lock();
+        sink.look(|series| Numbers::of(series, &mut refused))
     }
 
     fn line(&self) -> String {
@@ -83,9 +93,13 @@ impl ArmProgress {
 
     /// The line for a terminal: the threads as a bar, what is wrong in red.
     fn drawn(&self, colour: bool) -> String {
-        let numbers = self.numbers();
-        format!("{:<14} {:<20} {}", self.name, self.phase.lock(), numbers.drawn(colour))
+        columns(&self.name, &self.phase.lock(), &self.numbers().drawn(colour))
     }
+}
+
+/// A line of the board. `numbers` has columns of its own.
+fn columns(name: &str, phase: &str, numbers: &str) -> String {
+    format!("{name:<13} {phase:<19} {numbers}").trim_end().to_owned()
 }
 
 /// The newest numbers of an arm.
@@ -99,18 +113,23 @@ struct Numbers {
 }
 
 impl Numbers {
-    fn of(series: &ArmSeries) -> Self {
+    /// Of the last look at all servers: the newest may be under way.
+    fn of(series: &ArmSeries, refused: &mut BTreeMap<ServerId, u64>) -> Self {
         let mut numbers = Self { limit: series.setup.limit, ..Self::default() };
         let Some(newest) = series.samples.last().map(|sample| sample.at) else { return numbers };
-        for sample in series.samples.iter().rev().take_while(|sample| sample.at == newest) {
+        let before = series.samples.iter().rev().skip_while(|sample| sample.at == newest);
+        let Some(whole) = before.clone().next().map(|sample| sample.at) else { return numbers };
+        for sample in before.take_while(|sample| sample.at == whole) {
             let role = series.servers[sample.server.0 as usize].role;
             numbers.front_ends += usize::from(role == Role::Frontend);
             if matches!(role, Role::Frontend | Role::Cache) {
                 numbers.threads_most = numbers.threads_most.max(sample.threads);
             }
             let own = sample.metrics.as_ref().and_then(|metrics| metrics.refusals);
-            numbers.refusals += sample.pids_events_max.or(own).unwrap_or(0);
+            let most = refused.entry(sample.server).or_default();
+            *most = sample.pids_events_max.or(own).unwrap_or(0).max(*most);
         }
+        numbers.refusals = refused.values().sum();
         numbers.success = series.load.last().and_then(|window| window.calls().success_ratio());
         numbers
     }
@@ -129,11 +148,11 @@ impl Numbers {
         let full = (u64::from(threads_most) * BAR as u64).checked_div(limit).unwrap_or(0).min(BAR as u64);
         let full = full as usize;
         let bar = format!("{}{}", "█".repeat(full), "░".repeat(BAR - full));
-        let threads = red(format!("{bar} {threads_most:>3}/{limit}"), refusals > 0);
-        let refused = red(format!("{refusals:>3} refused"), refusals > 0);
-        let success = success
-            .map_or(String::new(), |ratio| red(format!("{:>6.1} % succeed", ratio * 100.0), ratio < 0.99));
-        format!("{front_ends:>3} front ends  {threads} threads  {refused}  {success}")
+        let threads = red(format!("{bar} {:<7}", format!("{threads_most}/{limit}")), refusals > 0);
+        let refused = red(format!("{refusals:>7}"), refusals > 0);
+        let success =
+            success.map_or(String::new(), |ratio| red(format!("{:>6.1} %", ratio * 100.0), ratio < 0.99));
+        format!("{front_ends:>7}  {threads} {refused} {success}")
     }
 }
 
@@ -178,7 +197,10 @@ impl Board {
         match self.show {
             Show::Quiet => {}
             Show::Terminal { colour } => {
-                let mut lines = vec![format!("{}, {} s", self.title, elapsed.as_secs())];
+                let heads =
+                    format!("{:>7}  {:<18} {:>7} {:>8}", "servers", "threads of limit", "refused", "succeed");
+                let title = format!("{}, {} s", self.title, elapsed.as_secs());
+                let mut lines = vec![title, columns("", "phase", &heads)];
                 lines.extend(self.arms.iter().map(|arm| arm.drawn(colour)));
                 self.screen.draw(&lines);
             }
@@ -200,11 +222,18 @@ mod tests {
     use super::*;
     use crate::series::synthetic::Recipe;
 
+    /// A terminal has as many at least.
+    const COLUMNS: usize = 80;
+
     #[test]
-    fn the_newest_window_is_summed_over_front_ends_only() {
-        let series = Recipe::shared().play();
-        let numbers = Numbers::of(&series);
-        let newest = series.samples.last().unwrap().at;
+    fn the_last_whole_look_is_summed_over_front_ends_only() {
+        let mut series = Recipe::shared().play();
+        // Under way: one server of the newest look is written.
+        let (newest, mut first) = (series.samples.last().unwrap().at, series.samples[0].clone());
+        first.at.0 = newest.0 + 1_000;
+        series.samples.push(first);
+        let mut refused = BTreeMap::new();
+        let numbers = Numbers::of(&series, &mut refused);
         let here = series.samples.iter().filter(|sample| sample.at == newest);
         let front_ends =
             here.filter(|sample| series.servers[sample.server.0 as usize].role == Role::Frontend);
@@ -220,6 +249,8 @@ mod tests {
         let drawn = numbers.drawn(true);
         assert!(drawn.contains(&"█".repeat(BAR)) && drawn.matches(RED.0).count() == 3, "{drawn}");
         assert!(!numbers.drawn(false).contains('\x1b'));
+        let widest = columns("raised-limit", "4/7 remove-capacity", &numbers.drawn(false));
+        assert!(widest.chars().count() <= COLUMNS, "{widest}");
         (numbers.threads_most, numbers.refusals, numbers.success) = (21, 0, Some(1.0));
         let drawn = numbers.drawn(true);
         assert!(!drawn.contains('\x1b') && drawn.contains(&"█".repeat(BAR / 2)), "{drawn}");

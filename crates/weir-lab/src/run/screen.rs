@@ -10,6 +10,10 @@ use std::{
 
 use parking_lot::Mutex;
 
+/// The terminal cuts long lines from now on, and wraps them again.
+const NO_WRAP: &str = "\x1b[?7l";
+const WRAP: &str = "\x1b[?7h";
+
 /// A handle on stderr; clones share what they know to be drawn.
 #[derive(Debug, Clone, Default)]
 pub struct Screen {
@@ -46,10 +50,16 @@ fn frame(drawn: usize, lines: &[String]) -> String {
         0 => String::new(),
         drawn => format!("\x1b[{drawn}A\x1b[J"),
     };
+    if lines.is_empty() {
+        return text;
+    }
+    // Cut at the right edge: a line that wraps would be two, and the next frame would stand one too low.
+    text.push_str(NO_WRAP);
     for line in lines {
         text.push_str(line);
         text.push('\n');
     }
+    text.push_str(WRAP);
     text
 }
 
@@ -64,8 +74,8 @@ mod tests {
 
     #[test]
     fn a_frame_stands_where_the_one_before_stood() {
-        assert_eq!(frame(0, &["a".into(), "b".into()]), "a\nb\n");
-        assert_eq!(frame(2, &["c".into()]), "\x1b[2A\x1b[Jc\n");
+        assert_eq!(frame(0, &["a".into(), "b".into()]), format!("{NO_WRAP}a\nb\n{WRAP}"));
+        assert_eq!(frame(2, &["c".into()]), format!("\x1b[2A\x1b[J{NO_WRAP}c\n{WRAP}"));
         assert_eq!(frame(1, &[]), "\x1b[1A\x1b[J");
     }
 

@@ -9,7 +9,9 @@ use serde::Serialize;
 use crate::{
     oracle::Facts,
     report::thin::{groups, round, steps, tenths},
-    series::{ArmSeries, At, Cohort, ConsumerSample, Lateness, LoadWindow, Role, Track, metric},
+    series::{
+        ArmSeries, At, Cohort, ConsumerSample, ControlSample, Lateness, LoadWindow, Role, Track, metric,
+    },
 };
 
 use super::latency::{self, LatencyLine};
@@ -89,10 +91,12 @@ pub(super) struct ConsumerLine<'a> {
     spilled: u64,
 }
 
-/// Registered front ends of the largest cell.
+/// Registered members of the largest cell: its front ends and, where there are some, its cache servers, as its members
+/// know them.
 pub(super) fn members(series: &ArmSeries) -> Vec<i64> {
-    let rows = series.control.iter().map(|c| (c.at.0, c.registered.iter().max().copied()));
-    steps(rows, u64::MAX / 2)
+    let cells = series.setup.cells.len().max(1) as u64;
+    let largest = |c: &ControlSample| Some(c.registered.iter().max()? + c.cache_servers / cells);
+    steps(series.control.iter().map(|c| (c.at.0, largest(c))), u64::MAX / 2)
 }
 
 /// Front ends that can route, in hundredths of those that are up.
