@@ -97,6 +97,18 @@ fn mistakes_are_usage_errors_of_one_sentence_with_the_mend() {
     }
 }
 
+#[test]
+fn a_load_that_nobody_serves_ends_with_1_and_says_why() {
+    // A port that was free a moment ago, at which nobody listens.
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let endpoint = format!("http://127.0.0.1:{port}");
+    let load = ["load", "--endpoint", &endpoint, "--stream", "s", "--rate", "50/s", "--duration", "200ms"];
+    let (code, out, errors) = weir_with(&load);
+    assert_eq!(code, 1, "{errors}");
+    assert!(out.contains("x connect"), "the report is told all the same: {out}");
+    assert!(errors.contains("no call succeeded: nobody listens"), "{errors}");
+}
+
 /// A shell without root and without control groups, in which `first` holds and `weir` then becomes the process.
 /// `None`, and told: this host lets an ordinary user have no namespace to hide them in.
 fn weir_without_control_groups(

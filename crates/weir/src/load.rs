@@ -16,7 +16,9 @@ use weir_core::{
 use weir_loadgen::{
     arrival::Arrivals,
     config::{LoadConfig, LoadOptions, RecordSize, ServiceKind, Skew},
+    report::LoadReport,
     run,
+    workload::codes,
 };
 use weir_sync::Shutdown;
 
@@ -215,7 +217,28 @@ pub(crate) fn run(args: LoadArgs) -> Result<u8, Failure> {
     } else {
         print!("{report}")
     }
-    Ok(exit::HELD)
+    match in_vain(&report) {
+        Some(why) => Err(anyhow::anyhow!("no call succeeded: {why}").into()),
+        None => Ok(exit::HELD),
+    }
+}
+
+/// Why a load met nobody who served it, by the commonest error; `None` when some call succeeded, or none was due.
+fn in_vain(report: &LoadReport) -> Option<String> {
+    if report.succeeded > 0 || report.offered == 0 {
+        return None;
+    }
+    let (code, _) = report.errors.iter().max_by_key(|(_, count)| **count)?;
+    Some(match code.as_str() {
+        codes::CONNECT => "nobody listens at the endpoint".to_owned(),
+        codes::TLS => {
+            "the endpoint's certificate is not trusted here; give its authority with --ca".to_owned()
+        }
+        "ResourceNotFoundException" => {
+            "there is no such stream; create it first, as with aws kinesis create-stream".to_owned()
+        }
+        other => format!("most of them ended with {other}"),
+    })
 }
 
 /// The load of one arm, as the lab starts it.
