@@ -24,7 +24,10 @@ use self::{
     plan::{Act, Plan},
     raw::{RawArm, RawScenario},
 };
-use crate::series::{ArmRole, Parameter};
+use crate::{
+    series::{ArmRole, Bound, Parameter},
+    summary,
+};
 
 /// A checked scenario.
 #[derive(Debug, Clone, PartialEq)]
@@ -198,8 +201,28 @@ impl Reader<'_> {
             let at = if overrides.is_empty() { broken.at } else { None };
             self.source.mistake(at.or_else(|| Some(arm.span())), format!("arm {name:?}: {}", broken.message))
         })?;
+        self.check_bounds(&plan, &name)?;
         let parameters = parameters::of_arm(&document, &plan);
         Ok(Arm { name, description: raw.description.clone(), role, plan, parameters })
+    }
+
+    /// A bound on a number that no summary has, or one without a limit, would be told only after the run.
+    fn check_bounds(&self, plan: &Plan, arm: &str) -> Result<(), ScenarioError> {
+        let numbers = summary::numbers(plan.consumers.iter().map(|c| (c.name.as_str(), c.service)));
+        for Bound { metric, min, max } in &plan.expect.bounds {
+            let written = format!("{metric:?}");
+            let at = self.source.text.find(&written).map(|start| start..start + written.len());
+            if !numbers.contains(metric) {
+                let message = format!("arm {arm:?} expects something of {metric:?}, which no summary has");
+                let nearest = nearest(metric, numbers.iter().map(String::as_str));
+                return Err(self.source.unknown(at, message, nearest));
+            }
+            if min.is_none() && max.is_none() {
+                let message = format!("arm {arm:?} expects nothing of {metric:?}: write min, max or both");
+                return Err(self.source.mistake(at, message));
+            }
+        }
+        Ok(())
     }
 
     /// The document with the overrides in it. They go in one by one, so that the one that does not fit is named.
@@ -218,12 +241,7 @@ impl Reader<'_> {
         for Override { path, value, at } in overrides {
             overrides::apply(&mut document, path, value.clone()).map_err(|missing| {
                 let message = format!("{path:?}: there is no {:?}", missing.key);
-                match self.source.mistake(Some(at.clone()), message) {
-                    ScenarioError::Mistake { place, message, .. } => {
-                        ScenarioError::Mistake { place, message, nearest: missing.nearest }
-                    }
-                    other => other,
-                }
+                self.source.unknown(Some(at.clone()), message, missing.nearest)
             })?;
             let _: RawScenario = read(&document, Some(at.clone()))?;
         }

@@ -4,12 +4,14 @@
 //! (0: all held, 1: some did not). Names and fields of the object are fixed: programs read them.
 
 mod aggregate;
+mod bounds;
 mod consumers;
 mod expectations;
 mod figures;
 mod table;
 mod words;
 
+pub(crate) use bounds::numbers;
 pub use consumers::ConsumerSummary;
 pub use expectations::Outcome;
 pub use figures::{ByStage, PhaseFigures};
@@ -178,20 +180,27 @@ fn cautions(recorded: &Recorded, arms: &[ArmSummary]) -> Vec<String> {
     cautions
 }
 
-/// The arms in some stage of which many calls started late, each with its worst stage.
+/// One sentence on the calls that started late, over the arms in some stage of which many did. Each arm's share is in the
+/// table and, by stage, in its summary.
 fn late_starts(arms: &[ArmSummary]) -> Option<String> {
-    let late = arms.iter().filter_map(|arm| {
-        let (stage, share) =
-            arm.late_starts_ratio.greatest().filter(|(_, late)| *late > LATE_STARTS_RATIO_MAX)?;
-        let own = arm.late_dispatches_ratio.at(stage).filter(|own| *own > 0.0);
-        let own = own
-            .map_or(String::new(), |own| format!(", {} because the load generator was", percent(Some(own))));
-        Some(format!("{} {} {}{own}", arm.name, percent(Some(share)), stage.when()))
-    });
-    let late: Vec<String> = late.collect();
-    (!late.is_empty()).then(|| {
-        format!("calls started late, so that latencies tell of the host as well: {}", late.join("; "))
-    })
+    let worst = |arm: &ArmSummary| arm.late_starts_ratio.greatest().map_or(0.0, |(_, late)| late);
+    let late: Vec<&ArmSummary> = arms.iter().filter(|arm| worst(arm) > LATE_STARTS_RATIO_MAX).collect();
+    let least = late.iter().map(|arm| worst(arm)).reduce(f64::min)?;
+    let most = late.iter().map(|arm| worst(arm)).reduce(f64::max)?;
+    let share = match (percent(Some(least)), percent(Some(most))) {
+        (least, most) if least == most => most,
+        (least, most) => format!("{} to {most}", least.trim_end_matches(" %")),
+    };
+    let throughout = |of: &ByStage| of.throughout.unwrap_or(0.0);
+    let own = late
+        .iter()
+        .all(|arm| throughout(&arm.late_dispatches_ratio) > 0.5 * throughout(&arm.late_starts_ratio));
+    let why = if own { ", most of them because the load generator waited for a core" } else { "" };
+    let names: Vec<&str> = late.iter().map(|arm| arm.name.as_str()).collect();
+    let whose = if names.len() == arms.len() { String::new() } else { format!(" in {}", names.join(", ")) };
+    Some(format!(
+        "in the worst stage {share} of calls started late{whose}{why}: latencies tell of the host as well"
+    ))
 }
 
 /// The control that ran beside an arm: the one of the same repeat, else the first.

@@ -87,6 +87,21 @@ impl Source<'_> {
         ScenarioError::Mistake { place, message: message.into(), nearest: None }
     }
 
+    /// A mistake that looks like a typing error, with what was probably meant.
+    pub(super) fn unknown(
+        &self,
+        at: Option<Range<usize>>,
+        message: impl Into<String>,
+        nearest: Option<String>,
+    ) -> ScenarioError {
+        match self.mistake(at, message) {
+            ScenarioError::Mistake { place, message, .. } => {
+                ScenarioError::Mistake { place, message, nearest }
+            }
+            other => other,
+        }
+    }
+
     /// What the TOML reader complained about, with the nearest key when it met an unknown one.
     pub(super) fn toml_mistake(&self, error: &toml::de::Error, at: Option<Range<usize>>) -> ScenarioError {
         // serde: "unknown field `servrs`, expected one of `servers`, `cells`"
@@ -94,12 +109,7 @@ impl Source<'_> {
         let mut quoted = message.split('`').skip(1).step_by(2);
         let unknown = message.starts_with("unknown").then(|| quoted.next()).flatten();
         let nearest = unknown.and_then(|unknown| nearest(unknown, quoted));
-        match self.mistake(at.or_else(|| error.span()), message) {
-            ScenarioError::Mistake { place, message, .. } => {
-                ScenarioError::Mistake { place, message, nearest }
-            }
-            other => other,
-        }
+        self.unknown(at.or_else(|| error.span()), message, nearest)
     }
 }
 

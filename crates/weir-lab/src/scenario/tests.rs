@@ -257,3 +257,14 @@ fn the_schema_knows_every_key_that_the_shipped_scenarios_use() {
     let value: serde_json::Value = serde_json::from_str(&schema).unwrap();
     assert_eq!(value["additionalProperties"], false);
 }
+
+#[test]
+fn a_bound_on_a_number_that_no_summary_has_is_told_before_the_run() {
+    let said = complaint("metric = \"refusals\"", "metric = \"refusal\"");
+    assert!(said.contains(&format!(":{}", line_of("metric = \"refusals\""))), "{said}");
+    assert!(said.ends_with("did you mean \"refusals\"?"), "{said}");
+    let said = complaint("consumers.bus.lag_seconds_max", "consumers.bus.sign_in_success_ratio.cliff");
+    assert!(said.contains("which no summary has"), "{said}");
+    let said = complaint("metric = \"refusals\"\nmin = 1.0", "metric = \"refusals\"");
+    assert!(said.contains("write min, max or both"), "{said}");
+}

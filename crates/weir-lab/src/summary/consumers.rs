@@ -34,9 +34,9 @@ pub struct ConsumerSummary {
     /// Share of the sign-ins that succeeded (auth cache).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sign_in_success_ratio: Option<ByStage>,
-    /// The most alarms without data at once (metrics buffer).
+    /// The most alarms without data at once, by stage (metrics buffer).
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub alarms_insufficient_data_max: Option<u64>,
+    pub alarms_insufficient_data_max: Option<ByStage>,
     /// The longest that an event waited, seconds (event bus).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub lag_seconds_max: Option<f64>,
@@ -81,7 +81,13 @@ fn one(series: &ArmSeries, rows: &[&ConsumerSample]) -> ConsumerSummary {
         spilled: last.spilled,
         blocked_max: most(|r| r.blocked),
         sign_in_success_ratio: sign_ins,
-        alarms_insufficient_data_max: rows.iter().filter_map(|r| r.alarms).map(|a| a.insufficient_data).max(),
+        alarms_insufficient_data_max: first.alarms.is_some().then(|| {
+            ByStage::of(|stage| {
+                let (from, to) = series.stage(stage)?;
+                let within = rows.iter().filter(|r| (from..=to).contains(&r.at));
+                within.filter_map(|r| r.alarms).map(|a| a.insufficient_data).max().map(|dark| dark as f64)
+            })
+        }),
         lag_seconds_max: rows.iter().filter_map(|r| r.lag_seconds).reduce(f64::max),
         seconds_to_drain: seconds_to_drain(rows, trigger),
         backlog_at_end: last.backlog,
