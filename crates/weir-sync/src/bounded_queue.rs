@@ -8,9 +8,8 @@
 
 use std::collections::VecDeque;
 use std::fmt;
-use std::time::Duration;
 
-use crate::facade::{Condvar, Mutex, MutexGuard, lock, wait_while, wait_while_timeout};
+use crate::facade::{Condvar, Mutex, MutexGuard, lock, wait_while};
 
 /// Room laid out in advance; a queue with a larger capacity grows to it on demand.
 const PREALLOCATED_ITEMS_MAX: usize = 1024;
@@ -133,18 +132,6 @@ impl<T> BoundedQueue<T> {
     /// Takes the oldest item if there is one.
     pub fn try_pop(&self) -> Option<T> {
         self.take_one(lock(&self.state))
-    }
-
-    /// Takes the oldest item; waits for one, but not longer than `timeout`. `None` when there was none in time, or
-    /// when the queue is closed and drained ([`Self::is_closed`] tells which).
-    pub fn pop_timeout(&self, timeout: Duration) -> Option<T> {
-        let mut state = lock(&self.state);
-        state.poppers_waiting += 1;
-        state = wait_while_timeout(&self.arrived, &self.state, state, timeout, |state| {
-            state.items.is_empty() && !state.closed
-        });
-        state.poppers_waiting -= 1;
-        self.take_one(state)
     }
 
     /// Moves up to `max` items to the end of `out`; waits for the first. Returns how many; 0 only when the queue is

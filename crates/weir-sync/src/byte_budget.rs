@@ -41,11 +41,6 @@ impl ByteBudget {
     pub fn available(&self) -> usize {
         *lock(&self.pool.available)
     }
-
-    /// Bytes in the whole pool.
-    pub fn total(&self) -> usize {
-        self.pool.total
-    }
 }
 
 impl Permit {

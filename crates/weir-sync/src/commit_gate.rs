@@ -171,15 +171,6 @@ impl<T> State<T> {
     }
 }
 
-impl<T> EnqueueRefused<T> {
-    /// The item that was not taken in.
-    pub fn into_item(self) -> T {
-        match self {
-            Self::Full(item) | Self::TooLarge(item) | Self::Closed(item) => item,
-        }
-    }
-}
-
 impl<T> fmt::Debug for CommitGate<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("CommitGate").field("limits", &self.limits).finish_non_exhaustive()

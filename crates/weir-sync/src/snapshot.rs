@@ -92,14 +92,9 @@ impl<T> SnapshotReader<T> {
     }
 
     /// The version of the value that [`Self::get`] returned last.
-    pub fn seen_version(&self) -> u64 {
+    #[cfg(test)]
+    fn seen_version(&self) -> u64 {
         self.seen
-    }
-}
-
-impl<T> Clone for SnapshotReader<T> {
-    fn clone(&self) -> Self {
-        Self { source: Arc::clone(&self.source), cached: Arc::clone(&self.cached), seen: self.seen }
     }
 }
 

@@ -2,7 +2,6 @@
 
 use super::{BoundedQueue, Overflow, PushOutcome};
 use crate::facade::{Arc, check_model, thread};
-use std::time::Duration;
 
 /// The policy of the auth cache's analytics buffer in the model of the stall. `Block` is what it was in 2020.
 const AUTH_BUFFER_POLICY: Overflow = if cfg!(loom_broken = "bounded_queue_auth_buffer_blocks") {
@@ -147,24 +146,5 @@ fn close_ends_every_pop_that_waits_for_an_item() {
         });
         queue.close();
         assert_eq!(consumers.map(|consumer| consumer.join().unwrap()), [None, None]);
-    });
-}
-
-#[test]
-fn a_pop_that_times_out_leaves_the_item_to_others() {
-    check_model(|| {
-        let queue = shared(1, Overflow::Block);
-        let hasty = {
-            let queue = Arc::clone(&queue);
-            thread::spawn(move || queue.pop_timeout(Duration::from_millis(1)))
-        };
-        let patient = {
-            let queue = Arc::clone(&queue);
-            thread::spawn(move || queue.pop())
-        };
-        assert_eq!(queue.push(1), PushOutcome::Queued);
-        let got_by_hasty = hasty.join().unwrap();
-        queue.close();
-        assert_eq!(got_by_hasty.xor(patient.join().unwrap()), Some(1));
     });
 }

@@ -2,9 +2,6 @@
 
 use super::{BoundedQueue, Overflow, PushOutcome};
 use crate::facade::thread;
-use std::time::Duration;
-
-const LONG: Duration = Duration::from_secs(60);
 
 fn full(overflow: Overflow) -> BoundedQueue<u32> {
     let queue = BoundedQueue::new(2, overflow);
@@ -74,7 +71,7 @@ fn a_closed_queue_refuses_new_items_and_gives_out_the_old_ones() {
     assert_eq!(queue.pop_many(10, &mut rest), 2);
     assert_eq!(queue.pop_many(10, &mut rest), 0);
     assert_eq!(rest, [1, 2]);
-    assert_eq!((queue.pop(), queue.pop_timeout(LONG)), (None, None));
+    assert_eq!((queue.pop(), queue.try_pop()), (None, None));
     assert!(queue.is_closed());
 }
 
@@ -95,17 +92,6 @@ fn a_pop_of_many_takes_no_more_than_it_was_told() {
     assert_eq!(queue.pop_many(1, &mut taken), 1);
     assert_eq!(taken, [0, 1]);
     assert_eq!(queue.len(), 1);
-}
-
-#[test]
-fn a_timed_pop_returns_without_an_item_and_with_one() {
-    let queue = BoundedQueue::new(1, Overflow::Block);
-    assert_eq!(queue.pop_timeout(Duration::from_millis(1)), None);
-    thread::scope(|scope| {
-        let popper = scope.spawn(|| queue.pop_timeout(LONG));
-        assert_eq!(queue.push(7), PushOutcome::Queued);
-        assert_eq!(popper.join().unwrap(), Some(7));
-    });
 }
 
 #[test]

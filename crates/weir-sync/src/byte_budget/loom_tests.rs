@@ -14,7 +14,7 @@ fn two_borrowers_never_hold_more_than_the_whole() {
             thread::spawn(move || {
                 if let Some(permit) = budget.try_acquire(2) {
                     let now = held.fetch_add(permit.bytes(), Ordering::Relaxed) + permit.bytes();
-                    assert!(now <= budget.total(), "{now} of {} bytes are lent", budget.total());
+                    assert!(now <= budget.pool.total, "{now} of {} bytes are lent", budget.pool.total);
                     held.fetch_sub(permit.bytes(), Ordering::Relaxed);
                 }
             })

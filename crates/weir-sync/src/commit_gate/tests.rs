@@ -62,7 +62,7 @@ fn a_closed_gate_gives_out_what_waits_and_then_says_so() {
     gate.try_enqueue(1, 60).unwrap();
     gate.try_enqueue(2, 40).unwrap();
     gate.close();
-    assert_eq!(gate.try_enqueue(3, 1).map_err(EnqueueRefused::into_item), Err(3));
+    assert_eq!(gate.try_enqueue(3, 1), Err(EnqueueRefused::Closed(3)));
     let mut taken = Vec::new();
     assert_eq!(gate.take_all(60, &mut taken), Taken { items: 1, bytes: 60, closed: false });
     assert_eq!(gate.take_all(60, &mut taken), Taken { items: 1, bytes: 40, closed: true });

@@ -199,27 +199,43 @@ impl Handler for Generous {
     }
 }
 
-#[tokio::test]
-async fn clients_that_never_read_hold_the_budget_and_no_more_until_they_are_cut_off() {
-    let budget = ByteBudget::new(3 * LARGE_BYTES);
-    let pace = Pace { patience: Duration::from_secs(1), bytes_per_second: u64::MAX };
-    let handler = Arc::new(Generous { budget: budget.clone() });
-    let server = Server::start_with(Bounds { answers: pace, ..patient() }, handler);
-    let mut deaf = Vec::new();
-    for _ in 0..3 {
-        let mut stream = server.connect().await;
-        stream.write_all(GOOD).await.unwrap();
-        let mut first = [0; 1];
-        stream.read_exact(&mut first).await.unwrap();
-        deaf.push(stream);
-    }
-    assert_eq!(status(&server.exchange(GOOD).await), "503", "the budget is spent");
-    let returned = async {
-        while budget.available() < 3 * LARGE_BYTES {
+/// Asks for a large answer and takes its first byte alone.
+async fn deaf(server: &Server) -> TcpStream {
+    let mut stream = server.connect().await;
+    stream.write_all(GOOD).await.unwrap();
+    let mut first = [0; 1];
+    stream.read_exact(&mut first).await.unwrap();
+    stream
+}
+
+/// Ends when all of the budget is there again.
+async fn returned(budget: &ByteBudget, bytes: usize) {
+    let waits = async {
+        while budget.available() < bytes {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     };
-    tokio::time::timeout(Duration::from_secs(30), returned).await.expect("they are cut off");
+    tokio::time::timeout(Duration::from_secs(60), waits).await.expect("the answers let their permits go");
+}
+
+#[tokio::test]
+async fn clients_that_never_read_hold_the_budget_and_no_more() {
+    let budget = ByteBudget::new(3 * LARGE_BYTES);
+    let server = Server::start_with(patient(), Arc::new(Generous { budget: budget.clone() }));
+    let deaf = [deaf(&server).await, deaf(&server).await, deaf(&server).await];
+    assert_eq!(status(&server.exchange(GOOD).await), "503", "the budget is spent");
+    drop(deaf);
+    returned(&budget, 3 * LARGE_BYTES).await;
     let answer = server.exchange(GOOD).await;
     assert_eq!((status(&answer), answer.len() > LARGE_BYTES), ("200", true));
+}
+
+#[tokio::test]
+async fn a_client_that_never_reads_is_cut_off() {
+    let budget = ByteBudget::new(LARGE_BYTES);
+    let pace = Pace { patience: Duration::from_millis(200), bytes_per_second: u64::MAX };
+    let handler = Arc::new(Generous { budget: budget.clone() });
+    let server = Server::start_with(Bounds { answers: pace, ..patient() }, handler);
+    let _deaf = deaf(&server).await;
+    returned(&budget, LARGE_BYTES).await;
 }
