@@ -2,6 +2,7 @@
 
 use std::{
     fs,
+    net::TcpListener,
     os::unix::process::ExitStatusExt,
     process::{Command, Stdio},
     time::Duration,
@@ -88,12 +89,33 @@ fn mistakes_are_usage_errors_of_one_sentence_with_the_mend() {
         (&["run", "--arm", "shard"], "shared"),
         (&["load", "--endpoint", "http://127.0.0.1:1", "--stream", "s", "--rate", "5"], "200/s"),
         (&["serve", "--data"], "--data"),
+        (&["serve", "--listen", "foo"], "write ADDRESS:PORT"),
+        (&["run", "--seed", "x"], "write a whole number"),
+        (&["run", "--time-scale", "0"], "above 0"),
+        (&["serv"], "did you mean 'serve'?"),
         (&["serve", "--credentials", "/nowhere/credentials"], "/nowhere/credentials"),
     ] {
         let (code, out, errors) = weir_with(arguments);
         assert_eq!(code, 2, "{arguments:?}: {errors}");
         assert!(out.is_empty(), "{arguments:?}: stdout is data");
         assert!(errors.contains(mend), "{arguments:?}: {errors}");
+        let lines: Vec<&str> = errors.lines().filter(|line| !line.contains(" INFO ")).collect();
+        assert!(matches!(lines[..], [line] if line.starts_with("weir: ")), "{arguments:?}: {errors}");
+    }
+}
+
+#[test]
+fn a_port_in_use_ends_with_3_and_says_which_flag_to_change() {
+    let held = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = held.local_addr().expect("its address").to_string();
+    for (arguments, flag) in [
+        (&["serve", "--listen", &address][..], "--listen"),
+        (&["serve", "--listen", "127.0.0.1:0", "--admin", &address], "--admin"),
+    ] {
+        let (code, _, errors) = weir_with(arguments);
+        assert_eq!(code, 3, "{errors}");
+        let mend = format!("end who listens there, or give {flag} another port");
+        assert!(errors.contains(&address) && errors.contains(&mend), "{errors}");
     }
 }
 

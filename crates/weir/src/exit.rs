@@ -6,7 +6,7 @@ use std::process::ExitCode;
 pub(crate) const HELD: u8 = 0;
 /// It was done, but something expected did not hold.
 pub(crate) const NOT_HELD: u8 = 1;
-/// The command line or a file it names is wrong. (clap uses the same number.)
+/// The command line or a file it names is wrong. (clap uses the same number where it speaks itself: help unasked for.)
 pub(crate) const USAGE: u8 = 2;
 /// This host cannot run it; the message says what to change.
 pub(crate) const ENVIRONMENT: u8 = 3;

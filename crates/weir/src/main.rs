@@ -7,6 +7,7 @@ mod exit;
 mod inspect;
 mod load;
 mod logging;
+mod mistake;
 mod node;
 mod process;
 mod run;
@@ -14,7 +15,7 @@ mod serve;
 
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand, error::ErrorKind};
 
 /// A durable, sharded stream broker that speaks Kinesis, and the laboratory that breaks it on purpose.
 #[derive(Debug, Parser)]
@@ -59,7 +60,15 @@ enum Command {
 }
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) if error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => error.exit(),
+        Err(error) if error.use_stderr() => {
+            let told = mistake::sentence(&error.to_string(), &Cli::command(), std::env::args_os());
+            return exit::code(Err(exit::Failure::usage(anyhow::Error::msg(told))));
+        }
+        Err(help) => help.exit(),
+    };
     // Before anything else, and with one thread: an envelope is entered before it can be counted in.
     if let Command::Envelop(args) = &cli.command {
         return exit::code(

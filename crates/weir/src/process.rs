@@ -2,11 +2,12 @@
 //!
 //! Used by `weir serve` and by the roles of `weir node`. The number of threads is a constant of the role.
 
-use std::{net::SocketAddr, sync::Arc, thread::JoinHandle, time::Duration};
+use std::{io, net::SocketAddr, sync::Arc, thread::JoinHandle, time::Duration};
 
 use anyhow::Context;
 use prometheus_client::registry::Registry;
 use tokio::{
+    net::TcpListener,
     signal::unix::{SignalKind, signal},
     sync::watch,
 };
@@ -27,6 +28,19 @@ pub(crate) type Registered = watch::Sender<Option<(Arc<Registry>, Ready)>>;
 /// A runtime for the current thread.
 pub(crate) fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
     tokio::runtime::Builder::new_current_thread().enable_all().build().context("start a runtime")
+}
+
+/// Binds the address that `flag` gave, or says what to change.
+pub(crate) fn listen(flag: &str, address: SocketAddr) -> Result<TcpListener, Failure> {
+    server::bind(address).map_err(|error| {
+        let mend = match error.kind() {
+            io::ErrorKind::AddrInUse => format!(": end who listens there, or give {flag} another port"),
+            io::ErrorKind::AddrNotAvailable => format!(": give {flag} an address of this host"),
+            io::ErrorKind::PermissionDenied => format!(": give {flag} a port of 1024 or above"),
+            _ => String::new(),
+        };
+        Failure::environment(anyhow::anyhow!("listen on {address}: {error}{mend}"))
+    })
 }
 
 /// The main thread's part of a process: signals and the admin listener until `stop`, then the end of the threads that
@@ -56,9 +70,7 @@ async fn main_thread(
     mut registered: watch::Receiver<Option<(Arc<Registry>, Ready)>>,
     stop: &Shutdown,
 ) -> Result<(), Failure> {
-    let listener = admin
-        .map(|address| server::bind(address).with_context(|| format!("listen on {address} for --admin")));
-    let listener = listener.transpose().map_err(Failure::environment)?;
+    let listener = admin.map(|address| listen("--admin", address)).transpose()?;
     let mut terminate = signal(SignalKind::terminate()).context("listen for SIGTERM")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("listen for SIGINT")?;
     let admin_stopped = stop.clone();
@@ -73,11 +85,10 @@ async fn main_thread(
     };
     let serving = tokio::spawn(serve_admin);
     tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
-        () = stop.wait_async() => {}
+        _ = terminate.recv() => tracing::info!("stopping"),
+        _ = interrupt.recv() => tracing::info!("stopping"),
+        () = stop.wait_async() => {} // who began it says why
     }
-    tracing::info!("stopping");
     stop.begin();
     Ok(serving.await.context("the admin listener")?)
 }

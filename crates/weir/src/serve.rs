@@ -144,9 +144,7 @@ async fn serve_all(
     stop: Shutdown,
 ) -> Result<(), Failure> {
     let clock = Clock::new();
-    let listener = http::server::bind(config.args.listen)
-        .with_context(|| format!("listen on {}", config.args.listen))
-        .map_err(Failure::environment)?;
+    let listener = process::listen("--listen", config.args.listen)?;
     let address = listener.local_addr().context("ask for the listener's address")?;
     let control = open_control(config, clock)?;
     let node_config = NodeConfig {
