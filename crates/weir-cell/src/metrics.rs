@@ -142,3 +142,28 @@ fn outcome(error: CellError) -> Outcome {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn the_document_names_exactly_these_metrics() {
+        let metrics = NodeMetrics::default();
+        metrics.answered(&CellReply::Failed(CellError::Busy)); // a family without members shows nothing
+        let mut registry = Registry::default();
+        metrics.register(&mut registry);
+        let mut text = String::new();
+        prometheus_client::encoding::text::encode(&mut text, &registry).unwrap();
+        let samples = text.lines().filter(|line| !line.starts_with('#'));
+        let shown: BTreeSet<&str> = samples.filter_map(|line| line.split([' ', '{']).next()).collect();
+        let document = include_str!("../../../docs/METRICS.md");
+        let section = document.split("\n## ").find(|section| section.starts_with("Back-end node"));
+        let section = section.expect("docs/METRICS.md has a section of its own for them");
+        let documented: BTreeSet<&str> =
+            section.split('`').filter(|word| word.starts_with("weir_node_")).collect();
+        assert_eq!(documented, shown);
+    }
+}

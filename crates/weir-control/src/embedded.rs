@@ -15,6 +15,7 @@ use crate::{
     config::{ConfigError, ControlConfig},
     health::ProbeOutcome,
     machine::{ControlCommand, Machine},
+    metrics::ControlMetrics,
     state::{Server, State},
     store::{Store, StoreError},
 };
@@ -24,6 +25,7 @@ pub struct EmbeddedControl {
     clock: Clock,
     inner: Mutex<Inner>,
     changes: watch::Sender<u64>,
+    metrics: ControlMetrics,
 }
 
 struct Inner {
@@ -72,9 +74,16 @@ impl EmbeddedControl {
             None => State::new(ClusterId::draw(), config),
         };
         store.save(&state)?;
+        let metrics = ControlMetrics::default();
+        metrics.show(&state);
         let version = state.version;
         let inner = Mutex::new(Inner { saved: state.clone(), machine: Machine::new(state), store });
-        Ok(Self { clock, inner, changes: watch::Sender::new(version) })
+        Ok(Self { clock, inner, changes: watch::Sender::new(version), metrics })
+    }
+
+    /// What it counts.
+    pub fn metrics(&self) -> &ControlMetrics {
+        &self.metrics
     }
 
     /// A round of probes begins. Returns how they are made and all servers.
@@ -100,10 +109,15 @@ impl EmbeddedControl {
         if applied.save {
             if let Err(error) = store.save(machine.state()) {
                 tracing::error!(%error, "the control plane's state was not saved");
+                self.metrics.not_saved();
                 machine.take_back(saved.clone());
                 return Err(ControlError::Unavailable(error.to_string()));
             }
             saved.clone_from(machine.state());
+            self.metrics.saved(saved);
+            if matches!(applied.reply, Ok(ControlReply::Registered { .. })) {
+                self.metrics.registered();
+            }
         }
         drop(inner);
         if applied.notify {
@@ -234,6 +248,32 @@ mod tests {
         full.store(false, Ordering::Relaxed);
         create(&control).unwrap();
         assert_eq!(report(&control, node, 2, &[]).unwrap().len(), 1);
+    }
+
+    #[test]
+    fn the_metrics_show_what_is_kept_and_count_what_could_not_be() {
+        let (control, full) = control();
+        let shown = |line: &str| {
+            let mut registry = prometheus_client::registry::Registry::default();
+            control.metrics().register(&mut registry);
+            let mut text = String::new();
+            prometheus_client::encoding::text::encode(&mut text, &registry).unwrap();
+            assert!(text.lines().any(|found| found == line), "{line} is missing in {text}");
+        };
+        shown("weir_control_members{role=\"backend\"} 0");
+        register(&control);
+        register(&control);
+        full.store(true, Ordering::Relaxed);
+        create(&control).unwrap_err();
+        shown("weir_control_streams 0");
+        full.store(false, Ordering::Relaxed);
+        create(&control).unwrap();
+        shown("weir_control_members{role=\"backend\"} 1");
+        shown("weir_control_registrations_total 2");
+        shown("weir_control_streams 1");
+        shown("weir_control_shards 1");
+        shown("weir_control_saves_total 3");
+        shown("weir_control_saves_failed_total 1");
     }
 
     #[test]

@@ -13,6 +13,7 @@ pub mod state;
 pub mod store;
 
 pub mod embedded;
+pub mod metrics;
 mod probe;
 pub mod run;
 mod server;

@@ -11,6 +11,7 @@ use weir_wire::http;
 use crate::{
     config::ControlConfig,
     embedded::{EmbeddedControl, OpenError},
+    metrics::ControlMetrics,
     probe,
     server::ControlServer,
     store::{FileStore, NoStore, Store},
@@ -46,8 +47,13 @@ pub enum StartError {
     },
 }
 
-/// Serves until `stop` begins.
-pub async fn run_control(process: ControlProcess, clock: Clock, stop: Shutdown) -> Result<(), StartError> {
+/// Serves until `stop` begins. `opened` gets the metrics once the store is open and the listener is bound.
+pub async fn run_control(
+    process: ControlProcess,
+    clock: Clock,
+    stop: Shutdown,
+    opened: impl FnOnce(&ControlMetrics),
+) -> Result<(), StartError> {
     let store: Box<dyn Store> = match &process.data {
         Some(folder) => Box::new(FileStore::open(folder).map_err(OpenError::from)?),
         None => Box::new(NoStore),
@@ -55,6 +61,7 @@ pub async fn run_control(process: ControlProcess, clock: Clock, stop: Shutdown) 
     let control = Arc::new(EmbeddedControl::open(process.config, store, clock)?);
     let address = process.service;
     let listener = http::server::bind(address).map_err(|source| StartError::Listen { address, source })?;
+    opened(control.metrics());
     let probes = tokio::spawn(probe::probe_servers(Arc::clone(&control)));
     http::server::serve(listener, Arc::new(ControlServer { control }), stop, STOP_GRACE).await;
     probes.abort();
@@ -86,7 +93,7 @@ mod tests {
                 config: embedded(shared.clone(), Vec::new()),
             };
             let stop = Shutdown::new();
-            let running = tokio::spawn(run_control(process, Clock::new(), stop.clone()));
+            let running = tokio::spawn(run_control(process, Clock::new(), stop.clone(), |_| ()));
             let remote = RemoteControl::new(port);
             let register = ControlRequest::Register {
                 name: weir_core::id::ServerName::new("node-1"),

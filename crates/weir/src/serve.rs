@@ -146,7 +146,8 @@ async fn serve_all(
     let clock = Clock::new();
     let listener = process::listen("--listen", config.args.listen)?;
     let address = listener.local_addr().context("ask for the listener's address")?;
-    let control = open_control(config, clock)?;
+    let opened = open_control(config, clock)?;
+    let control = Arc::clone(&opened) as Control;
     let node_config = NodeConfig {
         name: ServerName::new("node"),
         service: EMBEDDED_NODE,
@@ -175,6 +176,7 @@ async fn serve_all(
     let mut registry = Registry::default();
     outlet.metrics.register(&mut registry);
     node.metrics().register(&mut registry);
+    opened.metrics().register(&mut registry);
     let parts = FrontendParts {
         control,
         maps: Arc::clone(&outlet.map),
@@ -195,7 +197,7 @@ async fn serve_all(
     Ok(())
 }
 
-fn open_control(config: &Config, clock: Clock) -> Result<Control, Failure> {
+fn open_control(config: &Config, clock: Clock) -> Result<Arc<EmbeddedControl>, Failure> {
     let store = FileStore::open(config.data.join("control")).map_err(|error| not_opened(error.into()))?;
     let control = embedded(config.shared.clone(), config.tenants.clone());
     Ok(Arc::new(EmbeddedControl::open(control, Box::new(store), clock).map_err(not_opened)?))

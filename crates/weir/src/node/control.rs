@@ -38,18 +38,21 @@ pub(super) fn run(args: ControlArgs) -> Result<u8, Failure> {
     let process = ControlProcess { service: args.place.service(), data: args.data, config };
     let stop = Shutdown::new();
     let of_role = stop.clone();
+    let (registered, registry): (process::Registered, _) = watch::channel(None);
     let threads = Threads::new();
     let role = threads.spawn("control", move || -> Result<(), Failure> {
-        let outcome = process::runtime()?.block_on(run_control(process, Clock::new(), of_role.clone()));
+        let serving = run_control(process, Clock::new(), of_role.clone(), |metrics| {
+            let mut registry = Registry::default();
+            metrics.register(&mut registry);
+            registered.send_replace(Some((Arc::new(registry), Arc::new(|| true))));
+        });
+        let outcome = process::runtime()?.block_on(serving);
         of_role.begin(); // a role that ended by itself ends the process
         outcome.map_err(|error| match error {
             StartError::Open(error) => not_opened(error),
             StartError::Listen { .. } => Failure::environment(error),
         })
     })?;
-    let (registered, registry) = watch::channel(None);
-    let ready: weir_wire::http::admin::Ready = Arc::new(|| true);
-    registered.send_replace(Some((Arc::new(Registry::default()), ready)));
     process::until_stopped(Some(args.place.admin()), registry, stop, [role])?;
     Ok(crate::exit::HELD)
 }
