@@ -3,9 +3,12 @@
 //! Used by the command line and by scenarios, both to read and to print. A number without its unit is refused, never
 //! guessed at.
 
-use std::{fmt, str::FromStr, time::Duration};
+use std::{fmt, marker::PhantomData, str::FromStr, time::Duration};
 
-use serde::{Deserialize, Serialize};
+use serde::{
+    Deserialize, Serialize,
+    de::{self, Visitor},
+};
 
 /// Text that is no value of the unit asked for.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -23,8 +26,39 @@ fn split(text: &str) -> Option<(f64, &str)> {
     number.is_finite().then_some((number, text[end..].trim()))
 }
 
+/// Reads a value with its unit, and says of a bare number which unit to write.
+struct WithUnit<T> {
+    what: &'static str,
+    unit: &'static str,
+    value: PhantomData<T>,
+}
+
+impl<T: FromStr<Err = UnitError>> Visitor<'_> for WithUnit<T> {
+    type Value = T;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "a {} with its unit", self.what)
+    }
+
+    fn visit_str<E: de::Error>(self, text: &str) -> Result<T, E> {
+        text.parse().map_err(E::custom)
+    }
+
+    fn visit_i64<E: de::Error>(self, number: i64) -> Result<T, E> {
+        Err(E::custom(format!("{number} has no unit: write \"{number}{}\"", self.unit)))
+    }
+
+    fn visit_u64<E: de::Error>(self, number: u64) -> Result<T, E> {
+        Err(E::custom(format!("{number} has no unit: write \"{number}{}\"", self.unit)))
+    }
+
+    fn visit_f64<E: de::Error>(self, number: f64) -> Result<T, E> {
+        Err(E::custom(format!("{number} has no unit: write \"{number}{}\"", self.unit)))
+    }
+}
+
 macro_rules! text_serde {
-    ($name:ident) => {
+    ($name:ident, $what:literal, $unit:literal) => {
         impl Serialize for $name {
             fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
                 serializer.collect_str(self)
@@ -32,7 +66,7 @@ macro_rules! text_serde {
         }
         impl<'de> Deserialize<'de> for $name {
             fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-                String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
+                deserializer.deserialize_any(WithUnit { what: $what, unit: $unit, value: PhantomData })
             }
         }
     };
@@ -72,7 +106,7 @@ impl fmt::Display for Size {
     }
 }
 
-text_serde!(Size);
+text_serde!(Size, "size", "B");
 
 /// A length of time: `250ms`, `1.5s`, `2m`, `1h`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -108,7 +142,7 @@ impl fmt::Display for Span {
     }
 }
 
-text_serde!(Span);
+text_serde!(Span, "time", "s");
 
 /// Events a second: `200/s`, `1.5/s`, `300/m`.
 #[derive(Debug, Clone, Copy, PartialEq, PartialOrd)]
@@ -133,7 +167,7 @@ impl fmt::Display for Rate {
     }
 }
 
-text_serde!(Rate);
+text_serde!(Rate, "rate", "/s");
 
 #[cfg(test)]
 mod tests {

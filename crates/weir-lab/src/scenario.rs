@@ -23,9 +23,10 @@ use self::{
     overrides::Override,
     plan::{Act, Plan},
     raw::{RawArm, RawScenario},
+    validate::Broken,
 };
 use crate::{
-    series::{ArmRole, Bound, Parameter},
+    series::{ArmRole, Bound, Expectations, Parameter},
     summary,
 };
 
@@ -196,11 +197,8 @@ impl Reader<'_> {
             return Err(self.source.mistake(Some(at), message));
         }
         let (document, read) = self.with(&overrides, &at)?;
-        let plan = validate::plan(&read, raw.expect.clone()).map_err(|broken| {
-            // The places of an arm with overrides are those of a text that nobody wrote.
-            let at = if overrides.is_empty() { broken.at } else { None };
-            self.source.mistake(at.or_else(|| Some(arm.span())), format!("arm {name:?}: {}", broken.message))
-        })?;
+        let plan = validate::plan(&read, raw.expect.clone())
+            .map_err(|broken| self.told(broken, &name, arm.span(), &overrides))?;
         self.check_bounds(&plan, &name)?;
         let parameters = parameters::of_arm(&document, &plan);
         Ok(Arm { name, description: raw.description.clone(), role, plan, parameters })
@@ -215,7 +213,7 @@ impl Reader<'_> {
             if !numbers.contains(metric) {
                 let message = format!("arm {arm:?} expects something of {metric:?}, which no summary has");
                 let nearest = nearest(metric, numbers.iter().map(String::as_str));
-                return Err(self.source.unknown(at, message, nearest));
+                return Err(self.source.mistake_like(at, message, nearest));
             }
             if min.is_none() && max.is_none() {
                 let message = format!("arm {arm:?} expects nothing of {metric:?}: write min, max or both");
@@ -223,6 +221,24 @@ impl Reader<'_> {
             }
         }
         Ok(())
+    }
+
+    /// A broken rule as a mistake: of the scenario, at the key's own line, where the scenario breaks it without the arm; else
+    /// of the arm, at what the arm sets. (The places of an arm with overrides are those of a text that nobody wrote.)
+    fn told(&self, broken: Broken, arm: &str, at: Range<usize>, overrides: &[Override]) -> ScenarioError {
+        let whole = || {
+            self.with(&[], &at).ok().and_then(|(_, raw)| validate::plan(&raw, Expectations::default()).err())
+        };
+        let own = if overrides.is_empty() { Some(broken.clone()) } else { whole() };
+        if let Some(own) = own.filter(|own| own.message == broken.message) {
+            let at = self.source.place_of(own.key()).or(own.at);
+            return self.source.mistake_like(at, own.message, own.nearest);
+        }
+        let table = |key: &str| key.split('.').next().map(str::to_owned);
+        let set = overrides.iter().find(|set| set.path == broken.key());
+        let near = || overrides.iter().find(|set| table(&set.path) == table(broken.key()));
+        let at = set.or_else(near).map_or(at, |set| set.at.clone());
+        self.source.mistake_like(Some(at), format!("arm {arm:?}: {}", broken.message), broken.nearest)
     }
 
     /// The document with the overrides in it. They go in one by one, so that the one that does not fit is named.
@@ -241,7 +257,7 @@ impl Reader<'_> {
         for Override { path, value, at } in overrides {
             overrides::apply(&mut document, path, value.clone()).map_err(|missing| {
                 let message = format!("{path:?}: there is no {:?}", missing.key);
-                self.source.unknown(Some(at.clone()), message, missing.nearest)
+                self.source.mistake_like(Some(at.clone()), message, missing.nearest)
             })?;
             let _: RawScenario = read(&document, Some(at.clone()))?;
         }

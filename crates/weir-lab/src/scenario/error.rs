@@ -2,6 +2,11 @@
 
 use std::{fmt, io, ops::Range, path::PathBuf};
 
+use toml::{
+    Spanned,
+    de::{DeTable, DeValue},
+};
+
 /// Why a scenario cannot be run. All of these are mistakes in the file or in its name: exit 2.
 #[derive(Debug, thiserror::Error)]
 pub enum ScenarioError {
@@ -69,6 +74,9 @@ impl fmt::Display for Place {
     }
 }
 
+/// Where to look for what is missing.
+const ALL_KEYS: &str = "`weir schema` prints all keys";
+
 /// The text of a scenario, to say where a mistake is.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Source<'a> {
@@ -79,26 +87,46 @@ pub(super) struct Source<'a> {
 impl Source<'_> {
     /// A mistake at a range of bytes.
     pub(super) fn mistake(&self, at: Option<Range<usize>>, message: impl Into<String>) -> ScenarioError {
-        let line = at.map(|range| {
-            let before = self.text.as_bytes().get(..range.start).unwrap_or_default();
-            1 + before.iter().filter(|&&byte| byte == b'\n').count()
-        });
-        let place = Place { file: self.file.to_owned(), line };
-        ScenarioError::Mistake { place, message: message.into(), nearest: None }
+        self.mistake_like(at, message, None)
     }
 
-    /// A mistake that looks like a typing error, with what was probably meant.
-    pub(super) fn unknown(
+    /// The same, with the word that was probably meant.
+    pub(super) fn mistake_like(
         &self,
         at: Option<Range<usize>>,
         message: impl Into<String>,
         nearest: Option<String>,
     ) -> ScenarioError {
-        match self.mistake(at, message) {
-            ScenarioError::Mistake { place, message, .. } => {
-                ScenarioError::Mistake { place, message, nearest }
+        let line = at.map(|range| {
+            let before = self.text.as_bytes().get(..range.start).unwrap_or_default();
+            1 + before.iter().filter(|&&byte| byte == b'\n').count()
+        });
+        let place = Place { file: self.file.to_owned(), line };
+        ScenarioError::Mistake { place, message: message.into(), nearest }
+    }
+
+    /// Where `key` (with dots; elements of lists by their `name`) has its value.
+    pub(super) fn place_of(&self, key: &str) -> Option<Range<usize>> {
+        let document = DeTable::parse(self.text).ok()?;
+        let mut table = document.get_ref();
+        let mut steps = key.split('.');
+        loop {
+            let value = table.get(steps.next()?)?;
+            let mut at = value.span();
+            let mut inner = value.get_ref();
+            if let DeValue::Array(elements) = inner
+                && let Some(name) = steps.next()
+            {
+                let named = |element: &&Spanned<DeValue<'_>>| {
+                    element.get_ref().get("name").and_then(|of| of.get_ref().as_str()) == Some(name)
+                };
+                let element = elements.iter().find(named)?;
+                (at, inner) = (element.span(), element.get_ref());
             }
-            other => other,
+            match inner {
+                DeValue::Table(deeper) if steps.clone().next().is_some() => table = deeper,
+                _ => return steps.next().is_none().then_some(at),
+            }
         }
     }
 
@@ -109,7 +137,12 @@ impl Source<'_> {
         let mut quoted = message.split('`').skip(1).step_by(2);
         let unknown = message.starts_with("unknown").then(|| quoted.next()).flatten();
         let nearest = unknown.and_then(|unknown| nearest(unknown, quoted));
-        self.unknown(at.or_else(|| error.span()), message, nearest)
+        let at = at.or_else(|| error.span());
+        if message.starts_with("missing field") {
+            let at = at.filter(|at| at.start > 0); // of the whole file no line is the one
+            return self.mistake(at, format!("{message}: add it; {ALL_KEYS}"));
+        }
+        self.mistake_like(at, message, nearest)
     }
 }
 

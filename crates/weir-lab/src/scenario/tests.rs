@@ -150,10 +150,60 @@ fn an_unknown_key_is_told_with_its_line_and_its_neighbour() {
 fn a_value_without_its_unit_or_of_another_type_is_told_with_its_line() {
     let said = complaint("map_ttl = \"6s\"", "map_ttl = \"6\"");
     assert!(said.contains(&format!("mine.toml:{}:", line_of("map_ttl"))) && said.contains("250ms"), "{said}");
+    let said = complaint("map_ttl = \"6s\"", "map_ttl = 6");
+    let line = line_of("map_ttl");
+    assert_eq!(said, format!("mine.toml:{line}: 6 has no unit: write \"6s\""));
+    let said = complaint("rate = \"60/s\"", "rate = 60");
+    assert!(said.ends_with("write \"60/s\""), "{said}");
     let said = complaint("servers = 30", "servers = \"many\"");
     assert!(said.contains(&format!("mine.toml:{}:", line_of("servers = 30"))), "{said}");
     let said = complaint("mesh = \"thread-per-peer\"", "mesh = \"thread-per-pear\"");
     assert!(said.ends_with("did you mean \"thread-per-peer\"?"), "{said}");
+}
+
+#[test]
+fn a_rule_that_the_scenario_breaks_is_told_at_the_line_of_its_key_and_of_no_arm() {
+    let cases = [
+        ("threads_max = 42", "threads_max = 2", "envelope.threads_max must be at least 4"),
+        ("servers = 30 ", "servers = 30000 ", "fleet.servers: a cell holds"),
+        ("buffer = 100 ", "buffer = 0 ", "consumers.auth-block.buffer must be at least 1"),
+        ("pace = \"3/s\"", "pace = \"0/s\"", "phases.paced-restart.pace must be above 0/s"),
+    ];
+    for (from, to, expected) in cases {
+        let (said, line) = (complaint(from, to), line_of(from));
+        assert!(said.starts_with(&format!("mine.toml:{line}: {expected}")), "{said}");
+    }
+}
+
+#[test]
+fn a_rule_that_an_arm_breaks_is_told_at_the_line_where_the_arm_sets_the_key() {
+    let said = complaint("\"envelope.threads_max\" = 64", "\"envelope.threads_max\" = 3");
+    let line = line_of("\"envelope.threads_max\" = 64");
+    let arm = "arm \"raised-limit\": envelope.threads_max must be";
+    assert!(said.starts_with(&format!("mine.toml:{line}: {arm}")), "{said}");
+}
+
+#[test]
+fn a_word_that_is_not_known_is_told_with_its_neighbour() {
+    for (from, to, expected) in [
+        ("policy = \"spill\"", "policy = \"spil\"", "did you mean \"spill\"?"),
+        ("durability = \"fsync\"", "durability = \"fsink\"", "did you mean \"fsync\"?"),
+        ("arrivals = \"poisson\"", "arrivals = \"poison\"", "did you mean \"poisson\"?"),
+    ] {
+        let said = complaint(from, to);
+        assert!(
+            said.contains(&format!("mine.toml:{}:", line_of(from))) && said.ends_with(expected),
+            "{said}"
+        );
+    }
+}
+
+#[test]
+fn a_table_that_is_missing_is_told_with_what_to_do() {
+    let said = complaint("[load]\n", "[lode]\n");
+    assert!(said.ends_with("did you mean \"load\"?"), "{said}");
+    let said = complaint("name = \"kinesis-2020\"\n", "");
+    assert_eq!(said, "mine.toml: missing field `name`: add it; `weir schema` prints all keys");
 }
 
 #[test]

@@ -20,6 +20,7 @@ use weir_core::{
 use weir_wire::control::{FleetConfig, MeshKind};
 
 use super::{
+    error::nearest,
     plan::{Act, ConsumerPlan, Durability, FleetPlan, LoadPlan, Mix, PhasePlan, Plan, Skew},
     raw::{RawAction, RawConsumer, RawFleet, RawHealth, RawLoad, RawMix, RawPhase, RawScenario, RawTenants},
 };
@@ -39,12 +40,37 @@ const HEALTH_INTERVAL: Duration = Duration::from_secs(1);
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Broken {
     pub(super) at: Option<Range<usize>>,
+    /// Begins with the key that it is about, where it is about one.
     pub(super) message: String,
+    /// The known word most like one that is not.
+    pub(super) nearest: Option<String>,
+}
+
+impl Broken {
+    fn of(message: impl Into<String>) -> Self {
+        Self { at: None, message: message.into(), nearest: None }
+    }
+
+    /// The word that is a key if the rule is about one.
+    pub(super) fn key(&self) -> &str {
+        self.message.split([' ', ':']).next().unwrap_or_default()
+    }
 }
 
 /// Fails with a sentence unless the rule holds.
 fn rule(holds: bool, message: impl FnOnce() -> String) -> Result<(), Broken> {
-    if holds { Ok(()) } else { Err(Broken { at: None, message: message() }) }
+    if holds { Ok(()) } else { Err(Broken::of(message())) }
+}
+
+/// The value that `word` stands for, or which words there are and which of them was probably meant.
+fn one_of<T: Copy>(key: &str, word: &str, known: &[(&str, T)]) -> Result<T, Broken> {
+    if let Some((_, value)) = known.iter().find(|(name, _)| *name == word) {
+        return Ok(*value);
+    }
+    let names = || known.iter().map(|(name, _)| *name);
+    let all = names().map(|name| format!("{name:?}")).collect::<Vec<_>>().join(", ");
+    let message = format!("{key} is {word:?}: write one of {all}");
+    Err(Broken { nearest: nearest(word, names()), ..Broken::of(message) })
 }
 
 /// Checks the whole scenario and makes the plan of one arm.
@@ -64,15 +90,8 @@ pub(super) fn plan(raw: &RawScenario, expect: Expectations) -> Result<Plan, Brok
     rule((1..=NODES_MAX as u32).contains(&raw.nodes.count), || {
         format!("nodes.count must be 1 to {NODES_MAX}")
     })?;
-    let durability = match raw.nodes.durability.as_str() {
-        "fsync" => Durability::Fsync,
-        "os" => Durability::Os,
-        "memory" => Durability::Memory,
-        other => {
-            let message = format!("nodes.durability is {other:?}: write \"fsync\", \"os\" or \"memory\"");
-            return Err(Broken { at: None, message });
-        }
-    };
+    let durabilities = [("fsync", Durability::Fsync), ("os", Durability::Os), ("memory", Durability::Memory)];
+    let durability = one_of("nodes.durability", &raw.nodes.durability, &durabilities)?;
     rule((1..=TENANTS_MAX as u32).contains(&raw.tenants.count), || {
         format!("tenants.count must be 1 to {TENANTS_MAX}")
     })?;
@@ -175,9 +194,9 @@ fn pins(raw: &RawTenants, fleet: &RawFleet) -> Result<BTreeMap<u32, u32>, Broken
     for (name, &cell) in &raw.pins {
         let number = name.strip_prefix("tenant-").and_then(|number| number.parse::<u32>().ok());
         let number = number.filter(|number| *number < raw.count && *name == format!("tenant-{number}"));
-        let number = number.ok_or_else(|| Broken {
-            at: None,
-            message: format!("tenants.pins: there is no {name:?} among tenant-0 to tenant-{}", raw.count - 1),
+        let number = number.ok_or_else(|| {
+            let last = raw.count - 1;
+            Broken::of(format!("tenants.pins: there is no {name:?} among tenant-0 to tenant-{last}"))
         })?;
         rule(cell < fleet.cells, || {
             format!("tenants.pins.{name}: the cell must be below fleet.cells ({})", fleet.cells)
@@ -189,14 +208,7 @@ fn pins(raw: &RawTenants, fleet: &RawFleet) -> Result<BTreeMap<u32, u32>, Broken
 
 fn load(raw: &RawLoad) -> Result<LoadPlan, Broken> {
     rule(raw.rate.0 > 0.0, || "load.rate must be above 0/s".into())?;
-    let poisson = match raw.arrivals.as_str() {
-        "constant" => false,
-        "poisson" => true,
-        other => {
-            let message = format!("load.arrivals is {other:?}: write \"constant\" or \"poisson\"");
-            return Err(Broken { at: None, message });
-        }
-    };
+    let poisson = one_of("load.arrivals", &raw.arrivals, &[("constant", false), ("poisson", true)])?;
     let RawMix { put_record, put_records, get_records, get_shard_iterator, list_shards } = raw.mix;
     let parts = [put_record, put_records, get_records, get_shard_iterator, list_shards];
     let sum: f64 = parts.iter().sum();
@@ -235,10 +247,9 @@ fn skew(text: &str) -> Result<Skew, Broken> {
     let zipf = || text.strip_prefix("zipf:")?.parse::<f64>().ok().filter(|exponent| *exponent > 0.0);
     match text {
         "uniform" => Ok(Skew::Uniform),
-        _ => zipf().map(Skew::Zipf).ok_or_else(|| Broken {
-            at: None,
-            message: format!("load.skew is {text:?}: write \"uniform\" or \"zipf:1.1\""),
-        }),
+        _ => zipf()
+            .map(Skew::Zipf)
+            .ok_or_else(|| Broken::of(format!("load.skew is {text:?}: write \"uniform\" or \"zipf:1.1\""))),
     }
 }
 
@@ -247,20 +258,22 @@ fn consumer(raw: &RawConsumer, names: &mut BTreeSet<String>) -> Result<ConsumerP
     rule(is_name(&raw.name), || {
         format!("{:?}: a name is made of small letters, digits and dashes", raw.name)
     })?;
-    let known = ["block", "drop-newest", "drop-oldest", "spill"];
-    rule(known.contains(&raw.policy.as_str()), || {
-        format!("policy is {:?}: write {}", raw.policy, known.map(|name| format!("{name:?}")).join(", "))
+    let of = |key: &str| format!("consumers.{}.{key}", raw.name);
+    one_of(
+        &of("policy"),
+        &raw.policy,
+        &["block", "drop-newest", "drop-oldest", "spill"].map(|known| (known, ())),
+    )?;
+    rule(raw.buffer >= 1, || format!("{} must be at least 1", of("buffer")))?;
+    rule(raw.rate.0 > 0.0, || format!("{} must be above 0/s", of("rate")))?;
+    rule(raw.deliveries.is_none() || raw.service == ConsumerKind::EventBus, || {
+        format!("{} is for an event-bus", of("deliveries"))
     })?;
-    rule(raw.buffer >= 1, || "buffer must be at least 1".into())?;
-    rule(raw.rate.0 > 0.0, || "rate must be above 0/s".into())?;
-    let RawConsumer { name, service, policy, buffer, rate, deliveries } = raw.clone();
-    rule(deliveries.is_none() || service == ConsumerKind::EventBus, || {
-        format!("{name:?}: deliveries is for an event-bus")
+    let deliveries = raw.deliveries.map_or(raw.rate.0 * DELIVERY_RESERVE, |deliveries| deliveries.0);
+    rule(deliveries > raw.rate.0, || {
+        format!("{} must be above rate, or a backlog never drains", of("deliveries"))
     })?;
-    let deliveries = deliveries.map_or(rate.0 * DELIVERY_RESERVE, |deliveries| deliveries.0);
-    rule(deliveries > rate.0, || {
-        format!("{name:?}: deliveries must be above rate, or a backlog never drains")
-    })?;
+    let RawConsumer { name, service, policy, buffer, rate, .. } = raw.clone();
     Ok(ConsumerPlan { name, service, policy, buffer, rate: rate.0, deliveries })
 }
 
@@ -273,10 +286,8 @@ struct Past {
 }
 
 fn phases(raw: &RawScenario, fleet: &FleetPlan) -> Result<Vec<PhasePlan>, Broken> {
-    let first = raw.phases.first().ok_or_else(|| Broken {
-        at: None,
-        message: "there are no phases: the first must be a baseline".into(),
-    })?;
+    let none = || Broken::of("there are no phases: the first must be a baseline");
+    let first = raw.phases.first().ok_or_else(none)?;
     placed(first, |phase| {
         rule(phase.action == RawAction::Baseline, || {
             "the first phase must be a baseline: everything later is measured against it".into()
@@ -310,10 +321,10 @@ fn phase(raw: &RawPhase, past: &mut Past) -> Result<PhasePlan, Broken> {
     ];
     for (key, is_given) in given {
         rule(!is_given || takes.contains(&key), || {
-            format!("phase {:?}: its action takes no {key}", raw.name)
+            format!("phases.{}.{key}: its action takes no {key}", raw.name)
         })?;
         rule(is_given || key == "cell" || !takes.contains(&key), || {
-            format!("phase {:?} needs {key}", raw.name)
+            format!("phases.{} needs {key}", raw.name)
         })?;
     }
     let act = act(raw, past)?;
@@ -324,24 +335,22 @@ fn phase(raw: &RawPhase, past: &mut Past) -> Result<PhasePlan, Broken> {
 fn act(raw: &RawPhase, past: &mut Past) -> Result<Act, Broken> {
     let name = &raw.name;
     let pace = raw.pace.map_or(0.0, |Rate(pace)| pace);
-    rule(raw.pace.is_none_or(|_| pace > 0.0), || format!("phase {name:?}: pace must be above 0/s"))?;
+    rule(raw.pace.is_none_or(|_| pace > 0.0), || format!("phases.{name}.pace must be above 0/s"))?;
     let servers = raw.servers.unwrap_or(0);
-    rule(raw.servers.is_none_or(|servers| servers > 0), || {
-        format!("phase {name:?}: servers must be above 0")
-    })?;
+    rule(raw.servers.is_none_or(|servers| servers > 0), || format!("phases.{name}.servers must be above 0"))?;
     match raw.action {
         RawAction::Baseline => Ok(Act::Baseline),
         RawAction::Wait => Ok(Act::Wait),
         RawAction::Recovery => Ok(Act::Recovery),
         RawAction::Add => {
             rule(raw.cell.is_none_or(|cell| cell < past.cells), || {
-                format!("phase {name:?}: cell must be below fleet.cells ({})", past.cells)
+                format!("phases.{name}.cell must be below fleet.cells ({})", past.cells)
             })?;
             past.added += servers;
             Ok(Act::Add { servers, pace, cell: raw.cell })
         }
         RawAction::Remove => {
-            rule(past.added > 0, || format!("phase {name:?}: nothing was added that could be removed"))?;
+            rule(past.added > 0, || format!("phases.{name}: nothing was added that could be removed"))?;
             past.added = 0;
             Ok(Act::Remove { pace })
         }
@@ -354,7 +363,7 @@ fn act(raw: &RawPhase, past: &mut Past) -> Result<Act, Broken> {
         RawAction::RaiseLimit => {
             let threads_max = raw.threads_max.expect("asked for above");
             rule(threads_max > past.threads_max, || {
-                format!("phase {name:?}: threads_max must be above the {} in force", past.threads_max)
+                format!("phases.{name}.threads_max must be above the {} in force", past.threads_max)
             })?;
             past.threads_max = threads_max;
             Ok(Act::RaiseLimit { threads_max })
