@@ -157,3 +157,17 @@ pub struct Clause {
     /// The numbers behind it, in words.
     pub found: String,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_document_says_of_each_signature_what_must_show() {
+        let document = include_str!("../../../../docs/EXPERIMENTS.md");
+        for id in SignatureId::ALL {
+            let row = format!("| {id} | {} | ", id.title());
+            assert!(document.contains(&row), "{row}");
+        }
+    }
+}

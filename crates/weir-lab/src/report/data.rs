@@ -202,7 +202,7 @@ fn broken(arm: &ArmSummary) -> String {
         None => "no thread was refused".to_owned(),
     };
     let success = crate::summary::percent(arm.success_ratio.cliff);
-    format!("In {}, {server}; {success} of calls succeeded after the trigger.", arm.name)
+    format!("In {}, {server}; {success} of calls succeeded in the cliff.", arm.name)
 }
 
 fn listed(names: &[&str]) -> String {
