@@ -128,6 +128,10 @@ fn signatures(summary: &Summary, name: usize, text: &mut String) {
         }
         push_line(text, &line);
     }
+    push_line(
+        text,
+        &format!("{:name$}  what each asks: docs/EXPERIMENTS.md; why it held or not: the report", ""),
+    );
 }
 
 const fn short(id: SignatureId) -> &'static str {
