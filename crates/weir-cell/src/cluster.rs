@@ -5,15 +5,19 @@
 //! records of another.
 
 use std::{
-    fs::{self, File},
-    io::{self, Write},
+    fs, io,
     path::{Path, PathBuf},
 };
 
-use weir_core::id::ClusterId;
+use weir_core::{
+    durable::{self, FileError},
+    id::ClusterId,
+};
 
 /// The file.
 const FILE: &str = "cluster";
+/// Anybody may read what a node notes beside its journal.
+const MODE: u32 = 0o644;
 
 /// Why a node does not follow a control plane.
 #[derive(Debug, thiserror::Error)]
@@ -36,43 +40,30 @@ pub enum ClusterError {
     #[error("{} does not hold the number of a cluster", .0.display())]
     Malformed(PathBuf),
     /// The disk refused.
-    #[error("{operation} {}: {source}", .path.display())]
-    File {
-        /// What was tried.
-        operation: &'static str,
-        /// On which file.
-        path: PathBuf,
-        /// What the kernel said.
-        source: io::Error,
-    },
+    #[error(transparent)]
+    File(#[from] FileError),
+}
+
+/// Whose `folder` is, if it is anybody's yet.
+fn read(folder: &Path) -> Result<Option<ClusterId>, ClusterError> {
+    let path = folder.join(FILE);
+    match fs::read_to_string(&path) {
+        Ok(text) => match text.trim_end().parse() {
+            Ok(number) => Ok(Some(ClusterId(number))),
+            Err(_) => Err(ClusterError::Malformed(path)),
+        },
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(source) => Err(FileError::at("read", &path)(source).into()),
+    }
 }
 
 /// Makes `folder`, which exists, the one of cluster `told`, durably, unless it is another's already.
 pub(crate) fn claim(folder: &Path, told: ClusterId) -> Result<(), ClusterError> {
-    let path = folder.join(FILE);
-    match fs::read_to_string(&path) {
-        Ok(text) => match text.trim_end().parse().map(ClusterId) {
-            Ok(has) if has == told => Ok(()),
-            Ok(has) => Err(ClusterError::Other { folder: folder.to_path_buf(), has, told }),
-            Err(_) => Err(ClusterError::Malformed(path)),
-        },
-        Err(error) if error.kind() == io::ErrorKind::NotFound => write(folder, &path, told),
-        Err(source) => Err(at("read", &path)(source)),
+    match read(folder)? {
+        Some(has) if has == told => Ok(()),
+        Some(has) => Err(ClusterError::Other { folder: folder.to_path_buf(), has, told }),
+        None => Ok(durable::replace(&folder.join(FILE), format!("{told}\n").as_bytes(), MODE)?),
     }
-}
-
-fn write(folder: &Path, path: &Path, cluster: ClusterId) -> Result<(), ClusterError> {
-    let beside = folder.join("cluster.new");
-    let mut file = File::create(&beside).map_err(at("create", &beside))?;
-    writeln!(file, "{cluster}").map_err(at("write", &beside))?;
-    file.sync_all().map_err(at("sync", &beside))?;
-    fs::rename(&beside, path).map_err(at("rename to", path))?;
-    File::open(folder).and_then(|folder| folder.sync_all()).map_err(at("sync", folder))
-}
-
-fn at(operation: &'static str, path: &Path) -> impl FnOnce(io::Error) -> ClusterError {
-    let path = path.to_path_buf();
-    move |source| ClusterError::File { operation, path, source }
 }
 
 #[cfg(test)]
@@ -82,8 +73,10 @@ mod tests {
     #[test]
     fn a_folder_belongs_to_the_first_cluster_that_claims_it() {
         let folder = tempfile::tempdir().unwrap();
+        assert_eq!(read(folder.path()).unwrap(), None);
         claim(folder.path(), ClusterId(u64::MAX)).unwrap();
         claim(folder.path(), ClusterId(u64::MAX)).unwrap();
+        assert_eq!(read(folder.path()).unwrap(), Some(ClusterId(u64::MAX)));
         let refused = claim(folder.path(), ClusterId(2)).unwrap_err();
         assert!(matches!(refused, ClusterError::Other { has: ClusterId(u64::MAX), told: ClusterId(2), .. }));
         assert!(refused.to_string().contains("--data"), "{refused}");

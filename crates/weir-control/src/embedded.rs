@@ -141,6 +141,7 @@ impl ControlService for EmbeddedControl {
 mod tests {
     use std::{
         net::SocketAddr,
+        path::Path,
         sync::{
             Arc,
             atomic::{AtomicBool, Ordering},
@@ -149,6 +150,7 @@ mod tests {
     };
 
     use weir_core::{
+        durable::FileError,
         id::{AccountId, Incarnation, MemberId, ServerName, StreamName},
         shard::OwnedShard,
     };
@@ -170,8 +172,8 @@ mod tests {
 
         fn save(&mut self, _state: &State) -> Result<(), StoreError> {
             if self.0.load(Ordering::Relaxed) {
-                let source = std::io::ErrorKind::StorageFull.into();
-                return Err(StoreError::File { operation: "write", path: "control.json.new".into(), source });
+                let full = std::io::ErrorKind::StorageFull.into();
+                return Err(FileError::at("write", Path::new("control.json.new"))(full).into());
             }
             Ok(())
         }

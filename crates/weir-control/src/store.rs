@@ -5,10 +5,11 @@
 
 use std::{
     fs::{self, File, OpenOptions, TryLockError},
-    io::{self, Write},
-    os::unix::fs::OpenOptionsExt,
-    path::{Path, PathBuf},
+    io,
+    path::PathBuf,
 };
+
+use weir_core::durable::{self, FileError};
 
 use crate::state::State;
 
@@ -20,22 +21,16 @@ pub trait Store: Send {
     fn save(&mut self, state: &State) -> Result<(), StoreError>;
 }
 
-/// The store failed; what was saved before is still there.
+/// The store failed. What was saved before is still there, unless the folder's sync was what failed: then the file has
+/// what was to be saved. Nobody has seen that, and the next save takes its place.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
     /// Another process has the folder open.
     #[error("{} is in use by another process", .0.display())]
     InUse(PathBuf),
     /// A file.
-    #[error("{operation} {}: {source}", .path.display())]
-    File {
-        /// What was tried.
-        operation: &'static str,
-        /// On which file.
-        path: PathBuf,
-        /// What the kernel said.
-        source: io::Error,
-    },
+    #[error(transparent)]
+    File(#[from] FileError),
     /// The file is no state.
     #[error("{} is no state of a control plane: {source}", .path.display())]
     Malformed {
@@ -60,8 +55,7 @@ impl Store for NoStore {
     }
 }
 
-/// One JSON file, replaced whole: written beside, synced, renamed, and the folder synced. Only its owner may read it:
-/// the secret that signs shard iterators is in it.
+/// One JSON file, replaced whole. Only its owner may read it: the secret that signs shard iterators is in it.
 #[derive(Debug)]
 pub struct FileStore {
     folder: PathBuf,
@@ -72,8 +66,6 @@ pub struct FileStore {
 impl FileStore {
     /// The state's file.
     pub const FILE: &'static str = "control.json";
-    /// A state that is being written; left behind only by a crash.
-    const BESIDE: &'static str = "control.json.new";
     /// The file whose lock says that a control plane has the folder. Its content means nothing.
     const LOCK: &'static str = "control.lock";
     /// Read and write for the owner, nothing for anybody else.
@@ -82,14 +74,14 @@ impl FileStore {
     /// Keeps the state in `folder`, which is made if it is not there and belongs to this store while it lives.
     pub fn open(folder: impl Into<PathBuf>) -> Result<Self, StoreError> {
         let folder = folder.into();
-        create_folder(&folder)?;
+        durable::create_folder(&folder)?;
         let lock = folder.join(Self::LOCK);
         let file = OpenOptions::new().create(true).truncate(false).write(true).open(&lock);
-        let file = file.map_err(at("open", &lock))?;
+        let file = file.map_err(FileError::at("open", &lock))?;
         match file.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => return Err(StoreError::InUse(folder)),
-            Err(TryLockError::Error(source)) => return Err(at("lock", &lock)(source)),
+            Err(TryLockError::Error(source)) => return Err(FileError::at("lock", &lock)(source).into()),
         }
         Ok(Self { folder, _lock: file })
     }
@@ -104,51 +96,14 @@ impl Store for FileStore {
                 Err(source) => Err(StoreError::Malformed { path, source }),
             },
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-            Err(source) => Err(StoreError::File { operation: "read", path, source }),
+            Err(source) => Err(FileError::at("read", &path)(source).into()),
         }
     }
 
     fn save(&mut self, state: &State) -> Result<(), StoreError> {
-        let path = self.folder.join(Self::FILE);
-        let beside = self.folder.join(Self::BESIDE);
         let bytes = serde_json::to_vec(state).expect("a state is plain data");
-        // What a crash left behind may have been made under another mode.
-        match fs::remove_file(&beside) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                return Err(at("remove", &beside)(error));
-            }
-            _ => {}
-        }
-        let file = OpenOptions::new().write(true).create_new(true).mode(Self::MODE).open(&beside);
-        let mut file = file.map_err(at("create", &beside))?;
-        file.write_all(&bytes).map_err(at("write", &beside))?;
-        file.sync_all().map_err(at("sync", &beside))?;
-        fs::rename(&beside, &path).map_err(at("rename to", &path))?;
-        sync_folder(&self.folder)
+        Ok(durable::replace(&self.folder.join(Self::FILE), &bytes, Self::MODE)?)
     }
-}
-
-/// Makes `folder` with its parents. A new folder is a name in its parent, which the power takes as well until the parent
-/// is synced.
-fn create_folder(folder: &Path) -> Result<(), StoreError> {
-    let missing: Vec<&Path> =
-        folder.ancestors().take_while(|path| !path.as_os_str().is_empty() && !path.exists()).collect();
-    fs::create_dir_all(folder).map_err(at("create", folder))?;
-    for made in missing {
-        let parent = made.parent().filter(|parent| !parent.as_os_str().is_empty());
-        sync_folder(parent.unwrap_or(Path::new(".")))?;
-    }
-    Ok(())
-}
-
-fn sync_folder(folder: &Path) -> Result<(), StoreError> {
-    let opened = File::open(folder).map_err(at("open", folder))?;
-    opened.sync_all().map_err(at("sync", folder))
-}
-
-fn at(operation: &'static str, path: &Path) -> impl FnOnce(io::Error) -> StoreError {
-    let path = path.to_path_buf();
-    move |source| StoreError::File { operation, path, source }
 }
 
 #[cfg(test)]
@@ -182,20 +137,10 @@ mod tests {
     }
 
     #[test]
-    fn a_folder_is_made_with_its_parents_wherever_the_path_begins() {
-        let folder = tempfile::tempdir().unwrap();
-        let deep = folder.path().join("a/b/control");
-        drop(FileStore::open(&deep).unwrap());
-        assert!(deep.is_dir());
-        create_folder(Path::new(".")).unwrap();
-        assert!(FileStore::open(deep.join(FileStore::LOCK).join("x")).is_err(), "a file is no folder");
-    }
-
-    #[test]
     fn no_file_holds_a_secret_key_and_nobody_else_reads_what_is_kept() {
         let folder = tempfile::tempdir().unwrap();
         // A leftover from under another mode must not lend it to the new file.
-        fs::write(folder.path().join(FileStore::BESIDE), b"").unwrap();
+        fs::write(folder.path().join("control.json.new"), b"").unwrap();
         let mut known = state();
         known.config.shared.credentials = vec![Credential {
             access_key: "AKIDEXAMPLE".to_owned(),

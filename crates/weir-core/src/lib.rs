@@ -1,7 +1,7 @@
 //! Nouns, limits, clocks and threads as values: what every other crate of Weir agrees on.
 //!
-//! Called by all of them. It knows no socket, no file, no JSON and no async runtime, and it must never learn one:
-//! the simulator and the real servers both stand on it.
+//! Called by all of them. It knows no socket, no JSON and no async runtime, and it must never learn one: the simulator
+//! and the real servers both stand on it. Only `durable.rs` names files, and only real servers call it.
 #![forbid(unsafe_code)]
 
 pub mod limits;
@@ -15,6 +15,7 @@ pub mod shard;
 
 pub mod calendar;
 pub mod clock;
+pub mod durable;
 pub mod entropy;
 pub mod homes;
 pub mod rendezvous;

@@ -15,6 +15,7 @@ use nix::{
     fcntl::{FallocateFlags, fallocate},
     sys::{statvfs::statvfs, uio::pwritev},
 };
+use weir_core::durable;
 
 use super::{Blocks, Disk, DiskFile, FolderLock};
 
@@ -46,14 +47,7 @@ impl FolderLock for RealLock {}
 
 impl Disk for RealDisk {
     fn create_folder(&self, folder: &Path) -> io::Result<()> {
-        let missing: Vec<&Path> =
-            folder.ancestors().take_while(|path| !path.as_os_str().is_empty() && !path.exists()).collect();
-        fs::create_dir_all(folder)?;
-        for made in missing {
-            let parent = made.parent().filter(|parent| !parent.as_os_str().is_empty());
-            self.sync_folder(parent.unwrap_or(Path::new(".")))?;
-        }
-        Ok(())
+        durable::create_folder(folder).map_err(|error| error.source)
     }
 
     fn lock_folder(&self, folder: &Path) -> io::Result<Box<dyn FolderLock>> {
@@ -109,7 +103,7 @@ impl Disk for RealDisk {
     }
 
     fn sync_folder(&self, folder: &Path) -> io::Result<()> {
-        File::open(folder)?.sync_all()
+        durable::sync_folder(folder).map_err(|error| error.source)
     }
 
     fn free_bytes(&self, folder: &Path) -> io::Result<u64> {
@@ -173,16 +167,6 @@ mod tests {
         let mut read = vec![0; 9_000];
         read_exact_at(RealDisk.open(&path).unwrap().as_ref(), 100, &mut read).unwrap();
         assert_eq!(read, letters.concat());
-    }
-
-    #[test]
-    fn a_folder_is_made_with_its_parents() {
-        let folder = tempfile::tempdir().unwrap();
-        let deep = folder.path().join("a/b/log");
-        RealDisk.create_folder(&deep).unwrap();
-        RealDisk.create_folder(&deep).unwrap();
-        assert!(deep.is_dir());
-        RealDisk.create_folder(Path::new(".")).unwrap();
     }
 
     #[test]
