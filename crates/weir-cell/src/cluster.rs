@@ -1,8 +1,8 @@
 //! Which cluster a node's records belong to: one line in a file beside the journal.
 //!
-//! Written at a node's first start and compared at every later one, after it has registered and before it hears what it
-//! should own. Two control planes give the same numbers to different streams: a node must never follow one with the
-//! records of another.
+//! Written once a node has registered for the first time. At every later start it is read before and told with the
+//! registration, so that another control plane refuses the node before it has counted it. Two control planes give the
+//! same numbers to different streams: a node must never follow one with the records of another.
 
 use std::{
     fs, io,
@@ -45,7 +45,7 @@ pub enum ClusterError {
 }
 
 /// Whose `folder` is, if it is anybody's yet.
-fn read(folder: &Path) -> Result<Option<ClusterId>, ClusterError> {
+pub(crate) fn read(folder: &Path) -> Result<Option<ClusterId>, ClusterError> {
     let path = folder.join(FILE);
     match fs::read_to_string(&path) {
         Ok(text) => match text.trim_end().parse() {

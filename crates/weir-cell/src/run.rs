@@ -116,9 +116,15 @@ impl RunningNode {
             .map_err(|source| StartError::Journal { folder: config.data.clone(), source })?;
         let metrics = Arc::new(NodeMetrics::default());
         let node = Arc::new(Node::new(journal, clock, Arc::clone(&metrics)));
-        let (member, life, cluster) = register(config, &control).await?;
-        if config.durability != Durability::Memory {
-            cluster::claim(&config.data, cluster)?;
+        // A journal in memory belongs to nobody: it dies with the process.
+        let folder = (config.durability != Durability::Memory).then(|| config.data.clone());
+        let cluster = match &folder {
+            Some(folder) => cluster::read(folder)?,
+            None => None,
+        };
+        let (member, life, told) = register(config, &control, cluster).await?;
+        if let Some(folder) = &folder {
+            cluster::claim(folder, told)?;
         }
         let ownership = Ownership::new(member, life, config.service, FIRST_TTL, node.recovered());
         let (publish, fragments) = watch::channel(None);
@@ -157,8 +163,10 @@ impl RunningNode {
 async fn register(
     config: &NodeConfig,
     control: &Control,
+    cluster: Option<ClusterId>,
 ) -> Result<(MemberId, Incarnation, ClusterId), StartError> {
     let request = ControlRequest::Register {
+        cluster,
         name: config.name.clone(),
         role: Role::Backend,
         cell: None,
@@ -166,10 +174,13 @@ async fn register(
         mesh: None,
         admin: config.admin,
     };
-    match control.call(request).await {
-        Ok(ControlReply::Registered { member, life, cluster }) => Ok((member, life, cluster)),
-        Ok(other) => Err(StartError::Register(ControlError::Invalid(format!("answered {other:?}")))),
-        Err(error) => Err(StartError::Register(error)),
+    match (control.call(request).await, cluster) {
+        (Ok(ControlReply::Registered { member, life, cluster }), _) => Ok((member, life, cluster)),
+        (Ok(other), _) => Err(StartError::Register(ControlError::Invalid(format!("answered {other:?}")))),
+        (Err(ControlError::OtherCluster(told)), Some(has)) => {
+            Err(ClusterError::Other { folder: config.data.clone(), has, told }.into())
+        }
+        (Err(error), _) => Err(StartError::Register(error)),
     }
 }
 

@@ -66,6 +66,16 @@ fn node(folder: &Path) -> Arc<Node> {
     Arc::new(Node::new(journal(folder), Clock::new(), Arc::new(NodeMetrics::default())))
 }
 
+/// What a killed process leaves is what is in its files at that moment: no close, no footer.
+fn as_a_kill_leaves_it(folder: &Path) -> tempfile::TempDir {
+    let after = tempfile::tempdir().unwrap();
+    for file in std::fs::read_dir(folder).unwrap() {
+        let file = file.unwrap();
+        std::fs::copy(file.path(), after.path().join(file.file_name())).unwrap();
+    }
+    after
+}
+
 async fn ask(node: &Node, request: CellRequest) -> CellReply {
     let answer = node.answer(request.into_frame(1)).await;
     CellReply::from_frame(answer).unwrap()
@@ -102,7 +112,7 @@ async fn one_frame_appends_to_many_shards_and_answers_for_each() {
 
 #[tokio::test]
 async fn what_was_acknowledged_before_a_kill_is_there_after_it() {
-    let (folder, after) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let folder = tempfile::tempdir().unwrap();
     let node = self::node(folder.path());
     node.open_shard(owned(0, 1)).await.unwrap();
     let expected: Vec<_> = (0..200).map(|n| format!("record {n}")).collect();
@@ -113,11 +123,7 @@ async fn what_was_acknowledged_before_a_kill_is_there_after_it() {
         };
         results[0].unwrap();
     }
-    // What a killed process leaves is what is in its files at that moment: no close, no footer.
-    for file in std::fs::read_dir(folder.path()).unwrap() {
-        let file = file.unwrap();
-        std::fs::copy(file.path(), after.path().join(file.file_name())).unwrap();
-    }
+    let after = as_a_kill_leaves_it(folder.path());
     let again = self::node(after.path());
     assert_eq!(again.recovered(), [owned(0, 1)]);
     assert_eq!(texts(&again, 0).await, expected);
@@ -164,6 +170,9 @@ impl Default for FakeControl {
 impl ControlService for FakeControl {
     fn call(&self, request: ControlRequest) -> ControlFuture<'_> {
         let answer = match request {
+            ControlRequest::Register { cluster: Some(other), .. } if other != self.cluster => {
+                Err(ControlError::OtherCluster(self.cluster))
+            }
             ControlRequest::Register { .. } => {
                 let cluster = self.cluster;
                 Ok(ControlReply::Registered { member: MemberId(7), life: Incarnation(3), cluster })
@@ -341,6 +350,7 @@ async fn a_node_does_not_follow_the_control_plane_of_another_cluster() {
     let config = config(folder.path(), SocketAddr::from(([127, 0, 0, 1], 1)));
     let plane = Arc::clone(&other) as weir_wire::control::Control;
     let refused = RunningNode::start(&config, plane, &Threads::new(), Clock::new()).await;
-    assert!(matches!(refused, Err(StartError::Cluster(_))), "{refused:?}");
+    let Err(StartError::Cluster(refused)) = refused else { panic!("{refused:?}") };
+    assert!(refused.to_string().contains("belongs to cluster 1"), "{refused}");
     assert!(other.reported.lock().unwrap().is_empty(), "it asked for nothing");
 }

@@ -198,6 +198,7 @@ mod tests {
     fn register(control: &EmbeddedControl) -> (MemberId, Incarnation) {
         let address = SocketAddr::from(([127, 0, 0, 1], 1));
         let request = ControlRequest::Register {
+            cluster: None,
             name: ServerName::new("node-1"),
             role: Role::Backend,
             cell: None,

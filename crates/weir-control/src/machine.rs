@@ -103,8 +103,9 @@ impl Machine {
 
     fn call(&mut self, now: Monotonic, wall: WallMs, request: ControlRequest) -> Applied {
         match request {
-            ControlRequest::Register { name, role, cell, service, mesh, admin } => {
-                self.register(now, fleet::Registration { name, role, cell, service, mesh, admin })
+            ControlRequest::Register { cluster, name, role, cell, service, mesh, admin } => {
+                let new = fleet::Registration { name, role, cell, service, mesh, admin };
+                self.register(now, cluster, new)
             }
             ControlRequest::Deregister { member } => self.deregister(member),
             ControlRequest::Drain { member, on } => self.drain(member, on),

@@ -96,6 +96,7 @@ mod tests {
             let running = tokio::spawn(run_control(process, Clock::new(), stop.clone(), |_| ()));
             let remote = RemoteControl::new(port);
             let register = ControlRequest::Register {
+                cluster: None,
                 name: weir_core::id::ServerName::new("node-1"),
                 role: weir_wire::control::Role::Backend,
                 cell: None,

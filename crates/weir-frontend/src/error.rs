@@ -154,7 +154,8 @@ impl RequestError {
                 | ControlError::AlreadyExists(_)
                 | ControlError::InUse(_)
                 | ControlError::LimitExceeded(_)
-                | ControlError::Invalid(_),
+                | ControlError::Invalid(_)
+                | ControlError::OtherCluster(_),
             )
             | Self::UnknownOperation
             | Self::Signature(_)

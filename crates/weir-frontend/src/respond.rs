@@ -162,6 +162,7 @@ fn control_error(error: &ControlError) -> ApiError {
         ControlError::InUse(text) => ApiError::new(ErrorCode::ResourceInUse, text.clone()),
         ControlError::LimitExceeded(text) => ApiError::new(ErrorCode::LimitExceeded, text.clone()),
         ControlError::Invalid(text) => ApiError::new(ErrorCode::InvalidArgument, text.clone()),
+        ControlError::OtherCluster(_) => internal_failure(), // it answers registrations alone
         ControlError::Unavailable(_) => unavailable(),
     }
 }

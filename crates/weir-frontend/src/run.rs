@@ -187,6 +187,7 @@ impl FleetHalf {
         let mut wait = REGISTER_FIRST;
         loop {
             let request = ControlRequest::Register {
+                cluster: None, // it keeps nothing that another could have numbered
                 name: self.config.name.clone(),
                 role: self.config.role,
                 cell: Some(self.config.cell.clone()),

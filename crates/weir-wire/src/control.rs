@@ -241,6 +241,8 @@ pub struct ServerStatus {
 pub enum ControlRequest {
     /// A server starts: it gets its number (the same for the same name) and a new, higher life.
     Register {
+        /// Whose numbers it goes by already; another control plane refuses it and changes nothing. None: it has none.
+        cluster: Option<ClusterId>,
         /// Its name.
         name: ServerName,
         /// What it is.
@@ -417,6 +419,9 @@ pub enum ControlError {
     /// The question makes no sense.
     #[error("{0}")]
     Invalid(String),
+    /// To `Register`: the server belongs to another cluster than this one.
+    #[error("this is the control plane of cluster {0}")]
+    OtherCluster(ClusterId),
     /// The control plane could not be asked, or its store failed. It may have happened.
     #[error("the control plane is unavailable: {0}")]
     Unavailable(String),

@@ -8,16 +8,18 @@ use std::{collections::BTreeSet, net::SocketAddr};
 
 use weir_core::{
     clock::Monotonic,
-    id::{CellName, Generation, Incarnation, MemberId, ServerName, TenantName},
+    id::{CellName, ClusterId, Generation, Incarnation, MemberId, ServerName, TenantName},
     limits::{CELL_MEMBERS_MAX, NODES_MAX, TENANTS_MAX},
 };
-use weir_wire::control::{
-    Census, ControlError, ControlReply, FleetConfig, Member, MembershipView, NodeEntry, Role, ServerStatus,
+use weir_wire::{
+    control::{
+        Census, ControlError, ControlReply, FleetConfig, Member, MembershipView, NodeEntry, Role,
+        ServerStatus,
+    },
+    fragment::Fragment,
 };
 
 use super::{Applied, Machine};
-use weir_wire::fragment::Fragment;
-
 use crate::{config::check_fleet, health::ProbeOutcome, placement, state::Server};
 
 /// Who registers.
@@ -31,7 +33,16 @@ pub(super) struct Registration {
 }
 
 impl Machine {
-    pub(super) fn register(&mut self, now: Monotonic, new: Registration) -> Applied {
+    /// One of another cluster must leave no trace: its number and its name's life would be taken from a server of this.
+    pub(super) fn register(
+        &mut self,
+        now: Monotonic,
+        cluster: Option<ClusterId>,
+        new: Registration,
+    ) -> Applied {
+        if cluster.is_some_and(|cluster| cluster != self.state.cluster) {
+            return Applied::refused(ControlError::OtherCluster(self.state.cluster));
+        }
         if let Err(error) = self.check_registration(&new) {
             return Applied::refused(error);
         }

@@ -47,6 +47,7 @@ fn address(number: u16) -> SocketAddr {
 
 fn register(machine: &mut Machine, name: &str, role: Role, cell: Option<&str>) -> (MemberId, Incarnation) {
     let request = ControlRequest::Register {
+        cluster: None,
         name: ServerName::new(name),
         role,
         cell: cell.map(CellName::new),
@@ -371,6 +372,7 @@ fn a_full_fleet_forgets_those_that_are_away_and_own_nothing() {
         call(
             machine,
             ControlRequest::Register {
+                cluster: None,
                 name: ServerName::new("one-more"),
                 role: Role::Backend,
                 cell: None,
@@ -392,9 +394,31 @@ fn a_full_fleet_forgets_those_that_are_away_and_own_nothing() {
 }
 
 #[test]
+fn a_node_of_another_cluster_is_refused_without_a_trace() {
+    let mut machine = machine(&["main"]);
+    let living = register(&mut machine, "node-1", Role::Backend, None);
+    let before = machine.state().clone();
+    let request = |cluster| ControlRequest::Register {
+        cluster: Some(ClusterId(cluster)),
+        name: ServerName::new("node-1"),
+        role: Role::Backend,
+        cell: None,
+        service: address(1),
+        mesh: None,
+        admin: address(3),
+    };
+    let refused = apply(&mut machine, request(2));
+    assert_eq!((refused.reply, refused.save), (Err(ControlError::OtherCluster(ClusterId(1))), false));
+    assert_eq!(machine.state(), &before);
+    report(&mut machine, living, 1, &[]); // its namesake's life goes on
+    assert!(call(&mut machine, request(1)).is_ok());
+}
+
+#[test]
 fn registrations_that_make_no_sense_are_refused() {
     let mut machine = machine(&["main"]);
     let request = |role, cell: Option<&str>, mesh| ControlRequest::Register {
+        cluster: None,
         name: ServerName::new("x"),
         role,
         cell: cell.map(CellName::new),

@@ -90,13 +90,16 @@ fn request() -> impl Strategy<Value = ControlRequest> {
     let cell = prop::option::of("[a-z]{1,4}".prop_map(CellName::new));
     let (stream, deleted, listed) = (name.clone(), name.clone(), name.clone());
     prop_oneof![
-        (member(), cell.clone()).prop_map(|(member, cell)| ControlRequest::Register {
-            name: member.name,
-            role: member.role,
-            cell,
-            service: member.mesh,
-            mesh: Some(member.mesh),
-            admin: member.mesh,
+        (member(), cell.clone(), any::<Option<u64>>()).prop_map(|(member, cell, cluster)| {
+            ControlRequest::Register {
+                cluster: cluster.map(ClusterId),
+                name: member.name,
+                role: member.role,
+                cell,
+                service: member.mesh,
+                mesh: Some(member.mesh),
+                admin: member.mesh,
+            }
         }),
         any::<u32>().prop_map(|id| ControlRequest::Deregister { member: MemberId(id) }),
         any::<(u32, bool)>().prop_map(|(id, on)| ControlRequest::Drain { member: MemberId(id), on }),
@@ -191,6 +194,7 @@ fn every_error_reads_back_what_was_written() {
         ControlError::InUse(text.clone()),
         ControlError::LimitExceeded(text.clone()),
         ControlError::Invalid(text.clone()),
+        ControlError::OtherCluster(ClusterId(u64::MAX)),
         ControlError::Unavailable(text),
     ] {
         let written = serde_json::to_string(&CallOutcome::Err(error.clone())).unwrap();
