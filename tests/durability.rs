@@ -67,8 +67,16 @@ fn an_older_control_store_takes_no_record() {
     server.kill_9_and_restart();
     // The number of the forgotten stream is given out again: its records must not be the new one's, nor go.
     server.ok("CreateStream", &json!({"StreamName": "other", "ShardCount": 1}));
+    server.stream("next", 1); // the node has had its turn
     let put = json!({"StreamName": "other", "PartitionKey": "k", "Data": ""});
     assert_eq!(server.call("PutRecord", &put).json()["__type"], "ResourceNotFoundException");
+    let other = json!({"StreamName": "other"});
+    let described = server.call("DescribeStream", &other).json();
+    assert_eq!(described["StreamDescription"]["StreamStatus"], "CREATING");
+    // Nor when that stream is gone and a later life asks for none of its shards.
+    server.ok("DeleteStream", &other);
+    server.kill_9_and_restart();
+    server.stream("last", 1);
     server.process().kill_9();
     fs::write(server.data().join("control/control.json"), newest).unwrap();
     server.kill_9_and_restart();

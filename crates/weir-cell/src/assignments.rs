@@ -3,10 +3,14 @@
 //! The shell around [`Ownership`], on the node's runtime. Each renewal makes a new fragment, which the links to the
 //! homes pass on. It must never say a shard before the journal has it.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
 
 use tokio::sync::watch;
-use weir_core::{clock::Clock, id::ShardKey};
+use weir_core::{clock::Clock, id::ShardKey, shard::OwnedShard};
 use weir_log::DeleteShardError;
 use weir_wire::{
     control::{Control, ControlReply, ControlRequest, FleetConfig},
@@ -14,15 +18,18 @@ use weir_wire::{
 };
 
 use crate::{
+    foreign,
     node::Node,
     ownership::{Ownership, OwnershipStep},
 };
 
-/// Renews the fragment at the fleet's pace and whenever an assignment changes it.
+/// Renews the fragment at the fleet's pace and whenever an assignment changes it. Foreign shards are noted in `folder`;
+/// none: the journal does not outlive this life either.
 pub(crate) async fn follow(
     node: Arc<Node>,
     control: Control,
     mut ownership: Ownership,
+    folder: Option<PathBuf>,
     fragments: watch::Sender<Option<Fragment>>,
     clock: Clock,
 ) {
@@ -34,9 +41,9 @@ pub(crate) async fn follow(
         let report = ControlRequest::Report { fragment };
         match control.call(report).await {
             Ok(ControlReply::Assignments { shards, retention_hours, next_stream }) => {
-                node.retain_hours(retention_hours);
                 let steps = ownership.assigned(clock.now(), shards, next_stream);
-                carry_out(&node, &mut ownership, steps, clock).await;
+                node.retain_hours(retention_hours, ownership.foreign().collect());
+                carry_out(&node, &mut ownership, folder.as_deref(), steps, clock).await;
                 if ownership.has_news() {
                     continue; // say it at once: a stream waits for it
                 }
@@ -70,19 +77,21 @@ async fn fleet_config(control: &Control) -> Option<FleetConfig> {
 
 /// Does the steps, and says in a line each what was deleted, what failed and what is left alone: a stream may have
 /// thousands of shards.
-async fn carry_out(node: &Arc<Node>, ownership: &mut Ownership, steps: Vec<OwnershipStep>, clock: Clock) {
+async fn carry_out(
+    node: &Arc<Node>,
+    ownership: &mut Ownership,
+    folder: Option<&Path>,
+    steps: Vec<OwnershipStep>,
+    clock: Clock,
+) {
     // All are queued before the first is awaited: a stream of a thousand shards costs a few syncs, not a thousand.
-    let (mut opening, mut deleting, mut kept) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut opening, mut deleting) = (Vec::new(), Vec::new());
     for step in steps {
         match step {
             OwnershipStep::Open(shard) => opening.push((node.open_shard(shard.clone()), shard)),
             OwnershipStep::Delete(key) => deleting.push((node.records_of(key), node.delete_shard(key), key)),
-            OwnershipStep::Keep(shard) => kept.push(shard),
+            OwnershipStep::Keep(shards) => keep(ownership, folder, &shards, clock),
         }
-    }
-    if let Some(first) = kept.first() {
-        let (shards, stream) = (kept.len(), &first.stream_name);
-        tracing::error!(shards, first = %first.key, %stream, "kept shards that the control plane never gave out");
     }
     let mut refused = Failures::default();
     for (opened, shard) in opening {
@@ -113,6 +122,20 @@ async fn carry_out(node: &Arc<Node>, ownership: &mut Ownership, steps: Vec<Owner
         tracing::info!(shards, records, "shards deleted: their streams are gone");
     }
     refused.tell("shards not deleted");
+}
+
+fn keep(ownership: &mut Ownership, folder: Option<&Path>, kept: &[OwnedShard], clock: Clock) {
+    if let Some(first) = kept.first() {
+        let (shards, stream) = (kept.len(), &first.stream_name);
+        tracing::error!(shards, first = %first.key, %stream, "kept shards that the control plane never gave out");
+    }
+    match folder.map(|folder| foreign::write(folder, ownership.foreign())) {
+        None | Some(Ok(())) => ownership.noted(),
+        Some(Err(error)) => {
+            ownership.not_noted(clock.now());
+            tracing::error!(%error, "foreign shards not noted; it is tried again");
+        }
+    }
 }
 
 /// What went wrong in one round, as one line.

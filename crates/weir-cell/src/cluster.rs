@@ -17,7 +17,7 @@ use weir_core::{
 /// The file.
 const FILE: &str = "cluster";
 /// Anybody may read what a node notes beside its journal.
-const MODE: u32 = 0o644;
+pub(crate) const MODE: u32 = 0o644;
 
 /// Why a node does not follow a control plane.
 #[derive(Debug, thiserror::Error)]

@@ -15,9 +15,11 @@ pub mod node;
 
 mod assignments;
 mod cluster;
+mod foreign;
 mod home_link;
 mod server;
 
 pub mod run;
 
 pub use cluster::ClusterError;
+pub use foreign::ForeignError;

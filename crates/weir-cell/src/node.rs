@@ -4,7 +4,11 @@
 //! answered when it calls back; nothing here waits for a disk to write. It must never answer for a shard that the
 //! journal does not hold.
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeSet, HashMap},
+    sync::Arc,
+    time::Duration,
+};
 
 use parking_lot::Mutex;
 use weir_core::{
@@ -30,16 +34,25 @@ pub struct Node {
     journal: Journal,
     clock: Clock,
     metrics: Arc<NodeMetrics>,
-    /// Only streams that keep longer (or shorter) than the default. `None` until the control plane has said so: a node
-    /// that has just started must not trim by a default what a stream keeps for a week.
-    retention_hours: Mutex<Option<HashMap<StreamId, u32>>>,
+    /// `None` until the control plane has said so: a node that has just started must not trim by a default what a stream
+    /// keeps for a week.
+    retention: Mutex<Option<Retention>>,
+}
+
+/// How long records are kept.
+#[derive(Debug, Clone)]
+struct Retention {
+    /// Only streams that keep longer (or shorter) than the default.
+    hours: HashMap<StreamId, u32>,
+    /// Shards of which nobody has said how long: for ever.
+    foreign: BTreeSet<ShardKey>,
 }
 
 impl Node {
     /// A node over an open journal.
     pub fn new(journal: Journal, clock: Clock, metrics: Arc<NodeMetrics>) -> Self {
         metrics.watch(journal.metrics());
-        Self { journal, clock, metrics, retention_hours: Mutex::default() }
+        Self { journal, clock, metrics, retention: Mutex::default() }
     }
 
     /// The journal, to look at.
@@ -134,16 +147,20 @@ impl Node {
         answered(outcome)
     }
 
-    /// Streams that keep other than [`RETENTION_HOURS_DEFAULT`].
-    pub fn retain_hours(&self, hours: Vec<(StreamId, u32)>) {
-        *self.retention_hours.lock() = Some(hours.into_iter().collect());
+    /// Streams that keep other than [`RETENTION_HOURS_DEFAULT`], and shards that the control plane never gave out, which
+    /// keep everything.
+    pub fn retain_hours(&self, hours: Vec<(StreamId, u32)>, foreign: BTreeSet<ShardKey>) {
+        *self.retention.lock() = Some(Retention { hours: hours.into_iter().collect(), foreign });
     }
 
     /// Drops what is older than its stream keeps, once the control plane has said how long that is.
     pub async fn retain(&self) {
-        let Some(hours) = self.retention_hours.lock().clone() else { return };
-        let keep = move |stream: StreamId| {
-            let hours = hours.get(&stream).copied().unwrap_or(RETENTION_HOURS_DEFAULT);
+        let Some(Retention { hours, foreign }) = self.retention.lock().clone() else { return };
+        let keep = move |shard: ShardKey| {
+            if foreign.contains(&shard) {
+                return Duration::MAX;
+            }
+            let hours = hours.get(&shard.stream).copied().unwrap_or(RETENTION_HOURS_DEFAULT);
             Duration::from_secs(u64::from(hours) * 3600)
         };
         let (done, outcome) = completion();

@@ -2,8 +2,8 @@
 //!
 //! A pure state machine between the control plane's assignments and the journal: `assignments.rs` carries its answers
 //! out. A shard is said to be owned only after the journal has it; one to be given up is unsaid first. It must never
-//! delete a shard that the control plane did not give out: a control plane that has forgotten is no reason to forget
-//! records.
+//! delete a shard that the control plane did not give out, in this life or after it: a control plane that has forgotten is
+//! no reason to forget records.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -30,9 +30,10 @@ pub enum OwnershipStep {
     Open(OwnedShard),
     /// Delete, then say [`Ownership::deleted`] or [`Ownership::failed`]; it is already unsaid.
     Delete(ShardKey),
-    /// Leave it as it is and tell an operator, once: the journal has a shard that this control plane never gave out. It
-    /// is unsaid and serves nobody.
-    Keep(OwnedShard),
+    /// Leave these as they are, and no others: the journal has shards that this control plane never gave out. They are
+    /// unsaid and serve nobody. Tell an operator, note them so that the next life knows, then say [`Ownership::noted`] or
+    /// [`Ownership::not_noted`].
+    Keep(Vec<OwnedShard>),
 }
 
 /// The node's shards.
@@ -48,8 +49,12 @@ pub struct Ownership {
     news: bool,
     /// Given up, and still in the journal.
     leaving: BTreeSet<ShardKey>,
-    /// In the journal, from another control plane.
-    foreign: BTreeSet<ShardKey>,
+    /// In the journal, and never given out by the control plane that was heard first.
+    foreign: BTreeMap<ShardKey, OwnedShard>,
+    /// Is `foreign` other than what was noted and told in this life?
+    unnoted: bool,
+    /// Noting failed, and is tried again.
+    note_retry: Option<Retry>,
     /// Steps that failed, and when they are tried again.
     retries: BTreeMap<ShardKey, Retry>,
 }
@@ -60,18 +65,45 @@ struct Retry {
     not_before: Monotonic,
 }
 
+impl Retry {
+    fn after(last: Option<Self>, now: Monotonic) -> Self {
+        let wait = last.map_or(RETRY_FIRST, |last| (last.wait * 2).min(RETRY_LAST));
+        Self { wait, not_before: now + wait }
+    }
+
+    fn is_due(retry: Option<&Self>, now: Monotonic) -> bool {
+        retry.is_none_or(|retry| retry.not_before <= now)
+    }
+}
+
 impl Ownership {
-    /// Starts with what the journal recovered.
+    /// Starts with what the journal recovered, less what an earlier life noted as foreign: that is said again only when
+    /// the control plane says so.
     pub fn new(
         node: MemberId,
         life: Incarnation,
         address: SocketAddr,
         ttl: Duration,
         recovered: impl IntoIterator<Item = OwnedShard>,
+        noted: &BTreeSet<ShardKey>,
     ) -> Self {
-        let owned = recovered.into_iter().map(|shard| (shard.key, shard)).collect();
-        let (leaving, foreign, retries) = Default::default();
-        Self { node, life, address, ttl, sequence: 0, owned, news: true, leaving, foreign, retries }
+        let recovered = recovered.into_iter().map(|shard| (shard.key, shard));
+        let (foreign, owned): (BTreeMap<_, _>, _) = recovered.partition(|(key, _)| noted.contains(key));
+        let (leaving, retries) = Default::default();
+        Self {
+            node,
+            life,
+            address,
+            ttl,
+            sequence: 0,
+            owned,
+            news: true,
+            leaving,
+            unnoted: !foreign.is_empty(),
+            foreign,
+            note_retry: None,
+            retries,
+        }
     }
 
     /// How long the fragments from now on may be routed by.
@@ -89,28 +121,36 @@ impl Ownership {
     ) -> Vec<OwnershipStep> {
         let assigned: BTreeMap<ShardKey, OwnedShard> =
             shards.into_iter().map(|shard| (shard.key, shard)).collect();
-        let given_up = self.owned.extract_if(.., |key, owned| {
-            assigned.get(key).is_none_or(|assigned| !assigned.is_same_shard(owned))
-        });
-        let mut steps = Vec::new();
-        for (key, owned) in given_up {
+        let is_ours = |key: &ShardKey, held: &mut OwnedShard| {
+            assigned.get(key).is_some_and(|assigned| assigned.is_same_shard(held))
+        };
+        // A control plane that remembers again: its own store is back.
+        for (key, shard) in self.foreign.extract_if(.., is_ours) {
+            (self.news, self.unnoted) = (true, true);
+            self.owned.insert(key, shard);
+        }
+        for (key, owned) in self.owned.extract_if(.., |key, owned| !is_ours(key, owned)) {
             self.news = true;
             if assigned.contains_key(&key) || key.stream >= next_stream {
-                self.foreign.insert(key);
-                steps.push(OwnershipStep::Keep(owned));
+                self.unnoted = true;
+                self.foreign.insert(key, owned);
             } else {
                 self.leaving.insert(key);
             }
         }
         self.retries.retain(|key, _| assigned.contains_key(key) || self.leaving.contains(key));
-        let due = |key: &ShardKey| self.retries.get(key).is_none_or(|retry| retry.not_before <= now);
+        let due = |key: &ShardKey| Retry::is_due(self.retries.get(key), now);
+        let mut steps = Vec::new();
+        if self.unnoted && Retry::is_due(self.note_retry.as_ref(), now) {
+            steps.push(OwnershipStep::Keep(self.foreign.values().cloned().collect()));
+        }
         steps.extend(self.leaving.iter().copied().filter(due).map(OwnershipStep::Delete));
         let missing = assigned.into_values().filter(|shard| {
             // An assignment older than what is owned was overtaken on the way; and what the journal still has of a
             // shard that was given up, or of a foreign one, must not come back as the new one's records.
             self.owned.get(&shard.key).is_none_or(|owned| owned.epoch < shard.epoch)
                 && !self.leaving.contains(&shard.key)
-                && !self.foreign.contains(&shard.key)
+                && !self.foreign.contains_key(&shard.key)
         });
         steps.extend(missing.filter(|shard| due(&shard.key)).map(OwnershipStep::Open));
         steps
@@ -131,8 +171,23 @@ impl Ownership {
 
     /// The journal did not do the step: it is asked for again, later each time.
     pub fn failed(&mut self, now: Monotonic, key: ShardKey) {
-        let wait = self.retries.get(&key).map_or(RETRY_FIRST, |retry| (retry.wait * 2).min(RETRY_LAST));
-        self.retries.insert(key, Retry { wait, not_before: now + wait });
+        let retry = Retry::after(self.retries.get(&key).copied(), now);
+        self.retries.insert(key, retry);
+    }
+
+    /// The next life will know which shards are foreign.
+    pub fn noted(&mut self) {
+        (self.unnoted, self.note_retry) = (false, None);
+    }
+
+    /// It would not: noting is asked for again, later each time.
+    pub fn not_noted(&mut self, now: Monotonic) {
+        self.note_retry = Some(Retry::after(self.note_retry, now));
+    }
+
+    /// Shards that the control plane never gave out.
+    pub fn foreign(&self) -> impl Iterator<Item = ShardKey> {
+        self.foreign.keys().copied()
     }
 
     /// Would the next fragment say other shards than the last one?
@@ -176,8 +231,13 @@ mod tests {
     }
 
     fn ownership(recovered: &[OwnedShard]) -> Ownership {
+        ownership_after(recovered, &BTreeSet::new())
+    }
+
+    fn ownership_after(recovered: &[OwnedShard], noted: &BTreeSet<ShardKey>) -> Ownership {
         let address = SocketAddr::from(([127, 0, 0, 1], 1));
-        Ownership::new(MemberId(1), Incarnation(4), address, Duration::from_secs(5), recovered.to_vec())
+        let (node, life, ttl) = (MemberId(1), Incarnation(4), Duration::from_secs(5));
+        Ownership::new(node, life, address, ttl, recovered.to_vec(), noted)
     }
 
     fn at(ms: u64) -> Monotonic {
@@ -222,11 +282,13 @@ mod tests {
         for (next_stream, kept) in [(1, true), (2, false)] {
             let mut ownership = ownership(&[shard(0, 1)]);
             let steps = ownership.assigned(at(0), Vec::new(), StreamId(next_stream));
-            let expected =
-                if kept { OwnershipStep::Keep(shard(0, 1)) } else { OwnershipStep::Delete(shard(0, 1).key) };
+            let kept_or_deleted =
+                [OwnershipStep::Keep(vec![shard(0, 1)]), OwnershipStep::Delete(shard(0, 1).key)];
+            let expected = kept_or_deleted[usize::from(!kept)].clone();
             assert_eq!(steps, [expected], "next stream {next_stream}");
             assert!(ownership.fragment().shards.is_empty(), "unsaid in either case");
             if kept {
+                ownership.noted();
                 let steps = ownership.assigned(at(60_000), Vec::new(), StreamId(2));
                 assert_eq!(steps, [], "nor later, when the number has been given to another stream");
             }
@@ -234,11 +296,51 @@ mod tests {
     }
 
     #[test]
+    fn what_was_foreign_in_an_earlier_life_is_deleted_by_no_later_one() {
+        let (foreign, other) = (shard(0, 1), shard(1, 1));
+        let noted = BTreeSet::from([foreign.key, shard(9, 1).key]);
+        let mut ownership = ownership_after(&[foreign.clone(), other.clone()], &noted);
+        let said = ownership.fragment().shards;
+        assert!(said.iter().eq([&other]), "the foreign one is not said before it is asked for: {said:?}");
+        // Its number was given out again, and that stream is gone.
+        let steps = assigned(&mut ownership, 0, &[]);
+        let kept = OwnershipStep::Keep(vec![foreign.clone()]);
+        assert_eq!(steps, [kept, OwnershipStep::Delete(other.key)], "told once a life");
+        assert!(ownership.foreign().eq([foreign.key]));
+    }
+
+    #[test]
+    fn a_foreign_shard_is_owned_again_when_the_control_plane_remembers_it() {
+        let mut ownership = ownership_after(&[shard(0, 1)], &BTreeSet::from([shard(0, 1).key]));
+        assert_eq!(assigned(&mut ownership, 0, &[shard(0, 1)]), [OwnershipStep::Keep(vec![])]);
+        assert!(ownership.has_news());
+        assert_eq!(ownership.fragment().shards.as_ref(), [shard(0, 1)]);
+        ownership.noted();
+        assert_eq!(assigned(&mut ownership, 0, &[]), [OwnershipStep::Delete(shard(0, 1).key)]);
+    }
+
+    #[test]
+    fn what_was_not_noted_is_noted_again_later_each_time() {
+        let mut ownership = ownership(&[shard(0, 1)]);
+        let keep = [OwnershipStep::Keep(vec![shard(0, 1)])];
+        let forgotten = |ownership: &mut Ownership, ms| ownership.assigned(at(ms), vec![], StreamId(1));
+        assert_eq!(forgotten(&mut ownership, 0), keep);
+        for (failed, next) in [(0, 250), (250, 750)] {
+            ownership.not_noted(at(failed));
+            assert_eq!(forgotten(&mut ownership, next - 1), []);
+            assert_eq!(forgotten(&mut ownership, next), keep);
+        }
+        ownership.noted();
+        assert_eq!(forgotten(&mut ownership, 60_000), []);
+    }
+
+    #[test]
     fn the_records_of_one_stream_never_come_back_under_another_of_the_same_number() {
         let mut ownership = ownership(&[shard(0, 1)]);
         let new = OwnedShard { stream_name: StreamName::new("other"), created_ms: 2, ..shard(0, 1) };
         let newer = OwnedShard { epoch: Epoch(2), ..new.clone() };
-        assert_eq!(assigned(&mut ownership, 0, &[new]), [OwnershipStep::Keep(shard(0, 1))]);
+        assert_eq!(assigned(&mut ownership, 0, &[new]), [OwnershipStep::Keep(vec![shard(0, 1)])]);
+        ownership.noted();
         assert!(ownership.fragment().shards.is_empty());
         assert_eq!(assigned(&mut ownership, 1, &[newer]), [], "the journal has the old one still");
     }

@@ -22,6 +22,7 @@ use weir_wire::{
 use crate::{
     assignments,
     cluster::{self, ClusterError},
+    foreign::{self, ForeignError},
     home_link::{self, Identity},
     metrics::NodeMetrics,
     node::Node,
@@ -68,6 +69,9 @@ pub enum StartError {
     /// The log is not the control plane's.
     #[error(transparent)]
     Cluster(#[from] ClusterError),
+    /// What the log says of foreign shards.
+    #[error(transparent)]
+    Foreign(#[from] ForeignError),
     /// A listener.
     #[error("listen on {address}: {source}")]
     Listen {
@@ -118,17 +122,17 @@ impl RunningNode {
         let node = Arc::new(Node::new(journal, clock, Arc::clone(&metrics)));
         // A journal in memory belongs to nobody: it dies with the process.
         let folder = (config.durability != Durability::Memory).then(|| config.data.clone());
-        let cluster = match &folder {
-            Some(folder) => cluster::read(folder)?,
-            None => None,
+        let (cluster, noted) = match &folder {
+            Some(folder) => (cluster::read(folder)?, foreign::read(folder)?),
+            None => Default::default(),
         };
         let (member, life, told) = register(config, &control, cluster).await?;
         if let Some(folder) = &folder {
             cluster::claim(folder, told)?;
         }
-        let ownership = Ownership::new(member, life, config.service, FIRST_TTL, node.recovered());
+        let ownership = Ownership::new(member, life, config.service, FIRST_TTL, node.recovered(), &noted);
         let (publish, fragments) = watch::channel(None);
-        tokio::spawn(assignments::follow(Arc::clone(&node), control, ownership, publish, clock));
+        tokio::spawn(assignments::follow(Arc::clone(&node), control, ownership, folder, publish, clock));
         tokio::spawn(keep_house(Arc::clone(&node)));
         Ok((Self { node, fragments, metrics, member, life }, report))
     }

@@ -138,17 +138,20 @@ async fn what_was_acknowledged_before_a_kill_is_there_after_it() {
 async fn nothing_is_trimmed_before_the_control_plane_has_said_how_long_streams_keep() {
     let folder = tempfile::tempdir().unwrap();
     let node = node(folder.path());
-    node.open_shard(owned(0, 1)).await.unwrap();
-    ask(&node, CellRequest::Append(vec![append(0, &["kept"])])).await;
+    for (shard, text) in [(1, "foreign"), (0, "kept")] {
+        node.open_shard(owned(shard, 1)).await.unwrap();
+        ask(&node, CellRequest::Append(vec![append(shard, &[text])])).await;
+    }
     node.retain().await;
     assert_eq!(texts(&node, 0).await, ["kept"]);
-    node.retain_hours(vec![(StreamId(1), 0)]);
+    node.retain_hours(vec![(StreamId(1), 0)], [key(1)].into());
     // Zero hours keep what arrives now; a moment later it is gone.
     while texts(&node, 0).await == ["kept"] {
         node.retain().await;
         tokio::task::yield_now().await;
     }
     assert_eq!(texts(&node, 0).await, [""; 0]);
+    assert_eq!(texts(&node, 1).await, ["foreign"], "of which nobody has said how long it is kept");
 }
 
 /// A control plane of one answer to each question, which the test changes.
@@ -353,4 +356,21 @@ async fn a_node_does_not_follow_the_control_plane_of_another_cluster() {
     let Err(StartError::Cluster(refused)) = refused else { panic!("{refused:?}") };
     assert!(refused.to_string().contains("belongs to cluster 1"), "{refused}");
     assert!(other.reported.lock().unwrap().is_empty(), "it asked for nothing");
+}
+
+#[tokio::test]
+async fn a_number_that_was_given_out_again_deletes_no_forgotten_record_in_any_life() {
+    let mut folder = folder_with_a_record().await;
+    // Before the number is given out again, and after the stream that had it second is gone.
+    for next_stream in [1, 2, 2] {
+        let next_stream = StreamId(next_stream);
+        let control = Arc::new(FakeControl { next_stream, ..FakeControl::default() });
+        let (node, _) = running(folder.path(), &control, SocketAddr::from(([127, 0, 0, 1], 1))).await;
+        let settled = |fragment: &Option<weir_wire::fragment::Fragment>| {
+            fragment.as_ref().is_some_and(|fragment| fragment.sequence > 3)
+        };
+        node.fragments().wait_for(settled).await.unwrap();
+        assert_eq!(texts(node.node(), 0).await, ["kept"], "next stream {next_stream}");
+        folder = as_a_kill_leaves_it(folder.path());
+    }
 }

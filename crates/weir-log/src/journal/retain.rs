@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use weir_core::{clock::WallMs, id::StreamId};
+use weir_core::{clock::WallMs, id::ShardKey};
 
 use super::{Journal, done::Done, stage::Write};
 use crate::{error::WriteError, frame::FRAME_HEADER_BYTES};
@@ -18,11 +18,11 @@ pub struct RetainOutcome {
 }
 
 impl Journal {
-    /// Stops serving records that arrived more than `keep(stream)` before `now`, and drops the oldest segments as long
+    /// Stops serving records that arrived more than `keep(shard)` before `now`, and drops the oldest segments as long
     /// as every batch in them is that old. `on_done` is called once, as in [`Self::append`].
     pub fn retain(
         &self,
-        keep: impl Fn(StreamId) -> Duration,
+        keep: impl Fn(ShardKey) -> Duration,
         now: WallMs,
         on_done: impl FnOnce(Result<RetainOutcome, WriteError>) + Send + 'static,
     ) {
@@ -32,7 +32,7 @@ impl Journal {
         drop(segments);
         let shards: Vec<_> = self.shared.shards.read().values().cloned().collect();
         for shard in shards {
-            let age_max = u64::try_from(keep(shard.key.stream).as_millis()).unwrap_or(u64::MAX);
+            let age_max = u64::try_from(keep(shard.key).as_millis()).unwrap_or(u64::MAX);
             let cutoff = WallMs(now.0.saturating_sub(age_max));
             let mut state = shard.state.lock();
             let oldest = state.runs.arrived_since(cutoff).unwrap_or(state.tip);

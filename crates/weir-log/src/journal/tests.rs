@@ -92,7 +92,7 @@ fn begin_append(
     answered
 }
 
-fn retain(journal: &Journal, keep: impl Fn(StreamId) -> Duration, now: u64) -> RetainOutcome {
+fn retain(journal: &Journal, keep: impl Fn(ShardKey) -> Duration, now: u64) -> RetainOutcome {
     wait(|done| journal.retain(keep, WallMs(now), done)).unwrap()
 }
 
@@ -356,7 +356,7 @@ fn retention_trims_at_once_and_drops_whole_segments() {
     let unchanged = retain(&journal, |_| hour, arrived);
     assert_eq!((unchanged.segments_dropped, read_all(&journal, short, 0).unwrap().len()), (0, 100));
     let later = arrived + 2 * 3_600_000;
-    let dropped = retain(&journal, |stream| if stream == kept.stream { 9 * hour } else { hour }, later);
+    let dropped = retain(&journal, |shard| if shard == kept { 9 * hour } else { hour }, later);
     assert_eq!(dropped.segments_dropped as u64, before - 1, "all but the one that is being filled");
     assert_eq!(journal.position(short, At::TrimHorizon).unwrap(), 100);
     let read = journal.read(short, 0, 10, 1_000).unwrap();

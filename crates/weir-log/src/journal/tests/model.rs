@@ -76,7 +76,8 @@ impl World {
             }
             Op::Trim { stream } => {
                 let trimmed = StreamId(u64::from(stream));
-                let keep = |of| if of == trimmed { Duration::ZERO } else { Duration::MAX };
+                let keep =
+                    |shard: ShardKey| if shard.stream == trimmed { Duration::ZERO } else { Duration::MAX };
                 retain(self.journal(), keep, u64::MAX);
                 for (key, (texts, oldest)) in &mut self.model.shards {
                     if key.stream == trimmed {
