@@ -1,8 +1,8 @@
 //! The command line as a script sees it: exit codes, stdout for data, one sentence for a mistake.
 
 use std::{
-    fs,
-    net::TcpListener,
+    fs, io,
+    net::{SocketAddr, TcpListener},
     os::unix::process::ExitStatusExt,
     process::{Command, Stdio},
     time::Duration,
@@ -129,6 +129,50 @@ fn a_load_that_nobody_serves_ends_with_1_and_says_why() {
     assert_eq!(code, 1, "{errors}");
     assert!(out.contains("x connect"), "the report is told all the same: {out}");
     assert!(errors.contains("no call succeeded: nobody listens"), "{errors}");
+}
+
+/// `weir node ROLE` with this service port and a free admin port.
+fn node_at(role: &str, service: SocketAddr, more: &[&str]) -> (i32, String, String) {
+    let free =
+        TcpListener::bind("127.0.0.1:0").and_then(|free| free.local_addr()).expect("a free port").port();
+    let mut command = Command::new(weir());
+    command.args([
+        "node",
+        role,
+        "--name",
+        "n",
+        "--address",
+        "127.0.0.1",
+        "--port",
+        &service.port().to_string(),
+    ]);
+    said(command.args(["--admin-port", &free.to_string()]).args(more))
+}
+
+#[test]
+fn a_server_whose_port_is_taken_ends_with_3_says_which_and_was_never_a_member() {
+    let listen = || TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let (taken, control) = (listen(), listen());
+    control.set_nonblocking(true).expect("a plain socket");
+    let busy = taken.local_addr().expect("it is bound");
+    let free = listen().local_addr().expect("it is bound");
+    let plane = control.local_addr().expect("it is bound").to_string();
+    let (busy_port, free_port) = (busy.port().to_string(), free.port().to_string());
+    let folder = tempfile::tempdir().expect("a folder");
+    let data = folder.path().to_str().expect("UTF-8");
+    for (role, service, more) in [
+        ("frontend", busy, &["--control", &plane, "--mesh-port", &free_port][..]),
+        ("frontend", free, &["--control", &plane, "--mesh-port", &busy_port]),
+        ("cache", free, &["--control", &plane, "--mesh-port", &busy_port]),
+        ("backend", busy, &["--control", &plane, "--data", data]),
+        ("consumer", busy, &["--control", &plane, "--kind", "auth-cache", "--stream", "s"]),
+    ] {
+        let (code, out, errors) = node_at(role, service, more);
+        assert_eq!((code, out.as_str()), (3, ""), "{role}: {errors}");
+        assert!(errors.contains(&format!("on {busy}: ")), "{role}: {errors}");
+        let asked = control.accept().expect_err("nobody was to ask the control plane");
+        assert_eq!(asked.kind(), io::ErrorKind::WouldBlock, "{role}");
+    }
 }
 
 /// A shell without root and without control groups, in which `first` holds and `weir` then becomes the process.

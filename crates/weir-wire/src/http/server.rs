@@ -115,7 +115,12 @@ struct Shared {
 
 /// Listens on `address`, with the port shared over a quick restart.
 pub fn bind(address: SocketAddr) -> std::io::Result<TcpListener> {
-    TcpListener::from_std(listen(address, false)?)
+    TcpListener::from_std(bind_early(address)?)
+}
+
+/// The same for whoever has no runtime yet, to be taken onto one with [`TcpListener::from_std`].
+pub fn bind_early(address: SocketAddr) -> std::io::Result<std::net::TcpListener> {
+    listen(address, false)
 }
 
 /// Listens on `address` together with other listeners of this process's user: the kernel deals connections out among

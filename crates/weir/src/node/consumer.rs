@@ -12,7 +12,7 @@ use weir_consumers::{
         AlarmRule, AuthCacheConfig, BufferConfig, BufferPolicy, ConsumerConfig, DeliveryOrder,
         EndpointSource, EventBusConfig, KindConfig, MetricsBufferConfig, Rule, StreamConfig,
     },
-    run::run_consumer,
+    run::{StartError, run_consumer},
 };
 use weir_core::{
     clock::Clock,
@@ -182,11 +182,14 @@ pub(super) fn run(args: ConsumerArgs) -> Result<u8, Failure> {
     let threads = Threads::new();
     let role = {
         let (threads_of_role, stop) = (threads.clone(), stop.clone());
-        threads.spawn("consumer", move || -> anyhow::Result<()> {
+        threads.spawn("consumer", move || -> Result<(), Failure> {
             let serving = run_consumer(config, Clock::new(), &threads_of_role, stop.clone());
             let outcome = process::runtime()?.block_on(serving);
             stop.begin(); // a role that ended by itself ends the process
-            Ok(outcome?)
+            outcome.map_err(|error| match error {
+                StartError::Listen { .. } => Failure::environment(error),
+                _ => error.into(),
+            })
         })?
     };
     process::until_stopped(None, registry, stop, [role])?;

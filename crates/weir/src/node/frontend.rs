@@ -3,15 +3,20 @@
 //! Threads: main (signals, admin), fleet (membership, the state machine, the mesh's listener), serve (HTTP; none in a
 //! cache server), and the peer threads that the mesh starts. B is [`FrontendConfig::base_threads`].
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    net::{SocketAddr, TcpListener},
+    sync::Arc,
+    time::Duration,
+};
 
+use anyhow::Context;
 use clap::Args;
 use prometheus_client::registry::Registry;
 use tokio::sync::watch;
 use weir_core::{clock::Clock, id::CellName, threads::Threads};
 use weir_frontend::{
     forward::SocketDial,
-    run::{FleetHalf, FleetOutlet, FrontendConfig},
+    run::{FleetError, FleetHalf, FleetOutlet, FrontendConfig},
     server::{Frontend, FrontendParts},
 };
 use weir_sync::Shutdown;
@@ -57,7 +62,8 @@ pub(super) fn run(args: &FrontendArgs, role: Role) -> Result<u8, Failure> {
         admin: args.place.admin(),
         serve_threads: if serves { SERVE_THREADS } else { 0 },
     };
-    let service = config.service;
+    // Bound before anybody can learn of it: one that cannot be reached must never be a member.
+    let listener = serves.then(|| bound(config.service)).transpose()?;
     let control: Control = Arc::new(RemoteControl::new(args.control.control));
     let (threads, clock) = (Threads::new(), Clock::new());
     let stop = Shutdown::new();
@@ -66,19 +72,22 @@ pub(super) fn run(args: &FrontendArgs, role: Role) -> Result<u8, Failure> {
     let outlet = fleet.outlet();
     let fleet_thread = {
         let stop = stop.clone();
-        threads.spawn("fleet", move || -> anyhow::Result<()> {
+        threads.spawn("fleet", move || -> Result<(), Failure> {
             let outcome = process::runtime()?.block_on(fleet.run(stop.clone()));
             stop.begin(); // a role that ended by itself ends the process
-            Ok(outcome?)
+            outcome.map_err(|error| match error {
+                FleetError::Listen { .. } => Failure::environment(error),
+                FleetError::Register(_) => error.into(),
+            })
         })?
     };
-    let serve_thread = if serves {
+    let serve_thread = if let Some(listener) = listener {
         let stop = stop.clone();
-        Some(threads.spawn("serve", move || -> anyhow::Result<()> {
-            let half = RequestHalf { service, control, outlet, clock };
+        Some(threads.spawn("serve", move || -> Result<(), Failure> {
+            let half = RequestHalf { listener, control, outlet, clock };
             let outcome = process::runtime()?.block_on(half.serve(&registered, stop.clone()));
             stop.begin();
-            outcome
+            Ok(outcome?)
         })?)
     } else {
         show(&registered, Registry::default(), &outlet);
@@ -89,8 +98,13 @@ pub(super) fn run(args: &FrontendArgs, role: Role) -> Result<u8, Failure> {
     Ok(crate::exit::HELD)
 }
 
+fn bound(service: SocketAddr) -> Result<TcpListener, Failure> {
+    let listener = http::server::bind_early(service).with_context(|| format!("listen on {service}"));
+    listener.map_err(Failure::environment)
+}
+
 struct RequestHalf {
-    service: SocketAddr,
+    listener: TcpListener,
     control: Control,
     outlet: FleetOutlet,
     clock: Clock,
@@ -98,6 +112,7 @@ struct RequestHalf {
 
 impl RequestHalf {
     async fn serve(self, registered: &process::Registered, stop: Shutdown) -> anyhow::Result<()> {
+        let listener = tokio::net::TcpListener::from_std(self.listener).context("take over the listener")?;
         let mut registry = Registry::default();
         let parts = FrontendParts {
             control: self.control,
@@ -108,7 +123,6 @@ impl RequestHalf {
         };
         let frontend = Arc::new(Frontend::new(parts, &mut registry)?);
         show(registered, registry, &self.outlet);
-        let listener = http::server::bind(self.service)?;
         let follower = Arc::clone(&frontend);
         let shared = self.outlet.shared.clone();
         tokio::spawn(async move { follower.follow(shared).await });
