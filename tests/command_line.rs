@@ -175,6 +175,22 @@ fn a_server_whose_port_is_taken_ends_with_3_says_which_and_was_never_a_member() 
     }
 }
 
+#[test]
+fn a_data_folder_that_can_be_none_is_a_usage_error_of_every_role() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("file");
+    fs::write(&file, b"").expect("write a file");
+    let free = TcpListener::bind("127.0.0.1:0").and_then(|free| free.local_addr()).expect("a free port");
+    for data in ["/proc/x", file.to_str().expect("UTF-8")] {
+        let served = weir_with(&["serve", "--listen", "127.0.0.1:0", "--data", data]);
+        let node = node_at("backend", free, &["--control", "127.0.0.1:1", "--data", data]);
+        for (code, out, errors) in [served, node] {
+            assert_eq!((code, out.as_str()), (2, ""), "{data}: {errors}");
+            assert!(errors.contains(data) && errors.contains("os error"), "{data}: {errors}");
+        }
+    }
+}
+
 /// A shell without root and without control groups, in which `first` holds and `weir` then becomes the process.
 /// `None`, and told: this host lets an ordinary user have no namespace to hide them in.
 fn weir_without_control_groups(

@@ -1,6 +1,9 @@
 //! What the process's exit code means. Scripts depend on these numbers; they never change.
 
-use std::process::ExitCode;
+use std::{
+    io::{self, ErrorKind},
+    process::ExitCode,
+};
 
 /// Everything asked for was done; in a run, every expectation held.
 pub(crate) const HELD: u8 = 0;
@@ -27,6 +30,22 @@ impl Failure {
     /// The host must change first.
     pub(crate) fn environment(error: impl Into<anyhow::Error>) -> Self {
         Self { code: ENVIRONMENT, error: error.into() }
+    }
+
+    /// What a server keeps in its data folder could not be used. A path that cannot be such a folder is a wrong command
+    /// line; anything else that the kernel refused (no room, a broken disk, a folder in use) is the host's.
+    pub(crate) fn folder(error: impl Into<anyhow::Error>) -> Self {
+        let error = error.into();
+        let refused = error.chain().find_map(|cause| cause.downcast_ref::<io::Error>());
+        match refused.map(io::Error::kind) {
+            Some(
+                ErrorKind::NotFound
+                | ErrorKind::NotADirectory
+                | ErrorKind::AlreadyExists
+                | ErrorKind::PermissionDenied,
+            ) => Self::usage(error),
+            _ => Self::environment(error),
+        }
     }
 }
 
@@ -66,6 +85,29 @@ fn sentence(error: &anyhow::Error) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_path_that_can_be_no_folder_is_usage_and_a_disk_that_fails_is_not() {
+        use weir_core::durable::FileError;
+        for (kind, code) in [
+            (ErrorKind::NotFound, USAGE),
+            (ErrorKind::NotADirectory, USAGE),
+            (ErrorKind::AlreadyExists, USAGE),
+            (ErrorKind::PermissionDenied, USAGE),
+            (ErrorKind::StorageFull, ENVIRONMENT),
+            (ErrorKind::ReadOnlyFilesystem, ENVIRONMENT),
+            (ErrorKind::Other, ENVIRONMENT),
+        ] {
+            let refused = || FileError::at("create", "/data".as_ref())(kind.into());
+            let store = weir_control::store::StoreError::from(refused());
+            assert_eq!(crate::serve::not_opened(store.into()).code, code, "the store: {kind}");
+            let FileError { operation, path, source } = refused();
+            let storage = weir_log::StorageError { operation, path, source };
+            let journal =
+                weir_cell::run::StartError::Journal { folder: "/data".into(), source: storage.into() };
+            assert_eq!(crate::node::not_started(journal).code, code, "the journal: {kind}");
+        }
+    }
 
     #[test]
     fn a_cause_is_said_once_whether_its_error_says_it_or_not() {

@@ -203,11 +203,11 @@ fn open_control(config: &Config, clock: Clock) -> Result<Arc<EmbeddedControl>, F
     Ok(Arc::new(EmbeddedControl::open(control, Box::new(store), clock).map_err(not_opened)?))
 }
 
-/// A folder in use is the host's matter; one that cannot be one, or what is in it, is what the command line named.
+/// What the store's file says, as the configuration, is what the command line named.
 pub(crate) fn not_opened(error: OpenError) -> Failure {
     match error {
-        OpenError::Store(StoreError::InUse(_)) => Failure::environment(error),
-        OpenError::Store(_) | OpenError::Config(_) => Failure::usage(error),
+        OpenError::Store(StoreError::Malformed { .. }) | OpenError::Config(_) => Failure::usage(error),
+        OpenError::Store(StoreError::InUse(_) | StoreError::File(_)) => Failure::folder(error),
     }
 }
 

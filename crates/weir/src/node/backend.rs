@@ -79,11 +79,14 @@ pub(super) fn run(args: BackendArgs) -> Result<u8, Failure> {
     Ok(crate::exit::HELD)
 }
 
-/// A log of another cluster is a wrong command line; a folder or an address in use is the host's.
+/// A log of another cluster is a wrong command line; an address in use is the host's.
 pub(crate) fn not_started(error: StartError) -> Failure {
     match error {
         StartError::Cluster(ClusterError::Other { .. }) => Failure::usage(error),
-        _ => Failure::environment(error),
+        StartError::Journal { .. } | StartError::Cluster(_) | StartError::Foreign(_) => {
+            Failure::folder(error)
+        }
+        StartError::Register(_) | StartError::Listen { .. } => Failure::environment(error),
     }
 }
 
