@@ -1,7 +1,8 @@
-//! What a control plane is told when it starts for the first time.
+//! What a control plane is told at each start.
 //!
-//! Read as JSON by `weir node control --config` and made by the lab and by `weir serve`. Checked once; from then on
-//! the store is the truth, and game-day commands change it.
+//! Read as JSON by `weir node control --config` and made by the lab and by `weir serve`. Checked once, and taken in the
+//! place of what the store kept of it, but for the iterator secret; until the next start game-day commands change it.
+//! Streams, servers and numbers are the store's alone.
 
 use std::{collections::BTreeSet, time::Duration};
 
@@ -108,18 +109,7 @@ impl ControlConfig {
         check_fleet(&self.fleet)?;
         within("cells", 1..=CELLS_MAX, self.cells.len())?;
         within("tenants", 0..=TENANTS_MAX, self.tenants.len())?;
-        within("health.failures", 1..=1_000, self.health.failures as usize)?;
-        // A probe loop without a pause would take the control plane for itself.
-        at_least_10ms("health.interval", self.health.interval)?;
-        at_least_10ms("health.timeout", self.health.timeout)?;
-        at_least_10ms("health.forget_after", self.health.forget_after)?;
-        if !(0.0..=1.0).contains(&self.health.removal_cap) {
-            return Err(ConfigError::Range {
-                key: "health.removal_cap",
-                range: "between 0 and 1".to_owned(),
-                value: self.health.removal_cap.to_string(),
-            });
-        }
+        check_health(&self.health)?;
         unique("cell", self.cells.iter().map(CellName::as_str))?;
         unique("tenant", self.tenants.iter().map(|tenant| tenant.name.as_str()))?;
         for tenant in &self.tenants {
@@ -132,6 +122,23 @@ impl ControlConfig {
         }
         Ok(())
     }
+}
+
+/// Checks how servers are judged; also for a scenario, before anything is started.
+pub fn check_health(health: &HealthConfig) -> Result<(), ConfigError> {
+    within("health.failures", 1..=1_000, health.failures as usize)?;
+    // A probe loop without a pause would take the control plane for itself.
+    at_least_10ms("health.interval", health.interval)?;
+    at_least_10ms("health.timeout", health.timeout)?;
+    at_least_10ms("health.forget_after", health.forget_after)?;
+    if !(0.0..=1.0).contains(&health.removal_cap) {
+        return Err(ConfigError::Range {
+            key: "health.removal_cap",
+            range: "between 0 and 1".to_owned(),
+            value: health.removal_cap.to_string(),
+        });
+    }
+    Ok(())
 }
 
 /// Checks how a fleet behaves; also for a change while it runs.

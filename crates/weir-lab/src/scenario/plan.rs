@@ -23,7 +23,7 @@ pub struct Plan {
     pub envelope: EnvelopeLimits,
     /// The share of its limit below which an alarm on a front end's headroom fires.
     pub headroom_min: f64,
-    /// How the control plane judges front ends.
+    /// How the control plane judges servers.
     pub health: HealthConfig,
     /// Back-end nodes.
     pub nodes: u32,

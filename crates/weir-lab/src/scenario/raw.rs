@@ -40,7 +40,7 @@ pub(super) struct RawScenario {
     /// What an operator would be called for.
     #[serde(default)]
     pub(super) alarm: RawAlarm,
-    /// How front ends are judged.
+    /// How servers are judged.
     #[serde(default)]
     pub(super) health: RawHealth,
     /// The back-end nodes.
@@ -142,12 +142,13 @@ impl Default for RawAlarm {
     }
 }
 
-/// How the control plane judges front ends: by asking them through the listener that serves callers. A scenario that is
-/// run at another time scale keeps these times: they are the host's.
+/// How the control plane judges servers: front ends by asking them through the listener that serves callers, cache servers
+/// at their admin listener, nodes by what they report. A scenario that is run at another time scale keeps these times:
+/// they are the host's.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct RawHealth {
-    /// How often each is asked; without it, every `fleet.gossip_interval`, once a second at most.
+    /// How often each front end and cache server is asked; without it, every `fleet.gossip_interval`, once a second at most.
     #[schemars(with = "Option<String>")]
     pub(super) interval: Option<Span>,
     /// An answer later than this is none.
@@ -157,7 +158,7 @@ pub(super) struct RawHealth {
     pub(super) failures: u32,
     /// At most this share of a cell's front ends is off the list at once; 1.0 is no cap.
     pub(super) removal_cap: f64,
-    /// A front end that has not answered for this long is no member any more.
+    /// A server that has not answered (a node: not reported) for this long is no member any more until it does.
     #[schemars(with = "String")]
     pub(super) forget_after: Span,
 }

@@ -119,8 +119,11 @@ fn health_checks_are_parameters_whether_a_scenario_writes_them_or_not() {
     let capped = without.text.replace("set = { \"fleet.cells\" = 4 }", capped);
     let capped = Scenario::parse("mine.toml", &capped).unwrap();
     assert_eq!(capped.arms[1].plan.health.removal_cap, 0.2, "an arm sets what the scenario left out");
-    assert!(complaint("removal_cap = 1.0", "removal_cap = 1.5").contains("health.removal_cap is a share"));
-    assert!(complaint("failures = 3", "failures = 0").contains("health.failures must be 1 to 1000"));
+    assert!(
+        complaint("removal_cap = 1.0", "removal_cap = 1.5")
+            .contains("health.removal_cap must be between 0 and 1")
+    );
+    assert!(complaint("failures = 3", "failures = 0").contains("health.failures must be between 1 and 1000"));
 }
 
 #[test]

@@ -9,7 +9,7 @@ use std::{
 };
 
 use toml::Spanned;
-use weir_control::config::HealthConfig;
+use weir_control::config::{HealthConfig, check_health};
 use weir_core::{
     limits::{
         CELL_MEMBERS_MAX, CELLS_MAX, NODES_MAX, PUT_RECORDS_BYTES_MAX, PUT_RECORDS_COUNT_MAX,
@@ -178,14 +178,9 @@ fn fleet(raw: &RawFleet) -> Result<FleetPlan, Broken> {
 fn health(raw: &RawHealth, fleet: &RawFleet) -> Result<HealthConfig, Broken> {
     let RawHealth { interval, timeout, failures, removal_cap, forget_after } = *raw;
     let interval = interval.unwrap_or(Span(fleet.gossip_interval.0.max(HEALTH_INTERVAL)));
-    for (key, span) in [("interval", interval), ("timeout", timeout), ("forget_after", forget_after)] {
-        rule(span.0 >= Duration::from_millis(10), || format!("health.{key} must be at least 10ms"))?;
-    }
-    rule((1..=1_000).contains(&failures), || "health.failures must be 1 to 1000".into())?;
-    rule((0.0..=1.0).contains(&removal_cap), || {
-        "health.removal_cap is a share of a cell's front ends: 0.0 to 1.0".into()
-    })?;
-    Ok(HealthConfig { interval, timeout, failures, removal_cap, forget_after })
+    let health = HealthConfig { interval, timeout, failures, removal_cap, forget_after };
+    check_health(&health).map_err(|error| Broken { at: None, message: error.to_string() })?;
+    Ok(health)
 }
 
 /// Tenants are named by their numbers.
