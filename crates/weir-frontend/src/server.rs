@@ -52,25 +52,22 @@ pub struct FrontendParts {
     pub clock: Clock,
 }
 
-/// The request half of a front end, for the connections of one thread. Threads share all of it but the connections to
-/// nodes and the views of what changes: see [`Self::sibling`].
+/// The request half of a front end, for the connections of one thread.
 pub struct Frontend {
-    pub(crate) common: Arc<Common>,
+    pub(crate) common: Common,
     maps: MapReader,
     /// Behind a lock as in [`MapReader`], and as uncontended.
     config: Mutex<SnapshotReader<Option<RequestConfig>>>,
     pub(crate) forwarder: Forwarder,
 }
 
-/// What the threads of a front end share.
+/// What requests have in common beside the map, the configuration and the connections that each goes by.
 pub(crate) struct Common {
-    maps: Arc<CurrentMap>,
     pub(crate) lookup: Lookup,
     pub(crate) throttle: Throttle,
     pub(crate) answers: AnswerBudget,
     pub(crate) metrics: Arc<RequestMetrics>,
     pub(crate) clock: Clock,
-    dial: Arc<dyn Dial>,
     config: Arc<Snapshot<Option<RequestConfig>>>,
     responder: Responder,
 }
@@ -80,30 +77,19 @@ impl Frontend {
     pub fn new(parts: FrontendParts, registry: &mut Registry) -> Result<Self, SecretError> {
         let FrontendParts { control, maps, shared, dial, clock } = parts;
         let config = shared.map(|shared| RequestConfig::new(&shared)).transpose()?;
-        Ok(Self::over(Arc::new(Common {
-            maps,
+        let config = Arc::new(Snapshot::new(Arc::new(config)));
+        let forwarder = Forwarder::new(dial, clock, NODE_CALL_TIMEOUT);
+        let seen = Mutex::new(SnapshotReader::new(Arc::clone(&config)));
+        let common = Common {
             lookup: Lookup::new(control, clock),
             throttle: Throttle::default(),
             answers: AnswerBudget::default(),
             metrics: Arc::new(RequestMetrics::new(registry, clock)),
             clock,
-            dial,
-            config: Arc::new(Snapshot::new(Arc::new(config))),
+            config,
             responder: Responder::new(),
-        })))
-    }
-
-    fn over(common: Arc<Common>) -> Self {
-        let forwarder = Forwarder::new(Arc::clone(&common.dial), common.clock, NODE_CALL_TIMEOUT);
-        let config = Mutex::new(SnapshotReader::new(Arc::clone(&common.config)));
-        Self { maps: common.maps.reader(), config, common, forwarder }
-    }
-
-    /// The same front end for another thread: limits, configuration and metrics are shared, connections are its own, so
-    /// that no answer crosses threads.
-    #[must_use]
-    pub fn sibling(&self) -> Self {
-        Self::over(Arc::clone(&self.common))
+        };
+        Ok(Self { common, maps: maps.reader(), config: seen, forwarder })
     }
 
     /// Takes over a changed configuration; requests that are being served end with the old one.

@@ -200,14 +200,3 @@ async fn requests_are_counted_by_operation_and_code() {
     }
     assert!(metrics.contains("weir_frontend_requests_in_flight 0\n"));
 }
-
-#[tokio::test]
-async fn threads_share_limits_and_configuration_but_not_connections() {
-    let fixture = Fixture::new();
-    let sibling = fixture.frontend.sibling();
-    sibling.adopt(&crate::authenticate::tests::shared(vec![])).unwrap();
-    let request = request("ListStreams").body(Bytes::from_static(b"{}")).unwrap();
-    let response = sibling.handle(request, crate::fixture::NODE).await;
-    assert_eq!(response.status().as_u16(), 200);
-    assert!(fixture.metrics().contains("{operation=\"ListStreams\",code=\"OK\"} 1\n"));
-}

@@ -27,7 +27,7 @@ pub struct CurrentMap {
 /// One request thread's view of the newest map. It keeps the map that it saw last alive until it looks again.
 ///
 /// The lock is for the compiler: requests of one thread take turns at awaits and none holds it over one, so that nobody
-/// ever waits for it, and threads meet only after a publish.
+/// ever waits for it.
 #[derive(Debug)]
 pub struct MapReader {
     current: Arc<CurrentMap>,
