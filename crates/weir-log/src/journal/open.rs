@@ -153,7 +153,8 @@ fn layout_config(config: &JournalConfig) -> LayoutConfig {
     }
 }
 
-/// Zeros over what was torn off, to be synced with the rest: a whole frame in there would follow the next one written as if it belonged there.
+/// Zeros over what was torn off, to be synced with the rest: a whole frame in there would follow the next one written as
+/// if it belonged there.
 fn wipe(segment: &Segment, torn: Option<Torn>) -> Result<(), StorageError> {
     let Some(torn) = torn else { return Ok(()) };
     let zeros = [0; WIPE_CHUNK_BYTES];
