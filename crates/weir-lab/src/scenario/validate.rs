@@ -179,7 +179,7 @@ fn health(raw: &RawHealth, fleet: &RawFleet) -> Result<HealthConfig, Broken> {
     let RawHealth { interval, timeout, failures, removal_cap, forget_after } = *raw;
     let interval = interval.unwrap_or(Span(fleet.gossip_interval.0.max(HEALTH_INTERVAL)));
     let health = HealthConfig { interval, timeout, failures, removal_cap, forget_after };
-    check_health(&health).map_err(|error| Broken { at: None, message: error.to_string() })?;
+    check_health(&health).map_err(|error| Broken::of(error.to_string()))?;
     Ok(health)
 }
 
