@@ -1,6 +1,7 @@
 //! Child processes with a deadline: nothing that a test starts outlives it.
 
 use std::{
+    fs,
     io::{BufRead, BufReader, Read},
     process::{Child, Command, ExitStatus, Output, Stdio},
     sync::mpsc,
@@ -50,6 +51,23 @@ impl Process {
     /// Has it ended?
     pub fn has_ended(&mut self) -> bool {
         self.child.try_wait().expect("ask after a child").is_some()
+    }
+
+    /// SIGSTOP, and waits until it stands still. False when it has ended.
+    pub fn stand_still(&mut self) -> bool {
+        self.signal(Signal::SIGSTOP);
+        let stat = format!("/proc/{}/stat", self.id());
+        let state = || {
+            let stat = fs::read_to_string(&stat).unwrap_or_default();
+            stat.rsplit(") ").next().and_then(|fields| fields.chars().next())
+        };
+        while state() != Some('T') {
+            if self.has_ended() {
+                return false;
+            }
+            std::thread::yield_now();
+        }
+        true
     }
 
     /// Waits for the end; panics after `timeout`.
