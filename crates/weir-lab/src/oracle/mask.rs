@@ -53,8 +53,8 @@ fn queues(facts: &Facts<'_>, baseline: (At, At), failing: (At, At), trial: &mut 
     let (most_before, most_during) = (most(&before), most(&during));
     let middle = median(during);
     trial.ask(
-        "append queues are empty (no deeper than in the baseline)",
-        middle == Some(0.0) && most_during <= most_before,
+        "append queues are empty (no deeper than in the baseline, or one append on its way)",
+        middle == Some(0.0) && most_during <= most_before.max(1.0),
         middle.map_or("no queue depth was read".to_owned(), |m| {
             format!("median {m}, deepest {most_during}; deepest in the baseline {most_before}")
         }),

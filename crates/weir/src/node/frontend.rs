@@ -70,17 +70,7 @@ pub(super) fn run(args: &FrontendArgs, role: Role) -> Result<u8, Failure> {
     let (registered, registry) = watch::channel(None);
     let fleet = FleetHalf::new(config, Arc::clone(&control), threads.clone(), clock);
     let outlet = fleet.outlet();
-    let fleet_thread = {
-        let stop = stop.clone();
-        threads.spawn("fleet", move || -> Result<(), Failure> {
-            let outcome = process::runtime()?.block_on(fleet.run(stop.clone()));
-            stop.begin(); // a role that ended by itself ends the process
-            outcome.map_err(|error| match error {
-                FleetError::Listen { .. } => Failure::environment(error),
-                FleetError::Register(_) => error.into(),
-            })
-        })?
-    };
+    // Before the fleet: that one starts threads for peers, and the last that the limit allows must not be missing here.
     let serve_thread = if let Some(listener) = listener {
         let stop = stop.clone();
         Some(threads.spawn("serve", move || -> Result<(), Failure> {
@@ -92,6 +82,17 @@ pub(super) fn run(args: &FrontendArgs, role: Role) -> Result<u8, Failure> {
     } else {
         show(&registered, Registry::default(), &outlet);
         None
+    };
+    let fleet_thread = {
+        let stop = stop.clone();
+        threads.spawn("fleet", move || -> Result<(), Failure> {
+            let outcome = process::runtime()?.block_on(fleet.run(stop.clone()));
+            stop.begin(); // a role that ended by itself ends the process
+            outcome.map_err(|error| match error {
+                FleetError::Listen { .. } => Failure::environment(error),
+                FleetError::Register(_) => error.into(),
+            })
+        })?
     };
     let roles = [Some(fleet_thread), serve_thread].into_iter().flatten();
     process::until_stopped(Some(args.place.admin()), registry, stop, roles)?;
