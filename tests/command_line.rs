@@ -72,8 +72,7 @@ fn ctrl_c_while_the_kernels_limits_are_tried_puts_them_back_first() {
                 || leftovers::processes(folder.path()).iter().any(|(pid, _)| *pid != own)
         };
         while limits.stand_still() && !tries() {
-            limits.signal(Signal::SIGCONT);
-            std::thread::yield_now();
+            limits.go_on();
         }
         limits.signal(Signal::SIGINT);
         limits.signal(Signal::SIGCONT);

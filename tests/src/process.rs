@@ -14,6 +14,9 @@ use nix::{
     unistd::Pid,
 };
 
+/// How long a process runs before it is looked at again.
+const STEP: Duration = Duration::from_micros(300);
+
 /// A child that is killed and reaped when dropped.
 #[derive(Debug)]
 pub struct Process {
@@ -56,18 +59,35 @@ impl Process {
     /// SIGSTOP, and waits until it stands still. False when it has ended.
     pub fn stand_still(&mut self) -> bool {
         self.signal(Signal::SIGSTOP);
-        let stat = format!("/proc/{}/stat", self.id());
-        let state = || {
-            let stat = fs::read_to_string(&stat).unwrap_or_default();
-            stat.rsplit(") ").next().and_then(|fields| fields.chars().next())
-        };
-        while state() != Some('T') {
+        while self.state() != Some('T') {
             if self.has_ended() {
                 return false;
             }
-            std::thread::yield_now();
+            thread::yield_now();
         }
         true
+    }
+
+    /// SIGCONT, and waits until it has run for a moment, waits for something itself, or has ended.
+    pub fn go_on(&mut self) {
+        let before = self.ran_for();
+        self.signal(Signal::SIGCONT);
+        while self.ran_for().saturating_sub(before) < STEP && self.state() != Some('S') && !self.has_ended() {
+            thread::yield_now();
+        }
+    }
+
+    /// `R` running, `S` sleeping, `T` standing still.
+    fn state(&self) -> Option<char> {
+        let stat = fs::read_to_string(format!("/proc/{}/stat", self.id())).unwrap_or_default();
+        stat.rsplit(") ").next().and_then(|fields| fields.chars().next())
+    }
+
+    /// Processor time of its main thread.
+    fn ran_for(&self) -> Duration {
+        let times = fs::read_to_string(format!("/proc/{}/schedstat", self.id())).unwrap_or_default();
+        let nanos = times.split(' ').next().and_then(|nanos| nanos.parse().ok());
+        Duration::from_nanos(nanos.unwrap_or_default())
     }
 
     /// Waits for the end; panics after `timeout`.
