@@ -59,10 +59,7 @@ fn produce(address: SocketAddr, next: &AtomicU64, acknowledged: &Acknowledged, s
     }
 }
 
-#[expect(
-    clippy::disallowed_methods,
-    reason = "a test's own producers: no server's thread count depends on them"
-)]
+#[expect(clippy::disallowed_methods, reason = "a test's own producers: no thread count rests on them")]
 fn producer_round(
     address: SocketAddr,
     next: &Arc<AtomicU64>,

@@ -34,7 +34,7 @@ impl Timer {
     /// A timer that is not set. Must be called on a runtime.
     #[expect(
         deprecated,
-        reason = "its successor is unsafe since a type may lie about its descriptor; `Descriptor` owns the one it shows"
+        reason = "its successor is unsafe: a type may lie about its descriptor; ours does not"
     )]
     pub(crate) fn new() -> io::Result<Self> {
         let timer =
