@@ -4,10 +4,7 @@
 //! registration, so that another control plane refuses the node before it has counted it. Two control planes give the
 //! same numbers to different streams: a node must never follow one with the records of another.
 
-use std::{
-    fs, io,
-    path::{Path, PathBuf},
-};
+use std::path::{Path, PathBuf};
 
 use weir_core::{
     durable::{self, FileError},
@@ -47,13 +44,10 @@ pub enum ClusterError {
 /// Whose `folder` is, if it is anybody's yet.
 pub(crate) fn read(folder: &Path) -> Result<Option<ClusterId>, ClusterError> {
     let path = folder.join(FILE);
-    match fs::read_to_string(&path) {
-        Ok(text) => match text.trim_end().parse() {
-            Ok(number) => Ok(Some(ClusterId(number))),
-            Err(_) => Err(ClusterError::Malformed(path)),
-        },
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-        Err(source) => Err(FileError::at("read", &path)(source).into()),
+    let Some(text) = durable::read(&path)? else { return Ok(None) };
+    match text.trim_end().parse() {
+        Ok(number) => Ok(Some(ClusterId(number))),
+        Err(_) => Err(ClusterError::Malformed(path)),
     }
 }
 
@@ -68,6 +62,8 @@ pub(crate) fn claim(folder: &Path, told: ClusterId) -> Result<(), ClusterError> 
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     #[test]

@@ -7,7 +7,6 @@
 use std::{
     collections::BTreeSet,
     fmt::Write,
-    fs, io,
     path::{Path, PathBuf},
 };
 
@@ -35,11 +34,8 @@ pub enum ForeignError {
 /// What was noted last in `folder`.
 pub(crate) fn read(folder: &Path) -> Result<BTreeSet<ShardKey>, ForeignError> {
     let path = folder.join(FILE);
-    match fs::read_to_string(&path) {
-        Ok(text) => text.lines().map(key).collect::<Option<_>>().ok_or(ForeignError::Malformed(path)),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(BTreeSet::new()),
-        Err(source) => Err(FileError::at("read", &path)(source).into()),
-    }
+    let Some(text) = durable::read(&path)? else { return Ok(BTreeSet::new()) };
+    text.lines().map(key).collect::<Option<_>>().ok_or(ForeignError::Malformed(path))
 }
 
 /// Notes `keys` in the place of those noted before, durably.
@@ -58,6 +54,8 @@ fn key(line: &str) -> Option<ShardKey> {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     #[test]
