@@ -87,6 +87,16 @@ pub const SHARD_COUNT: Shape = Shape::of(&[Bound::Min(1)]);
 /// The capacity mode.
 pub const STREAM_MODE: Shape = Shape::of(&[Bound::OneOf(&["PROVISIONED", "ON_DEMAND"])]);
 
+const TAG_KEY: &[Bound] = &[Bound::LengthMin(1), Bound::LengthMax(128)];
+
+const TAG_VALUE: &[Bound] = &[Bound::LengthMin(0), Bound::LengthMax(256)];
+
+/// Tags by key. How many one resource may have is less than a call may name, and another matter.
+pub const TAG_MAP: Shape = Shape::map(&[Bound::LengthMin(1), Bound::LengthMax(200)], TAG_KEY, TAG_VALUE);
+
+/// Keys of tags.
+pub const TAG_KEYS: Shape = Shape::list(&[Bound::LengthMin(1), Bound::LengthMax(50)], TAG_KEY);
+
 /// Which shards a list wants.
 pub const SHARD_FILTER_TYPE: Shape = Shape::of(&[Bound::OneOf(&[
     "AFTER_SHARD_ID",

@@ -5,10 +5,12 @@
 //! knows an encoding or an operation.
 
 mod field;
+mod texts;
 
 use std::borrow::Cow;
 
 pub use self::field::{EpochMs, Field, Fields, Items, Slot, View};
+pub use self::texts::{TextMap, Texts};
 
 /// A text, borrowed from the request's body wherever it has no escapes.
 pub type Text<'a> = Cow<'a, str>;
@@ -49,8 +51,10 @@ pub enum Presence {
 pub struct Shape {
     /// The bounds.
     pub bounds: &'static [Bound],
-    /// The bounds of each item, if the value is a list.
-    pub items: Option<&'static Shape>,
+    /// The bounds of each key, if the value is a map.
+    pub keys: &'static [Bound],
+    /// The bounds of each item, if the value is a list of scalars or a map.
+    pub items: &'static [Bound],
 }
 
 impl Shape {
@@ -59,7 +63,17 @@ impl Shape {
 
     /// A value with bounds.
     pub const fn of(bounds: &'static [Bound]) -> Self {
-        Self { bounds, items: None }
+        Self { bounds, keys: &[], items: &[] }
+    }
+
+    /// A list of scalars with bounds of its own and bounds for each of them.
+    pub const fn list(bounds: &'static [Bound], items: &'static [Bound]) -> Self {
+        Self { bounds, keys: &[], items }
+    }
+
+    /// A map with bounds of its own, for each key and for each value.
+    pub const fn map(bounds: &'static [Bound], keys: &'static [Bound], items: &'static [Bound]) -> Self {
+        Self { bounds, keys, items }
     }
 }
 

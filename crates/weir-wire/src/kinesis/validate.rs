@@ -5,7 +5,7 @@
 
 use super::{
     error::{ApiError, ErrorCode},
-    shape::{Bound, Fields, Presence, Shape, View},
+    shape::{Bound, Fields, Items, Presence, Shape, View},
 };
 
 /// Kinesis names this many and stops looking.
@@ -13,6 +13,8 @@ const ERRORS_MAX: usize = 10;
 
 /// Characters of a value that an error text shows. Kinesis shows all of them; ten times a body of 16 MiB is no answer.
 const SHOWN_CHARS_MAX: usize = 8 * 1024;
+
+const NOT_NULL: &str = "Member must not be null";
 
 /// Checks every bound of the description: `ValidationException` with all (up to ten) that do not hold.
 pub fn validate(input: &dyn Fields<'_>) -> Result<(), ApiError> {
@@ -27,7 +29,7 @@ pub fn validate(input: &dyn Fields<'_>) -> Result<(), ApiError> {
 /// The answer to an input in which the member at `path` is null although this call needs it: for needs that depend on
 /// more than the description can say.
 pub fn null_member(path: &str) -> ApiError {
-    failed(&[format!("Value null at '{path}' failed to satisfy constraint: Member must not be null")])
+    failed(&[format!("Value null at '{path}' failed to satisfy constraint: {NOT_NULL}")])
 }
 
 /// The answer to data that is too long for this stream although the description lets it pass. `len` is its length.
@@ -66,7 +68,7 @@ impl<'a> Found<'a> {
             if !matches!(view, View::Absent) {
                 self.value(&view, member.shape);
             } else if must_be_there(member.presence, fields) {
-                self.report(None, "Member must not be null".to_owned());
+                self.report(None, NOT_NULL.to_owned());
             }
             self.path.pop();
         }
@@ -74,25 +76,52 @@ impl<'a> Found<'a> {
 
     fn value(&mut self, view: &View<'_, '_>, shape: &Shape) {
         for bound in shape.bounds {
-            if let Some(broken) = broken(bound, view) {
-                self.report(Some(view), broken);
+            if is_broken(bound, view) {
+                self.report(Some(view), need(bound));
             }
         }
         match view {
             View::Structure(fields) => self.structure(*fields),
-            View::List(items) => {
-                let shape = shape.items.unwrap_or(&Shape::FREE);
-                for at in 0..items.count() {
-                    if self.errors.len() >= ERRORS_MAX {
-                        break;
-                    }
-                    self.path.push(Step::Item(at));
-                    self.value(&items.item(at), shape);
-                    self.path.pop();
-                }
+            View::List(items) => self.list(view, *items, shape),
+            View::Map(map) => {
+                let names = map.entries().all(|(name, _)| holds(shape.keys, &View::Text(name)));
+                self.together(view, "Map keys", shape.keys, names);
+                let texts = map
+                    .entries()
+                    .all(|(_, text)| text.is_some_and(|text| holds(shape.items, &View::Text(text))));
+                self.together(view, "Map value", shape.items, texts);
             }
             _ => {}
         }
+    }
+
+    /// Structures of a list are judged one by one; scalars together.
+    fn list(&mut self, view: &View<'_, '_>, items: &dyn Items<'_>, shape: &Shape) {
+        let mut scalars_hold = true;
+        for at in 0..items.count() {
+            match items.item(at) {
+                View::Structure(fields) if self.errors.len() < ERRORS_MAX => {
+                    self.path.push(Step::Item(at));
+                    self.structure(fields);
+                    self.path.pop();
+                }
+                View::Structure(_) => break,
+                item => scalars_hold &= holds(shape.items, &item),
+            }
+        }
+        self.together(view, "Member", shape.items, scalars_hold);
+    }
+
+    /// What does not hold for some of the `whose`, said once and with all that they must satisfy, the other way round.
+    fn together(&mut self, view: &View<'_, '_>, whose: &str, bounds: &[Bound], hold: bool) {
+        if hold {
+            return;
+        }
+        let mut needs: Vec<String> = bounds.iter().rev().map(need).collect();
+        if has_null(view) {
+            needs.push(NOT_NULL.to_owned());
+        }
+        self.report(Some(view), format!("{whose} must satisfy constraint: [{}]", needs.join(", ")));
     }
 
     fn report(&mut self, value: Option<&View<'_, '_>>, constraint: String) {
@@ -127,28 +156,42 @@ fn must_be_there(presence: Presence, fields: &dyn Fields<'_>) -> bool {
     }
 }
 
-/// What does not hold, as Kinesis says it.
-fn broken(bound: &Bound, view: &View<'_, '_>) -> Option<String> {
+/// Does a value have all its bounds? A null has none.
+fn holds(bounds: &[Bound], view: &View<'_, '_>) -> bool {
+    !matches!(view, View::Absent) && !bounds.iter().any(|bound| is_broken(bound, view))
+}
+
+fn is_broken(bound: &Bound, view: &View<'_, '_>) -> bool {
     match (bound, view) {
-        (Bound::LengthMin(least), view) if length(view) < *least => {
-            Some(format!("Member must have length greater than or equal to {least}"))
+        (Bound::LengthMin(least), view) => length(view) < *least,
+        (Bound::LengthMax(most), view) => length(view) > *most,
+        (Bound::Min(least), View::Integer(number)) => number < least,
+        (Bound::Max(most), View::Integer(number)) => number > most,
+        (Bound::Pattern(pattern), View::Text(text)) => !(pattern.matches)(text),
+        (Bound::OneOf(set), View::Text(text)) => !set.contains(text),
+        (Bound::Min(_) | Bound::Max(_) | Bound::Pattern(_) | Bound::OneOf(_), _) => false,
+    }
+}
+
+/// A bound, as Kinesis says it.
+fn need(bound: &Bound) -> String {
+    match bound {
+        Bound::LengthMin(least) => format!("Member must have length greater than or equal to {least}"),
+        Bound::LengthMax(most) => format!("Member must have length less than or equal to {most}"),
+        Bound::Min(least) => format!("Member must have value greater than or equal to {least}"),
+        Bound::Max(most) => format!("Member must have value less than or equal to {most}"),
+        Bound::Pattern(pattern) => {
+            format!("Member must satisfy regular expression pattern: {}", pattern.text)
         }
-        (Bound::LengthMax(most), view) if length(view) > *most => {
-            Some(format!("Member must have length less than or equal to {most}"))
-        }
-        (Bound::Min(least), View::Integer(number)) if number < least => {
-            Some(format!("Member must have value greater than or equal to {least}"))
-        }
-        (Bound::Max(most), View::Integer(number)) if number > most => {
-            Some(format!("Member must have value less than or equal to {most}"))
-        }
-        (Bound::Pattern(pattern), View::Text(text)) if !(pattern.matches)(text) => {
-            Some(format!("Member must satisfy regular expression pattern: {}", pattern.text))
-        }
-        (Bound::OneOf(set), View::Text(text)) if !set.contains(text) => {
-            Some(format!("Member must satisfy enum value set: [{}]", set.join(", ")))
-        }
-        _ => None,
+        Bound::OneOf(set) => format!("Member must satisfy enum value set: [{}]", set.join(", ")),
+    }
+}
+
+fn has_null(view: &View<'_, '_>) -> bool {
+    match view {
+        View::List(items) => (0..items.count()).any(|at| matches!(items.item(at), View::Absent)),
+        View::Map(map) => map.entries().any(|(_, text)| text.is_none()),
+        _ => false,
     }
 }
 
@@ -157,6 +200,7 @@ fn length(view: &View<'_, '_>) -> usize {
         View::Text(text) => text.chars().count(),
         View::Blob(blob) => blob.decoded_len(),
         View::List(items) => items.count(),
+        View::Map(map) => map.len(),
         View::Absent | View::Integer(_) | View::Boolean(_) | View::Timestamp(_) | View::Structure(_) => 0,
     }
 }
@@ -180,6 +224,11 @@ fn java_text(view: &View<'_, '_>) -> String {
         View::List(items) => {
             let items: Vec<String> = (0..items.count()).map(|at| java_text(&items.item(at))).collect();
             format!("[{}]", shown(&items.join(", ")))
+        }
+        View::Map(map) => {
+            let entries: Vec<String> =
+                map.entries().map(|(name, text)| format!("{name}={}", text.unwrap_or("null"))).collect();
+            format!("{{{}}}", shown(&entries.join(", ")))
         }
     }
 }

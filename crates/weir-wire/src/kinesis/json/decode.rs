@@ -11,12 +11,12 @@ use super::reader::{Malformed, Reader, Token};
 use crate::kinesis::{
     blob::Blob,
     error::{ApiError, ErrorCode},
-    shape::{EpochMs, Fields, Items, Slot},
+    shape::{EpochMs, Fields, Items, Slot, TextMap},
     validate::shown,
 };
 
-/// Items of a list that are kept. More than any list of the API may have, so that a longer one is still found too long;
-/// without it, a body of empty objects would cost thirty times its size.
+/// Items of a list or a map that are kept. More than any list of the API may have, so that a longer one is still found
+/// too long; without it, a body of empty objects would cost thirty times its size.
 const LIST_ITEMS_MAX: usize = 1_024;
 
 const _: () = assert!(LIST_ITEMS_MAX > PUT_RECORDS_COUNT_MAX);
@@ -80,6 +80,24 @@ fn list<'a>(reader: &mut Reader<'a>, items: &mut dyn Items<'a>) -> Result<(), Ap
     Ok(())
 }
 
+fn map<'a>(reader: &mut Reader<'a>, entries: &mut TextMap<'a>) -> Result<(), ApiError> {
+    reader.open();
+    let mut first = true;
+    while let Some(name) = reader.next_key(first)? {
+        first = false;
+        if entries.len() >= LIST_ITEMS_MAX && !entries.has(&name) {
+            reader.skip()?;
+            continue;
+        }
+        let text = entries.insert(name);
+        match reader.peek()? {
+            Token::Null => reader.word("null")?,
+            token => *text = Some(read_text(reader, token)?),
+        }
+    }
+    Ok(())
+}
+
 fn value<'a>(reader: &mut Reader<'a>, token: Token, slot: Slot<'_, 'a>) -> Result<(), ApiError> {
     match slot {
         Slot::Text(text) => *text = Some(read_text(reader, token)?),
@@ -96,6 +114,11 @@ fn value<'a>(reader: &mut Reader<'a>, token: Token, slot: Slot<'_, 'a>) -> Resul
             Token::List => list(reader, items)?,
             Token::Object => return Err(refused(OBJECT_UNEXPECTED)),
             _ => return Err(refused("Expected list or null")),
+        },
+        Slot::Map(entries) => match token {
+            Token::Object => map(reader, entries)?,
+            Token::List => return Err(refused(LIST_UNEXPECTED)),
+            _ => return Err(refused("Expected map or null")),
         },
     }
     Ok(())

@@ -4,11 +4,11 @@
 
 use std::fmt;
 
-use super::{Structure, Text};
+use super::{Structure, Text, TextMap};
 use crate::kinesis::blob::Blob;
 
-/// Where a decoder puts a value. A slot of a structure or of a list is empty and present once it was asked for: whoever
-/// decodes a null asks for none.
+/// Where a decoder puts a value. A slot of a structure, a list or a map is empty and present once it was asked for:
+/// whoever decodes a null asks for none.
 pub enum Slot<'s, 'a> {
     /// For a text.
     Text(&'s mut Option<Text<'a>>),
@@ -24,6 +24,8 @@ pub enum Slot<'s, 'a> {
     Structure(&'s mut dyn Fields<'a>),
     /// For items.
     List(&'s mut dyn Items<'a>),
+    /// For texts by name.
+    Map(&'s mut TextMap<'a>),
 }
 
 /// What a validator sees.
@@ -44,6 +46,8 @@ pub enum View<'s, 'a> {
     Structure(&'s dyn Fields<'a>),
     /// Items.
     List(&'s dyn Items<'a>),
+    /// Texts by name.
+    Map(&'s TextMap<'a>),
 }
 
 /// A time that a client sent: milliseconds since 1970, before it too.
@@ -55,7 +59,7 @@ pub trait Fields<'a> {
     /// Its description.
     fn structure(&self) -> &'static Structure;
     /// Where the member of this name goes; `None` when there is no such member. What was there is forgotten when it is
-    /// a structure or a list.
+    /// a structure, a list or a map.
     fn slot(&mut self, name: &str) -> Option<Slot<'_, 'a>>;
     /// What the member of this name holds.
     fn view(&self, name: &str) -> View<'_, 'a>;
@@ -122,6 +126,7 @@ impl fmt::Debug for Slot<'_, '_> {
             Self::Timestamp(_) => "Timestamp",
             Self::Structure(_) => "Structure",
             Self::List(_) => "List",
+            Self::Map(_) => "Map",
         })
     }
 }
@@ -137,6 +142,7 @@ impl fmt::Debug for View<'_, '_> {
             Self::Timestamp(time) => write!(f, "Timestamp({})", time.0),
             Self::Structure(fields) => write!(f, "Structure({})", fields.structure().name),
             Self::List(items) => write!(f, "List({} items)", items.count()),
+            Self::Map(map) => write!(f, "Map({} entries)", map.len()),
         }
     }
 }

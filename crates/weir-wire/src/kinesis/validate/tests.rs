@@ -1,9 +1,17 @@
 //! The texts that were recorded from Kinesis, for inputs that are wrong in one way or in several.
 
 use crate::kinesis::{
-    create_stream::CreateStreamInput, describe_stream::DescribeStreamInput, error::ErrorCode,
-    get_records::GetRecordsInput, get_shard_iterator::GetShardIteratorInput, json::decode,
-    list_shards::ListShardsInput, put_record::PutRecordInput, put_records::PutRecordsInput, shape::Fields,
+    create_stream::CreateStreamInput,
+    describe_stream::DescribeStreamInput,
+    error::ErrorCode,
+    get_records::GetRecordsInput,
+    get_shard_iterator::GetShardIteratorInput,
+    json::decode,
+    list_shards::ListShardsInput,
+    model,
+    put_record::PutRecordInput,
+    put_records::PutRecordsInput,
+    shape::{Fields, TextMap, Texts, structure},
 };
 
 use super::*;
@@ -130,6 +138,70 @@ fn values_are_shown_as_java_prints_them() {
     );
     let filter = r#"{"StreamName":"s","ShardFilter":{"Type":"x"}}"#;
     assert!(broken::<ListShardsInput<'_>>(filter)[0].starts_with("Value 'x' at 'shardFilter.type' failed"));
+}
+
+structure! {
+    /// What a request with a map and a list of texts takes.
+    TaggedInput {
+        tags: TextMap<'a> = "Tags", model::TAG_MAP, required;
+        tag_keys: Texts<'a> = "TagKeys", model::TAG_KEYS;
+    }
+}
+
+#[test]
+fn a_map_is_judged_by_its_size_and_its_keys_and_its_values_each_once() {
+    assert_eq!(outcome::<TaggedInput<'_>>(r#"{"Tags":{"a":"b","c":""},"TagKeys":["a"]}"#), Ok(()));
+    assert_eq!(broken::<TaggedInput<'_>>("{}"), [format!("Value null at 'tags' {NOT_NULL}")]);
+    assert_eq!(
+        broken::<TaggedInput<'_>>(r#"{"Tags":{},"TagKeys":[]}"#),
+        [format!("Value '{{}}' at 'tags' {NOT_EMPTY}"), format!("Value '[]' at 'tagKeys' {NOT_EMPTY}")]
+    );
+    let (key, value) = ("k".repeat(129), "v".repeat(257));
+    let tags = format!("{{\"Tags\":{{\"a\":\"b\",\"{key}\":\"{value}\",\"\":\"\"}}}}");
+    let shown = format!("Value '{{=, a=b, {key}={value}}}' at 'tags' failed to satisfy constraint:");
+    assert_eq!(
+        broken::<TaggedInput<'_>>(&tags),
+        [
+            format!(
+                "{shown} Map keys must satisfy constraint: [Member must have length less than or equal to 128, Member \
+                 must have length greater than or equal to 1]"
+            ),
+            format!(
+                "{shown} Map value must satisfy constraint: [Member must have length less than or equal to 256, Member \
+                 must have length greater than or equal to 0]"
+            ),
+        ]
+    );
+}
+
+#[test]
+fn the_texts_of_a_list_are_judged_together() {
+    let key = "k".repeat(129);
+    assert_eq!(
+        broken::<TaggedInput<'_>>(&format!(
+            "{{\"Tags\":{{\"a\":\"\"}},\"TagKeys\":[\"a\",\"{key}\",\"b\",\"\"]}}"
+        )),
+        [format!(
+            "Value '[a, {key}, b, ]' at 'tagKeys' failed to satisfy constraint: Member must satisfy constraint: \
+             [Member must have length less than or equal to 128, Member must have length greater than or equal to 1]"
+        )]
+    );
+}
+
+#[test]
+fn a_null_in_a_map_or_in_a_list_of_texts_is_missed() {
+    let null = "Member must not be null]";
+    let broken = broken::<TaggedInput<'_>>(r#"{"Tags":{"a":null},"TagKeys":["a",null]}"#);
+    assert_eq!(broken.len(), 2, "{broken:?}");
+    assert!(
+        broken[0]
+            .starts_with("Value '{a=null}' at 'tags' failed to satisfy constraint: Map value must satisfy")
+    );
+    assert!(
+        broken[1]
+            .starts_with("Value '[a, null]' at 'tagKeys' failed to satisfy constraint: Member must satisfy")
+    );
+    assert!(broken.iter().all(|text| text.ends_with(null)), "{broken:?}");
 }
 
 #[test]

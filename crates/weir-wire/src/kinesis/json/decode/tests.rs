@@ -5,10 +5,19 @@ use serde_json::json;
 
 use super::*;
 use crate::kinesis::{
-    create_stream::CreateStreamInput, delete_stream::DeleteStreamInput, describe_stream::DescribeStreamInput,
-    describe_stream_summary::DescribeStreamSummaryInput, get_records::GetRecordsInput,
-    get_shard_iterator::GetShardIteratorInput, list_shards::ListShardsInput, list_streams::ListStreamsInput,
-    put_record::PutRecordInput, put_records::PutRecordsInput, validate::validate,
+    create_stream::CreateStreamInput,
+    delete_stream::DeleteStreamInput,
+    describe_stream::DescribeStreamInput,
+    describe_stream_summary::DescribeStreamSummaryInput,
+    get_records::GetRecordsInput,
+    get_shard_iterator::GetShardIteratorInput,
+    list_shards::ListShardsInput,
+    list_streams::ListStreamsInput,
+    model,
+    put_record::PutRecordInput,
+    put_records::PutRecordsInput,
+    shape::{Texts, structure},
+    validate::validate,
 };
 
 fn message<'a, T: Fields<'a> + Default>(body: &'a str) -> String {
@@ -164,6 +173,62 @@ fn a_list_far_too_long_is_not_kept_and_still_found_too_long() {
     assert!(text.len() < 200_000);
 }
 
+structure! {
+    /// What a request with a map and a list of texts takes.
+    TaggedInput {
+        tags: TextMap<'a> = "Tags", model::TAG_MAP, required;
+        tag_keys: Texts<'a> = "TagKeys", model::TAG_KEYS;
+    }
+}
+
+fn tagged(body: &str) -> Vec<(String, String)> {
+    let mut input = TaggedInput::default();
+    decode(body.as_bytes(), &mut input).expect(body);
+    input.tags.unwrap().iter().map(|(key, value)| (key.to_owned(), value.to_owned())).collect()
+}
+
+#[test]
+fn a_wrong_type_for_a_map_or_within_one_has_kinesis_own_text() {
+    let expected = "Expected map or null";
+    let maps = [("\"23\"", expected), ("true", expected), ("34.56", expected), ("[]", LIST_UNEXPECTED)];
+    assert_refused!(TaggedInput, "Tags", maps);
+    let values = [
+        ("{\"a\":true}", boolean("an String")),
+        ("{\"a\":23}", number("an String")),
+        ("{\"a\":[]}", LIST_UNEXPECTED.to_owned()),
+        ("{\"a\":{}}", OBJECT_UNEXPECTED.to_owned()),
+    ];
+    assert_refused!(TaggedInput, "Tags", values);
+    let items = [("[23]", number("an String")), ("[{}]", OBJECT_UNEXPECTED.to_owned())];
+    assert_refused!(TaggedInput, "TagKeys", items);
+}
+
+#[test]
+fn the_last_of_two_entries_of_one_name_counts_and_of_two_maps_too() {
+    let pair = |key: &str, value: &str| (key.to_owned(), value.to_owned());
+    assert_eq!(
+        tagged(r#"{"Tags":{"b":"1","a":"x","b":"2\n","c":""}}"#),
+        [pair("a", "x"), pair("b", "2\n"), pair("c", "")]
+    );
+    assert_eq!(tagged(r#"{"Tags":{"a":"1"},"Tags":{"b":"2"}}"#), [pair("b", "2")]);
+}
+
+#[test]
+fn a_map_far_too_large_is_not_kept_and_still_found_too_large() {
+    let entries: Vec<String> = (0..100_000).map(|at| format!("\"{at}\":\"\"")).collect();
+    let body = format!("{{\"Tags\":{{{},\"7\":\"seven\"}}}}", entries.join(","));
+    let mut input = TaggedInput::default();
+    decode(body.as_bytes(), &mut input).unwrap();
+    let tags = input.tags.as_ref().unwrap();
+    assert_eq!(tags.len(), LIST_ITEMS_MAX);
+    assert!(
+        tags.iter().any(|entry| entry == ("7", "seven")),
+        "a name that is kept still takes its last text"
+    );
+    let text = validate(&input).unwrap_err().message.unwrap();
+    assert!(text.ends_with("Member must have length less than or equal to 200"), "{text}");
+}
+
 /// Decodes as every operation's input, and judges what came out.
 fn run_all(body: &[u8]) {
     macro_rules! run {
@@ -186,7 +251,8 @@ fn run_all(body: &[u8]) {
         ListShardsInput,
         ListStreamsInput,
         PutRecordInput,
-        PutRecordsInput
+        PutRecordsInput,
+        TaggedInput
     );
 }
 
@@ -206,6 +272,8 @@ fn any_json() -> impl Strategy<Value = serde_json::Value> {
         "StreamMode",
         "ExplicitHashKey",
         "EnforceConsumerDeletion",
+        "Tags",
+        "TagKeys",
         "X",
     ]);
     let leaf = prop_oneof![
