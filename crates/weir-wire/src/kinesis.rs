@@ -15,6 +15,7 @@ pub mod validate;
 
 pub mod encode;
 pub mod encoding;
+pub mod event_stream;
 pub mod json;
 
 pub mod create_stream;
