@@ -9,6 +9,8 @@ mod get_records;
 mod put_record;
 #[path = "kinesis/put_records.rs"]
 mod put_records;
+#[path = "kinesis/retention.rs"]
+mod retention;
 #[path = "kinesis/shard_iterators.rs"]
 mod shard_iterators;
 #[path = "kinesis/streams.rs"]

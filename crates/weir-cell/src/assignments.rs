@@ -42,7 +42,9 @@ pub(crate) async fn follow(
         match control.call(report).await {
             Ok(ControlReply::Assignments { shards, retention_hours, next_stream }) => {
                 let steps = ownership.assigned(clock.now(), shards, next_stream);
-                node.retain_hours(retention_hours, ownership.foreign().collect());
+                if node.retain_hours(retention_hours, ownership.foreign().collect()) {
+                    node.retain().await;
+                }
                 carry_out(&node, &mut ownership, folder.as_deref(), steps, clock).await;
                 if ownership.has_news() {
                     continue; // say it at once: a stream waits for it

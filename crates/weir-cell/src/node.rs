@@ -40,7 +40,7 @@ pub struct Node {
 }
 
 /// How long records are kept.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 struct Retention {
     /// Only streams that keep longer (or shorter) than the default.
     hours: HashMap<StreamId, u32>,
@@ -148,13 +148,23 @@ impl Node {
     }
 
     /// Streams that keep other than [`RETENTION_HOURS_DEFAULT`], and shards that the control plane never gave out, which
-    /// keep everything.
-    pub fn retain_hours(&self, hours: Vec<(StreamId, u32)>, foreign: BTreeSet<ShardKey>) {
-        *self.retention.lock() = Some(Retention { hours: hours.into_iter().collect(), foreign });
+    /// keep everything. True when this is other than what was said before: who has shortened a period need not wait for
+    /// the next round.
+    pub fn retain_hours(&self, hours: Vec<(StreamId, u32)>, foreign: BTreeSet<ShardKey>) -> bool {
+        let said = Some(Retention { hours: hours.into_iter().collect(), foreign });
+        let mut retention = self.retention.lock();
+        let news = *retention != said;
+        *retention = said;
+        news
     }
 
-    /// Drops what is older than its stream keeps, once the control plane has said how long that is.
+    /// Drops what is now older than its stream keeps.
     pub async fn retain(&self) {
+        self.retain_at(self.clock.wall()).await;
+    }
+
+    /// Drops what is older at `now` than its stream keeps, once the control plane has said how long that is.
+    pub async fn retain_at(&self, now: WallMs) {
         let Some(Retention { hours, foreign }) = self.retention.lock().clone() else { return };
         let keep = move |shard: ShardKey| {
             if foreign.contains(&shard) {
@@ -164,7 +174,7 @@ impl Node {
             Duration::from_secs(u64::from(hours) * 3600)
         };
         let (done, outcome) = completion();
-        self.journal.retain(keep, self.clock.wall(), move |result| done.complete(result));
+        self.journal.retain(keep, now, move |result| done.complete(result));
         if let Err(error) = answered(outcome).await {
             tracing::warn!(%error, "retention did not run");
         }

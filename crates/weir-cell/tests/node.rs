@@ -154,6 +154,41 @@ async fn nothing_is_trimmed_before_the_control_plane_has_said_how_long_streams_k
     assert_eq!(texts(&node, 1).await, ["foreign"], "of which nobody has said how long it is kept");
 }
 
+#[tokio::test]
+async fn records_go_when_their_time_is_over_and_a_shorter_period_takes_more_of_them() {
+    let folder = tempfile::tempdir().unwrap();
+    let node = node(folder.path());
+    node.open_shard(owned(0, 1)).await.unwrap();
+    let filler = "x".repeat(100_000);
+    for _ in 0..40 {
+        ask(&node, CellRequest::Append(vec![append(0, &[&filler])])).await;
+    }
+    let CellReply::Append(last) = ask(&node, CellRequest::Append(vec![append(0, &["last"])])).await else {
+        panic!()
+    };
+    let arrived = last[0].unwrap().arrived.0;
+    let after = |hours: u64, ms: u64| WallMs(arrived + hours * 3_600_000 + ms);
+    let (held, segments) = (node.records_of(key(0)), node.journal().metrics().segments);
+    assert_eq!(held, 41);
+    assert!(segments > 3, "{segments} segments");
+
+    assert!(node.retain_hours(vec![(StreamId(1), 48)], [].into()));
+    node.retain_at(after(30, 0)).await;
+    assert_eq!((node.records_of(key(0)), node.journal().metrics().segments), (held, segments));
+
+    assert!(node.retain_hours(vec![], [].into()), "48 hours have become 24: news");
+    assert!(!node.retain_hours(vec![], [].into()));
+    node.retain_at(after(24, 0)).await;
+    assert_eq!(texts(&node, 0).await.last().unwrap(), "last", "kept to the last millisecond");
+    node.retain_at(after(24, 1)).await;
+    assert_eq!(texts(&node, 0).await, [""; 0]);
+    assert_eq!(node.journal().metrics().segments, 1, "only the one that is being filled is left on disk");
+    let CellReply::Append(next) = ask(&node, CellRequest::Append(vec![append(0, &["next"])])).await else {
+        panic!()
+    };
+    assert_eq!(next[0].unwrap().first, 41, "numbers go on");
+}
+
 /// A control plane of one answer to each question, which the test changes.
 struct FakeControl {
     cluster: ClusterId,

@@ -5,6 +5,7 @@
 //! lock for the whole control plane, which is why nothing on the data path may ask it.
 
 mod fleet;
+mod settings;
 mod streams;
 #[cfg(test)]
 mod tests;
@@ -119,6 +120,9 @@ impl Machine {
                 self.create_stream(now, wall, streams::NewStream { account, name, shards, on_demand })
             }
             ControlRequest::DeleteStream { account, name } => self.delete_stream(account, &name),
+            ControlRequest::ChangeStream { account, name, change } => {
+                self.change_stream(account, &name, change)
+            }
             ControlRequest::DescribeStream { account, name } => self.describe_stream(account, &name),
             ControlRequest::ListStreams { account, after, limit } => {
                 self.list_streams(account, after.as_ref(), limit)

@@ -39,6 +39,10 @@ pub const SHARDS_MAX: usize = 40_000;
 pub const STREAMS_MAX: usize = 10_000;
 /// Retention when a stream is created (AWS).
 pub const RETENTION_HOURS_DEFAULT: u32 = 24;
+/// The shortest retention of a stream (AWS).
+pub const RETENTION_HOURS_MIN: u32 = 24;
+/// The longest retention of a stream: 365 days (AWS).
+pub const RETENTION_HOURS_MAX: u32 = 8_760;
 /// Bytes a second that one shard takes in (AWS).
 pub const SHARD_WRITE_BYTES_PER_SECOND: u64 = MIB as u64;
 /// Records a second that one shard takes in (AWS).

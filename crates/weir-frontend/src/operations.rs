@@ -5,16 +5,19 @@
 //! words in `respond.rs`.
 
 mod create_stream;
+mod decrease_stream_retention_period;
 mod delete_stream;
 mod describe_stream;
 mod describe_stream_summary;
 mod get_records;
 mod get_shard_iterator;
+mod increase_stream_retention_period;
 mod list_shards;
 mod list_streams;
 mod put_record;
 mod put_records;
 
+mod change;
 mod store;
 mod view;
 
@@ -93,11 +96,13 @@ impl<'a> Call<'a> {
 pub(crate) async fn run(call: &Call<'_>) -> Result<Answer, RequestError> {
     match call.operation {
         Operation::CreateStream => create_stream::run(call).await,
+        Operation::DecreaseStreamRetentionPeriod => decrease_stream_retention_period::run(call).await,
         Operation::DeleteStream => delete_stream::run(call).await,
         Operation::DescribeStream => describe_stream::run(call).await,
         Operation::DescribeStreamSummary => describe_stream_summary::run(call).await,
         Operation::GetRecords => get_records::run(call).await,
         Operation::GetShardIterator => get_shard_iterator::run(call).await,
+        Operation::IncreaseStreamRetentionPeriod => increase_stream_retention_period::run(call).await,
         Operation::ListShards => list_shards::run(call).await,
         Operation::ListStreams => list_streams::run(call).await,
         Operation::PutRecord => put_record::run(call).await,

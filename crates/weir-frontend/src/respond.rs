@@ -108,9 +108,11 @@ fn busy_code(operation: Operation) -> ErrorCode {
         | Operation::GetRecords
         | Operation::GetShardIterator => ErrorCode::ProvisionedThroughputExceeded,
         Operation::CreateStream
+        | Operation::DecreaseStreamRetentionPeriod
         | Operation::DeleteStream
         | Operation::DescribeStream
         | Operation::DescribeStreamSummary
+        | Operation::IncreaseStreamRetentionPeriod
         | Operation::ListShards
         | Operation::ListStreams => ErrorCode::LimitExceeded,
     }

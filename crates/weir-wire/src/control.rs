@@ -3,6 +3,7 @@
 //! Front ends, nodes, consumers, the load generator and the lab ask; `weir-control` answers, over a socket or in the
 //! same process ([`ControlService`] hides which). It carries decisions and must never make one.
 
+mod change;
 mod remote;
 
 use std::{future::Future, net::SocketAddr, pin::Pin, sync::Arc, time::Duration};
@@ -18,6 +19,7 @@ use weir_core::{
     units::Span,
 };
 
+pub use self::change::StreamChange;
 pub use self::remote::{CallOutcome, RemoteControl};
 use crate::fragment::Fragment;
 
@@ -195,6 +197,17 @@ pub enum StreamStatus {
     Deleting,
 }
 
+impl StreamStatus {
+    /// As Kinesis spells it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Creating => "CREATING",
+            Self::Active => "ACTIVE",
+            Self::Deleting => "DELETING",
+        }
+    }
+}
+
 /// A stream as the configuration store has it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StreamDescription {
@@ -310,6 +323,15 @@ pub enum ControlRequest {
         /// The name.
         name: StreamName,
     },
+    /// Change a stream's settings.
+    ChangeStream {
+        /// The account.
+        account: AccountId,
+        /// The name.
+        name: StreamName,
+        /// What to change.
+        change: StreamChange,
+    },
     /// What is this stream?
     DescribeStream {
         /// The account.
@@ -387,7 +409,7 @@ pub enum ControlReply {
         /// Each cell's mesh members (cache servers where the cell has them, else front ends).
         cells: Vec<(CellName, Vec<Member>)>,
     },
-    /// To `CreateStream` and `DescribeStream`.
+    /// To `CreateStream`, `ChangeStream` (after the change) and `DescribeStream`.
     Stream(Box<StreamDescription>),
     /// To `ListStreams`.
     Streams {

@@ -19,11 +19,13 @@ pub mod event_stream;
 pub mod json;
 
 pub mod create_stream;
+pub mod decrease_stream_retention_period;
 pub mod delete_stream;
 pub mod describe_stream;
 pub mod describe_stream_summary;
 pub mod get_records;
 pub mod get_shard_iterator;
+pub mod increase_stream_retention_period;
 pub mod list_shards;
 pub mod list_streams;
 pub mod put_record;

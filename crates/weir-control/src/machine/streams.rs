@@ -205,7 +205,7 @@ impl Machine {
     }
 }
 
-fn describe(stream: &Stream) -> StreamDescription {
+pub(super) fn describe(stream: &Stream) -> StreamDescription {
     StreamDescription {
         account: stream.account,
         name: stream.name.clone(),

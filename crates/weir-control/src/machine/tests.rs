@@ -21,7 +21,7 @@ use crate::{
     state::State,
 };
 
-fn machine(cells: &[&str]) -> Machine {
+pub(super) fn machine(cells: &[&str]) -> Machine {
     let shared = SharedConfig {
         iterator_secret: "00".repeat(32),
         credentials: Vec::new(),
@@ -33,19 +33,24 @@ fn machine(cells: &[&str]) -> Machine {
     Machine::new(State::new(ClusterId(1), config))
 }
 
-fn call(machine: &mut Machine, request: ControlRequest) -> Result<ControlReply, ControlError> {
+pub(super) fn call(machine: &mut Machine, request: ControlRequest) -> Result<ControlReply, ControlError> {
     apply(machine, request).reply
 }
 
-fn apply(machine: &mut Machine, request: ControlRequest) -> Applied {
+pub(super) fn apply(machine: &mut Machine, request: ControlRequest) -> Applied {
     machine.apply(Monotonic::ZERO, WallMs(1_700_000_000_000), ControlCommand::Call(request))
 }
 
-fn address(number: u16) -> SocketAddr {
+pub(super) fn address(number: u16) -> SocketAddr {
     SocketAddr::from(([127, 0, 0, 1], number))
 }
 
-fn register(machine: &mut Machine, name: &str, role: Role, cell: Option<&str>) -> (MemberId, Incarnation) {
+pub(super) fn register(
+    machine: &mut Machine,
+    name: &str,
+    role: Role,
+    cell: Option<&str>,
+) -> (MemberId, Incarnation) {
     let request = ControlRequest::Register {
         cluster: None,
         name: ServerName::new(name),
@@ -61,7 +66,7 @@ fn register(machine: &mut Machine, name: &str, role: Role, cell: Option<&str>) -
     }
 }
 
-fn create(machine: &mut Machine, name: &str, shards: u32) -> Result<ControlReply, ControlError> {
+pub(super) fn create(machine: &mut Machine, name: &str, shards: u32) -> Result<ControlReply, ControlError> {
     let name = StreamName::new(name);
     call(
         machine,
@@ -78,7 +83,7 @@ fn status(machine: &mut Machine, name: &str) -> Result<StreamStatus, ControlErro
 }
 
 /// The node says that it owns `shards` and hears what it should own.
-fn report(
+pub(super) fn report(
     machine: &mut Machine,
     node: (MemberId, Incarnation),
     sequence: u64,

@@ -85,10 +85,17 @@ fn stream() -> impl Strategy<Value = StreamDescription> {
     )
 }
 
+fn change() -> impl Strategy<Value = StreamChange> {
+    prop_oneof![
+        any::<i64>().prop_map(|hours| StreamChange::IncreaseRetention { hours }),
+        any::<i64>().prop_map(|hours| StreamChange::DecreaseRetention { hours }),
+    ]
+}
+
 fn request() -> impl Strategy<Value = ControlRequest> {
     let (account, name) = (AccountId::DEFAULT, StreamName::new("s"));
     let cell = prop::option::of("[a-z]{1,4}".prop_map(CellName::new));
-    let (stream, deleted, listed) = (name.clone(), name.clone(), name.clone());
+    let (stream, changed, deleted, listed) = (name.clone(), name.clone(), name.clone(), name.clone());
     prop_oneof![
         (member(), cell.clone(), any::<Option<u64>>()).prop_map(|(member, cell, cluster)| {
             ControlRequest::Register {
@@ -117,6 +124,11 @@ fn request() -> impl Strategy<Value = ControlRequest> {
             on_demand
         }),
         Just(ControlRequest::DeleteStream { account, name: deleted }),
+        change().prop_map(move |change| ControlRequest::ChangeStream {
+            account,
+            name: changed.clone(),
+            change
+        }),
         Just(ControlRequest::DescribeStream { account, name: stream }),
         any::<u32>().prop_map(move |limit| ControlRequest::ListStreams {
             account,

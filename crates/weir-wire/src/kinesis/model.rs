@@ -84,6 +84,10 @@ pub const NEXT_TOKEN: Shape = Shape::of(&[Bound::LengthMin(1), Bound::LengthMax(
 /// How many shards a stream is to have.
 pub const SHARD_COUNT: Shape = Shape::of(&[Bound::Min(1)]);
 
+/// How long records are kept, in hours. Kinesis reports the real bounds as `InvalidArgumentException`, after it has looked
+/// at the stream.
+pub const RETENTION_PERIOD_HOURS: Shape = Shape::of(&[Bound::Min(1)]);
+
 /// The capacity mode.
 pub const STREAM_MODE: Shape = Shape::of(&[Bound::OneOf(&["PROVISIONED", "ON_DEMAND"])]);
 

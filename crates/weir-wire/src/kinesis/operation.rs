@@ -33,11 +33,13 @@ macro_rules! operations {
 
 operations! {
     CreateStream,
+    DecreaseStreamRetentionPeriod,
     DeleteStream,
     DescribeStream,
     DescribeStreamSummary,
     GetRecords,
     GetShardIterator,
+    IncreaseStreamRetentionPeriod,
     ListShards,
     ListStreams,
     PutRecord,

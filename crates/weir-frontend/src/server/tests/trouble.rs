@@ -227,6 +227,9 @@ fn whole_call(operation: Operation) -> Value {
         | Operation::DescribeStream
         | Operation::DescribeStreamSummary
         | Operation::ListShards => json!({"StreamName": "s"}),
+        Operation::DecreaseStreamRetentionPeriod | Operation::IncreaseStreamRetentionPeriod => {
+            json!({"StreamName": "s", "RetentionPeriodHours": 24})
+        }
         Operation::ListStreams => json!({}),
         Operation::GetRecords => json!({"ShardIterator": ITERATOR}),
         Operation::GetShardIterator => json!({

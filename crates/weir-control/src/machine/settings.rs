@@ -1,0 +1,94 @@
+//! Settings of a stream: what its owner changes after its creation.
+//!
+//! Part of the machine. Each change is judged against what the stream is now, and either whole or refused; the texts are
+//! Kinesis's own, because only here both the old value and the new one are known. Nothing here touches a shard.
+
+use weir_core::{
+    id::{AccountId, StreamName},
+    limits::{RETENTION_HOURS_MAX, RETENTION_HOURS_MIN},
+};
+use weir_wire::control::{ControlError, ControlReply, StreamChange, StreamStatus};
+
+use super::{Applied, Machine, streams::describe};
+use crate::state::Stream;
+
+impl Machine {
+    pub(super) fn change_stream(
+        &mut self,
+        account: AccountId,
+        name: &StreamName,
+        change: StreamChange,
+    ) -> Applied {
+        let found =
+            self.state.streams.iter_mut().find(|stream| stream.account == account && stream.name == *name);
+        let Some(stream) = found else {
+            return Applied::refused(ControlError::NotFound(format!("stream {name}")));
+        };
+        let changed = match change {
+            StreamChange::IncreaseRetention { hours } => increase_retention(stream, hours),
+            StreamChange::DecreaseRetention { hours } => decrease_retention(stream, hours),
+        };
+        match changed {
+            Ok(()) => Applied::changed(ControlReply::Stream(Box::new(describe(stream)))),
+            Err(error) => Applied::refused(error),
+        }
+    }
+}
+
+fn increase_retention(stream: &mut Stream, hours: i64) -> Result<(), ControlError> {
+    let hours = retention_hours(hours)?;
+    must_be_active(stream)?;
+    if hours < stream.retention_hours {
+        return Err(ControlError::Invalid(format!(
+            "Requested retention period ({hours} hours) for stream {} can not be shorter than existing retention period \
+             ({} hours). Use DecreaseRetentionPeriod API.",
+            stream.name, stream.retention_hours
+        )));
+    }
+    stream.retention_hours = hours;
+    Ok(())
+}
+
+fn decrease_retention(stream: &mut Stream, hours: i64) -> Result<(), ControlError> {
+    let hours = retention_hours(hours)?;
+    must_be_active(stream)?;
+    if hours > stream.retention_hours {
+        return Err(ControlError::Invalid(format!(
+            "Requested retention period ({hours} hours) for stream {} can not be longer than existing retention period \
+             ({} hours). Use IncreaseRetentionPeriod API.",
+            stream.name, stream.retention_hours
+        )));
+    }
+    stream.retention_hours = hours;
+    Ok(())
+}
+
+/// A period within Kinesis's bounds.
+fn retention_hours(hours: i64) -> Result<u32, ControlError> {
+    let (bound, least_or_most, is) = if hours < i64::from(RETENTION_HOURS_MIN) {
+        (RETENTION_HOURS_MIN, "Minimum", "short")
+    } else if hours > i64::from(RETENTION_HOURS_MAX) {
+        (RETENTION_HOURS_MAX, "Maximum", "long")
+    } else {
+        return Ok(u32::try_from(hours).expect("within two bounds of 32 bits"));
+    };
+    Err(ControlError::Invalid(format!(
+        "{least_or_most} allowed retention period is {bound} hours. Requested retention period ({hours} hours) is too {is}."
+    )))
+}
+
+/// Changes are taken by streams that serve.
+fn must_be_active(stream: &Stream) -> Result<(), ControlError> {
+    match stream.status {
+        StreamStatus::Active => Ok(()),
+        StreamStatus::Creating | StreamStatus::Deleting => Err(ControlError::InUse(format!(
+            "Stream {} under account {} not ACTIVE, instead in state {}",
+            stream.name,
+            stream.account,
+            stream.status.name()
+        ))),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,22 @@
+//! What can be changed of a stream: the settings that its owner's calls set.
+//!
+//! Part of the control plane's protocol. A change says what the caller asked for, never what comes of it: that depends on
+//! what the stream is at that moment, and the control plane alone knows.
+
+use serde::{Deserialize, Serialize};
+
+/// One change.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "change", rename_all = "kebab-case", deny_unknown_fields)]
+pub enum StreamChange {
+    /// Keep records for so long, which is not shorter than now.
+    IncreaseRetention {
+        /// As the caller said it; its bounds are the control plane's to judge.
+        hours: i64,
+    },
+    /// Keep records for so long, which is not longer than now.
+    DecreaseRetention {
+        /// As above.
+        hours: i64,
+    },
+}
