@@ -32,6 +32,8 @@ pub fn owned(index: u32, count: NonZeroU32) -> OwnedShard {
         range: HashKeyRange::uniform(index, count),
         created_ms: 1_606_266_240_000,
         epoch: Epoch(1),
+        parents: [None; 2],
+        closed: None,
     }
 }
 

@@ -227,6 +227,8 @@ mod tests {
             range: HashKeyRange::ALL,
             created_ms: 1,
             epoch: Epoch(epoch),
+            parents: [None; 2],
+            closed: None,
         }
     }
 

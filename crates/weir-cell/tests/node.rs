@@ -46,6 +46,8 @@ fn owned(shard: u32, epoch: u64) -> OwnedShard {
         range: HashKeyRange::ALL,
         created_ms: 1_600_000_000_000,
         epoch: Epoch(epoch),
+        parents: [None; 2],
+        closed: None,
     }
 }
 

@@ -149,6 +149,8 @@ impl Fixture {
                 range: HashKeyRange::uniform(index, count),
                 created_ms: 1_600_000_000_123,
                 epoch: Epoch(1),
+                parents: [None; 2],
+                closed: None,
             })
             .collect();
         self.control.put(StreamDescription {

@@ -184,6 +184,8 @@ pub(crate) mod tests {
                 range: HashKeyRange::uniform(index, NonZeroU32::new(count).unwrap()),
                 created_ms: 1,
                 epoch: Epoch(1),
+                parents: [None; 2],
+                closed: None,
             },
             node: MemberId(node),
             address: SocketAddr::from(([127, 0, 0, 1], 4000)),

@@ -93,6 +93,14 @@ pub enum AppendError {
         /// The shard.
         shard: ShardKey,
     },
+    /// The shard takes no more records.
+    #[error("{shard} was closed before record {end}")]
+    Closed {
+        /// The shard.
+        shard: ShardKey,
+        /// The record after its last.
+        end: RecordIndex,
+    },
     /// Records after a damaged place would hide the hole.
     #[error(transparent)]
     Damaged(ShardDamaged),
@@ -105,7 +113,7 @@ impl AppendError {
     /// Could the records be in the log although the caller saw an error?
     pub fn effect(&self) -> Effect {
         match self {
-            Self::NoShard { .. } | Self::Damaged(_) => Effect::None,
+            Self::NoShard { .. } | Self::Closed { .. } | Self::Damaged(_) => Effect::None,
             Self::Write(error) => error.effect(),
         }
     }
@@ -140,6 +148,30 @@ impl OpenShardError {
     pub fn effect(&self) -> Effect {
         match self {
             Self::StaleEpoch { .. } | Self::TooMany { .. } => Effect::None,
+            Self::Write(error) => error.effect(),
+        }
+    }
+}
+
+/// Why a shard was not closed.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum CloseShardError {
+    /// The journal does not hold the shard.
+    #[error("{shard} is not open here")]
+    NoShard {
+        /// The shard.
+        shard: ShardKey,
+    },
+    /// It could not be written.
+    #[error(transparent)]
+    Write(#[from] WriteError),
+}
+
+impl CloseShardError {
+    /// Could the shard be closed although the caller saw an error?
+    pub fn effect(&self) -> Effect {
+        match self {
+            Self::NoShard { .. } => Effect::None,
             Self::Write(error) => error.effect(),
         }
     }
@@ -187,6 +219,8 @@ pub enum ReadError {
         from: RecordIndex,
         /// The record that will be next.
         tip: RecordIndex,
+        /// There will be none: the shard is closed.
+        closed: bool,
     },
     /// The records are there but cannot be trusted.
     #[error(transparent)]

@@ -28,7 +28,7 @@ use weir_core::{
     clock::{Clock, WallMs},
     id::ShardKey,
     sequence::RecordIndex,
-    shard::OwnedShard,
+    shard::{ClosedShard, OwnedShard},
     threads::Threads,
 };
 use weir_sync::{CommitGate, commit_gate::EnqueueRefused};
@@ -43,7 +43,8 @@ use self::{done::Done, stage::Write};
 use crate::{
     disk::FolderLock,
     error::{
-        AppendError, DeleteShardError, OpenError, OpenShardError, ShardDamaged, StorageError, WriteError,
+        AppendError, CloseShardError, DeleteShardError, OpenError, OpenShardError, ShardDamaged,
+        StorageError, WriteError,
     },
     frame::FRAME_HEADER_BYTES,
     metrics::{Counters, JournalMetrics},
@@ -111,7 +112,7 @@ impl Journal {
         open::open(config, threads, clock)
     }
 
-    /// Opens a shard, or takes a later epoch of one that is open. `on_done` is called once, when it is durable or
+    /// Opens a shard, or takes a later epoch of one that is there; one that is closed stays closed. `on_done` is called once, when it is durable or
     /// refused, here or on the committer's thread: it must be quick.
     pub fn open_shard(
         &self,
@@ -120,6 +121,18 @@ impl Journal {
     ) {
         let bytes = FRAME_HEADER_BYTES + owned_bytes(&owned);
         self.enqueue(Write::Open { owned, done: Done::new(on_done) }, bytes);
+    }
+
+    /// Closes a shard: its records stay, and none is added. One that is closed already hears where. `on_done` as in
+    /// [`Self::open_shard`].
+    pub fn close_shard(
+        &self,
+        shard: ShardKey,
+        on_done: impl FnOnce(Result<ClosedShard, CloseShardError>) + Send + 'static,
+    ) {
+        let bytes = FRAME_HEADER_BYTES
+            + self.shared.shard(shard).map_or(0, |shard| owned_bytes(&shard.state.lock().owned));
+        self.enqueue(Write::Close { key: shard, done: Done::new(on_done) }, bytes);
     }
 
     /// Deletes a shard with its records. `on_done` as in [`Self::open_shard`].

@@ -22,8 +22,8 @@ mod shard_index;
 mod journal;
 
 pub use error::{
-    AppendError, DeleteShardError, OpenError, OpenShardError, ReadError, ShardDamaged, StorageError,
-    WriteError,
+    AppendError, CloseShardError, DeleteShardError, OpenError, OpenShardError, ReadError, ShardDamaged,
+    StorageError, WriteError,
 };
 pub use journal::{
     AppendOutcome, At, DamageFound, DamageKind, Durability, Journal, JournalConfig, ReadBatch,

@@ -6,7 +6,13 @@
 use std::collections::VecDeque;
 
 use parking_lot::Mutex;
-use weir_core::{batch::StoredBatch, clock::WallMs, id::ShardKey, sequence::RecordIndex, shard::OwnedShard};
+use weir_core::{
+    batch::StoredBatch,
+    clock::WallMs,
+    id::ShardKey,
+    sequence::RecordIndex,
+    shard::{ClosedShard, OwnedShard},
+};
 
 use crate::{
     segment::{LogPlace, SegmentSequence},
@@ -47,6 +53,8 @@ pub(crate) struct Staged {
     pub(crate) arrived: WallMs,
     /// The run that the next batch goes on with: its segment and its first arrival.
     pub(crate) run: Option<(SegmentSequence, WallMs)>,
+    /// It takes no more records.
+    pub(crate) closed: Option<ClosedShard>,
     pub(crate) deleted: bool,
 }
 
@@ -63,7 +71,8 @@ impl Shard {
     /// A shard as it was found or opened.
     pub(crate) fn new(snapshot: ShardSnapshot, runs: Runs) -> Self {
         let ShardSnapshot { owned, opened, next, oldest, last_arrived, damage } = snapshot;
-        let staged = Staged { next, arrived: last_arrived, run: runs.last_run(), deleted: false };
+        let (run, closed) = (runs.last_run(), owned.closed);
+        let staged = Staged { next, arrived: last_arrived, run, closed, deleted: false };
         let key = owned.key;
         let tail = VecDeque::new();
         let state = ShardState { owned, opened, runs, tail, oldest, tip: next, last_arrived, damage, staged };
@@ -85,11 +94,18 @@ impl ShardState {
     /// The batch that was numbered is being written.
     pub(crate) fn stage(&mut self, segment: SegmentSequence, numbered: Numbered, count: u32) {
         assert_eq!(numbered.first, self.staged.next, "numbered and staged without another in between");
+        assert_eq!(self.staged.closed, None, "a closed shard takes no records");
         self.staged.next += u64::from(count);
         self.staged.arrived = numbered.arrived;
         if numbered.begins_run {
             self.staged.run = Some((segment, numbered.arrived));
         }
+    }
+
+    /// No record is numbered from here on. The end of a shard that is closed already stays where it is.
+    pub(crate) fn stage_close(&mut self, now: WallMs) -> ClosedShard {
+        let Staged { next, arrived, .. } = self.staged;
+        *self.staged.closed.get_or_insert(ClosedShard { at_ms: now.max(arrived).0, end: next })
     }
 
     /// The shard as the journal's snapshot has it: what is durable, nothing of what is being written.
@@ -137,6 +153,8 @@ mod tests {
             range: HashKeyRange::ALL,
             created_ms: 1,
             epoch: Epoch(1),
+            parents: [None; 2],
+            closed: None,
         };
         let opened = LogPlace { segment: SEGMENT, offset: 4096 };
         let last_arrived = WallMs(1_000);

@@ -10,7 +10,7 @@ use weir_core::{
     id::{AccountId, Epoch, ShardIndex, ShardKey, StreamId, StreamName},
     limits::{SEGMENT_BYTES, SHARDS_MAX},
     sequence::RecordIndex,
-    shard::OwnedShard,
+    shard::{ClosedShard, OwnedShard},
 };
 
 use crate::segment::{LogPlace, SegmentSequence};
@@ -18,7 +18,7 @@ use crate::segment::{LogPlace, SegmentSequence};
 /// The layout that this version writes, first in the body of a `ShardOpened`, a `Snapshot` and a `Footer`.
 pub(crate) const LAYOUT: u16 = 1;
 /// Bytes of an [`OwnedShard`] without its stream's name.
-const OWNED_FIXED_BYTES: usize = 70;
+const OWNED_FIXED_BYTES: usize = 95;
 /// Bytes of a [`ShardSnapshot`] in front of its [`OwnedShard`].
 const STATE_BYTES: usize = 32;
 /// Bytes of a shard's damage, if it has any.
@@ -36,6 +36,11 @@ const _: () = assert!(
 
 /// Flag: the shard is damaged. Persisted, never renumber.
 const FLAG_DAMAGED: u64 = 1 << 63;
+
+/// Flags of what a shard has of its family and its end. Persisted, never renumber.
+const FLAG_PARENT: u8 = 1;
+const FLAG_ADJACENT_PARENT: u8 = 2;
+const FLAG_CLOSED: u8 = 4;
 
 /// A shard's state at one place of the journal.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -78,7 +83,8 @@ pub(crate) fn shard_bytes_max(owned: &OwnedShard) -> usize {
 }
 
 /// Writes a shard's facts: stream (8), shard (4), account (8), first key (16), last key (16), creation time (8), epoch
-/// (8), length of the stream's name (2), the name.
+/// (8), flags (1: bit 0 a parent, bit 1 an adjacent parent, bit 2 closed), parent (4), adjacent parent (4), closing time
+/// (8), end (8), each of these zero where its flag is not set, length of the stream's name (2), the name.
 pub(crate) fn encode_owned(owned: &OwnedShard, out: &mut Vec<u8>) {
     out.put_u64_le(owned.key.stream.0);
     out.put_u32_le(owned.key.shard.0);
@@ -87,9 +93,38 @@ pub(crate) fn encode_owned(owned: &OwnedShard, out: &mut Vec<u8>) {
     out.put_u128_le(owned.range.end.0);
     out.put_u64_le(owned.created_ms);
     out.put_u64_le(owned.epoch.0);
+    encode_lineage(owned, out);
     let name = owned.stream_name.as_str().as_bytes();
     out.put_u16_le(u16::try_from(name.len()).expect("a stream's name has at most 128 characters"));
     out.put_slice(name);
+}
+
+/// Always of one length: what a shard takes in a snapshot must not grow when it is closed.
+fn encode_lineage(owned: &OwnedShard, out: &mut Vec<u8>) {
+    let [parent, adjacent] = owned.parents;
+    let flag = |set: bool, flag| if set { flag } else { 0 };
+    out.put_u8(
+        flag(parent.is_some(), FLAG_PARENT)
+            | flag(adjacent.is_some(), FLAG_ADJACENT_PARENT)
+            | flag(owned.closed.is_some(), FLAG_CLOSED),
+    );
+    out.put_u32_le(parent.map_or(0, |parent| parent.0));
+    out.put_u32_le(adjacent.map_or(0, |adjacent| adjacent.0));
+    out.put_u64_le(owned.closed.map_or(0, |closed| closed.at_ms));
+    out.put_u64_le(owned.closed.map_or(0, |closed| closed.end));
+}
+
+fn decode_lineage(input: &mut &[u8]) -> Option<([Option<ShardIndex>; 2], Option<ClosedShard>)> {
+    let flags = input.try_get_u8().ok()?;
+    let parent = ShardIndex(input.try_get_u32_le().ok()?);
+    let adjacent = ShardIndex(input.try_get_u32_le().ok()?);
+    let closed = ClosedShard { at_ms: input.try_get_u64_le().ok()?, end: input.try_get_u64_le().ok()? };
+    if flags & !(FLAG_PARENT | FLAG_ADJACENT_PARENT | FLAG_CLOSED) != 0 {
+        return None;
+    }
+    let has = |flag| flags & flag != 0;
+    let parents = [has(FLAG_PARENT).then_some(parent), has(FLAG_ADJACENT_PARENT).then_some(adjacent)];
+    Some((parents, has(FLAG_CLOSED).then_some(closed)))
 }
 
 /// Reads what [`encode_owned`] wrote; `None` when it is something else.
@@ -101,12 +136,14 @@ pub(crate) fn decode_owned(input: &mut &[u8]) -> Option<OwnedShard> {
     let end = HashKey(input.try_get_u128_le().ok()?);
     let created_ms = input.try_get_u64_le().ok()?;
     let epoch = Epoch(input.try_get_u64_le().ok()?);
+    let (parents, closed) = decode_lineage(input)?;
     let name_bytes = usize::from(input.try_get_u16_le().ok()?);
     let (name, rest) = input.split_at_checked(name_bytes)?;
     *input = rest;
     let stream_name = StreamName::new(std::str::from_utf8(name).ok()?);
     let range = HashKeyRange { start, end };
-    Some(OwnedShard { key: ShardKey { stream, shard }, account, stream_name, range, created_ms, epoch })
+    let key = ShardKey { stream, shard };
+    Some(OwnedShard { key, account, stream_name, range, created_ms, epoch, parents, closed })
 }
 
 /// The body of a `ShardOpened`: layout (2), then the shard's facts.
@@ -196,6 +233,8 @@ mod tests {
             range: HashKeyRange { start: HashKey(4), end: HashKey(5) },
             created_ms: 6,
             epoch: Epoch(7),
+            parents: [Some(ShardIndex(17)), None],
+            closed: Some(ClosedShard { at_ms: 18, end: 19 }),
         };
         ShardSnapshot { owned, opened: place(8, 9), next: 10, oldest: 11, last_arrived: WallMs(12), damage }
     }
@@ -212,7 +251,9 @@ mod tests {
         golden.extend([0; 15]);
         golden.push(5);
         golden.extend([0; 15]);
-        golden.extend([6, 0, 0, 0, 0, 0, 0, 0, 7, 0, 0, 0, 0, 0, 0, 0, 2, 0, b'a', b'b']);
+        golden.extend([6, 0, 0, 0, 0, 0, 0, 0, 7, 0, 0, 0, 0, 0, 0, 0]);
+        golden.extend([5, 17, 0, 0, 0, 0, 0, 0, 0, 18, 0, 0, 0, 0, 0, 0, 0, 19, 0, 0, 0, 0, 0, 0, 0]);
+        golden.extend([2, 0, b'a', b'b']);
         let mut encoded = Vec::new();
         snapshot.encode(&mut encoded);
         assert_eq!(encoded, golden);

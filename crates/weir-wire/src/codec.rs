@@ -9,7 +9,7 @@ use bytes::{BufMut, Bytes, BytesMut};
 use weir_core::{
     hash_key::{HashKey, HashKeyRange},
     id::{AccountId, Epoch, ShardIndex, ShardKey, StreamId, StreamName},
-    shard::OwnedShard,
+    shard::{ClosedShard, OwnedShard},
 };
 
 /// Meta bytes that are no message of the kind they came as.
@@ -86,7 +86,19 @@ impl Writer {
             .u128(shard.range.start.0)
             .u128(shard.range.end.0)
             .u64(shard.created_ms)
-            .u64(shard.epoch.0)
+            .u64(shard.epoch.0);
+        for parent in shard.parents {
+            self.option(parent, |out, parent| out.u32(parent.0));
+        }
+        self.option(shard.closed, |out, closed| out.u64(closed.at_ms).u64(closed.end))
+    }
+
+    /// One byte that tells whether there is a value, and the value.
+    fn option<T>(&mut self, value: Option<T>, write: impl FnOnce(&mut Self, T) -> &mut Self) -> &mut Self {
+        match value {
+            None => self.u8(0),
+            Some(value) => write(self.u8(1), value),
+        }
     }
 }
 
@@ -164,7 +176,28 @@ impl<'a> Reader<'a> {
             },
             created_ms: self.u64("creation time")?,
             epoch: Epoch(self.u64("epoch")?),
+            parents: [self.parent()?, self.parent()?],
+            closed: self.option("closed", |input| {
+                Ok(ClosedShard { at_ms: input.u64("closing time")?, end: input.u64("end")? })
+            })?,
         })
+    }
+
+    fn parent(&mut self) -> Result<Option<ShardIndex>, DecodeError> {
+        self.option("parent", |input| Ok(ShardIndex(input.u32("parent")?)))
+    }
+
+    /// One byte that tells whether there is a value, and the value.
+    fn option<T>(
+        &mut self,
+        what: &'static str,
+        read: impl FnOnce(&mut Self) -> Result<T, DecodeError>,
+    ) -> Result<Option<T>, DecodeError> {
+        match self.u8(what)? {
+            0 => Ok(None),
+            1 => read(self).map(Some),
+            _ => Err(DecodeError { what }),
+        }
     }
 
     /// Nothing may be left.

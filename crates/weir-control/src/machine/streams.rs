@@ -63,6 +63,8 @@ impl Machine {
                 range: HashKeyRange::uniform(index, count),
                 created_ms: wall.0,
                 epoch,
+                parents: [None; 2],
+                closed: None,
             },
         };
         let stream = Stream {

@@ -307,6 +307,8 @@ async fn run_node(control: Arc<SmallControl>, id: MemberId, address: SocketAddr)
             range: HashKeyRange::ALL,
             created_ms: 1,
             epoch: Epoch(1),
+            parents: [None; 2],
+            closed: None,
         };
         let ttl = control.fleet.fragment_ttl();
         let fragment =

@@ -12,9 +12,9 @@ use bytes::Bytes;
 use weir_core::{
     batch::Batch,
     clock::{Monotonic, WallMs},
-    id::{Epoch, ShardKey},
+    id::ShardKey,
     limits::COMMIT_GROUP_BYTES_MAX,
-    shard::OwnedShard,
+    shard::{ClosedShard, OwnedShard},
 };
 
 use super::{
@@ -27,7 +27,7 @@ use super::{
 };
 use crate::{
     disk::{Blocks, write_all_at},
-    error::{AppendError, DeleteShardError, OpenShardError, StorageError, WriteError},
+    error::{AppendError, CloseShardError, DeleteShardError, OpenShardError, StorageError, WriteError},
     frame::{FRAME_HEADER_BYTES, FrameHeader, FrameKind},
     segment::{
         LogPlace, SegmentSequence,
@@ -62,13 +62,11 @@ pub(super) struct Committer {
     cache: TailCache,
 }
 
-/// What decides whether a shard may be opened.
-#[derive(Debug, Clone, Copy)]
+/// A shard as it will be when the staged frames are durable: what decides whether it may be opened.
+#[derive(Debug, Clone)]
 struct Life {
-    epoch: Epoch,
+    owned: OwnedShard,
     opened: LogPlace,
-    /// Bytes of the shard in a snapshot.
-    bytes: usize,
 }
 
 /// What the committer starts from.
@@ -127,6 +125,7 @@ impl Committer {
         match write {
             Write::Append { shard, batch, done } => self.stage_append(shard, batch, done, now),
             Write::Open { owned, done } => self.stage_open(owned, done),
+            Write::Close { key, done } => self.stage_close(key, done, now),
             Write::Delete { key, done } => self.stage_delete(key, done),
             Write::Retain { first, done } => self.stage_retain(first, done),
         }
@@ -154,6 +153,10 @@ impl Committer {
             drop(state);
             return done.fail(AppendError::NoShard { shard: key });
         }
+        if let Some(ClosedShard { end, .. }) = state.staged.closed {
+            drop(state);
+            return done.fail(AppendError::Closed { shard: key, end });
+        }
         if let Some(mark) = state.damage {
             drop(state);
             return done.fail(AppendError::Damaged(self.shared.damaged(key, mark)));
@@ -179,20 +182,22 @@ impl Committer {
         self.stage_frame(header, body, need, Then::Appended { shard, batch, numbered, done });
     }
 
-    fn stage_open(&mut self, owned: OwnedShard, done: Done<(), OpenShardError>) {
+    fn stage_open(&mut self, mut owned: OwnedShard, done: Done<(), OpenShardError>) {
         let key = owned.key;
         let known = self.life_of(key);
-        if let Some(life) = known
-            && owned.epoch < life.epoch
+        if let Some(life) = &known
+            && owned.epoch < life.owned.epoch
         {
             return done.fail(OpenShardError::StaleEpoch {
                 shard: key,
                 asked: owned.epoch,
-                open: life.epoch,
+                open: life.owned.epoch,
             });
         }
+        // Whether a shard has ended, and where, its own journal alone says.
+        owned.closed = known.as_ref().and_then(|life| life.owned.closed);
         let bytes = shard_bytes_max(&owned);
-        let added = bytes.saturating_sub(known.map_or(0, |life| life.bytes));
+        let added = bytes.saturating_sub(known.as_ref().map_or(0, |life| shard_bytes_max(&life.owned)));
         if self.shards_bytes + added > self.shared.config.snapshot_bytes_max() {
             return done.fail(OpenShardError::TooMany { shards: self.shared.shards.read().len() });
         }
@@ -209,11 +214,36 @@ impl Committer {
         let here = LogPlace { segment: self.active.segment.sequence, offset: self.active.staged_end };
         let opened = known.map_or(here, |life| life.opened);
         self.shards_bytes += added;
-        self.staged_shards.insert(key, Some(Life { epoch: owned.epoch, opened, bytes }));
+        self.staged_shards.insert(key, Some(Life { owned: owned.clone(), opened }));
         let mut header =
             FrameHeader::of_journal(FrameKind::ShardOpened, &body, self.active.synced_end, opened);
         header.shard = key;
         self.stage_frame(header, body, need, Then::Opened { owned, opened, done });
+    }
+
+    /// Written as an opening that tells the end. One that is closed already is written again: its caller may hear so only
+    /// when that is durable, too.
+    fn stage_close(&mut self, key: ShardKey, done: Done<ClosedShard, CloseShardError>, now: WallMs) {
+        let Some(life) = self.life_of(key) else {
+            return done.fail(CloseShardError::NoShard { shard: key });
+        };
+        let body_bytes = opened_body(&life.owned).len(); // the same, open or closed
+        let need = Need { frame_bytes: FRAME_HEADER_BYTES + body_bytes, ..self.need_of_mark() };
+        if let Err(error) = self.make_room(need) {
+            return done.fail(error.into());
+        }
+        let closed = match self.shared.shard(key) {
+            Some(shard) => shard.state.lock().stage_close(now),
+            None => ClosedShard { at_ms: now.0, end: 0 }, // opened by this same group
+        };
+        let Life { mut owned, opened } = life;
+        owned.closed = Some(closed);
+        let body = Bytes::from(opened_body(&owned));
+        self.staged_shards.insert(key, Some(Life { owned, opened }));
+        let mut header =
+            FrameHeader::of_journal(FrameKind::ShardOpened, &body, self.active.synced_end, opened);
+        header.shard = key;
+        self.stage_frame(header, body, need, Then::Closed { key, closed, done });
     }
 
     fn stage_delete(&mut self, key: ShardKey, done: Done<(), DeleteShardError>) {
@@ -263,12 +293,11 @@ impl Committer {
     /// The shard as it will be when the staged frames are durable.
     fn life_of(&self, key: ShardKey) -> Option<Life> {
         if let Some(staged) = self.staged_shards.get(&key) {
-            return *staged;
+            return staged.clone();
         }
         let shard = self.shared.shard(key)?;
         let state = shard.state.lock();
-        let bytes = shard_bytes_max(&state.owned);
-        Some(Life { epoch: state.owned.epoch, opened: state.opened, bytes })
+        Some(Life { owned: state.owned.clone(), opened: state.opened })
     }
 
     /// Rolls to the next segment when the frame does not fit into this one. On an error nothing of the frame is written.

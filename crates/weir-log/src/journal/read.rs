@@ -37,6 +37,8 @@ pub struct ReadBatch {
     pub oldest: RecordIndex,
     /// When the newest durable record arrived; zero when there never was one.
     pub tip_arrived: WallMs,
+    /// The shard is closed: there will never be a record at [`Self::tip`].
+    pub closed: bool,
 }
 
 /// A place in a shard's history.
@@ -71,8 +73,9 @@ impl Journal {
         let limits = Limits { records_max: u64::from(records_max), bytes_max };
         let state = found.state.lock();
         let (tip, oldest, tip_arrived) = (state.tip, state.oldest, state.last_arrived);
+        let closed = !state.owned.is_open();
         if from > tip {
-            return Err(ReadError::BeyondTip { shard, from, tip });
+            return Err(ReadError::BeyondTip { shard, from, tip, closed });
         }
         let from = from.max(oldest);
         let trusted_end = match state.damage {
@@ -96,7 +99,7 @@ impl Journal {
             None => self.read_frames(&found, &plan)?,
         };
         counters.read_bytes.add(batches.iter().map(|stored| stored.batch.body().len() as u64).sum());
-        Ok(ReadBatch { batches, from, tip, oldest, tip_arrived })
+        Ok(ReadBatch { batches, from, tip, oldest, tip_arrived, closed })
     }
 
     /// The record at `at`.

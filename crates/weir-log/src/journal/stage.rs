@@ -5,11 +5,15 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use weir_core::{batch::Batch, id::ShardKey, shard::OwnedShard};
+use weir_core::{
+    batch::Batch,
+    id::ShardKey,
+    shard::{ClosedShard, OwnedShard},
+};
 
 use super::{AppendOutcome, done::Done, retain::RetainOutcome};
 use crate::{
-    error::{AppendError, DeleteShardError, OpenShardError, WriteError},
+    error::{AppendError, CloseShardError, DeleteShardError, OpenShardError, WriteError},
     frame::FRAME_HEADER_BYTES,
     segment::{LogPlace, SegmentSequence},
     shard::{Numbered, Shard},
@@ -20,6 +24,7 @@ use crate::{
 pub(super) enum Write {
     Append { shard: Arc<Shard>, batch: Batch, done: Done<AppendOutcome, AppendError> },
     Open { owned: OwnedShard, done: Done<(), OpenShardError> },
+    Close { key: ShardKey, done: Done<ClosedShard, CloseShardError> },
     Delete { key: ShardKey, done: Done<(), DeleteShardError> },
     Retain { first: SegmentSequence, done: Done<RetainOutcome, WriteError> },
 }
@@ -38,6 +43,7 @@ pub(super) struct StagedFrame {
 pub(super) enum Then {
     Appended { shard: Arc<Shard>, batch: Batch, numbered: Numbered, done: Done<AppendOutcome, AppendError> },
     Opened { owned: OwnedShard, opened: LogPlace, done: Done<(), OpenShardError> },
+    Closed { key: ShardKey, closed: ClosedShard, done: Done<ClosedShard, CloseShardError> },
     Deleted { key: ShardKey, done: Done<(), DeleteShardError> },
     Retained { first: SegmentSequence, done: Done<RetainOutcome, WriteError> },
 }
@@ -48,6 +54,7 @@ impl Write {
         match self {
             Self::Append { done, .. } => done.fail(error.into()),
             Self::Open { done, .. } => done.fail(error.into()),
+            Self::Close { done, .. } => done.fail(error.into()),
             Self::Delete { done, .. } => done.fail(error.into()),
             Self::Retain { done, .. } => done.fail(error),
         }
@@ -60,6 +67,7 @@ impl Then {
         match self {
             Self::Appended { done, .. } => done.fail(error.into()),
             Self::Opened { done, .. } => done.fail(error.into()),
+            Self::Closed { done, .. } => done.fail(error.into()),
             Self::Deleted { done, .. } => done.fail(error.into()),
             Self::Retained { done, .. } => done.fail(error),
         }

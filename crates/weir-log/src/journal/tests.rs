@@ -54,6 +54,8 @@ fn owned(key: ShardKey, epoch: u64) -> OwnedShard {
         range: HashKeyRange::ALL,
         created_ms: 1_600_000_000_000,
         epoch: Epoch(epoch),
+        parents: [None; 2],
+        closed: None,
     }
 }
 
@@ -325,6 +327,84 @@ fn a_later_epoch_is_taken_and_keeps_the_records_and_an_earlier_is_refused() {
     let (again, _) = open(&disk.after_kill(1));
     assert_eq!(again.shards()[0].owned.epoch, Epoch(6));
     assert_eq!(read_all(&again, shard, 0).unwrap(), ["kept"]);
+}
+
+fn close_shard(journal: &Journal, key: ShardKey) -> Result<ClosedShard, CloseShardError> {
+    wait(|done| journal.close_shard(key, done))
+}
+
+#[test]
+fn a_closed_shard_keeps_its_records_and_takes_no_more_whatever_happens_to_the_node() {
+    let disk = disk();
+    let (journal, _) = open(&disk);
+    let (shard, other) = (key(1, 0), key(1, 1));
+    open_shard(&journal, shard);
+    open_shard(&journal, other);
+    let arrived = append(&journal, shard, &["a", "b"]).unwrap().arrived;
+    assert!(!journal.read(shard, 2, 1, 1).unwrap().closed);
+    let closed = close_shard(&journal, shard).unwrap();
+    assert_eq!(closed.end, 2);
+    assert!(closed.at_ms >= arrived.0);
+    assert_eq!(close_shard(&journal, shard).unwrap(), closed, "a second closing changes nothing");
+    wait(|done| journal.open_shard(owned(shard, 6), done)).unwrap();
+    let check = |journal: &Journal| {
+        let refused = append(journal, shard, &["c"]).unwrap_err();
+        assert!(matches!(refused, AppendError::Closed { end: 2, .. }), "{refused}");
+        assert_eq!(refused.effect(), Effect::None);
+        assert_eq!(
+            journal.shard(shard).unwrap().owned,
+            OwnedShard { closed: Some(closed), ..owned(shard, 6) }
+        );
+        assert_eq!(read_all(journal, shard, 0).unwrap(), ["a", "b"]);
+        assert!(journal.read(shard, 2, 1, 1).unwrap().closed);
+        assert!(matches!(journal.read(shard, 3, 1, 1), Err(ReadError::BeyondTip { closed: true, .. })));
+    };
+    check(&journal);
+    for disk in [disk.after_kill(1), disk.after_power_loss(2)] {
+        let (again, report) = open(&disk);
+        assert_eq!(report.damage, []);
+        check(&again);
+    }
+    for n in 0..80 {
+        append(&journal, other, &[&long(n)]).unwrap();
+    }
+    check(&open(&disk.after_kill(3)).0);
+    drop(journal);
+    check(&open(&disk).0);
+}
+
+#[test]
+fn what_waits_behind_a_closing_is_refused_and_what_waited_before_it_is_kept() {
+    let (journal, _) = open(&disk());
+    let shard = key(1, 0);
+    open_shard(&journal, shard);
+    // The committer is held inside a callback, so that all of these are one group.
+    let (release, held) = sync_channel::<()>(0);
+    journal.append(shard, batch(&["held"]), move |_| held.recv().unwrap());
+    let before = begin_append(&journal, shard, &["before"]);
+    let (answer, closed) = sync_channel(1);
+    journal.close_shard(shard, move |outcome| answer.send(outcome).unwrap());
+    let after = begin_append(&journal, shard, &["after"]);
+    release.send(()).unwrap();
+    assert_eq!(before.recv().unwrap().unwrap().first, 1);
+    assert_eq!(closed.recv().unwrap().unwrap().end, 2);
+    assert!(matches!(after.recv().unwrap(), Err(AppendError::Closed { end: 2, .. })));
+    assert_eq!(read_all(&journal, shard, 0).unwrap(), ["held", "before"]);
+}
+
+#[test]
+fn only_a_shard_that_is_there_is_closed_and_one_opened_again_is_open() {
+    let disk = disk();
+    let (journal, _) = open(&disk);
+    let shard = key(1, 0);
+    assert!(matches!(close_shard(&journal, shard), Err(CloseShardError::NoShard { .. })));
+    open_shard(&journal, shard);
+    assert_eq!(close_shard(&journal, shard).unwrap().end, 0);
+    wait(|done| journal.delete_shard(shard, done)).unwrap();
+    let closed = OwnedShard { closed: Some(ClosedShard { at_ms: 1, end: 9 }), ..owned(shard, 1) };
+    wait(|done| journal.open_shard(closed, done)).unwrap();
+    assert_eq!(append(&journal, shard, &["new"]).unwrap().first, 0, "the journal alone says what has ended");
+    assert_eq!(read_all(&open(&disk.after_kill(1)).0, shard, 0).unwrap(), ["new"]);
 }
 
 #[test]

@@ -252,6 +252,8 @@ fn the_report_of_a_node_that_owns_every_shard_fits_into_one_body() {
         range: weir_core::hash_key::HashKeyRange::ALL,
         created_ms: 1_606_300_000_000,
         epoch: weir_core::id::Epoch(u64::from(u32::MAX)),
+        parents: [Some(weir_core::id::ShardIndex(9_997)), Some(weir_core::id::ShardIndex(9_998))],
+        closed: Some(weir_core::shard::ClosedShard { at_ms: 1_606_300_000_000, end: 1 << 40 }),
     };
     let bytes = serde_json::to_vec(&shard).unwrap().len() + 1; // and a comma
     assert!(bytes * weir_core::limits::SHARDS_MAX < weir_core::limits::HTTP_BODY_BYTES_MAX, "{bytes}");

@@ -6,21 +6,27 @@ use proptest::prelude::*;
 use weir_core::{
     hash_key::{HashKey, HashKeyRange},
     id::{AccountId, Epoch, ShardIndex, ShardKey, StreamId, StreamName},
-    shard::OwnedShard,
+    shard::{ClosedShard, OwnedShard},
 };
 
 use super::*;
 
 pub(crate) fn owned_shard() -> impl Strategy<Value = OwnedShard> {
-    (any::<(u64, u32, u64, u64)>(), 0..1_000_000_000_000u64, "[a-zA-Z0-9_.-]{1,20}", any::<(u128, u128)>())
-        .prop_map(|((stream, shard, created_ms, epoch), account, name, (start, end))| OwnedShard {
+    let numbers = any::<(u64, u32, u64, u64)>();
+    let names = (0..1_000_000_000_000u64, "[a-zA-Z0-9_.-]{1,20}");
+    let lineage = any::<([Option<u32>; 2], Option<(u64, u64)>)>();
+    (numbers, names, any::<(u128, u128)>(), lineage).prop_map(
+        |((stream, shard, created_ms, epoch), (account, name), (start, end), (parents, closed))| OwnedShard {
             key: ShardKey { stream: StreamId(stream), shard: ShardIndex(shard) },
             account: AccountId::new(account).unwrap(),
             stream_name: StreamName::new(name),
             range: HashKeyRange { start: HashKey(start), end: HashKey(end) },
             created_ms,
             epoch: Epoch(epoch),
-        })
+            parents: parents.map(|parent| parent.map(ShardIndex)),
+            closed: closed.map(|(at_ms, end)| ClosedShard { at_ms, end }),
+        },
+    )
 }
 
 pub(crate) fn address() -> impl Strategy<Value = SocketAddr> {

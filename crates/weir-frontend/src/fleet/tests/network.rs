@@ -78,6 +78,8 @@ pub(in crate::fleet) fn shard(stream: u64, epoch: u64) -> OwnedShard {
         range: HashKeyRange::ALL,
         created_ms: 1,
         epoch: Epoch(epoch),
+        parents: [None; 2],
+        closed: None,
     }
 }
 

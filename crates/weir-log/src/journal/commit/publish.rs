@@ -78,6 +78,15 @@ impl Committer {
                 }
                 Box::new(move || done.succeed(()))
             }
+            Then::Closed { key, closed, done } => {
+                let shard = self.shared.shard(key).expect("deleted after it was closed, if at all");
+                let mut state = shard.state.lock();
+                assert_eq!(state.tip, closed.end, "every record before the end is durable");
+                state.owned.closed = Some(closed);
+                state.staged.closed = Some(closed);
+                drop(state);
+                Box::new(move || done.succeed(closed))
+            }
             Then::Deleted { key, done } => {
                 if let Some(shard) = self.shared.shards.write().remove(&key) {
                     let mut state = shard.state.lock();

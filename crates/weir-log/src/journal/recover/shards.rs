@@ -14,7 +14,7 @@ use weir_core::{
     hash_key::HashKeyRange,
     id::{AccountId, Epoch, ShardKey, StreamName},
     sequence::RecordIndex,
-    shard::OwnedShard,
+    shard::{ClosedShard, OwnedShard},
 };
 
 use crate::{
@@ -79,6 +79,8 @@ impl Learned {
             range: HashKeyRange::ALL,
             created_ms: 0,
             epoch: Epoch(0),
+            parents: [None; 2],
+            closed: None,
         };
         Self::new(owned, opened)
     }
@@ -203,14 +205,25 @@ impl Shards {
         self.proven.insert(header.shard);
     }
 
-    /// A shard was opened, or opened again under a later epoch. False when the body is none of ours.
+    /// A shard was opened, opened again under a later epoch, or closed. False when the body is none of ours.
     pub(super) fn take_opened(&mut self, here: LogPlace, header: &FrameHeader, body: &[u8]) -> bool {
         let Some(owned) = decode_opened(body).filter(|owned| owned.key == header.shard) else { return false };
         if header.opened == here {
             self.by_key.insert(header.shard, Learned::new(owned, here));
             self.proven.insert(header.shard);
-        } else {
-            self.known_or_orphan(header).owned = owned;
+            return true;
+        }
+        let closed = owned.closed;
+        let shard = self.known_or_orphan(header);
+        shard.owned = owned;
+        if let Some(ClosedShard { end, .. }) = closed {
+            // It tells how many records there are, as a snapshot does.
+            let expected = std::mem::replace(&mut shard.next, end);
+            if expected == end {
+                self.proven.insert(header.shard);
+            } else {
+                self.damage_here(header.shard, expected.min(end), here);
+            }
         }
         true
     }

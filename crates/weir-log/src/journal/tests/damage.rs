@@ -4,7 +4,10 @@ use std::path::{Path, PathBuf};
 
 use super::*;
 
-/// A log of two segments and some records in three shards, killed: the last segment has no footer.
+/// The shard of the sample that is closed.
+const CLOSED: ShardKey = ShardKey { stream: StreamId(1), shard: ShardIndex(2) };
+
+/// A log of two segments and some records in three shards, the last one closed, killed: the last segment has no footer.
 struct Sample {
     disk: FaultDisk,
     shards: Vec<(ShardKey, Vec<String>)>,
@@ -22,6 +25,7 @@ impl Sample {
             append(&journal, *key, &[&text]).unwrap();
             texts.push(text);
         }
+        close_shard(&journal, CLOSED).unwrap();
         if clean {
             journal.close();
         }
@@ -78,12 +82,16 @@ impl Sample {
                 assert_eq!(damage.from, at, "{what}");
                 assert!(damage.path.to_str().unwrap().contains("segment-"), "{what}: {damage}");
                 let refused = append(journal, key, &["after damage"]).unwrap_err();
-                assert!(matches!(refused, AppendError::Damaged(_)), "{what}: {refused}");
+                let closed = key == CLOSED && matches!(refused, AppendError::Closed { .. });
+                assert!(closed || matches!(refused, AppendError::Damaged(_)), "{what}: {refused}");
             }
             Some(ReadError::NoShard { .. }) => {
                 assert!(!report.damage.is_empty() || report.torn_tail.is_some(), "{what}: {key} vanished");
             }
             Some(other) => panic!("{what}: {other}"),
+            None if key == CLOSED && journal.shard(key).unwrap().owned.is_open() => {
+                assert!(report.torn_tail.is_some(), "{what}: {key} is open again in silence");
+            }
             None if missing > 0 => {
                 assert!(report.torn_tail.is_some(), "{what}: {key} lost {missing} records in silence");
             }

@@ -1,4 +1,4 @@
-//! Any order of appends, restarts, crashes, trims and deletions, against a map of vectors.
+//! Any order of appends, restarts, crashes, trims, closings and deletions, against a map of vectors.
 
 use std::collections::BTreeMap;
 
@@ -11,6 +11,7 @@ enum Op {
     Append { shard: u8, records: u8, bytes: u16 },
     Burst { shard: u8, appends: u8 },
     Open { shard: u8 },
+    Close { shard: u8 },
     Delete { shard: u8 },
     Trim { stream: u8 },
     Restart,
@@ -25,6 +26,7 @@ fn ops() -> impl Strategy<Value = Vec<Op>> {
             .prop_map(|(shard, records, bytes)| Op::Append { shard, records, bytes }),
         4 => (shard.clone(), 1..20u8).prop_map(|(shard, appends)| Op::Burst { shard, appends }),
         4 => shard.clone().prop_map(|shard| Op::Open { shard }),
+        1 => shard.clone().prop_map(|shard| Op::Close { shard }),
         1 => shard.prop_map(|shard| Op::Delete { shard }),
         2 => (0..2u8).prop_map(|stream| Op::Trim { stream }),
         1 => Just(Op::Restart),
@@ -40,8 +42,15 @@ fn key_of(shard: u8) -> ShardKey {
 }
 
 #[derive(Debug, Default)]
+struct Known {
+    texts: Vec<String>,
+    oldest: usize,
+    closed: Option<ClosedShard>,
+}
+
+#[derive(Debug, Default)]
 struct Model {
-    shards: BTreeMap<ShardKey, (Vec<String>, usize)>,
+    shards: BTreeMap<ShardKey, Known>,
     written: u64,
 }
 
@@ -70,6 +79,7 @@ impl World {
                 open_shard(self.journal(), key_of(shard));
                 self.model.shards.entry(key_of(shard)).or_default();
             }
+            Op::Close { shard } => self.close(key_of(shard)),
             Op::Delete { shard } => {
                 let outcome = wait(|done| self.journal().delete_shard(key_of(shard), done));
                 assert_eq!(outcome.is_ok(), self.model.shards.remove(&key_of(shard)).is_some());
@@ -79,9 +89,9 @@ impl World {
                 let keep =
                     |shard: ShardKey| if shard.stream == trimmed { Duration::ZERO } else { Duration::MAX };
                 retain(self.journal(), keep, u64::MAX);
-                for (key, (texts, oldest)) in &mut self.model.shards {
+                for (key, known) in &mut self.model.shards {
                     if key.stream == trimmed {
-                        *oldest = texts.len();
+                        known.oldest = known.texts.len();
                     }
                 }
             }
@@ -99,9 +109,12 @@ impl World {
         let parts: Vec<_> = texts.iter().map(String::as_str).collect();
         let outcome = append(self.journal(), key, &parts);
         match self.model.shards.get_mut(&key) {
-            Some((known, _)) => {
-                assert_eq!(outcome.unwrap().first, known.len() as u64);
-                known.extend(texts);
+            Some(Known { closed: Some(closed), .. }) => {
+                assert!(matches!(outcome, Err(AppendError::Closed { end, .. }) if end == closed.end));
+            }
+            Some(known) => {
+                assert_eq!(outcome.unwrap().first, known.texts.len() as u64);
+                known.texts.extend(texts);
             }
             None => assert!(matches!(outcome, Err(AppendError::NoShard { .. }))),
         }
@@ -111,9 +124,23 @@ impl World {
         let texts: Vec<_> = (0..appends).map(|n| self.text(u16::from(n) * 50)).collect();
         let answers: Vec<_> = texts.iter().map(|text| begin_append(self.journal(), key, &[text])).collect();
         let outcomes: Vec<_> = answers.into_iter().map(|answer| answer.recv().unwrap()).collect();
-        if let Some((known, _)) = self.model.shards.get_mut(&key) {
-            assert!(outcomes.iter().all(Result::is_ok));
-            known.extend(texts);
+        if let Some(known) = self.model.shards.get_mut(&key) {
+            assert!(outcomes.iter().all(|outcome| outcome.is_ok() == known.closed.is_none()));
+            if known.closed.is_none() {
+                known.texts.extend(texts);
+            }
+        }
+    }
+
+    fn close(&mut self, key: ShardKey) {
+        let outcome = close_shard(self.journal(), key);
+        match self.model.shards.get_mut(&key) {
+            Some(known) => {
+                let closed = outcome.unwrap();
+                assert_eq!(closed.end, known.texts.len() as u64);
+                assert_eq!(*known.closed.get_or_insert(closed), closed, "it ends once");
+            }
+            None => assert!(matches!(outcome, Err(CloseShardError::NoShard { .. }))),
         }
     }
 
@@ -133,7 +160,8 @@ impl World {
         let statuses = self.journal().shards();
         let keys: Vec<_> = statuses.iter().map(|status| status.owned.key).collect();
         assert_eq!(keys, self.model.shards.keys().copied().collect::<Vec<_>>());
-        for (status, (texts, oldest)) in statuses.iter().zip(self.model.shards.values()) {
+        for (status, Known { texts, oldest, closed }) in statuses.iter().zip(self.model.shards.values()) {
+            assert_eq!(status.owned.closed, *closed);
             assert_eq!(status.tip, texts.len() as u64);
             assert!(status.oldest <= *oldest as u64, "kept records are served");
             let read = read_all(self.journal(), status.owned.key, *oldest as u64).unwrap();
