@@ -40,8 +40,8 @@ pub(crate) async fn follow(
         fragments.send_replace(Some(fragment.clone()));
         let report = ControlRequest::Report { fragment };
         match control.call(report).await {
-            Ok(ControlReply::Assignments { shards, retention_hours, next_stream }) => {
-                let steps = ownership.assigned(clock.now(), shards, next_stream);
+            Ok(ControlReply::Assignments { shards, closing, retention_hours, next_stream }) => {
+                let steps = ownership.assigned(clock.now(), shards, &closing, next_stream);
                 if node.retain_hours(retention_hours, ownership.foreign().collect()) {
                     node.retain().await;
                 }
@@ -87,10 +87,11 @@ async fn carry_out(
     clock: Clock,
 ) {
     // All are queued before the first is awaited: a stream of a thousand shards costs a few syncs, not a thousand.
-    let (mut opening, mut deleting) = (Vec::new(), Vec::new());
+    let (mut opening, mut closing, mut deleting) = (Vec::new(), Vec::new(), Vec::new());
     for step in steps {
         match step {
             OwnershipStep::Open(shard) => opening.push((node.open_shard(shard.clone()), shard)),
+            OwnershipStep::Close(key) => closing.push((node.close_shard(key), key)),
             OwnershipStep::Delete(key) => deleting.push((node.records_of(key), node.delete_shard(key), key)),
             OwnershipStep::Keep(shards) => keep(ownership, folder, &shards, clock),
         }
@@ -106,6 +107,17 @@ async fn carry_out(
         }
     }
     refused.tell("shards not opened");
+    let mut refused = Failures::default();
+    for (closed, key) in closing {
+        match closed.await {
+            Ok(closed) => ownership.closed(key, closed),
+            Err(error) => {
+                ownership.failed(clock.now(), key);
+                refused.add(key, &error);
+            }
+        }
+    }
+    refused.tell("shards not closed");
     let (mut shards, mut records, mut refused) = (0u64, 0, Failures::default());
     for (held, deleted, key) in deleting {
         match deleted.await {

@@ -30,6 +30,7 @@ enum Question {
 enum Outcome {
     Done,
     NotOwner,
+    Closed,
     Busy,
     Failed,
 }
@@ -136,6 +137,7 @@ impl NodeMetrics {
 fn outcome(error: CellError) -> Outcome {
     match error {
         CellError::NotOwner => Outcome::NotOwner,
+        CellError::Closed => Outcome::Closed,
         CellError::Busy => Outcome::Busy,
         CellError::Storage | CellError::LogUnavailable | CellError::Malformed | CellError::Stopping => {
             Outcome::Failed

@@ -15,10 +15,11 @@ use weir_core::{
     clock::{Clock, WallMs},
     id::{ShardKey, StreamId},
     limits::RETENTION_HOURS_DEFAULT,
-    shard::OwnedShard,
+    shard::{ClosedShard, OwnedShard},
 };
 use weir_log::{
-    AppendError, AppendOutcome, At, DeleteShardError, Journal, OpenShardError, ReadError, WriteError,
+    AppendError, AppendOutcome, At, CloseShardError, DeleteShardError, Journal, OpenShardError, ReadError,
+    WriteError,
 };
 use weir_sync::{Completion, completion};
 use weir_wire::{
@@ -107,10 +108,12 @@ impl Node {
                 from: read.from,
                 tip: read.tip,
                 tip_arrived: read.tip_arrived,
+                closed: read.closed,
             }),
             // Not a fault: whoever asks sees that it is ahead, and tells its caller.
-            Err(ReadError::BeyondTip { from, tip, .. }) => {
-                CellReply::Read(ReadReply { batches: Vec::new(), from, tip, tip_arrived: WallMs(0) })
+            Err(ReadError::BeyondTip { from, tip, closed, .. }) => {
+                let (batches, tip_arrived) = (Vec::new(), WallMs(0));
+                CellReply::Read(ReadReply { batches, from, tip, tip_arrived, closed })
             }
             Err(error) => CellReply::Failed(read_error(&error)),
         }
@@ -132,6 +135,16 @@ impl Node {
     pub fn open_shard(&self, shard: OwnedShard) -> impl Future<Output = Result<(), OpenShardError>> + use<> {
         let (done, outcome) = completion();
         self.journal.open_shard(shard, move |result| done.complete(result));
+        answered(outcome)
+    }
+
+    /// Queues the closing of a shard at once; it is durable when the answer says so.
+    pub fn close_shard(
+        &self,
+        key: ShardKey,
+    ) -> impl Future<Output = Result<ClosedShard, CloseShardError>> + use<> {
+        let (done, outcome) = completion();
+        self.journal.close_shard(key, move |result| done.complete(result));
         answered(outcome)
     }
 
@@ -203,6 +216,7 @@ fn append_reply(done: AppendOutcome) -> AppendReply {
 fn append_error(error: &AppendError) -> CellError {
     let answer = match error {
         AppendError::NoShard { .. } => CellError::NotOwner,
+        AppendError::Closed { .. } => CellError::Closed,
         AppendError::Damaged(_) => CellError::LogUnavailable,
         AppendError::Write(WriteError::Busy { .. }) => CellError::Busy,
         AppendError::Write(WriteError::TooLarge { .. }) => CellError::Malformed,

@@ -15,7 +15,7 @@ use std::{
 use weir_core::{
     clock::Monotonic,
     id::{Incarnation, MemberId, ShardKey, StreamId},
-    shard::OwnedShard,
+    shard::{ClosedShard, OwnedShard},
 };
 use weir_wire::fragment::Fragment;
 
@@ -28,6 +28,8 @@ const RETRY_LAST: Duration = Duration::from_secs(10);
 pub enum OwnershipStep {
     /// Open (or reopen under a new epoch), then say [`Ownership::opened`] or [`Ownership::failed`].
     Open(OwnedShard),
+    /// Close, then say [`Ownership::closed`] or [`Ownership::failed`]; it stays owned, and its end is said next.
+    Close(ShardKey),
     /// Delete, then say [`Ownership::deleted`] or [`Ownership::failed`]; it is already unsaid.
     Delete(ShardKey),
     /// Leave these as they are, and no others: the journal has shards that this control plane never gave out. They are
@@ -111,12 +113,13 @@ impl Ownership {
         self.ttl = ttl;
     }
 
-    /// The control plane's word: the shards that the node should own, and the number of the next stream, from which on
-    /// none was ever given out. What is no longer assigned is unsaid at once.
+    /// The control plane's word: the shards that the node should own, which of them are to be closed, and the number of
+    /// the next stream, from which on none was ever given out. What is no longer assigned is unsaid at once.
     pub fn assigned(
         &mut self,
         now: Monotonic,
         shards: Vec<OwnedShard>,
+        closing: &[ShardKey],
         next_stream: StreamId,
     ) -> Vec<OwnershipStep> {
         let assigned: BTreeMap<ShardKey, OwnedShard> =
@@ -145,6 +148,9 @@ impl Ownership {
             steps.push(OwnershipStep::Keep(self.foreign.values().cloned().collect()));
         }
         steps.extend(self.leaving.iter().copied().filter(due).map(OwnershipStep::Delete));
+        let is_open = |key: &&ShardKey| self.owned.get(key).is_some_and(OwnedShard::is_open);
+        let open = closing.iter().filter(is_open).copied();
+        steps.extend(open.filter(due).map(OwnershipStep::Close));
         let missing = assigned.into_values().filter(|shard| {
             // An assignment older than what is owned was overtaken on the way; and what the journal still has of a
             // shard that was given up, or of a foreign one, must not come back as the new one's records.
@@ -156,11 +162,21 @@ impl Ownership {
         steps
     }
 
-    /// The journal has the shard, durably.
-    pub fn opened(&mut self, shard: OwnedShard) {
+    /// The journal has the shard, durably. A later epoch opens no closed shard again.
+    pub fn opened(&mut self, mut shard: OwnedShard) {
         self.retries.remove(&shard.key);
+        shard.closed = self.owned.get(&shard.key).and_then(|owned| owned.closed);
         self.owned.insert(shard.key, shard);
         self.news = true;
+    }
+
+    /// The journal takes no more records of the shard, durably.
+    pub fn closed(&mut self, key: ShardKey, closed: ClosedShard) {
+        self.retries.remove(&key);
+        if let Some(owned) = self.owned.get_mut(&key) {
+            owned.closed = Some(closed);
+            self.news = true;
+        }
     }
 
     /// The journal has the shard no more.
@@ -248,7 +264,7 @@ mod tests {
 
     /// The control plane's word, when it has given out stream 1 and no other.
     fn assigned(ownership: &mut Ownership, ms: u64, shards: &[OwnedShard]) -> Vec<OwnershipStep> {
-        ownership.assigned(at(ms), shards.to_vec(), StreamId(2))
+        ownership.assigned(at(ms), shards.to_vec(), &[], StreamId(2))
     }
 
     #[test]
@@ -280,10 +296,37 @@ mod tests {
     }
 
     #[test]
+    fn a_shard_is_closed_once_it_is_owned_and_said_to_be_when_the_journal_has_closed_it() {
+        let mut ownership = ownership(&[]);
+        let key = shard(0, 1).key;
+        // What the control plane remembers of the end is no reason to believe that this journal has it.
+        let remembered = OwnedShard { closed: Some(ClosedShard { at_ms: 1, end: 1 }), ..shard(0, 1) };
+        let assigned = |ownership: &mut Ownership| {
+            ownership.assigned(at(0), vec![remembered.clone()], &[key], StreamId(2))
+        };
+        assert_eq!(
+            assigned(&mut ownership),
+            [OwnershipStep::Open(remembered.clone())],
+            "it is not there yet"
+        );
+        ownership.opened(remembered.clone());
+        assert_eq!(ownership.fragment().shards.as_ref(), [shard(0, 1)], "said as it is");
+        assert_eq!(assigned(&mut ownership), [OwnershipStep::Close(key)]);
+        assert!(!ownership.has_news());
+        let closed = ClosedShard { at_ms: 5, end: 7 };
+        ownership.closed(key, closed);
+        assert!(ownership.has_news());
+        assert_eq!(ownership.fragment().shards[0].closed, Some(closed));
+        assert_eq!(assigned(&mut ownership), []);
+        ownership.opened(shard(0, 2));
+        assert_eq!(ownership.fragment().shards[0].closed, Some(closed), "it ends once");
+    }
+
+    #[test]
     fn a_control_plane_that_has_forgotten_makes_the_node_delete_nothing() {
         for (next_stream, kept) in [(1, true), (2, false)] {
             let mut ownership = ownership(&[shard(0, 1)]);
-            let steps = ownership.assigned(at(0), Vec::new(), StreamId(next_stream));
+            let steps = ownership.assigned(at(0), Vec::new(), &[], StreamId(next_stream));
             let kept_or_deleted =
                 [OwnershipStep::Keep(vec![shard(0, 1)]), OwnershipStep::Delete(shard(0, 1).key)];
             let expected = kept_or_deleted[usize::from(!kept)].clone();
@@ -291,7 +334,7 @@ mod tests {
             assert!(ownership.fragment().shards.is_empty(), "unsaid in either case");
             if kept {
                 ownership.noted();
-                let steps = ownership.assigned(at(60_000), Vec::new(), StreamId(2));
+                let steps = ownership.assigned(at(60_000), Vec::new(), &[], StreamId(2));
                 assert_eq!(steps, [], "nor later, when the number has been given to another stream");
             }
         }
@@ -325,7 +368,7 @@ mod tests {
     fn what_was_not_noted_is_noted_again_later_each_time() {
         let mut ownership = ownership(&[shard(0, 1)]);
         let keep = [OwnershipStep::Keep(vec![shard(0, 1)])];
-        let forgotten = |ownership: &mut Ownership, ms| ownership.assigned(at(ms), vec![], StreamId(1));
+        let forgotten = |ownership: &mut Ownership, ms| ownership.assigned(at(ms), vec![], &[], StreamId(1));
         assert_eq!(forgotten(&mut ownership, 0), keep);
         for (failed, next) in [(0, 250), (250, 750)] {
             ownership.not_noted(at(failed));

@@ -196,14 +196,15 @@ struct FakeControl {
     cluster: ClusterId,
     next_stream: StreamId,
     assigned: Mutex<Vec<OwnedShard>>,
+    closing: Mutex<Vec<ShardKey>>,
     reported: Mutex<BTreeMap<u64, Vec<ShardKey>>>,
 }
 
 impl Default for FakeControl {
     /// It has given out stream 1.
     fn default() -> Self {
-        let (assigned, reported) = Default::default();
-        Self { cluster: ClusterId(1), next_stream: StreamId(2), assigned, reported }
+        let (assigned, closing, reported) = Default::default();
+        Self { cluster: ClusterId(1), next_stream: StreamId(2), assigned, closing, reported }
     }
 }
 
@@ -221,8 +222,8 @@ impl ControlService for FakeControl {
                 let keys = fragment.shards.iter().map(|shard| shard.key).collect();
                 self.reported.lock().unwrap().insert(fragment.sequence, keys);
                 let shards = self.assigned.lock().unwrap().clone();
-                let next_stream = self.next_stream;
-                Ok(ControlReply::Assignments { shards, retention_hours: vec![], next_stream })
+                let (closing, next_stream) = (self.closing.lock().unwrap().clone(), self.next_stream);
+                Ok(ControlReply::Assignments { shards, closing, retention_hours: vec![], next_stream })
             }
             _ => Err(ControlError::Unavailable("the test's control plane knows no more".into())),
         };
@@ -280,6 +281,39 @@ async fn assigned_shards_are_owned_once_they_are_durable_and_given_up_when_they_
     }
     let reported = control.reported.lock().unwrap();
     assert!(reported.values().any(|keys| *keys == [key(0), key(1), key(2)]), "the control plane heard it");
+}
+
+#[tokio::test]
+async fn a_shard_that_is_to_be_closed_is_said_to_be_once_it_takes_no_more_and_is_read_to_its_end() {
+    let folder = tempfile::tempdir().unwrap();
+    let control = Arc::new(FakeControl::default());
+    *control.assigned.lock().unwrap() = vec![owned(0, 1)];
+    let (node, _) = running(folder.path(), &control, SocketAddr::from(([127, 0, 0, 1], 1))).await;
+    let mut fragments = node.fragments();
+    let said = |closed: bool| {
+        move |fragment: &Option<weir_wire::fragment::Fragment>| {
+            let shards = fragment.as_ref().map(|fragment| &fragment.shards[..]).unwrap_or_default();
+            shards.iter().any(|shard| shard.is_open() != closed)
+        }
+    };
+    fragments.wait_for(said(false)).await.unwrap();
+    ask(node.node(), CellRequest::Append(vec![append(0, &["a", "b"])])).await;
+    *control.closing.lock().unwrap() = vec![key(0)];
+    let fragment = fragments.wait_for(said(true)).await.unwrap().clone().unwrap();
+    assert_eq!(fragment.shards[0].closed.unwrap().end, 2);
+    let CellReply::Append(results) = ask(node.node(), CellRequest::Append(vec![append(0, &["c"])])).await
+    else {
+        panic!()
+    };
+    assert_eq!(results, [Err(CellError::Closed)]);
+    assert_eq!(texts(node.node(), 0).await, ["a", "b"]);
+    for from in [2, 3] {
+        let end = CellRequest::Read { key: key(0), from, records_max: 1, bytes_max: 1 };
+        let CellReply::Read(read) = ask(node.node(), end).await else { panic!("not read") };
+        assert_eq!((read.from, read.tip, read.closed), (from, 2, true));
+    }
+    let again = self::node(as_a_kill_leaves_it(folder.path()).path());
+    assert_eq!(again.recovered()[0].closed, fragment.shards[0].closed);
 }
 
 /// A control plane that must not hear of the node.

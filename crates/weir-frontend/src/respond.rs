@@ -147,7 +147,7 @@ fn forward_error(error: &ForwardError) -> ApiError {
             internal_failure()
         }
         ForwardError::Refused { error, .. } => match error {
-            CellError::NotOwner | CellError::Busy | CellError::Stopping => unavailable(),
+            CellError::NotOwner | CellError::Busy | CellError::Stopping | CellError::Closed => unavailable(),
             CellError::Storage | CellError::LogUnavailable | CellError::Malformed => internal_failure(),
         },
     }
@@ -354,6 +354,7 @@ mod tests {
             refused(CellError::LogUnavailable),
             refused(CellError::Malformed),
             refused(CellError::Stopping),
+            refused(CellError::Closed),
         ] {
             let effect = error.effect();
             let code = forward_error(&error).code;

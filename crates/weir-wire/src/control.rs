@@ -12,8 +12,8 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 use weir_core::{
     id::{
-        AccountId, CellName, ClusterId, Generation, Incarnation, MemberId, ServerName, StreamId, StreamName,
-        TenantName,
+        AccountId, CellName, ClusterId, Generation, Incarnation, MemberId, ServerName, ShardKey, StreamId,
+        StreamName, TenantName,
     },
     shard::OwnedShard,
     units::Span,
@@ -394,6 +394,8 @@ pub enum ControlReply {
     Assignments {
         /// The shards.
         shards: Vec<OwnedShard>,
+        /// Those of them that are to take no more records: they were split or merged.
+        closing: Vec<ShardKey>,
         /// Retention by stream, in hours, where it is not the default.
         retention_hours: Vec<(StreamId, u32)>,
         /// The number of the next stream: from here on none was ever given out, and a node that holds one has it from

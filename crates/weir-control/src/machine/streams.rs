@@ -179,7 +179,8 @@ impl Machine {
             .filter(|stream| stream.retention_hours != RETENTION_HOURS_DEFAULT)
             .map(|stream| (stream.id, stream.retention_hours))
             .collect();
-        ControlReply::Assignments { shards, retention_hours, next_stream: StreamId(self.state.next_stream) }
+        let (closing, next_stream) = (Vec::new(), StreamId(self.state.next_stream));
+        ControlReply::Assignments { shards, closing, retention_hours, next_stream }
     }
 
     /// Moves streams on as far as the nodes' words allow; true when one moved.

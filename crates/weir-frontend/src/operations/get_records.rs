@@ -171,7 +171,7 @@ mod tests {
 
     fn read(batches: Vec<StoredBatch>, from: RecordIndex) -> ReadReply {
         let tip = batches.last().map_or(from, StoredBatch::end);
-        ReadReply { batches, from, tip, tip_arrived: WallMs(9_000) }
+        ReadReply { batches, from, tip, tip_arrived: WallMs(9_000), closed: false }
     }
 
     #[test]
@@ -200,7 +200,7 @@ mod tests {
 
     #[test]
     fn reading_goes_on_after_what_was_trimmed() {
-        let trimmed = ReadReply { batches: vec![], from: 40, tip: 40, tip_arrived: WallMs(0) };
+        let trimmed = ReadReply { batches: vec![], from: 40, tip: 40, tip_arrived: WallMs(0), closed: false };
         let page = cut(&trimmed, 3, &place(), of(10));
         assert_eq!((page.records.len(), page.next), (0, 40));
         assert_eq!(behind(&trimmed, &page.records, page.next, WallMs(1)), 0);

@@ -43,6 +43,9 @@ pub enum CellError {
     /// The node is shutting down.
     #[error("the node is stopping")]
     Stopping,
+    /// The shard takes no more records: it was split or merged, and its children take them.
+    #[error("the shard is closed")]
+    Closed,
 }
 
 impl CellError {
@@ -50,9 +53,12 @@ impl CellError {
     pub fn effect(self) -> Effect {
         match self {
             Self::Storage => Effect::Unknown,
-            Self::NotOwner | Self::Busy | Self::LogUnavailable | Self::Malformed | Self::Stopping => {
-                Effect::None
-            }
+            Self::NotOwner
+            | Self::Busy
+            | Self::LogUnavailable
+            | Self::Malformed
+            | Self::Stopping
+            | Self::Closed => Effect::None,
         }
     }
 
@@ -64,6 +70,7 @@ impl CellError {
             Self::LogUnavailable => 4,
             Self::Malformed => 5,
             Self::Stopping => 6,
+            Self::Closed => 7,
         }
     }
 
@@ -75,6 +82,7 @@ impl CellError {
             4 => Self::LogUnavailable,
             5 => Self::Malformed,
             6 => Self::Stopping,
+            7 => Self::Closed,
             _ => return Err(DecodeError { what: "error code" }),
         })
     }
@@ -100,6 +108,8 @@ pub struct ReadReply {
     pub tip: RecordIndex,
     /// When the newest durable record arrived; zero when the shard is empty.
     pub tip_arrived: WallMs,
+    /// The shard is closed: there will never be a record at [`Self::tip`].
+    pub closed: bool,
 }
 
 /// Where a place is.
@@ -138,7 +148,7 @@ impl CellReply {
                 Frame::new(KIND_APPENDED, id, meta.finish())
             }
             Self::Read(read) => {
-                meta.u64(read.from).u64(read.tip).u64(read.tip_arrived.0);
+                meta.u64(read.from).u64(read.tip).u64(read.tip_arrived.0).u8(u8::from(read.closed));
                 meta.u32(u32::try_from(read.batches.len()).expect("reads are bounded"));
                 let mut blobs = Vec::with_capacity(read.batches.len());
                 for stored in read.batches {
@@ -170,6 +180,11 @@ impl CellReply {
             KIND_READ => {
                 let (from, tip) = (input.u64("from")?, input.u64("tip")?);
                 let tip_arrived = WallMs(input.u64("tip time")?);
+                let closed = match input.u8("closed")? {
+                    0 => false,
+                    1 => true,
+                    _ => return Err(DecodeError { what: "closed" }),
+                };
                 let count = input.count("batches")?;
                 if count != frame.blobs.len() {
                     return Err(DecodeError { what: "number of batches" });
@@ -179,7 +194,7 @@ impl CellReply {
                     DecodeError,
                 >>(
                 )?;
-                Self::Read(ReadReply { batches, from, tip, tip_arrived })
+                Self::Read(ReadReply { batches, from, tip, tip_arrived, closed })
             }
             KIND_POSITION => Self::Position(PositionReply { record: input.u64("record")? }),
             KIND_FAILED => Self::Failed(CellError::from_code(input.u8("error")?)?),
@@ -218,7 +233,13 @@ mod tests {
         let done = AppendReply { first: 9, arrived: WallMs(77) };
         vec![
             CellReply::Append(vec![Ok(done), Err(CellError::Busy), Err(CellError::Storage)]),
-            CellReply::Read(ReadReply { batches: vec![stored], from: 3, tip: 4, tip_arrived: WallMs(1_000) }),
+            CellReply::Read(ReadReply {
+                batches: vec![stored],
+                from: 3,
+                tip: 4,
+                tip_arrived: WallMs(1_000),
+                closed: true,
+            }),
             CellReply::Position(PositionReply { record: 12 }),
             CellReply::Failed(CellError::NotOwner),
         ]
@@ -239,10 +260,10 @@ mod tests {
 
     #[test]
     fn every_error_code_reads_back_as_itself() {
-        for code in 1..=6 {
+        for code in 1..=7 {
             assert_eq!(CellError::from_code(code).unwrap().code(), code);
         }
-        assert!(CellError::from_code(7).is_err());
+        assert!(CellError::from_code(8).is_err());
     }
 
     proptest! {

@@ -157,6 +157,7 @@ fn reply() -> impl Strategy<Value = ControlReply> {
             urls: vec!["http://127.1.2.3:80".to_owned()]
         }),
         (shards, any::<(u64, u32)>()).prop_map(|(shards, (stream, hours))| ControlReply::Assignments {
+            closing: shards.iter().map(|shard| shard.key).take(1).collect(),
             shards,
             retention_hours: vec![(StreamId(stream), hours)],
             next_stream: StreamId(stream),
