@@ -163,7 +163,7 @@ impl Handler for Frontend {
         Box::pin(self.serve(request))
     }
 
-    fn refuse(&self, refusal: Refusal) -> Response<ResponseBody> {
+    fn refuse(&self, refusal: Refusal, head: &Parts) -> Response<ResponseBody> {
         let error = match refusal {
             Refusal::BodyTooLarge => {
                 ApiError::new(ErrorCode::RequestEntityTooLarge, "The request body is too large.")
@@ -178,7 +178,8 @@ impl Handler for Frontend {
             ),
         };
         self.common.metrics.begin(None).end(Some(error.code));
-        self.common.responder.refuse(Encoding::Json, &error)
+        let encoding = Encoding::of_content_type(content_type(head)).unwrap_or(Encoding::Json);
+        self.common.responder.refuse(encoding, &error)
     }
 }
 
@@ -223,12 +224,15 @@ fn encoding_of(head: &Parts, target: Option<&str>) -> Result<Encoding, NotTheApi
     if head.method != Method::POST {
         return Err(NotTheApi::NoOperation);
     }
-    let content_type = text_of(&head.headers, header::CONTENT_TYPE.as_str()).unwrap_or("");
-    match Encoding::of_content_type(content_type) {
+    match Encoding::of_content_type(content_type(head)) {
         Some(encoding) => Ok(encoding),
         None if target.is_some_and(|target| target.contains('.')) => Err(NotTheApi::NoEncoding),
         None => Err(NotTheApi::NoOperation),
     }
+}
+
+fn content_type(head: &Parts) -> &str {
+    text_of(&head.headers, header::CONTENT_TYPE.as_str()).unwrap_or("")
 }
 
 fn text_of<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {

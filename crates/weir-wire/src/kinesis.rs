@@ -1,5 +1,5 @@
 //! The Kinesis Data Streams API, 2013-12-02: what each operation takes and gives, in which words it refuses, and how both
-//! are written in JSON 1.1.
+//! are written in JSON 1.1 and in CBOR 1.1.
 //!
 //! Front ends decode and answer with it, clients and tests may describe requests with it. One file an operation; the
 //! description of an input is the only source of its decoding and of its error texts. It must never decide what an
@@ -13,6 +13,8 @@ pub mod model;
 pub mod shape;
 pub mod validate;
 
+pub mod cbor;
+mod decode;
 pub mod encode;
 pub mod encoding;
 pub mod event_stream;

@@ -171,17 +171,21 @@ async fn every_answer_has_kinesis_headers() {
 #[tokio::test]
 async fn a_body_that_did_not_come_is_answered_in_kinesis_words() {
     let fixture = Fixture::new();
-    let told = |refusal| {
-        let response = fixture.frontend.refuse(refusal);
-        (response.status().as_u16(), response.headers()["content-type"].clone())
-    };
-    let json = HeaderValue::from_static("application/x-amz-json-1.1");
-    assert_eq!(told(Refusal::BodyTooLarge), (413, json.clone()));
-    assert_eq!(told(Refusal::BodyBroken), (400, json.clone()));
-    assert_eq!(told(Refusal::BodyTimeout), (408, json.clone()));
-    assert_eq!(told(Refusal::Busy), (503, json));
+    for content_type in ["application/x-amz-json-1.1", "application/x-amz-cbor-1.1"] {
+        let request = Request::post("/").header("content-type", content_type).body(()).unwrap();
+        let (head, ()) = request.into_parts();
+        let told = |refusal| {
+            let response = fixture.frontend.refuse(refusal, &head);
+            assert_eq!(response.headers()["content-type"], HeaderValue::from_static(content_type));
+            response.status().as_u16()
+        };
+        assert_eq!(told(Refusal::BodyTooLarge), 413);
+        assert_eq!(told(Refusal::BodyBroken), 400);
+        assert_eq!(told(Refusal::BodyTimeout), 408);
+        assert_eq!(told(Refusal::Busy), 503);
+    }
     let metrics = fixture.metrics();
-    assert!(metrics.contains("{operation=\"Unknown\",code=\"RequestEntityTooLargeException\"} 1"));
+    assert!(metrics.contains("{operation=\"Unknown\",code=\"RequestEntityTooLargeException\"} 2"));
 }
 
 #[tokio::test]

@@ -14,7 +14,8 @@ use std::{convert::Infallible, future::Future, net::SocketAddr, pin::Pin, sync::
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full, combinators::UnsyncBoxBody};
 use hyper::{
-    Request, Response, StatusCode, body::Incoming, header, server::conn::http1, service::service_fn,
+    Request, Response, StatusCode, body::Incoming, header, http::request::Parts, server::conn::http1,
+    service::service_fn,
 };
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::{
@@ -45,8 +46,8 @@ pub trait Handler: Send + Sync + 'static {
     /// One request with its whole body.
     fn handle(&self, request: Request<Bytes>, peer: SocketAddr) -> ResponseFuture<'_>;
 
-    /// The answer to a request whose body could not be taken; each protocol has its own form.
-    fn refuse(&self, refusal: Refusal) -> Response<ResponseBody> {
+    /// The answer to a request whose body could not be taken; each protocol has its own form, by the request's head.
+    fn refuse(&self, refusal: Refusal, _head: &Parts) -> Response<ResponseBody> {
         let (status, text) = match refusal {
             Refusal::BodyTooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "the body is too large\n"),
             Refusal::BodyBroken => (StatusCode::BAD_REQUEST, "the body did not arrive whole\n"),
@@ -224,7 +225,7 @@ async fn answer(shared: &Shared, request: Request<Incoming>, peer: SocketAddr) -
     if matches!(refusal, Refusal::BodyTooLarge | Refusal::Busy) {
         let _ = tokio::time::timeout(shared.bounds.body_timeout, body::discard(&mut body)).await;
     }
-    close(shared.handler.refuse(refusal))
+    close(shared.handler.refuse(refusal, &head))
 }
 
 /// What is left of the body is not worth reading: the connection ends with this answer.

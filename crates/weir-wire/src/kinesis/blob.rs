@@ -1,4 +1,5 @@
-//! Bytes that a client sent: still in base64 as JSON carries them, until they are decoded straight into a batch.
+//! Bytes that a client sent, until they are copied straight into a batch: still in base64 as JSON carries them, or plain
+//! as CBOR does.
 //!
 //! Decoders make a [`Blob`] after checking it, so that decoding it later cannot fail; operations decode it once, into
 //! its last place. It must never hold a second copy of the data.
@@ -13,6 +14,8 @@ pub struct Blob<'a>(Form<'a>);
 enum Form<'a> {
     /// Base64 that was checked, and how long it is decoded.
     Base64(Cow<'a, [u8]>, usize),
+    /// The bytes themselves.
+    Plain(Cow<'a, [u8]>),
 }
 
 /// What is wrong with base64 text, in Kinesis's order of looking.
@@ -39,18 +42,25 @@ impl<'a> Blob<'a> {
         }
     }
 
+    /// Bytes that need no decoding.
+    pub fn from_bytes(bytes: Cow<'a, [u8]>) -> Self {
+        Self(Form::Plain(bytes))
+    }
+
     /// Bytes once decoded.
     pub fn decoded_len(&self) -> usize {
         match &self.0 {
             Form::Base64(_, len) => *len,
+            Form::Plain(bytes) => bytes.len(),
         }
     }
 
     /// Writes the bytes to `room`, which is [`Self::decoded_len`] long.
     pub fn decode_into(&self, room: &mut [u8]) {
+        assert_eq!(room.len(), self.decoded_len(), "the room is as long as the bytes");
         match &self.0 {
-            Form::Base64(text, len) => {
-                assert_eq!(room.len(), *len, "the room is as long as the bytes");
+            Form::Plain(bytes) => room.copy_from_slice(bytes),
+            Form::Base64(text, _) => {
                 base64_simd::STANDARD
                     .decode(text, base64_simd::AsOut::as_out(room))
                     .expect("checked when the blob was made");

@@ -1,9 +1,10 @@
 //! The encodings of the API, by what requests say they are.
 //!
 //! The front end picks one by the request's content type and answers in it. Another encoding is another variant here
-//! and a module beside [`super::json`]; no operation knows which one is used.
+//! and a module beside [`super::json`] and [`super::cbor`]; no operation knows which one is used.
 
 use super::{
+    cbor::{self, CborWriter},
     encode::Reply,
     error::ApiError,
     json::{self, JsonWriter},
@@ -16,19 +17,25 @@ use super::{
 pub enum Encoding {
     /// JSON 1.1.
     Json,
+    /// CBOR 1.1.
+    Cbor,
 }
 
 impl Encoding {
+    /// All of them.
+    pub const ALL: [Self; 2] = [Self::Json, Self::Cbor];
+
     /// The encoding that a `Content-Type` names; its parameters do not matter.
     pub fn of_content_type(value: &str) -> Option<Self> {
         let essence = value.split(';').next().unwrap_or("").trim();
-        essence.eq_ignore_ascii_case(json::CONTENT_TYPE).then_some(Self::Json)
+        Self::ALL.into_iter().find(|encoding| essence.eq_ignore_ascii_case(encoding.content_type()))
     }
 
     /// What answers say they are.
     pub const fn content_type(self) -> &'static str {
         match self {
             Self::Json => json::CONTENT_TYPE,
+            Self::Cbor => cbor::CONTENT_TYPE,
         }
     }
 
@@ -37,6 +44,7 @@ impl Encoding {
         let mut input = T::default();
         match self {
             Self::Json => json::decode(body, &mut input)?,
+            Self::Cbor => cbor::decode(body, &mut input)?,
         }
         validate(&input)?;
         Ok(input)
@@ -47,6 +55,11 @@ impl Encoding {
         match self {
             Self::Json => {
                 let mut out = JsonWriter::with_capacity(bytes);
+                reply.encode(&mut out);
+                out.finish()
+            }
+            Self::Cbor => {
+                let mut out = CborWriter::with_capacity(bytes);
                 reply.encode(&mut out);
                 out.finish()
             }
@@ -63,6 +76,10 @@ mod tests {
         for value in ["application/x-amz-json-1.1", "Application/X-Amz-JSON-1.1 ; charset=utf-8"] {
             assert_eq!(Encoding::of_content_type(value), Some(Encoding::Json), "{value}");
         }
+        assert_eq!(
+            Encoding::of_content_type("application/x-amz-cbor-1.1;charset=utf-8"),
+            Some(Encoding::Cbor)
+        );
         for value in ["", "application/json", "application/x-amz-json-1.0", "text/plain"] {
             assert_eq!(Encoding::of_content_type(value), None, "{value}");
         }

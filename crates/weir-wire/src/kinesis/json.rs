@@ -1,15 +1,20 @@
 //! JSON 1.1: `application/x-amz-json-1.1`.
 //!
-//! Decodes bodies in one pass into described inputs and writes answers. It knows shapes and no operation; another
-//! encoding is another module beside this one.
+//! Reads bodies in one pass for the decoder and writes answers. It knows shapes and no operation; [`super::cbor`] stands
+//! beside it.
 
-mod decode;
 mod reader;
 mod writer;
 
-pub use self::decode::decode;
-pub use self::reader::{Malformed, Reader, Token};
 pub use self::writer::JsonWriter;
+
+use self::reader::Reader;
+use super::{decode, error::ApiError, shape::Fields};
 
 /// What requests and answers say they are.
 pub const CONTENT_TYPE: &str = "application/x-amz-json-1.1";
+
+/// Reads `body` into `input`: `SerializationException` when it does not read or a type is wrong.
+pub fn decode<'a>(body: &'a [u8], input: &mut dyn Fields<'a>) -> Result<(), ApiError> {
+    decode::decode(Reader::new(body), input)
+}

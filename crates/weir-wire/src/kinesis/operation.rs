@@ -3,11 +3,13 @@
 //! Read by the front end's dispatch, by metrics and by documents. A name that is not here is answered
 //! `UnknownOperationException`.
 
+use super::shape::Fields;
+
 /// What stands before the dot of `X-Amz-Target`.
 pub const TARGET_PREFIX: &str = "Kinesis_20131202";
 
 macro_rules! operations {
-    ($($name:ident),+ $(,)?) => {
+    ($($name:ident: $module:ident::$input:ident),+ $(,)?) => {
         /// One operation.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
         pub enum Operation {
@@ -27,23 +29,30 @@ macro_rules! operations {
                     $(Self::$name => stringify!($name),)+
                 }
             }
+
+            /// An input of its kind without any member, for whoever goes over all operations.
+            pub fn empty_input<'a>(self) -> Box<dyn Fields<'a> + 'a> {
+                match self {
+                    $(Self::$name => Box::new(super::$module::$input::default()),)+
+                }
+            }
         }
     };
 }
 
 operations! {
-    CreateStream,
-    DecreaseStreamRetentionPeriod,
-    DeleteStream,
-    DescribeStream,
-    DescribeStreamSummary,
-    GetRecords,
-    GetShardIterator,
-    IncreaseStreamRetentionPeriod,
-    ListShards,
-    ListStreams,
-    PutRecord,
-    PutRecords,
+    CreateStream: create_stream::CreateStreamInput,
+    DecreaseStreamRetentionPeriod: decrease_stream_retention_period::DecreaseStreamRetentionPeriodInput,
+    DeleteStream: delete_stream::DeleteStreamInput,
+    DescribeStream: describe_stream::DescribeStreamInput,
+    DescribeStreamSummary: describe_stream_summary::DescribeStreamSummaryInput,
+    GetRecords: get_records::GetRecordsInput,
+    GetShardIterator: get_shard_iterator::GetShardIteratorInput,
+    IncreaseStreamRetentionPeriod: increase_stream_retention_period::IncreaseStreamRetentionPeriodInput,
+    ListShards: list_shards::ListShardsInput,
+    ListStreams: list_streams::ListStreamsInput,
+    PutRecord: put_record::PutRecordInput,
+    PutRecords: put_records::PutRecordsInput,
 }
 
 impl Operation {

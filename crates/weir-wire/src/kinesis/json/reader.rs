@@ -1,119 +1,46 @@
 //! Takes JSON apart, left to right, once.
 //!
-//! The decoder drives it. Texts without escapes are borrowed from the body; nothing is built for members that nobody
-//! asked for. Arbitrary bytes never make it panic, recurse or loop.
+//! The decoder drives it as a [`Source`]. Texts without escapes are borrowed from the body; nothing is built for members
+//! that nobody asked for.
 
 use std::borrow::Cow;
 
-/// Nesting that is followed in members that nobody asked for. What is deeper is refused, as every JSON parser does.
-const DEPTH_MAX: usize = 128;
-
-/// Bytes that are no JSON.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("the body is no JSON from byte {at} on")]
-pub struct Malformed {
-    /// Where reading stopped.
-    pub at: usize,
-}
-
-/// What comes next.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Token {
-    /// `{`.
-    Object,
-    /// `[`.
-    List,
-    /// `"`.
-    Text,
-    /// A digit or a minus.
-    Number,
-    /// `true`.
-    True,
-    /// `false`.
-    False,
-    /// `null`.
-    Null,
-}
+use crate::kinesis::{
+    blob::Blob,
+    decode::{DEPTH_MAX, Malformed, Source, Token, base64_refused},
+    error::ApiError,
+    shape::{EpochMs, Text},
+};
 
 /// Reads a body.
 #[derive(Debug)]
-pub struct Reader<'a> {
+pub(super) struct Reader<'a> {
     bytes: &'a [u8],
     at: usize,
 }
 
 impl<'a> Reader<'a> {
     /// From the start.
-    pub fn new(bytes: &'a [u8]) -> Self {
+    pub(super) fn new(bytes: &'a [u8]) -> Self {
         Self { bytes, at: 0 }
     }
 
-    /// The kind of the next value, which is still to be read.
-    pub fn peek(&mut self) -> Result<Token, Malformed> {
-        self.skip_space();
-        match self.byte() {
-            Some(b'{') => Ok(Token::Object),
-            Some(b'[') => Ok(Token::List),
-            Some(b'"') => Ok(Token::Text),
-            Some(b'-' | b'0'..=b'9') => Ok(Token::Number),
-            Some(b't') => Ok(Token::True),
-            Some(b'f') => Ok(Token::False),
-            Some(b'n') => Ok(Token::Null),
-            _ => Err(self.malformed()),
-        }
-    }
-
-    /// Enters an object or a list that [`Self::peek`] saw.
-    pub fn open(&mut self) {
-        self.at += 1;
-    }
-
-    /// The next key of an object, its colon read; `None` at the end. `first` is true right after [`Self::open`].
-    pub fn next_key(&mut self, first: bool) -> Result<Option<Cow<'a, str>>, Malformed> {
-        if !self.next(b'}', first)? {
-            return Ok(None);
-        }
-        self.skip_space();
-        let key = self.text()?;
-        self.skip_space();
-        self.expect(b':')?;
-        Ok(Some(key))
-    }
-
-    /// Is there another item of the list? `first` is true right after [`Self::open`].
-    pub fn next_item(&mut self, first: bool) -> Result<bool, Malformed> {
-        self.next(b']', first)
-    }
-
-    fn next(&mut self, end: u8, first: bool) -> Result<bool, Malformed> {
+    /// Is there more before the bracket `end`? A comma goes before all but the first.
+    fn next(&mut self, end: u8, first: &mut bool) -> Result<bool, Malformed> {
         self.skip_space();
         if self.byte() == Some(end) {
             self.at += 1;
             return Ok(false);
         }
-        if !first {
+        if !std::mem::take(first) {
             self.expect(b',')?;
         }
         Ok(true)
     }
 
-    /// A text, in UTF-8.
-    pub fn text(&mut self) -> Result<Cow<'a, str>, Malformed> {
-        let start = self.at;
-        match self.raw_text()? {
-            Cow::Borrowed(bytes) if bytes.iter().any(|&byte| byte < b' ') => Err(Malformed { at: start }),
-            Cow::Borrowed(bytes) => {
-                std::str::from_utf8(bytes).map(Cow::Borrowed).map_err(|_| Malformed { at: start })
-            }
-            Cow::Owned(bytes) => {
-                String::from_utf8(bytes).map(Cow::Owned).map_err(|_| Malformed { at: start })
-            }
-        }
-    }
-
     /// A text as bytes: for base64, whose alphabet says more than UTF-8 could. Escapes are resolved; control characters
     /// and broken UTF-8 are left in.
-    pub fn raw_text(&mut self) -> Result<Cow<'a, [u8]>, Malformed> {
+    fn raw_text(&mut self) -> Result<Cow<'a, [u8]>, Malformed> {
         self.expect(b'"')?;
         let rest = &self.bytes[self.at..];
         match memchr::memchr2(b'"', b'\\', rest) {
@@ -191,7 +118,7 @@ impl<'a> Reader<'a> {
     }
 
     /// A number, as its text.
-    pub fn number(&mut self) -> Result<&'a str, Malformed> {
+    fn number(&mut self) -> Result<&'a str, Malformed> {
         let start = self.at;
         if self.byte() == Some(b'-') {
             self.at += 1;
@@ -223,57 +150,6 @@ impl<'a> Reader<'a> {
         if self.at > start { Ok(()) } else { Err(self.malformed()) }
     }
 
-    /// One of the three words.
-    pub fn word(&mut self, word: &'static str) -> Result<(), Malformed> {
-        if self.bytes[self.at..].starts_with(word.as_bytes()) {
-            self.at += word.len();
-            Ok(())
-        } else {
-            Err(self.malformed())
-        }
-    }
-
-    /// Passes over a value. What is open is kept on the heap, not on the stack.
-    pub fn skip(&mut self) -> Result<(), Malformed> {
-        let mut open: Vec<Token> = Vec::new();
-        loop {
-            let mut first = false;
-            match self.peek()? {
-                container @ (Token::Object | Token::List) => {
-                    if open.len() >= DEPTH_MAX {
-                        return Err(self.malformed());
-                    }
-                    self.open();
-                    open.push(container);
-                    first = true;
-                }
-                Token::Text => drop(self.text()?),
-                Token::Number => drop(self.number()?),
-                Token::True => self.word("true")?,
-                Token::False => self.word("false")?,
-                Token::Null => self.word("null")?,
-            }
-            loop {
-                let more = match open.last() {
-                    None => return Ok(()),
-                    Some(Token::Object) => self.next_key(first)?.is_some(),
-                    Some(_) => self.next_item(first)?,
-                };
-                if more {
-                    break;
-                }
-                open.pop();
-                first = false;
-            }
-        }
-    }
-
-    /// Nothing but space may be left.
-    pub fn finish(mut self) -> Result<(), Malformed> {
-        self.skip_space();
-        if self.at == self.bytes.len() { Ok(()) } else { Err(self.malformed()) }
-    }
-
     fn skip_space(&mut self) {
         while let Some(b' ' | b'\n' | b'\r' | b'\t') = self.byte() {
             self.at += 1;
@@ -295,6 +171,125 @@ impl<'a> Reader<'a> {
 
     fn malformed(&self) -> Malformed {
         Malformed { at: self.at }
+    }
+}
+
+impl<'a> Source<'a> for Reader<'a> {
+    /// Is the next item the first?
+    type Open = bool;
+    const BYTES: Token = Token::Text;
+
+    fn peek(&mut self) -> Result<Token, Malformed> {
+        self.skip_space();
+        match self.byte() {
+            Some(b'{') => Ok(Token::Object),
+            Some(b'[') => Ok(Token::List),
+            Some(b'"') => Ok(Token::Text),
+            Some(b'-' | b'0'..=b'9') => Ok(Token::Number),
+            Some(b't') => Ok(Token::True),
+            Some(b'f') => Ok(Token::False),
+            Some(b'n') => Ok(Token::Null),
+            _ => Err(self.malformed()),
+        }
+    }
+
+    fn open(&mut self) -> Result<bool, Malformed> {
+        self.at += 1;
+        Ok(true)
+    }
+
+    fn next_key(&mut self, first: &mut bool) -> Result<Option<Text<'a>>, Malformed> {
+        if !self.next(b'}', first)? {
+            return Ok(None);
+        }
+        self.skip_space();
+        let key = self.text()?;
+        self.skip_space();
+        self.expect(b':')?;
+        Ok(Some(key))
+    }
+
+    fn next_item(&mut self, first: &mut bool) -> Result<bool, Malformed> {
+        self.next(b']', first)
+    }
+
+    fn text(&mut self) -> Result<Cow<'a, str>, Malformed> {
+        let start = self.at;
+        match self.raw_text()? {
+            Cow::Borrowed(bytes) if bytes.iter().any(|&byte| byte < b' ') => Err(Malformed { at: start }),
+            Cow::Borrowed(bytes) => {
+                std::str::from_utf8(bytes).map(Cow::Borrowed).map_err(|_| Malformed { at: start })
+            }
+            Cow::Owned(bytes) => {
+                String::from_utf8(bytes).map(Cow::Owned).map_err(|_| Malformed { at: start })
+            }
+        }
+    }
+
+    fn blob(&mut self) -> Result<Blob<'a>, ApiError> {
+        let text = self.raw_text()?;
+        Blob::from_base64(text.clone()).map_err(|error| base64_refused(&text, &error))
+    }
+
+    fn integer(&mut self) -> Result<i64, Malformed> {
+        let text = self.number()?;
+        Ok(text.parse().unwrap_or_else(|_| text.parse::<f64>().unwrap_or(f64::INFINITY) as i64)) // saturates
+    }
+
+    /// Seconds, as JSON carries times.
+    fn timestamp(&mut self) -> Result<EpochMs, Malformed> {
+        let seconds: f64 = self.number()?.parse().unwrap_or(f64::INFINITY);
+        Ok(EpochMs((seconds * 1_000.0).round() as i64)) // saturates
+    }
+
+    fn word(&mut self, word: Token) -> Result<(), Malformed> {
+        let word: &[u8] = match word {
+            Token::True => b"true",
+            Token::False => b"false",
+            _ => b"null",
+        };
+        if self.bytes[self.at..].starts_with(word) {
+            self.at += word.len();
+            Ok(())
+        } else {
+            Err(self.malformed())
+        }
+    }
+
+    fn skip(&mut self) -> Result<(), Malformed> {
+        let mut open: Vec<Token> = Vec::new();
+        loop {
+            let mut first = false;
+            match self.peek()? {
+                container @ (Token::Object | Token::List) => {
+                    if open.len() >= DEPTH_MAX {
+                        return Err(self.malformed());
+                    }
+                    first = self.open()?;
+                    open.push(container);
+                }
+                Token::Text => drop(self.text()?),
+                Token::Number => drop(self.number()?),
+                word => self.word(word)?,
+            }
+            loop {
+                let more = match open.last() {
+                    None => return Ok(()),
+                    Some(Token::Object) => self.next_key(&mut first)?.is_some(),
+                    Some(_) => self.next_item(&mut first)?,
+                };
+                if more {
+                    break;
+                }
+                open.pop();
+                first = false;
+            }
+        }
+    }
+
+    fn finish(mut self) -> Result<(), Malformed> {
+        self.skip_space();
+        if self.at == self.bytes.len() { Ok(()) } else { Err(self.malformed()) }
     }
 }
 

@@ -1,0 +1,126 @@
+//! Writes answers as CBOR: structures and lists without their length, as Kinesis does, and without nulls.
+//!
+//! One pass over the answer, straight into the body; data is copied once, to its last place.
+
+use std::fmt::{Display, Write as _};
+
+use weir_core::clock::WallMs;
+
+use super::{BREAK, INDEFINITE, TAG_TIME, major};
+use crate::kinesis::encode::Encoder;
+
+/// A body that grows.
+#[derive(Debug, Default)]
+pub struct CborWriter {
+    out: Vec<u8>,
+}
+
+impl CborWriter {
+    /// An empty body with room for `bytes`.
+    pub fn with_capacity(bytes: usize) -> Self {
+        Self { out: Vec::with_capacity(bytes) }
+    }
+
+    /// The body.
+    pub fn finish(self) -> Vec<u8> {
+        self.out
+    }
+
+    /// An item's head in its shortest form.
+    fn head(&mut self, kind: u8, argument: u64) {
+        let (head, len) = head(kind, argument);
+        self.out.extend_from_slice(&head[..len]);
+    }
+
+    fn open(&mut self, kind: u8) {
+        self.out.push(kind << 5 | INDEFINITE);
+    }
+}
+
+impl Encoder for CborWriter {
+    fn open_structure(&mut self) {
+        self.open(major::MAP);
+    }
+
+    fn close_structure(&mut self) {
+        self.out.push(BREAK);
+    }
+
+    fn open_list(&mut self) {
+        self.open(major::LIST);
+    }
+
+    fn close_list(&mut self) {
+        self.out.push(BREAK);
+    }
+
+    fn member(&mut self, name: &'static str) {
+        self.text(name);
+    }
+
+    fn text(&mut self, text: &str) {
+        self.head(major::TEXT, text.len() as u64);
+        self.out.extend_from_slice(text.as_bytes());
+    }
+
+    /// The text is printed behind room for its head, which is mostly of two bytes: ids have 24 to 255.
+    fn shown(&mut self, value: &dyn Display) {
+        const ROOM: usize = 2;
+        let start = self.out.len();
+        self.out.extend_from_slice(&[0; ROOM]);
+        let _ = write!(Printed(&mut self.out), "{value}"); // a vector takes everything
+        let printed = self.out.len() - start - ROOM;
+        let (head, len) = head(major::TEXT, printed as u64);
+        if len == ROOM {
+            self.out[start..start + ROOM].copy_from_slice(&head[..len]);
+        } else {
+            self.out.splice(start..start + ROOM, head[..len].iter().copied());
+        }
+    }
+
+    fn integer(&mut self, number: i64) {
+        match u64::try_from(number) {
+            Ok(number) => self.head(major::UNSIGNED, number),
+            Err(_) => self.head(major::NEGATIVE, !number as u64), // -1 - number, which is not negative
+        }
+    }
+
+    fn boolean(&mut self, value: bool) {
+        self.head(major::OTHER, if value { 21 } else { 20 });
+    }
+
+    fn blob(&mut self, bytes: &[u8]) {
+        self.head(major::BYTES, bytes.len() as u64);
+        self.out.extend_from_slice(bytes);
+    }
+
+    fn timestamp(&mut self, time: WallMs) {
+        self.head(major::TAG, u64::from(TAG_TIME));
+        self.head(major::UNSIGNED, time.0);
+    }
+}
+
+/// The bytes of a head, and how many there are.
+fn head(kind: u8, argument: u64) -> ([u8; 9], usize) {
+    let (info, len) = match argument {
+        0..=23 => (argument as u8, 0),
+        24..=0xff => (24, 1),
+        0x100..=0xffff => (25, 2),
+        0x1_0000..=0xffff_ffff => (26, 4),
+        _ => (27, 8),
+    };
+    let mut head = [0; 9];
+    head[0] = kind << 5 | info;
+    head[1..=len].copy_from_slice(&argument.to_be_bytes()[8 - len..]);
+    (head, len + 1)
+}
+
+/// Formatting into a body.
+struct Printed<'a>(&'a mut Vec<u8>);
+
+impl std::fmt::Write for Printed<'_> {
+    fn write_str(&mut self, text: &str) -> std::fmt::Result {
+        self.0.extend_from_slice(text.as_bytes());
+        Ok(())
+    }
+}
