@@ -17,6 +17,7 @@ pub mod mailbox;
 pub mod shutdown;
 pub mod snapshot;
 pub mod token_bucket;
+pub mod watermark;
 
 pub use bounded_queue::{BoundedQueue, Overflow, PushOutcome};
 pub use byte_budget::{ByteBudget, Permit};
@@ -26,3 +27,4 @@ pub use mailbox::Mailbox;
 pub use shutdown::Shutdown;
 pub use snapshot::{Snapshot, SnapshotReader};
 pub use token_bucket::TokenBucket;
+pub use watermark::Watermark;

@@ -164,4 +164,25 @@ pub(super) const VARIANTS: &[Variant] = &[
         model: "what_comes_back_at_once_all_comes_back",
         found_as: "left == right",
     },
+    // The end is noted and nobody is told.
+    Variant {
+        primitive: "watermark",
+        name: "watermark_ends_silently",
+        model: "the_end_releases_who_waits_for_more",
+        found_as: DEADLOCK,
+    },
+    // Whether the mark has risen is asked under an earlier lock than the one that registers the waker.
+    Variant {
+        primitive: "watermark",
+        name: "watermark_looks_too_early",
+        model: "no_waiting_task_misses_a_rise",
+        found_as: DEADLOCK,
+    },
+    // Who waits is woken before the mark has risen.
+    Variant {
+        primitive: "watermark",
+        name: "watermark_wakes_first",
+        model: "no_waiting_task_misses_a_rise",
+        found_as: DEADLOCK,
+    },
 ];
