@@ -23,6 +23,7 @@ enum Question {
     Append,
     Read,
     Position,
+    Await,
     Other,
 }
 
@@ -113,6 +114,7 @@ impl NodeMetrics {
             }
             CellReply::Read(_) => count(Question::Read, Outcome::Done, 1),
             CellReply::Position(_) => count(Question::Position, Outcome::Done, 1),
+            CellReply::Tip(_) => count(Question::Await, Outcome::Done, 1),
             CellReply::Failed(error) => count(Question::Other, outcome(*error), 1),
         }
     }

@@ -14,7 +14,7 @@ use parking_lot::Mutex;
 use weir_core::{
     clock::{Clock, WallMs},
     id::{ShardKey, StreamId},
-    limits::RETENTION_HOURS_DEFAULT,
+    limits::{NODE_AWAIT_MAX, RETENTION_HOURS_DEFAULT},
     shard::{ClosedShard, OwnedShard},
 };
 use weir_log::{
@@ -23,7 +23,10 @@ use weir_log::{
 };
 use weir_sync::{Completion, completion};
 use weir_wire::{
-    cell::{AppendReply, CellError, CellReply, CellRequest, Position, PositionReply, ReadReply, ShardAppend},
+    cell::{
+        AppendReply, CellError, CellReply, CellRequest, Position, PositionReply, ReadReply, ShardAppend,
+        TipReply,
+    },
     framing::Frame,
 };
 
@@ -75,6 +78,9 @@ impl Node {
                 self.read(key, from, records_max, bytes_max)
             }
             Ok(CellRequest::Position { key, at }) => self.position(key, at),
+            Ok(CellRequest::Await { key, record, wait_ms }) => {
+                self.tip_beyond(key, record, Duration::from_millis(wait_ms.into())).await
+            }
             Err(error) => {
                 tracing::warn!(%error, "a question did not decode");
                 CellReply::Failed(CellError::Malformed)
@@ -128,6 +134,22 @@ impl Node {
         match self.journal.position(key, at) {
             Ok(record) => CellReply::Position(PositionReply { record }),
             Err(error) => CellReply::Failed(read_error(&error)),
+        }
+    }
+
+    /// The shard's end as soon as it is behind `record`, or after a while.
+    async fn tip_beyond(&self, key: ShardKey, record: u64, wait: Duration) -> CellReply {
+        if let Some(rise) = self.journal.rise(key, record) {
+            // How the wait ended does not matter: what is there now is the answer.
+            let _ = tokio::time::timeout(wait.min(NODE_AWAIT_MAX), rise).await;
+        }
+        match self.journal.shard(key) {
+            Some(status) => CellReply::Tip(TipReply {
+                tip: status.tip,
+                tip_arrived: status.last_arrived,
+                closed: !status.owned.is_open(),
+            }),
+            None => CellReply::Failed(CellError::NotOwner),
         }
     }
 

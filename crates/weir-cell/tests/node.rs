@@ -24,12 +24,13 @@ use weir_core::{
         AccountId, ClusterId, Epoch, Incarnation, MemberId, ServerName, ShardIndex, ShardKey, StreamId,
         StreamName,
     },
+    limits::NODE_AWAIT_MAX,
     shard::OwnedShard,
     threads::Threads,
 };
 use weir_log::{Durability, Journal, JournalConfig};
 use weir_wire::{
-    cell::{CellError, CellReply, CellRequest, Position, ShardAppend},
+    cell::{CellError, CellReply, CellRequest, Position, ShardAppend, TipReply},
     control::{ControlError, ControlFuture, ControlReply, ControlRequest, ControlService},
     framing::{Frame, FrameLink},
 };
@@ -88,6 +89,51 @@ async fn texts(node: &Node, shard: u32) -> Vec<String> {
     let CellReply::Read(read) = ask(node, read).await else { panic!("not read") };
     let records = read.batches.iter().flat_map(|stored| stored.batch.records());
     records.map(|record| String::from_utf8(record.data.to_vec()).unwrap()).collect()
+}
+
+/// A question that waits for records from `record` on; an answer that comes with the end of its time fails the test.
+async fn awaited(node: &Node, record: u64) -> CellReply {
+    let question = CellRequest::Await { key: key(0), record, wait_ms: 60_000 };
+    let early = NODE_AWAIT_MAX - Duration::from_secs(1);
+    tokio::time::timeout(early, ask(node, question))
+        .await
+        .expect("answered by what happened, not by the clock")
+}
+
+#[tokio::test]
+async fn who_waits_for_a_record_is_answered_when_it_is_durable_and_when_none_can_come() {
+    let folder = tempfile::tempdir().unwrap();
+    let node = node(folder.path());
+    node.open_shard(owned(0, 1)).await.unwrap();
+    let question = CellRequest::Append(vec![append(0, &["a", "b"])]);
+    let (answer, appended) = tokio::join!(awaited(&node, 0), ask(&node, question));
+    let (CellReply::Tip(end), CellReply::Append(results)) = (answer, appended) else { panic!() };
+    assert_eq!((end.tip, end.tip_arrived), (2, results[0].unwrap().arrived));
+    assert_eq!(awaited(&node, 1).await, CellReply::Tip(end), "what is there already is not waited for");
+    let (answer, closed) = tokio::join!(awaited(&node, 2), node.close_shard(key(0)));
+    closed.unwrap();
+    assert_eq!(answer, CellReply::Tip(TipReply { closed: true, ..end }));
+    node.delete_shard(key(0)).await.unwrap();
+    assert_eq!(awaited(&node, 2).await, CellReply::Failed(CellError::NotOwner));
+}
+
+#[tokio::test]
+async fn who_waits_for_a_record_of_a_shard_that_is_deleted_hears_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let node = node(folder.path());
+    node.open_shard(owned(0, 1)).await.unwrap();
+    let (answer, deleted) = tokio::join!(awaited(&node, 0), node.delete_shard(key(0)));
+    deleted.unwrap();
+    assert_eq!(answer, CellReply::Failed(CellError::NotOwner));
+}
+
+#[tokio::test]
+async fn who_waits_in_vain_hears_where_the_shard_ends() {
+    let folder = tempfile::tempdir().unwrap();
+    let node = node(folder.path());
+    node.open_shard(owned(0, 1)).await.unwrap();
+    let answer = ask(&node, CellRequest::Await { key: key(0), record: 0, wait_ms: 1 }).await;
+    assert_eq!(answer, CellReply::Tip(TipReply { tip: 0, tip_arrived: WallMs(0), closed: false }));
 }
 
 #[tokio::test]

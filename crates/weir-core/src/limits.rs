@@ -88,6 +88,12 @@ pub const LINK_FRAMES_MAX: usize = 1_024;
 pub const NODE_CALLS_MAX: usize = 4_096;
 /// How long a front end waits for a node's answer before it says `InternalFailure`: the write may have happened.
 pub const NODE_CALL_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long a node lets a front end wait for a record that has not come yet: the answer is back well before
+/// [`NODE_CALL_TIMEOUT`].
+pub const NODE_AWAIT_MAX: Duration = Duration::from_secs(5);
+/// Subscriptions to shards that one front end serves at once; the next is refused with `LimitExceededException`. Each has
+/// up to one call in flight to a node: a quarter of what a node takes, so that reads and writes always find room.
+pub const SUBSCRIPTIONS_MAX: usize = NODE_CALLS_MAX / 4;
 
 // ---- The log ----
 

@@ -13,6 +13,7 @@ use weir_core::{
     sequence::RecordIndex,
     shard::{ClosedShard, OwnedShard},
 };
+use weir_sync::Watermark;
 
 use crate::{
     segment::{LogPlace, SegmentSequence},
@@ -25,6 +26,8 @@ use crate::{
 pub(crate) struct Shard {
     pub(crate) key: ShardKey,
     pub(crate) state: Mutex<ShardState>,
+    /// Follows the state's tip, for those who wait for it; ended when the shard is closed or deleted.
+    pub(crate) watermark: Watermark,
 }
 
 /// What is known of it.
@@ -76,7 +79,11 @@ impl Shard {
         let key = owned.key;
         let tail = VecDeque::new();
         let state = ShardState { owned, opened, runs, tail, oldest, tip: next, last_arrived, damage, staged };
-        Self { key, state: Mutex::new(state) }
+        let watermark = Watermark::new(next);
+        if closed.is_some() {
+            watermark.end();
+        }
+        Self { key, state: Mutex::new(state), watermark }
     }
 }
 

@@ -6,5 +6,5 @@
 mod reply;
 mod request;
 
-pub use self::reply::{AppendReply, CellError, CellReply, PositionReply, ReadReply};
+pub use self::reply::{AppendReply, CellError, CellReply, PositionReply, ReadReply, TipReply};
 pub use self::request::{CellRequest, Position, ShardAppend};

@@ -13,6 +13,8 @@ use weir_core::{
     sequence::RecordIndex,
 };
 
+use weir_sync::watermark::Rise;
+
 use super::Journal;
 use crate::{
     disk::read_exact_at,
@@ -100,6 +102,12 @@ impl Journal {
         };
         counters.read_bytes.add(batches.iter().map(|stored| stored.batch.body().len() as u64).sum());
         Ok(ReadBatch { batches, from, tip, oldest, tip_arrived, closed })
+    }
+
+    /// Resolves when the shard has a durable record at `record` or later, or is closed or deleted; `None` when the journal does not
+    /// hold it. Whoever waits looks for itself what there is then.
+    pub fn rise(&self, shard: ShardKey, record: RecordIndex) -> Option<Rise> {
+        Some(self.shared.shard(shard)?.watermark.above(record))
     }
 
     /// The record at `at`.

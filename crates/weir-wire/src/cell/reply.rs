@@ -21,6 +21,7 @@ const KIND_APPENDED: u16 = 0x0181;
 const KIND_READ: u16 = 0x0182;
 const KIND_POSITION: u16 = 0x0183;
 const KIND_FAILED: u16 = 0x0184;
+const KIND_TIP: u16 = 0x0185;
 
 /// Why a node did not do what it was asked. The numbers are on the wire, never renumber.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, thiserror::Error)]
@@ -119,6 +120,17 @@ pub struct PositionReply {
     pub record: RecordIndex,
 }
 
+/// Where a shard ends now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TipReply {
+    /// The index after the newest durable record.
+    pub tip: RecordIndex,
+    /// When the newest durable record arrived; zero when the shard is empty.
+    pub tip_arrived: WallMs,
+    /// The shard is closed: there will never be a record at [`Self::tip`].
+    pub closed: bool,
+}
+
 /// One answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum CellReply {
@@ -128,6 +140,8 @@ pub enum CellReply {
     Read(ReadReply),
     /// Where it is.
     Position(PositionReply),
+    /// Where the shard ends, to `Await`.
+    Tip(TipReply),
     /// The question as a whole failed.
     Failed(CellError),
 }
@@ -162,6 +176,10 @@ impl CellReply {
                 meta.u64(position.record);
                 Frame::new(KIND_POSITION, id, meta.finish())
             }
+            Self::Tip(end) => {
+                meta.u64(end.tip).u64(end.tip_arrived.0).u8(end.closed.into());
+                Frame::new(KIND_TIP, id, meta.finish())
+            }
             Self::Failed(error) => {
                 meta.u8(error.code());
                 Frame::new(KIND_FAILED, id, meta.finish())
@@ -180,11 +198,7 @@ impl CellReply {
             KIND_READ => {
                 let (from, tip) = (input.u64("from")?, input.u64("tip")?);
                 let tip_arrived = WallMs(input.u64("tip time")?);
-                let closed = match input.u8("closed")? {
-                    0 => false,
-                    1 => true,
-                    _ => return Err(DecodeError { what: "closed" }),
-                };
+                let closed = read_closed(&mut input)?;
                 let count = input.count("batches")?;
                 if count != frame.blobs.len() {
                     return Err(DecodeError { what: "number of batches" });
@@ -197,11 +211,23 @@ impl CellReply {
                 Self::Read(ReadReply { batches, from, tip, tip_arrived, closed })
             }
             KIND_POSITION => Self::Position(PositionReply { record: input.u64("record")? }),
+            KIND_TIP => {
+                let (tip, tip_arrived) = (input.u64("tip")?, WallMs(input.u64("tip time")?));
+                Self::Tip(TipReply { tip, tip_arrived, closed: read_closed(&mut input)? })
+            }
             KIND_FAILED => Self::Failed(CellError::from_code(input.u8("error")?)?),
             _ => return Err(DecodeError { what: "kind" }),
         };
         input.finish()?;
         Ok(reply)
+    }
+}
+
+fn read_closed(input: &mut Reader<'_>) -> Result<bool, DecodeError> {
+    match input.u8("closed")? {
+        0 => Ok(false),
+        1 => Ok(true),
+        _ => Err(DecodeError { what: "closed" }),
     }
 }
 
@@ -241,6 +267,7 @@ mod tests {
                 closed: true,
             }),
             CellReply::Position(PositionReply { record: 12 }),
+            CellReply::Tip(TipReply { tip: 12, tip_arrived: WallMs(1_000), closed: true }),
             CellReply::Failed(CellError::NotOwner),
         ]
     }
@@ -268,7 +295,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn arbitrary_frames_never_panic(kind in 0x0180..0x0186u16, meta: Vec<u8>, blobs: Vec<Vec<u8>>) {
+        fn arbitrary_frames_never_panic(kind in 0x0180..0x0187u16, meta: Vec<u8>, blobs: Vec<Vec<u8>>) {
             let blobs = blobs.into_iter().map(Bytes::from).collect();
             let _ = CellReply::from_frame(Frame { kind, id: 0, meta: Bytes::from(meta), blobs });
         }

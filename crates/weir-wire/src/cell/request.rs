@@ -15,6 +15,7 @@ use crate::{
 const KIND_APPEND: u16 = 0x0101;
 const KIND_READ: u16 = 0x0102;
 const KIND_POSITION: u16 = 0x0103;
+const KIND_AWAIT: u16 = 0x0104;
 
 /// Records for one shard.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -59,6 +60,15 @@ pub enum CellRequest {
         /// The place.
         at: Position,
     },
+    /// Answered as soon as the shard has a durable record at `record` or later, or after `wait_ms`, whichever is first.
+    Await {
+        /// The shard.
+        key: ShardKey,
+        /// The first record that is not known yet.
+        record: RecordIndex,
+        /// Milliseconds to wait at most; a node waits [`weir_core::limits::NODE_AWAIT_MAX`] at most, whatever is asked.
+        wait_ms: u32,
+    },
 }
 
 impl CellRequest {
@@ -87,6 +97,10 @@ impl CellRequest {
                     Position::AtTimestamp(time) => meta.u8(2).u64(time.0),
                 };
                 Frame::new(KIND_POSITION, id, meta.finish())
+            }
+            Self::Await { key, record, wait_ms } => {
+                meta.shard_key(key).u64(record).u32(wait_ms);
+                Frame::new(KIND_AWAIT, id, meta.finish())
             }
         }
     }
@@ -124,6 +138,11 @@ impl CellRequest {
                 };
                 Self::Position { key, at }
             }
+            KIND_AWAIT => Self::Await {
+                key: input.shard_key("shard")?,
+                record: input.u64("record")?,
+                wait_ms: input.u32("wait")?,
+            },
             _ => return Err(DecodeError { what: "kind" }),
         };
         input.finish()?;
@@ -165,6 +184,7 @@ mod tests {
             CellRequest::Position { key: key(2), at: Position::TrimHorizon },
             CellRequest::Position { key: key(2), at: Position::Latest },
             CellRequest::Position { key: key(2), at: Position::AtTimestamp(WallMs(12_345)) },
+            CellRequest::Await { key: key(3), record: u64::MAX, wait_ms: 5_000 },
         ]
     }
 
@@ -192,7 +212,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn arbitrary_frames_never_panic(kind in 0x0100..0x0105u16, meta: Vec<u8>, blobs: Vec<Vec<u8>>) {
+        fn arbitrary_frames_never_panic(kind in 0x0100..0x0106u16, meta: Vec<u8>, blobs: Vec<Vec<u8>>) {
             let blobs = blobs.into_iter().map(Bytes::from).collect();
             let _ = CellRequest::from_frame(Frame { kind, id: 0, meta: Bytes::from(meta), blobs });
         }

@@ -56,6 +56,7 @@ impl Committer {
                 state.last_arrived = arrived;
                 self.cache.add(&shard, &mut state, StoredBatch { first, arrived, batch });
                 drop(state);
+                shard.watermark.raise(first + u64::from(count));
                 Box::new(move || done.succeed(AppendOutcome { first, count, arrived }))
             }
             Then::Opened { owned, opened, done } => {
@@ -85,6 +86,7 @@ impl Committer {
                 state.owned.closed = Some(closed);
                 state.staged.closed = Some(closed);
                 drop(state);
+                shard.watermark.end();
                 Box::new(move || done.succeed(closed))
             }
             Then::Deleted { key, done } => {
@@ -94,6 +96,8 @@ impl Committer {
                     // Whoever still holds the shard must not keep its segments from being dropped.
                     state.runs = Runs::default();
                     state.tail.clear();
+                    drop(state);
+                    shard.watermark.end();
                 }
                 Box::new(move || done.succeed(()))
             }
