@@ -7,7 +7,10 @@ use crate::{
 
 /// The steps, one after another; a failure does not stop the next.
 pub(crate) fn run(tally: &mut Tally) {
-    tally.step("Format", |_| cargo::run(cargo(&["fmt", "--all", "--check"])));
+    tally.step("Format", |_| {
+        cargo::run(cargo(&["fmt", "--all", "--check"]))?;
+        cargo::run(cargo(&["fmt", "--check", "--manifest-path", "tests/rust/Cargo.toml"])) // a workspace of its own
+    });
     tally.step("Lints", |_| {
         cargo::run(cargo(&["clippy", "--quiet", "--workspace", "--all-targets", "--", "-D", "warnings"]))
     });

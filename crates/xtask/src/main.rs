@@ -1,4 +1,4 @@
-//! What people and CI run besides the product: `cargo xtask test`, `check`, `loom`, `bench`.
+//! What people and CI run besides the product: `cargo xtask test`, `check`, `prepare`, `loom`, `bench`.
 //!
 //! Nothing has to be installed first but Rust: each command prepares what it needs or fails with the exact command
 //! to run. It must never skip in silence.
@@ -29,6 +29,9 @@ enum Command {
     Test,
     /// Format, lints and documentation only: seconds once built.
     Check,
+    /// Installs what the tests need besides Rust, and prints the settings under which `cargo test` finds it:
+    /// `eval "$(cargo xtask prepare)"`.
+    Prepare,
     /// The loom models of weir-sync, and the broken variants that loom must find.
     Loom,
     /// The criterion benches at full size, and a table of what they measured.
@@ -48,6 +51,13 @@ fn main() -> anyhow::Result<()> {
             let mut tally = tally::Tally::new();
             check::run(&mut tally);
             tally.close()
+        }
+        Command::Prepare => {
+            for (name, value) in prepare::settings()? {
+                println!("export {name}='{}'", value.display());
+            }
+            println!("export WEIR_SKIPS='{}'", tally::skip_file()?.display());
+            Ok(())
         }
         Command::Loom => loom::run(),
         Command::Bench { filter, runs } => bench::run(filter.as_deref(), runs),

@@ -1,56 +1,40 @@
-//! What the tests need besides Rust: Python clients, a browser, a second user.
+//! What the tests need besides Rust: Kinesis clients, a browser, a second user.
 //!
-//! Called by `cargo xtask test` before the first test. What can be installed is; what cannot fails with the exact
-//! command to run. Nothing here is needed to use Weir.
+//! Called by `cargo xtask test` before the first test, and alone by `cargo xtask prepare`. What can be installed is;
+//! what cannot fails with the exact command to run. Nothing here is needed to use Weir.
+
+mod clients;
 
 use std::{
-    fs,
     path::{Path, PathBuf},
     process::{Command, Stdio},
 };
 
 use anyhow::{Context, bail};
 
-use crate::cargo::{prepared, root, run};
+use crate::cargo::run;
 
 /// The user that the "without root" tests run as when the tests run as root.
-pub(crate) const ORDINARY_USER: &str = "weir-test";
+const ORDINARY_USER: &str = "weir-test";
 
 /// Names under which distributions install a Chromium that runs headless.
 const BROWSERS: [&str; 4] = ["chromium", "chromium-browser", "google-chrome", "google-chrome-stable"];
 
-/// A virtual environment with the Python clients; its `python3`.
-pub(crate) fn python_clients() -> anyhow::Result<PathBuf> {
-    let requirements = root().join("tests/python/requirements.txt");
-    let wanted =
-        fs::read_to_string(&requirements).with_context(|| format!("read {}", requirements.display()))?;
-    let venv = prepared().join("venv");
-    let python = venv.join("bin/python3");
-    let stamp = venv.join("requirements.installed");
-    if fs::read_to_string(&stamp).is_ok_and(|installed| installed == wanted) {
-        return Ok(python);
+/// A variable that the tests read, and what it names.
+pub(crate) type Setting = (&'static str, PathBuf);
+
+/// Installs everything; the settings under which the tests find it.
+pub(crate) fn settings() -> anyhow::Result<Vec<Setting>> {
+    let mut settings = clients::settings()?;
+    settings.push(("WEIR_BROWSER", browser()?));
+    if let Some(user) = ordinary_user()? {
+        settings.push(("WEIR_ORDINARY_USER", user.into()));
     }
-    if !succeeds(Command::new("python3").args(["-c", "import venv, ensurepip"])) {
-        install(&["python3", "python3-venv", "python3-pip"])?;
-    }
-    let mut create = Command::new("python3");
-    create.args(["-m", "venv", "--clear"]).arg(&venv);
-    run(create).context("create a Python environment")?;
-    let mut pip = Command::new(&python);
-    pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "-r"]).arg(&requirements);
-    run(pip).with_context(|| {
-        format!(
-            "install the Python clients; by hand: {} -m pip install -r {}",
-            python.display(),
-            requirements.display()
-        )
-    })?;
-    fs::write(&stamp, wanted).with_context(|| format!("write {}", stamp.display()))?;
-    Ok(python)
+    Ok(settings)
 }
 
 /// A browser that opens the report as a reader would.
-pub(crate) fn browser() -> anyhow::Result<PathBuf> {
+fn browser() -> anyhow::Result<PathBuf> {
     if let Some(found) = BROWSERS.iter().find_map(|name| on_path(name)) {
         return Ok(found);
     }
@@ -59,7 +43,7 @@ pub(crate) fn browser() -> anyhow::Result<PathBuf> {
 }
 
 /// A user without root. `None` when the tests run without root already.
-pub(crate) fn ordinary_user() -> anyhow::Result<Option<String>> {
+fn ordinary_user() -> anyhow::Result<Option<String>> {
     if !is_root()? {
         return Ok(None);
     }
@@ -82,7 +66,7 @@ fn install(packages: &[&str]) -> anyhow::Result<()> {
     if on_path("apt-get").is_none() || !is_root()? {
         bail!("{} is missing; run as root: {by_hand}", packages.join(", "));
     }
-    println!("installing {}", packages.join(", "));
+    eprintln!("installing {}", packages.join(", "));
     let mut update = Command::new("apt-get");
     update.args(["update", "-qq"]).stdout(Stdio::null());
     run(update)?;

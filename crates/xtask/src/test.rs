@@ -2,59 +2,42 @@
 //!
 //! CI calls this and nothing else. A step that fails does not stop the others, so that one run tells all.
 
-use std::path::PathBuf;
-
 use crate::{
     cargo::{self, cargo, target},
-    check, loom, prepare,
+    check, loom,
+    prepare::{self, Setting},
     tally::{self, Tally},
 };
-
-/// What the tests were given.
-struct Prepared {
-    python: PathBuf,
-    browser: PathBuf,
-    user: Option<String>,
-    skips: PathBuf,
-}
 
 /// All steps.
 pub(crate) fn run() -> anyhow::Result<()> {
     let mut tally = Tally::new();
     let mut prepared = None;
     tally.step("Prepare", |_| {
-        prepared = Some(Prepared {
-            python: prepare::python_clients()?,
-            browser: prepare::browser()?,
-            user: prepare::ordinary_user()?,
-            skips: tally::skip_file()?,
-        });
+        prepared = Some(prepare::settings()?);
         Ok(())
     });
     check::run(&mut tally);
     // Tests from outside look at what users run, and an unoptimised fleet of two hundred processes is another fleet.
     tally.step("Build", |_| cargo::run(cargo(&["build", "--quiet", "--release", "--package", "weir"])));
-    if let Some(prepared) = &prepared {
-        tally.step("Tests", |tally| tests(tally, prepared));
+    if let Some(settings) = &prepared {
+        tally.step("Tests", |tally| tests(tally, settings));
     }
     tally.step("Loom models", |_| loom::run());
     tally.close()
 }
 
 /// Unit, property and outside tests, and the benches in small, in one cargo call: one build.
-fn tests(tally: &mut Tally, prepared: &Prepared) -> anyhow::Result<()> {
+fn tests(tally: &mut Tally, settings: &[Setting]) -> anyhow::Result<()> {
+    let skips = tally::skip_file()?;
     let mut command = cargo(&["test", "--workspace", "--all-targets", "--no-fail-fast"]);
     command
+        .envs(settings.iter().map(|(name, value)| (name, value)))
         .env("WEIR_BIN", target().join("release/weir"))
-        .env("WEIR_PYTHON", &prepared.python)
-        .env("WEIR_BROWSER", &prepared.browser)
-        .env("WEIR_SKIPS", &prepared.skips)
+        .env("WEIR_SKIPS", &skips)
         .env("RUST_BACKTRACE", "1");
-    if let Some(user) = &prepared.user {
-        command.env("WEIR_ORDINARY_USER", user);
-    }
     let succeeded = cargo::run_seeing(command, |line| tally.see(line))?;
-    tally.take_skips(&prepared.skips);
+    tally.take_skips(&skips);
     // Failed tests are counted one by one; what fails without a count (a build, an abort) is counted here.
     tally.fail_unless(succeeded, "cargo test")
 }
