@@ -1,6 +1,6 @@
 //! The Kinesis API from outside: one module an operation, over a plain socket against the real process.
 //!
-//! What the SDKs cannot send is here; what they do send is in `sdks.rs`.
+//! What the SDKs cannot send is here; what they do send is in `clients.rs`.
 #![expect(clippy::unwrap_used, reason = "a test's panic is its report")]
 
 #[path = "kinesis/get_records.rs"]

@@ -1,14 +1,15 @@
-//! What tests from outside stand on: the real binary as a real process, a bare HTTP client, Python scripts.
+//! What tests from outside stand on: the real binary as a real process, a bare HTTP client, other people's clients.
 //!
 //! Used by every `[[test]]` of this package and by nothing else. It knows Weir only as a user does: by its command
 //! line and its sockets. A test that cannot run here says so through [`skip`], never by passing.
 #![forbid(unsafe_code)]
 
+pub mod client;
 pub mod http;
 pub mod leftovers;
+pub mod moto;
 pub mod page;
 pub mod process;
-pub mod python;
 pub mod scratch;
 pub mod server;
 pub mod user;

@@ -1,14 +1,12 @@
-//! Real clients, unmodified: the AWS command line and boto3.
-//!
-//! `cargo xtask test` prepares their environment.
+//! The AWS command line.
 
 use std::time::Duration;
 
 use serde_json::Value;
-use weir_tests::{process::output, python, server::Server};
+use weir_tests::{client, process::output, server::Server};
 
 fn aws(server: &Server, arguments: &[&str]) -> Value {
-    let mut command = python::aws_kinesis(&server.url());
+    let mut command = client::aws_kinesis(&server.url());
     let ended = output(command.args(arguments), Duration::from_secs(60));
     let errors = String::from_utf8_lossy(&ended.stderr);
     assert!(ended.status.success(), "aws kinesis {arguments:?}: {errors}");
@@ -41,20 +39,4 @@ fn the_aws_command_line_works_unmodified() {
     assert_eq!(summary["StreamDescriptionSummary"]["OpenShardCount"], 2);
     aws(&server, &["delete-stream", "--stream-name", "cli"]);
     aws(&server, &["wait", "stream-not-exists", "--stream-name", "cli"]);
-}
-
-#[test]
-fn boto3_works_unmodified() {
-    let server = Server::start_with(&["--shard-limits", "off"]);
-    python::run("boto3_walk.py", &[&server.url()]);
-}
-
-#[test]
-fn signatures_are_verified_when_credentials_are_configured() {
-    let folder = tempfile::tempdir().expect("a temporary folder");
-    let file = folder.path().join("credentials");
-    let text = "[default]\naws_access_key_id = AKIDEXAMPLE\naws_secret_access_key = secret\naccount_id = 123456789012\n";
-    std::fs::write(&file, text).expect("write the credentials");
-    let server = Server::start_with(&["--credentials", file.to_str().expect("UTF-8")]);
-    python::run("boto3_signatures.py", &[&server.url()]);
 }

@@ -1,0 +1,12 @@
+//! Other people's clients, unmodified: each in its own program.
+//!
+//! `cargo xtask prepare` installs them; each test starts servers of its own and runs one client's program against them.
+
+#[path = "clients/async_kinesis.rs"]
+mod async_kinesis;
+#[path = "clients/aws_cli.rs"]
+mod aws_cli;
+#[path = "clients/boto3.rs"]
+mod boto3;
+#[path = "clients/lifion.rs"]
+mod lifion;
