@@ -7,7 +7,7 @@ use std::{io::IoSlice, sync::Arc};
 use weir_core::clock::WallMs;
 
 use crate::{
-    disk::write_all_at,
+    disk::{Blocks, write_all_at},
     error::StorageError,
     frame::{FRAME_HEADER_BYTES, FrameHeader, FrameKind},
     journal::JournalConfig,
@@ -19,6 +19,10 @@ use crate::{
     },
     snapshot::{SNAPSHOT_FIXED_BYTES, Snapshot},
 };
+
+/// Zeros written at once into blocks that are only reserved: a millisecond of a common disk, which is what an append that
+/// comes meanwhile waits.
+const FILL_BYTES: u32 = 1 << 20;
 
 /// The segment that is being filled.
 #[derive(Debug)]
@@ -34,6 +38,8 @@ pub(super) struct Active {
     footed_to: Option<u32>,
     runs: usize,
     entries: usize,
+    /// Blocks from here on are only reserved; none: all are written.
+    reserved_from: Option<u32>,
 }
 
 /// What one more frame needs.
@@ -70,7 +76,8 @@ impl Active {
         runs: usize,
         entries: usize,
     ) -> Self {
-        Self { segment, end, synced_end: end, staged_end: end, footed_to, runs, entries }
+        let reserved_from = None; // nobody remembers, and most of them were written
+        Self { segment, end, synced_end: end, staged_end: end, footed_to, runs, entries, reserved_from }
     }
 
     /// Turns a spare into a segment: head and snapshot first, its name last, so that a segment is never without them.
@@ -104,8 +111,30 @@ impl Active {
         config.disk.rename(&spare.path, &segment.path).map_err(|source| segment.error("name", source))?;
         config.sync_names()?;
         let end = HEAD_BLOCK_BYTES + u32::try_from(header.frame_bytes()).expect("a quarter of a segment");
-        let segment = Arc::new(segment);
-        Ok(Self { segment, end, synced_end: end, staged_end: end, footed_to: None, runs: 0, entries: 0 })
+        let reserved_from = (spare.blocks == Blocks::Reserved && config.fill_when_idle).then_some(end);
+        let (segment, footed_to, runs, entries) = (Arc::new(segment), None, 0, 0);
+        Ok(Self { segment, end, synced_end: end, staged_end: end, footed_to, runs, entries, reserved_from })
+    }
+
+    /// Are there blocks that [`Self::fill`] would write?
+    pub(super) fn has_reserved(&self) -> bool {
+        self.reserved_from.is_some()
+    }
+
+    /// Writes zeros into the next blocks that are only reserved, so that later syncs have less to say on disk. Nothing
+    /// may be staged: zeros go behind everything that was written.
+    pub(super) fn fill(&mut self, config: &JournalConfig) -> Result<(), StorageError> {
+        assert_eq!(self.end, self.staged_end, "zeros must not go over what is being written");
+        let Some(from) = self.reserved_from.map(|from| from.max(self.end)) else { return Ok(()) };
+        let last =
+            u32::try_from(config.segment_bytes - TRAILER_BYTES as u64).expect("segments are below 1 GiB");
+        let bytes = FILL_BYTES.min(last.saturating_sub(from));
+        let zeros = vec![0; bytes as usize];
+        write_all_at(self.segment.file.as_ref(), u64::from(from), &mut [IoSlice::new(&zeros)])
+            .map_err(|source| self.segment.error("fill", source))?;
+        self.segment.sync(config)?;
+        self.reserved_from = Some(from + bytes).filter(|from| *from < last);
+        Ok(())
     }
 
     /// Does the frame fit, with room for the footer after it?
@@ -177,5 +206,77 @@ impl Active {
         write_all_at(file, trailer_at, &mut [IoSlice::new(&trailer)])
             .map_err(|source| self.segment.error("write the trailer of", source))?;
         self.segment.sync(config)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use weir_core::limits::MIB;
+
+    use super::*;
+    use crate::{
+        disk::{MemoryDisk, read_exact_at},
+        journal::Durability,
+        segment::layout::{LayoutConfig, Spares},
+    };
+
+    fn begun(config: &JournalConfig, blocks: Blocks) -> Active {
+        let layout = LayoutConfig {
+            disk: Arc::clone(&config.disk),
+            folder: config.folder.clone(),
+            segment_bytes: config.segment_bytes,
+            reserve_bytes: 0,
+            sync: true,
+        };
+        let spare = Spares::adopt(layout, &[]).lay_out(blocks).unwrap();
+        let sequence = SegmentSequence(1);
+        let snapshot = Snapshot { first_segment: sequence, shards: Vec::new() };
+        let beginning = Beginning { sequence, key: 7, previous_end: 0, now: WallMs(1), snapshot };
+        Active::begin(config, spare, beginning).unwrap()
+    }
+
+    #[test]
+    fn zeros_go_behind_what_was_written_and_before_the_trailer() {
+        let config = JournalConfig {
+            segment_bytes: 3 * MIB as u64,
+            disk: Arc::new(MemoryDisk::new(1 << 30)),
+            ..JournalConfig::new("data", Durability::Fsync)
+        };
+        let mut active = begun(&config, Blocks::Reserved);
+        let file = Arc::clone(&active.segment);
+        let whole = |what: &str| {
+            let mut bytes = vec![0; config.segment_bytes as usize];
+            read_exact_at(file.file.as_ref(), 0, &mut bytes).expect(what);
+            bytes
+        };
+        // Something in the way of every zero that would go too far, on both sides.
+        let trailer_at = config.segment_bytes - TRAILER_BYTES as u64;
+        write_all_at(file.file.as_ref(), trailer_at, &mut [IoSlice::new(&[9; TRAILER_BYTES])]).unwrap();
+        let mut fills = 0;
+        while active.has_reserved() {
+            let frame = [fills + 1; 100];
+            let at = u64::from(active.end);
+            write_all_at(file.file.as_ref(), at, &mut [IoSlice::new(&frame)]).unwrap();
+            active.end += 100;
+            active.staged_end = active.end;
+            let before = whole("readable");
+            active.fill(&config).unwrap();
+            assert_eq!(before[..active.end as usize], whole("still readable")[..active.end as usize]);
+            fills += 1;
+        }
+        assert_eq!(fills, 3, "a mebibyte at a time, to the end");
+        assert_eq!(whole("readable")[trailer_at as usize..], [9; TRAILER_BYTES]);
+        active.fill(&config).unwrap();
+    }
+
+    #[test]
+    fn written_blocks_are_not_written_again_nor_any_where_writes_are_counted() {
+        let disk = Arc::new(MemoryDisk::new(1 << 30));
+        let mut config = JournalConfig { disk, ..JournalConfig::new("data", Durability::Fsync) };
+        assert!(!begun(&config, Blocks::Written).has_reserved());
+        config.fill_when_idle = false;
+        assert!(!begun(&config, Blocks::Reserved).has_reserved());
     }
 }

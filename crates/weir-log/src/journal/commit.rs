@@ -96,6 +96,10 @@ impl Committer {
         let shared = Arc::clone(&self.shared);
         let mut group = Vec::new();
         loop {
+            if self.has_time_to_fill() {
+                self.fill();
+                continue;
+            }
             let taken = shared.gate.take_all(COMMIT_GROUP_BYTES_MAX, &mut group);
             if taken.items > 0 {
                 shared.counters.groups.add(1);
@@ -115,6 +119,21 @@ impl Committer {
         {
             // Everything acknowledged is durable; the next opening scans instead.
             tracing::warn!(%error, "closed without a footer");
+        }
+    }
+
+    /// Does nobody wait while there are blocks to be written?
+    fn has_time_to_fill(&self) -> bool {
+        let gate = &self.shared.gate;
+        self.active.has_reserved()
+            && self.shared.stopped.get().is_none()
+            && gate.waiting().items == 0
+            && !gate.is_closed()
+    }
+
+    fn fill(&mut self) {
+        if let Err(error) = self.active.fill(&self.shared.config) {
+            self.stop(error);
         }
     }
 

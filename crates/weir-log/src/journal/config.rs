@@ -49,6 +49,9 @@ pub struct JournalConfig {
     pub queue_items_max: usize,
     /// Their bytes.
     pub queue_bytes_max: usize,
+    /// Write zeros into blocks that are only reserved while no write waits? Whoever counts what reaches the disk does not
+    /// want that.
+    pub fill_when_idle: bool,
     /// The disk.
     pub disk: Arc<dyn Disk>,
 }
@@ -68,6 +71,7 @@ impl JournalConfig {
             cache_bytes_max: LOG_CACHE_BYTES_MAX,
             queue_items_max: COMMIT_QUEUE_ITEMS_MAX,
             queue_bytes_max: COMMIT_QUEUE_BYTES_MAX,
+            fill_when_idle: durability == Durability::Fsync,
             disk,
         }
     }

@@ -65,8 +65,9 @@ pub(super) fn open(
             let snapshot = snapshot_of(&shards, first_segment);
             let now = clock.wall();
             let beginning = Beginning { sequence, key: facts.key, previous_end, now, snapshot };
+            // Who starts waits for this: zeros can come when there is time for them.
             let spare =
-                spares.lay_out(Blocks::Written).map_err(|error| WriteError::NoRoom(Arc::new(error)))?;
+                spares.lay_out(Blocks::Reserved).map_err(|error| WriteError::NoRoom(Arc::new(error)))?;
             let active = Active::begin(&config, spare, beginning)?;
             segments.push(Arc::clone(&active.segment));
             active

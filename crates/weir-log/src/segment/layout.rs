@@ -34,6 +34,8 @@ pub(crate) struct Spare {
     pub(crate) file: Box<dyn DiskFile>,
     /// It held a segment before: what lies in it are not zeros.
     pub(crate) recycled: bool,
+    /// How its blocks were given out; those of a segment that was filled once are written.
+    pub(crate) blocks: Blocks,
 }
 
 /// How segments are laid out.
@@ -77,7 +79,7 @@ impl Spares {
             let file = spares.config.disk.open(&path);
             match file {
                 Ok(file) if file.bytes().is_ok_and(|bytes| bytes == spares.config.segment_bytes) => {
-                    spares.put(Spare { path, file, recycled: true });
+                    spares.put(Spare { path, file, recycled: true, blocks: Blocks::Written });
                 }
                 Ok(_) | Err(_) => spares.remove(&path),
             }
@@ -96,7 +98,7 @@ impl Spares {
         }
         let path = self.next_path();
         match self.config.disk.rename(&from, &path) {
-            Ok(()) => self.put(Spare { path, file: segment.file, recycled: true }),
+            Ok(()) => self.put(Spare { path, file: segment.file, recycled: true, blocks: Blocks::Written }),
             Err(error) => tracing::warn!(path = %from.display(), %error, "segment not recycled"),
         }
     }
@@ -112,7 +114,7 @@ impl Spares {
             return Err(error("lay out", &path, std::io::ErrorKind::StorageFull.into()));
         }
         match disk.lay_out(&path, *segment_bytes, blocks, *sync) {
-            Ok(file) => Ok(Spare { path, file, recycled: false }),
+            Ok(file) => Ok(Spare { path, file, recycled: false, blocks }),
             Err(source) => {
                 self.remove(&path);
                 Err(error("lay out", &path, source))
