@@ -60,12 +60,18 @@ pub const HTTP_BODY_BYTES_MAX: usize = 16 * MIB;
 pub const HTTP_HEADER_BYTES_MAX: usize = 32 * KIB;
 /// Connections that one listener serves at once; the next waits in the kernel's accept queue.
 pub const HTTP_CONNECTIONS_MAX: usize = 16_384;
+/// Requests that one listener serves at once, over all connections; beyond, requests are refused with 503. HTTP/1.1 cannot
+/// meet it before [`HTTP_CONNECTIONS_MAX`]; many streams on many HTTP/2 connections can.
+pub const HTTP_REQUESTS_MAX: usize = HTTP_CONNECTIONS_MAX;
 /// A connection that has not sent its request head after this long is closed.
 pub const HTTP_HEAD_TIMEOUT: Duration = Duration::from_secs(20);
 /// A body that has not arrived after this long ends the request.
 pub const HTTP_BODY_TIMEOUT: Duration = Duration::from_secs(30);
 /// A client that takes nothing of its answer for this long is closed.
 pub const HTTP_WRITE_TIMEOUT: Duration = Duration::from_secs(30);
+/// A client that takes nothing of an answer without an end for this long is closed: as long as a `SubscribeToShard`
+/// lasts (AWS), for a consumer may take its time over what it has, and what waits for it is one event.
+pub const HTTP_STREAM_TIMEOUT: Duration = Duration::from_secs(300);
 /// Bytes a second that a client must take of an answer, beside the patience above: the largest is gone, or its connection
 /// is, within three minutes.
 pub const HTTP_ANSWER_BYTES_PER_SECOND_MIN: usize = 128 * KIB;
@@ -77,6 +83,32 @@ pub const HTTP_ANSWERS_BYTES_MAX: usize = 512 * MIB;
 pub const HTTP_DISCARD_BYTES_MAX: usize = 64 * MIB;
 /// Bytes of request bodies that one listener holds at once; beyond, requests are refused with 503.
 pub const HTTP_BODIES_BYTES_MAX: usize = 512 * MIB;
+
+// ---- HTTP/2: what one connection may cost beside that ----
+
+/// Streams that a client may have open on one connection. Enough for a consumer's subscriptions to a hundred shards; a
+/// client that needs more opens another connection.
+pub const HTTP2_STREAMS_MAX: u32 = 128;
+/// Bytes of bodies that a client may send ahead, on one stream and on one connection: a body goes at full speed over any
+/// network that a millisecond crosses, and no connection makes the server keep more that nobody has read.
+pub const HTTP2_WINDOW_BYTES: u32 = MIB as u32;
+/// Bytes of one frame that a client may send: the least that the protocol allows.
+pub const HTTP2_FRAME_BYTES_MAX: u32 = 16 * KIB as u32;
+/// Bytes of one answer that wait in the connection for their turn.
+pub const HTTP2_SEND_BYTES_MAX: usize = 256 * KIB;
+/// Bytes of the table that request heads are compressed with: the protocol's default.
+pub const HTTP2_HEADER_TABLE_BYTES: u32 = 4 * KIB as u32;
+/// Streams that a client has opened and reset before they were served; one more ends the connection. Clients give up now
+/// and then; a flood of it is an attack (CVE-2023-44487).
+pub const HTTP2_RESETS_PENDING_MAX: usize = 20;
+/// Streams of one connection that the server has had to reset for a client's mistakes; one more ends the connection.
+pub const HTTP2_RESETS_FOR_ERRORS_MAX: usize = 100;
+/// How often a connection is asked whether its other side is there, so that an event stream to nobody ends.
+pub const HTTP2_PING_INTERVAL: Duration = Duration::from_secs(30);
+/// A connection that does not answer that for this long is closed.
+pub const HTTP2_PING_TIMEOUT: Duration = Duration::from_secs(30);
+/// A connection without a request for this long is ended politely: clients open the next without an error.
+pub const HTTP2_IDLE_TIMEOUT: Duration = Duration::from_secs(60);
 
 // ---- Between front end and node ----
 

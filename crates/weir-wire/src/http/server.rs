@@ -1,41 +1,37 @@
-//! A bounded HTTP/1.1 listener on the current thread's runtime.
+//! A bounded listener of HTTP/1.1 and HTTP/2 on the current thread's runtime.
 //!
 //! A front end's service port, the control plane, consumers and admin listeners are each one of these with a
-//! [`Handler`]. It takes whole bodies up to a bound (`body.rs`), hands them on and writes the answer. A slow or broken
-//! client costs its own connection: one small buffer, and an answer for as long as it takes that at a least pace
-//! (`paced.rs`). A handler whose answers are large counts them before it makes them (`held.rs`).
+//! [`Handler`]. One port speaks both: the first bytes of a connection tell (`preface.rs`, `connection.rs`). It takes whole
+//! bodies up to a bound (`body.rs`), hands them on and writes the answer (`delivered.rs`). A slow or broken client costs
+//! its own connection: one small buffer, and an answer for as long as it takes that at a least pace (`paced.rs`,
+//! `exchanges.rs`). A handler whose answers are large counts them before it makes them (`held.rs`).
 
 mod body;
+mod connection;
+mod delivered;
+mod exchanges;
 mod held;
+mod pace;
 mod paced;
+mod preface;
 
 use std::{convert::Infallible, future::Future, net::SocketAddr, pin::Pin, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full, combinators::UnsyncBoxBody};
-use hyper::{
-    Request, Response, StatusCode, body::Incoming, header, http::request::Parts, server::conn::http1,
-    service::service_fn,
-};
-use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::{
-    net::{TcpListener, TcpStream},
-    sync::Semaphore,
-};
+use hyper::{Request, Response, StatusCode, header, http::request::Parts};
+use tokio::{net::TcpListener, sync::Semaphore};
 use weir_core::limits::{
     HTTP_ANSWER_BYTES_PER_SECOND_MIN, HTTP_BODIES_BYTES_MAX, HTTP_BODY_TIMEOUT, HTTP_CONNECTIONS_MAX,
-    HTTP_HEAD_TIMEOUT, HTTP_HEADER_BYTES_MAX, HTTP_WRITE_TIMEOUT, KIB,
+    HTTP_HEAD_TIMEOUT, HTTP_REQUESTS_MAX, HTTP_STREAM_TIMEOUT, HTTP_WRITE_TIMEOUT, HTTP2_IDLE_TIMEOUT,
 };
 use weir_sync::{ByteBudget, Shutdown};
 
 pub use self::held::held;
-use self::paced::{Pace, Paced};
+use self::pace::{Pace, Paces};
 
-/// Bytes that a connection reads at once. Larger bodies would arrive in fewer pieces, but a connection may keep a buffer
-/// of this size for as long as it is idle.
-const READ_BYTES_MAX: usize = 64 * KIB;
-
-/// A response body: whole, or a stream of frames.
+/// A response body: whole, or, when its length is unknown, a stream of frames. A stream is asked for a frame when there is
+/// room for it, and is cut behind one when the server stops.
 pub type ResponseBody = UnsyncBoxBody<Bytes, Infallible>;
 
 /// The answer, when it comes.
@@ -91,26 +87,40 @@ pub fn text_response(status: StatusCode, text: impl Into<Bytes>) -> Response<Res
 struct Bounds {
     head_timeout: Duration,
     body_timeout: Duration,
-    answers: Pace,
+    idle_timeout: Duration,
+    paces: Paces,
     bodies_bytes: usize,
+    requests: usize,
 }
 
 impl Bounds {
     const SERVED: Self = Self {
         head_timeout: HTTP_HEAD_TIMEOUT,
         body_timeout: HTTP_BODY_TIMEOUT,
-        answers: Pace {
-            patience: HTTP_WRITE_TIMEOUT,
-            bytes_per_second: HTTP_ANSWER_BYTES_PER_SECOND_MIN as u64,
+        idle_timeout: HTTP2_IDLE_TIMEOUT,
+        paces: Paces {
+            whole: Pace {
+                patience: HTTP_WRITE_TIMEOUT,
+                bytes_per_second: HTTP_ANSWER_BYTES_PER_SECOND_MIN as u64,
+            },
+            endless: Pace { patience: HTTP_STREAM_TIMEOUT, bytes_per_second: 1 },
         },
         bodies_bytes: HTTP_BODIES_BYTES_MAX,
+        requests: HTTP_REQUESTS_MAX,
     };
+
+    /// How often a connection is looked at: late enough to cost nothing, early enough to be about right.
+    fn look_interval(&self) -> Duration {
+        self.idle_timeout.min(self.paces.whole.patience) / 4
+    }
 }
 
 struct Shared {
     handler: Arc<dyn Handler>,
     /// What request bodies may take together.
     bodies: ByteBudget,
+    /// Requests that are served, over all connections.
+    requests: Arc<Semaphore>,
     bounds: Bounds,
 }
 
@@ -153,7 +163,12 @@ async fn serve_within(
     stop: Shutdown,
     grace: Duration,
 ) {
-    let shared = Arc::new(Shared { handler, bodies: ByteBudget::new(bounds.bodies_bytes), bounds });
+    let shared = Arc::new(Shared {
+        handler,
+        bodies: ByteBudget::new(bounds.bodies_bytes),
+        requests: Arc::new(Semaphore::new(bounds.requests)),
+        bounds,
+    });
     let connections = Arc::new(Semaphore::new(HTTP_CONNECTIONS_MAX));
     let mut stopped = stop.wait_async();
     loop {
@@ -169,7 +184,8 @@ async fn serve_within(
             Ok((stream, peer)) => {
                 let (shared, stop) = (Arc::clone(&shared), stop.clone());
                 tokio::spawn(async move {
-                    serve_connection(stream, peer, shared, stop).await;
+                    let _ = stream.set_nodelay(true); // an answer is one write; a failure here only costs time
+                    connection::serve(stream, peer, shared, stop).await;
                     drop(permit);
                 });
             }
@@ -183,55 +199,6 @@ async fn serve_within(
     drop(listener);
     let all = u32::try_from(HTTP_CONNECTIONS_MAX).expect("fits a semaphore");
     let _ = tokio::time::timeout(grace, connections.acquire_many(all)).await;
-}
-
-async fn serve_connection(stream: TcpStream, peer: SocketAddr, shared: Arc<Shared>, stop: Shutdown) {
-    let _ = stream.set_nodelay(true); // an answer is one write; a failure here only costs time
-    let bounds = shared.bounds;
-    let service = service_fn(move |request| {
-        let shared = Arc::clone(&shared);
-        async move { Ok::<_, Infallible>(answer(&shared, request, peer).await) }
-    });
-    let connection = http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(bounds.head_timeout)
-        .max_header_size(HTTP_HEADER_BYTES_MAX)
-        .max_buf_size(READ_BYTES_MAX)
-        .half_close(false)
-        .serve_connection(TokioIo::new(Paced::new(stream, bounds.answers)), service);
-    tokio::pin!(connection);
-    let ended = tokio::select! {
-        ended = connection.as_mut() => ended,
-        () = stop.wait_async() => {
-            connection.as_mut().graceful_shutdown();
-            connection.await
-        }
-    };
-    if let Err(error) = ended {
-        tracing::debug!(%peer, %error, "connection ended");
-    }
-}
-
-async fn answer(shared: &Shared, request: Request<Incoming>, peer: SocketAddr) -> Response<ResponseBody> {
-    let (head, mut body) = request.into_parts();
-    let taken = tokio::time::timeout(shared.bounds.body_timeout, body::take(&shared.bodies, &mut body)).await;
-    let refusal = match taken {
-        Ok(Ok((whole, _reserved))) => {
-            return shared.handler.handle(Request::from_parts(head, whole), peer).await;
-        }
-        Ok(Err(refusal)) => refusal,
-        Err(_) => Refusal::BodyTimeout,
-    };
-    if matches!(refusal, Refusal::BodyTooLarge | Refusal::Busy) {
-        let _ = tokio::time::timeout(shared.bounds.body_timeout, body::discard(&mut body)).await;
-    }
-    close(shared.handler.refuse(refusal, &head))
-}
-
-/// What is left of the body is not worth reading: the connection ends with this answer.
-fn close(mut response: Response<ResponseBody>) -> Response<ResponseBody> {
-    response.headers_mut().insert(header::CONNECTION, header::HeaderValue::from_static("close"));
-    response
 }
 
 #[cfg(test)]

@@ -8,6 +8,7 @@
 use std::{
     io::{self, IoSlice},
     pin::Pin,
+    sync::Arc,
     task::{Context, Poll, ready},
     time::Duration,
 };
@@ -18,6 +19,8 @@ use tokio::{
 };
 use weir_core::limits::{KIB, MIB};
 
+use super::{exchanges::Exchanges, pace::Behind};
+
 /// How long a closing connection waits for the other side to end.
 const LINGER_TIMEOUT: Duration = Duration::from_secs(1);
 /// Bytes that a closing connection reads and throws away while it waits.
@@ -25,43 +28,27 @@ const LINGER_BYTES_MAX: usize = MIB;
 /// Bytes that it throws away at once.
 const LINGER_READ_BYTES: usize = 4 * KIB;
 
-/// How fast a client must take its answer.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Pace {
-    /// How long no byte may go out, and how long a client may be behind.
-    pub(super) patience: Duration,
-    /// Bytes that must go out each second beyond that.
-    pub(super) bytes_per_second: u64,
-}
-
 /// A stream that fails to write when the other side does not keep the pace.
 #[derive(Debug)]
 pub(super) struct Paced<S> {
     stream: S,
-    pace: Pace,
+    /// What is being answered says at which pace.
+    exchanges: Arc<Exchanges>,
     /// From when a write found no room until everything has gone out.
-    behind: Option<Behind>,
+    lag: Option<Lag>,
     closing: Option<Closing>,
 }
 
-/// What became of the bytes since the other side first let some lie.
+/// The other side lets bytes lie; when they are given up.
 #[derive(Debug)]
-struct Behind {
-    since: Instant,
-    last_written: Instant,
-    written: u64,
+struct Lag {
+    behind: Behind,
     wake: Pin<Box<Sleep>>,
 }
 
-impl Behind {
+impl Lag {
     fn new(now: Instant) -> Self {
-        Self { since: now, last_written: now, written: 0, wake: Box::pin(tokio::time::sleep_until(now)) }
-    }
-
-    /// When the patience is at its end.
-    fn deadline(&self, pace: Pace) -> Instant {
-        let earned = Duration::from_millis(self.written.saturating_mul(1_000) / pace.bytes_per_second);
-        (self.since + earned).min(self.last_written) + pace.patience
+        Self { behind: Behind::new(now), wake: Box::pin(tokio::time::sleep_until(now)) }
     }
 }
 
@@ -73,8 +60,8 @@ struct Closing {
 }
 
 impl<S> Paced<S> {
-    pub(super) fn new(stream: S, pace: Pace) -> Self {
-        Self { stream, pace, behind: None, closing: None }
+    pub(super) fn new(stream: S, exchanges: Arc<Exchanges>) -> Self {
+        Self { stream, exchanges, lag: None, closing: None }
     }
 
     /// Counts what a write got out.
@@ -83,13 +70,12 @@ impl<S> Paced<S> {
         context: &mut Context<'_>,
         outcome: Poll<io::Result<usize>>,
     ) -> Poll<io::Result<usize>> {
-        if let (Poll::Ready(Ok(written)), Some(behind)) = (&outcome, &mut self.behind) {
+        if let (Poll::Ready(Ok(written)), Some(lag)) = (&outcome, &mut self.lag) {
             let now = Instant::now();
-            if now > behind.deadline(self.pace) {
+            if now > lag.behind.deadline(self.exchanges.pace()) {
                 return Poll::Ready(Err(too_slow()));
             }
-            behind.written += *written as u64;
-            behind.last_written = now;
+            lag.behind.wrote(*written as u64, now);
         }
         self.watch(context, outcome)
     }
@@ -99,12 +85,12 @@ impl<S> Paced<S> {
         if outcome.is_ready() {
             return outcome;
         }
-        let behind = self.behind.get_or_insert_with(|| Behind::new(Instant::now()));
-        let deadline = behind.deadline(self.pace);
-        if behind.wake.deadline() != deadline {
-            behind.wake.as_mut().reset(deadline);
+        let lag = self.lag.get_or_insert_with(|| Lag::new(Instant::now()));
+        let deadline = lag.behind.deadline(self.exchanges.pace());
+        if lag.wake.deadline() != deadline {
+            lag.wake.as_mut().reset(deadline);
         }
-        behind.wake.as_mut().poll(context).map(|()| Err(too_slow()))
+        lag.wake.as_mut().poll(context).map(|()| Err(too_slow()))
     }
 }
 
@@ -148,7 +134,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Paced<S> {
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         let outcome = Pin::new(&mut self.stream).poll_flush(context);
         if outcome.is_ready() {
-            self.behind = None; // nothing is left to write
+            self.lag = None; // nothing is left to write
         }
         self.watch(context, outcome)
     }
@@ -187,15 +173,22 @@ impl<S: AsyncRead + Unpin> Paced<S> {
 mod tests {
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-    use super::*;
+    use super::{
+        super::pace::{Pace, Paces},
+        *,
+    };
 
     const PATIENCE: Duration = Duration::from_secs(30);
     const PACE: Pace = Pace { patience: PATIENCE, bytes_per_second: 1 };
 
+    fn watched<S>(stream: S) -> Paced<S> {
+        Paced::new(stream, Arc::new(Exchanges::new(Paces { whole: PACE, endless: PACE })))
+    }
+
     #[tokio::test(start_paused = true)]
     async fn a_write_that_is_stuck_fails_and_not_before_its_time() {
         let (near, _far) = tokio::io::duplex(16);
-        let mut paced = Paced::new(near, PACE);
+        let mut paced = watched(near);
         let began = Instant::now();
         let error = paced.write_all(&[7; 100]).await.unwrap_err();
         assert_eq!((error.kind(), began.elapsed()), (io::ErrorKind::TimedOut, PATIENCE));
@@ -217,7 +210,7 @@ mod tests {
     async fn a_reader_that_keeps_the_pace_is_waited_for_however_long_the_answer_is() {
         let (near, far) = tokio::io::duplex(16);
         let writer = async move {
-            let mut paced = Paced::new(near, PACE);
+            let mut paced = watched(near);
             paced.write_all(&[7; 1_600]).await
         };
         let (written, took) = tokio::join!(writer, read_slowly(far, 16, Duration::from_secs(16)));
@@ -230,7 +223,7 @@ mod tests {
         let (near, far) = tokio::io::duplex(16);
         let writer = async move {
             let began = Instant::now();
-            let error = Paced::new(near, PACE).write_all(&[7; 1_600]).await.unwrap_err();
+            let error = watched(near).write_all(&[7; 1_600]).await.unwrap_err();
             (error.kind(), began.elapsed())
         };
         let (cut_off, _) = tokio::join!(writer, read_slowly(far, 4, Duration::from_secs(16)));
@@ -241,7 +234,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_new_answer_is_not_held_to_the_pace_of_the_one_before() {
         let (near, mut far) = tokio::io::duplex(16);
-        let mut paced = Paced::new(near, PACE);
+        let mut paced = watched(near);
         for _ in 0..4 {
             let slow = async {
                 tokio::time::sleep(PATIENCE - Duration::from_secs(1)).await;
@@ -259,13 +252,13 @@ mod tests {
     async fn closing_waits_for_the_other_side_and_not_for_ever() {
         let (near, mut far) = tokio::io::duplex(64);
         far.write_all(b"unread").await.unwrap();
-        let mut paced = Paced::new(near, PACE);
+        let mut paced = watched(near);
         let began = Instant::now();
         paced.shutdown().await.unwrap();
         assert_eq!(began.elapsed(), LINGER_TIMEOUT);
 
         let (near, mut far) = tokio::io::duplex(64);
-        let mut paced = Paced::new(near, PACE);
+        let mut paced = watched(near);
         let began = Instant::now();
         let (closed, ended) = tokio::join!(paced.shutdown(), far.shutdown());
         closed.unwrap();

@@ -2,11 +2,14 @@
 
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
     task::JoinHandle,
 };
-use weir_core::limits::{HTTP_BODY_BYTES_MAX, MIB};
+use weir_core::limits::{HTTP_BODY_BYTES_MAX, KIB, MIB};
 
 use super::*;
+
+mod http2;
 
 /// Answers with the length of the body that came.
 struct Measure;
@@ -236,7 +239,8 @@ async fn clients_that_never_read_hold_the_budget_and_no_more() {
 async fn a_client_that_never_reads_is_cut_off() {
     let pace = Pace { patience: Duration::from_millis(200), bytes_per_second: u64::MAX };
     let handler = Arc::new(Generous { budget: ByteBudget::new(LARGE_BYTES) });
-    let server = Server::start_with(Bounds { answers: pace, ..patient() }, handler);
+    let server =
+        Server::start_with(Bounds { paces: Paces { whole: pace, endless: pace }, ..patient() }, handler);
     let _deaf = deaf(&server).await;
     served_again(&server).await;
 }

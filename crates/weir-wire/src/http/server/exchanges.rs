@@ -1,0 +1,239 @@
+//! What one connection is serving: requests from their heads to the last bytes of their answers.
+//!
+//! Made for each connection. The socket asks it at which pace it must get rid of bytes (`paced.rs`), the connection whether
+//! it is idle and whether a client of HTTP/2 keeps an answer waiting (`connection.rs`). The answers themselves say what
+//! becomes of them (`delivered.rs`). It must hold no answer: only what is known of it.
+
+use std::sync::{Arc, Weak};
+
+use parking_lot::Mutex;
+use tokio::{
+    sync::OwnedSemaphorePermit,
+    time::{Duration, Instant},
+};
+
+use super::pace::{Behind, Pace, Paces};
+
+/// The exchanges of one connection.
+#[derive(Debug)]
+pub(super) struct Exchanges {
+    paces: Paces,
+    open: Mutex<Open>,
+}
+
+#[derive(Debug)]
+struct Open {
+    count: usize,
+    /// How many of them are answered without an end.
+    endless: usize,
+    /// When the last one ended.
+    quiet_since: Instant,
+    /// Answers that are watched one by one, and some that are gone.
+    watched: Vec<Weak<Lying>>,
+}
+
+/// What to do with a connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Verdict {
+    /// Serve on.
+    Serve,
+    /// Nobody has asked for anything in a while.
+    Idle,
+    /// An answer is not taken at its pace.
+    Late,
+}
+
+impl Exchanges {
+    pub(super) fn new(paces: Paces) -> Self {
+        let open = Open { count: 0, endless: 0, quiet_since: Instant::now(), watched: Vec::new() };
+        Self { paces, open: Mutex::new(open) }
+    }
+
+    /// A request has come; `permit` is its part of what the listener serves at once, if there was one left.
+    pub(super) fn begin(self: Arc<Self>, permit: Option<OwnedSemaphorePermit>) -> Exchange {
+        self.open.lock().count += 1;
+        Exchange { exchanges: self, endless: false, _permit: permit }
+    }
+
+    /// How fast the socket must get rid of what is written to it.
+    pub(super) fn pace(&self) -> Pace {
+        if self.open.lock().endless > 0 { self.paces.endless } else { self.paces.whole }
+    }
+
+    /// What to do with the connection at `now`, when it may be idle for `idle`.
+    pub(super) fn verdict(&self, now: Instant, idle: Duration) -> Verdict {
+        let mut open = self.open.lock();
+        open.watched.retain(|lying| lying.strong_count() > 0);
+        if open.watched.iter().filter_map(Weak::upgrade).any(|lying| lying.is_late(now)) {
+            Verdict::Late
+        } else if open.count == 0 && now >= open.quiet_since + idle {
+            Verdict::Idle
+        } else {
+            Verdict::Serve
+        }
+    }
+}
+
+/// One request that is being served, until its answer is gone.
+#[derive(Debug)]
+pub(super) struct Exchange {
+    exchanges: Arc<Exchanges>,
+    endless: bool,
+    _permit: Option<OwnedSemaphorePermit>,
+}
+
+impl Exchange {
+    /// The answer is a stream.
+    pub(super) fn is_endless(&mut self) {
+        if !self.endless {
+            self.endless = true;
+            self.exchanges.open.lock().endless += 1;
+        }
+    }
+
+    /// Has this answer watched for itself, not by the socket alone.
+    pub(super) fn watch(&self) -> Arc<Lying> {
+        let Paces { whole, endless } = self.exchanges.paces;
+        let pace = if self.endless { endless } else { whole };
+        let lying = Arc::new(Lying { pace, state: Mutex::new(LyingState { bytes: 0, behind: None }) });
+        let mut open = self.exchanges.open.lock();
+        if open.watched.len() == open.watched.capacity() {
+            open.watched.retain(|lying| lying.strong_count() > 0);
+        }
+        open.watched.push(Arc::downgrade(&lying));
+        lying
+    }
+}
+
+impl Drop for Exchange {
+    fn drop(&mut self) {
+        let mut open = self.exchanges.open.lock();
+        open.count -= 1;
+        open.endless -= usize::from(self.endless);
+        open.quiet_since = Instant::now();
+    }
+}
+
+/// Bytes of one answer that were handed to the connection and have not left it.
+#[derive(Debug)]
+pub(super) struct Lying {
+    pace: Pace,
+    state: Mutex<LyingState>,
+}
+
+#[derive(Debug)]
+struct LyingState {
+    bytes: usize,
+    behind: Option<Behind>,
+}
+
+impl Lying {
+    /// So many bytes were handed over at `now`.
+    pub(super) fn add(&self, bytes: usize, now: Instant) {
+        let mut state = self.state.lock();
+        if state.bytes == 0 && state.behind.is_none() {
+            state.behind = Some(Behind::new(now));
+        }
+        state.bytes += bytes;
+    }
+
+    /// So many have left.
+    pub(super) fn remove(&self, bytes: usize, now: Instant) {
+        let mut state = self.state.lock();
+        state.bytes -= bytes;
+        if let Some(behind) = &mut state.behind {
+            behind.wrote(bytes as u64, now);
+        }
+    }
+
+    /// There is nothing to hand over at present: what comes next is not late for what came before.
+    pub(super) fn pause(&self) {
+        let mut state = self.state.lock();
+        if state.bytes == 0 {
+            state.behind = None;
+        }
+    }
+
+    fn is_late(&self, now: Instant) -> bool {
+        let state = self.state.lock();
+        state.bytes > 0 && state.behind.is_some_and(|behind| now > behind.deadline(self.pace))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECOND: Duration = Duration::from_secs(1);
+    const IDLE: Duration = Duration::from_secs(60);
+
+    fn exchanges() -> Arc<Exchanges> {
+        let whole = Pace { patience: 30 * SECOND, bytes_per_second: 10 };
+        let endless = Pace { patience: 300 * SECOND, bytes_per_second: 1 };
+        Arc::new(Exchanges::new(Paces { whole, endless }))
+    }
+
+    fn begin(exchanges: &Arc<Exchanges>) -> Exchange {
+        Arc::clone(exchanges).begin(None)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_connection_is_idle_only_when_nothing_is_served_and_some_time_after() {
+        let exchanges = exchanges();
+        let verdict = |exchanges: &Exchanges| exchanges.verdict(Instant::now(), IDLE);
+        let (one, other) = (begin(&exchanges), begin(&exchanges));
+        tokio::time::advance(10 * IDLE).await;
+        drop(one);
+        assert_eq!(verdict(&exchanges), Verdict::Serve, "one is still served");
+        drop(other);
+        assert_eq!(verdict(&exchanges), Verdict::Serve, "it ended just now");
+        tokio::time::advance(IDLE).await;
+        assert_eq!(verdict(&exchanges), Verdict::Idle);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_answer_that_lies_is_late_and_one_that_is_taken_at_the_pace_is_not() {
+        let exchanges = exchanges();
+        let exchange = begin(&exchanges);
+        let lying = exchange.watch();
+        let verdict = || exchanges.verdict(Instant::now(), IDLE);
+        lying.add(1_000, Instant::now());
+        for _ in 0..10 {
+            tokio::time::advance(10 * SECOND).await;
+            lying.add(100, Instant::now());
+            lying.remove(100, Instant::now());
+            assert_eq!(verdict(), Verdict::Serve);
+        }
+        tokio::time::advance(31 * SECOND).await;
+        assert_eq!(verdict(), Verdict::Late, "nothing went out for longer than the patience");
+        lying.remove(1_000, Instant::now());
+        assert_eq!(verdict(), Verdict::Serve, "all is gone");
+        lying.add(1, Instant::now());
+        drop((lying, exchange));
+        tokio::time::advance(31 * SECOND).await;
+        assert_eq!(verdict(), Verdict::Serve, "an answer that is gone is not waited for");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_stream_has_more_patience_for_its_reader_and_so_has_its_socket() {
+        let exchanges = exchanges();
+        let mut exchange = begin(&exchanges);
+        assert_eq!(exchanges.pace().patience, 30 * SECOND);
+        exchange.is_endless();
+        assert_eq!(exchanges.pace().patience, 300 * SECOND);
+        let lying = exchange.watch();
+        tokio::time::advance(1_000 * SECOND).await;
+        lying.add(1, Instant::now());
+        tokio::time::advance(299 * SECOND).await;
+        assert_eq!(exchanges.verdict(Instant::now(), IDLE), Verdict::Serve);
+        lying.remove(1, Instant::now());
+        lying.pause();
+        tokio::time::advance(1_000 * SECOND).await;
+        lying.add(1, Instant::now());
+        assert_eq!(exchanges.verdict(Instant::now(), IDLE), Verdict::Serve, "it was silent, not late");
+        tokio::time::advance(301 * SECOND).await;
+        assert_eq!(exchanges.verdict(Instant::now(), IDLE), Verdict::Late);
+        drop(exchange);
+        assert_eq!(exchanges.pace().patience, 30 * SECOND);
+    }
+}
