@@ -18,6 +18,7 @@ pub mod clock;
 pub mod durable;
 pub mod entropy;
 pub mod homes;
+pub mod nearest;
 pub mod rendezvous;
 pub mod threads;
 pub mod units;

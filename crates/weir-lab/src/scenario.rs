@@ -15,11 +15,11 @@ mod validate;
 use std::{collections::BTreeSet, fs, ops::Range, path::Path, time::Duration};
 
 use toml::{Spanned, Table};
-use weir_core::units::Span;
+use weir_core::{nearest::nearest, units::Span};
 
 pub use self::error::{Place, ScenarioError};
 use self::{
-    error::{Source, nearest},
+    error::Source,
     overrides::Override,
     plan::{Act, Plan},
     raw::{RawArm, RawScenario},

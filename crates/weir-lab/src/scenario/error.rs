@@ -6,6 +6,7 @@ use toml::{
     Spanned,
     de::{DeTable, DeValue},
 };
+use weir_core::nearest::nearest;
 
 /// Why a scenario cannot be run. All of these are mistakes in the file or in its name: exit 2.
 #[derive(Debug, thiserror::Error)]
@@ -143,25 +144,5 @@ impl Source<'_> {
             return self.mistake(at, format!("{message}: add it; {ALL_KEYS}"));
         }
         self.mistake_like(at, message, nearest)
-    }
-}
-
-/// The candidate most like `word`, when one is like it at all.
-pub(super) fn nearest<'a>(word: &str, candidates: impl Iterator<Item = &'a str>) -> Option<String> {
-    let scored = candidates.map(|candidate| (strsim::damerau_levenshtein(word, candidate), candidate));
-    let (distance, candidate) = scored.min()?;
-    (distance <= word.chars().count().max(3) / 2).then(|| candidate.to_owned())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn only_a_candidate_that_looks_alike_is_offered() {
-        let keys = ["servers", "cells", "mesh"];
-        assert_eq!(nearest("servrs", keys.into_iter()).as_deref(), Some("servers"));
-        assert_eq!(nearest("cell", keys.into_iter()).as_deref(), Some("cells"));
-        assert_eq!(nearest("temperature", keys.into_iter()), None);
     }
 }

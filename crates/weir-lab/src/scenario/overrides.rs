@@ -6,8 +6,7 @@
 use std::{collections::BTreeMap, ops::Range};
 
 use toml::{Spanned, Table, Value};
-
-use super::error::nearest;
+use weir_core::nearest::nearest;
 
 /// One key set otherwise.
 #[derive(Debug, Clone)]

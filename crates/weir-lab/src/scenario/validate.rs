@@ -15,12 +15,12 @@ use weir_core::{
         CELL_MEMBERS_MAX, CELLS_MAX, NODES_MAX, PUT_RECORDS_BYTES_MAX, PUT_RECORDS_COUNT_MAX,
         RECORD_BYTES_MAX, SHARDS_PER_STREAM_MAX, TENANTS_MAX, THREADS_PER_PEER_MAX,
     },
+    nearest::nearest,
     units::{Rate, Span},
 };
 use weir_wire::control::{FleetConfig, MeshKind};
 
 use super::{
-    error::nearest,
     plan::{Act, ConsumerPlan, Durability, FleetPlan, LoadPlan, Mix, PhasePlan, Plan, Skew},
     raw::{RawAction, RawConsumer, RawFleet, RawHealth, RawLoad, RawMix, RawPhase, RawScenario, RawTenants},
 };
