@@ -58,6 +58,23 @@ fn limits_lists_every_limit_smallest_first() {
 }
 
 #[test]
+fn serve_lists_the_limits_that_its_flags_set() {
+    let (code, out, _) = weir_with(&["serve", "--list-limits", "--json", "--limit", "CreateStream=7/s"]);
+    assert_eq!(code, 0);
+    let listed: Value = serde_json::from_str(&out).expect("JSON");
+    let value = |name: &str| {
+        let limits = listed["limits"].as_array().expect("a list");
+        limits.iter().find(|limit| limit["name"] == name).expect("is listed")["value"].clone()
+    };
+    assert_eq!(value("CreateStream"), "7/s");
+    assert_eq!(value("shard-write-bytes"), "1MiB/s");
+    let (code, table, _) = weir_with(&["serve", "--list-limits", "--shard-limits", "off"]);
+    assert!(
+        code == 0 && table.lines().any(|line| line.starts_with("shard-write-bytes") && line.contains("off"))
+    );
+}
+
+#[test]
 fn ctrl_c_while_the_kernels_limits_are_tried_puts_them_back_first() {
     // It is led on step by step and looked at while it stands still, so that the signal comes while a limit is tried. A busy
     // machine may still let all tries pass within one step: then it is led anew.
@@ -98,6 +115,9 @@ fn mistakes_are_usage_errors_of_one_sentence_with_the_mend() {
         (&["run", "--seed", "x"], "write a whole number"),
         (&["run", "--time-scale", "0"], "above 0"),
         (&["serv"], "did you mean 'serve'?"),
+        (&["serve", "--limit", "CreateStrem=5/s"], "did you mean \"CreateStream\"?"),
+        (&["serve", "--limit", "shard-write-bytes=1"], "4MiB/s"),
+        (&["serve", "--limits-scale", "0"], "between 0.001 and 1000"),
         (&["serve", "--credentials", "/nowhere/credentials"], "/nowhere/credentials"),
     ] {
         let (code, out, errors) = weir_with(arguments);

@@ -5,6 +5,8 @@
 
 #[path = "kinesis/get_records.rs"]
 mod get_records;
+#[path = "kinesis/limits.rs"]
+mod limits;
 #[path = "kinesis/put_record.rs"]
 mod put_record;
 #[path = "kinesis/put_records.rs"]

@@ -32,7 +32,7 @@ impl Fleet {
                 "on_refusal": "wedge", "bootstrap": "peers",
             },
             "shared": {
-                "iterator_secret": "00".repeat(32), "credentials": [], "shard_limits": true,
+                "iterator_secret": "00".repeat(32), "credentials": [],
                 "region": "us-east-1",
             },
             "cells": ["main"],

@@ -35,7 +35,7 @@ impl Server {
         Self::start_with(&[])
     }
 
-    /// The same, with more arguments.
+    /// The same, with more arguments. Operations may be called as often as tests like, unless they say otherwise.
     pub fn start_with(arguments: &[&str]) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let arguments = arguments.iter().map(|&argument| argument.to_owned()).collect();
@@ -47,6 +47,9 @@ impl Server {
     fn launch(data: PathBuf, arguments: Vec<String>) -> Self {
         let mut command = Command::new(weir());
         command.args(["serve", "--listen", "127.0.0.1:0", "--data"]).arg(&data).args(&arguments);
+        if !arguments.iter().any(|argument| argument == "--call-limits") {
+            command.args(["--call-limits", "off"]);
+        }
         let mut process = Process::start(command.stdin(Stdio::null()).stdout(Stdio::piped()));
         let out = process.child().stdout.take().expect("piped");
         let address = wait_for_line(out, READY_TIMEOUT, |line| {

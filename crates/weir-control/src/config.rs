@@ -221,7 +221,7 @@ mod tests {
             SharedConfig {
                 iterator_secret: "00".repeat(32),
                 credentials: Vec::new(),
-                shard_limits: true,
+                limits: Default::default(),
                 region: "us-east-1".to_owned(),
             },
             Vec::new(),

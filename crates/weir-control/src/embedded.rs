@@ -183,7 +183,7 @@ mod tests {
         let shared = SharedConfig {
             iterator_secret: "00".repeat(32),
             credentials: Vec::new(),
-            shard_limits: true,
+            limits: Default::default(),
             region: "us-east-1".to_owned(),
         };
         let full = Arc::new(AtomicBool::new(false));

@@ -5,6 +5,7 @@
 //! lock for the whole control plane, which is why nothing on the data path may ask it.
 
 mod fleet;
+mod quotas;
 mod settings;
 mod streams;
 #[cfg(test)]

@@ -90,7 +90,7 @@ mod tests {
         let shared = SharedConfig {
             iterator_secret: "00".repeat(32),
             credentials: Vec::new(),
-            shard_limits: true,
+            limits: Default::default(),
             region: "us-east-1".to_owned(),
         };
         let metrics = ControlMetrics::default();

@@ -81,7 +81,7 @@ mod tests {
         let shared = SharedConfig {
             iterator_secret: "00".repeat(32),
             credentials: Vec::new(),
-            shard_limits: true,
+            limits: Default::default(),
             region: "us-east-1".to_owned(),
         };
         let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();

@@ -120,7 +120,7 @@ mod tests {
         let shared = SharedConfig {
             iterator_secret: "00".repeat(32),
             credentials: Vec::new(),
-            shard_limits: false,
+            limits: Default::default(),
             region: "us-east-1".to_owned(),
         };
         State::new(ClusterId(7), embedded(shared, Vec::new()))

@@ -10,7 +10,7 @@ pub const KIB: usize = 1024;
 /// One mebibyte.
 pub const MIB: usize = 1024 * KIB;
 
-// ---- Kinesis: what a caller may send ----
+// ---- Kinesis: what a caller may send. Rates and quotas are in `weir-wire/src/kinesis/limits.rs` ----
 
 /// Records in one `PutRecords` call (AWS).
 pub const PUT_RECORDS_COUNT_MAX: usize = 500;
@@ -43,14 +43,6 @@ pub const RETENTION_HOURS_DEFAULT: u32 = 24;
 pub const RETENTION_HOURS_MIN: u32 = 24;
 /// The longest retention of a stream: 365 days (AWS).
 pub const RETENTION_HOURS_MAX: u32 = 8_760;
-/// Bytes a second that one shard takes in (AWS).
-pub const SHARD_WRITE_BYTES_PER_SECOND: u64 = MIB as u64;
-/// Records a second that one shard takes in (AWS).
-pub const SHARD_WRITE_RECORDS_PER_SECOND: u64 = 1_000;
-/// Bytes a second that one shard gives out (AWS).
-pub const SHARD_READ_BYTES_PER_SECOND: u64 = 2 * MIB as u64;
-/// `GetRecords` calls a second on one shard (AWS).
-pub const SHARD_READS_PER_SECOND: u64 = 5;
 
 // ---- HTTP: what a socket may cost ----
 

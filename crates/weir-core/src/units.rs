@@ -169,6 +169,25 @@ impl fmt::Display for Rate {
 
 text_serde!(Rate, "rate", "/s");
 
+/// Bytes a second: `1MiB/s`, `512KiB/s`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ByteRate(pub u64);
+
+impl FromStr for ByteRate {
+    type Err = UnitError;
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let error = || UnitError { text: text.to_owned(), what: "rate of bytes", example: "1MiB/s" };
+        let size: Size = text.strip_suffix("/s").ok_or_else(error)?.parse().map_err(|_| error())?;
+        Ok(Self(size.0))
+    }
+}
+
+impl fmt::Display for ByteRate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/s", Size(self.0))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -182,6 +201,8 @@ mod tests {
             assert_eq!(text.parse::<Span>().unwrap().to_string(), text);
         }
         assert_eq!("300/m".parse::<Rate>().unwrap().to_string(), "5/s");
+        assert_eq!("1MiB/s".parse::<ByteRate>().unwrap(), ByteRate(1 << 20));
+        assert_eq!("512KiB/s".parse::<ByteRate>().unwrap().to_string(), "512KiB/s");
     }
 
     #[test]
@@ -190,6 +211,7 @@ mod tests {
         assert!(error.contains("64MiB"), "{error}");
         assert!("5".parse::<Span>().is_err());
         assert!("5".parse::<Rate>().is_err());
+        assert!("5MiB".parse::<ByteRate>().unwrap_err().to_string().contains("1MiB/s"));
         assert!("-5s".parse::<Span>().is_err());
     }
 }

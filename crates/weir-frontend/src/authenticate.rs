@@ -76,7 +76,7 @@ pub(crate) mod tests {
         SharedConfig {
             iterator_secret: "5a".repeat(32),
             credentials,
-            shard_limits: true,
+            limits: Default::default(),
             region: "us-east-1".to_owned(),
         }
     }

@@ -13,11 +13,11 @@ use weir_core::{
 };
 use weir_wire::{
     control::ControlError,
-    kinesis::{error::ApiError, operation::Operation},
+    kinesis::{error::ApiError, limits::Scope, operation::Operation},
     sigv4::SignatureError,
 };
 
-use crate::forward::ForwardError;
+use crate::{call_target::CallTarget, forward::ForwardError};
 
 /// A stream as texts name it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -57,6 +57,18 @@ pub enum RequestError {
         tenant: TenantName,
         /// What was one too many.
         operation: Operation,
+    },
+    /// The operation is called more often than it may be.
+    #[error("too many calls of {} for this {scope}", .operation.name())]
+    CallThrottled {
+        /// Whose.
+        account: AccountId,
+        /// What was one too many.
+        operation: Operation,
+        /// Of what the rate is one.
+        scope: Scope,
+        /// What the call names.
+        target: CallTarget,
     },
     /// The shard is over its limit of records, bytes or calls.
     #[error("shard {shard} of {} is over its limit", .stream.name)]
@@ -162,6 +174,7 @@ impl RequestError {
             | Self::Input(_)
             | Self::OtherAccount { .. }
             | Self::TenantBusy { .. }
+            | Self::CallThrottled { .. }
             | Self::ShardThrottled { .. }
             | Self::StreamNotFound(_)
             | Self::StreamExists(_)

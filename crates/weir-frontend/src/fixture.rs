@@ -24,6 +24,7 @@ use weir_wire::{
     control::{Credential, SharedConfig, StreamDescription, StreamStatus},
     framing::FrameLink,
     http::server::{Handler, ResponseBody},
+    kinesis::limits::Family,
 };
 
 pub(crate) use self::control::FakeControl;
@@ -86,6 +87,7 @@ impl Fixture {
     /// The same, its configuration changed.
     pub(crate) fn with(change: impl FnOnce(&mut SharedConfig)) -> Self {
         let mut config = shared(vec![]);
+        config.limits.lift(Family::Calls); // tests ask as often as they like
         change(&mut config);
         let fixture = Self::over(Some(config));
         fixture.publish(&[]);

@@ -6,6 +6,7 @@
 
 mod answer;
 mod authenticate;
+mod call_target;
 mod operations;
 pub mod server;
 mod throttle;

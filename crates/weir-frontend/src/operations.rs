@@ -27,6 +27,7 @@ use weir_wire::kinesis::{encode::Reply, encoding::Encoding, operation::Operation
 use crate::{
     answer::Answer,
     authenticate::Caller,
+    call_target::CallTarget,
     error::{RequestError, StreamRef},
     forward::Forwarder,
     lookup::StreamSelector,
@@ -52,6 +53,13 @@ pub(crate) struct Call<'a> {
 }
 
 impl<'a> Call<'a> {
+    /// Counts the call to the rate of its operation.
+    pub(crate) fn count(&self) -> Result<(), RequestError> {
+        let target = || CallTarget::read(self.encoding, self.body, self.caller(), self.operation);
+        let calls = &self.common.throttle.calls;
+        calls.admit(&self.config.limits, self.now(), self.caller(), self.operation, target)
+    }
+
     /// The body as this operation's input, every bound checked.
     fn input<T: Fields<'a> + Default>(&self) -> Result<T, RequestError> {
         Ok(self.encoding.decode(self.body)?)
@@ -78,7 +86,7 @@ impl<'a> Call<'a> {
         selector.resolve(self.caller(), self.operation.name())
     }
 
-    /// The shards' buckets and how many shards `map` has; none when limits are off.
+    /// The shards' buckets and how many shards `map` has; none when no limit of a shard is kept.
     fn gate(&self, map: &ShardMap) -> Option<(&'a ShardGate, usize)> {
         self.config.shard_limits.then(|| (&self.common.throttle.shards, map.shards_count()))
     }

@@ -7,6 +7,7 @@ use std::collections::HashMap;
 
 use weir_wire::{
     control::{Credential, SharedConfig},
+    kinesis::limits::{Family, ServiceLimits},
     sigv4::KeyCache,
 };
 
@@ -19,7 +20,9 @@ pub(crate) struct RequestConfig {
     pub(crate) credentials: Option<CredentialTable>,
     /// Seals iterators and tokens.
     pub(crate) sealer: Sealer,
-    /// Are Kinesis's limits per shard kept?
+    /// The limits that are kept.
+    pub(crate) limits: ServiceLimits,
+    /// Is any limit of a shard among them?
     pub(crate) shard_limits: bool,
     /// The region in ARNs.
     pub(crate) region: String,
@@ -41,7 +44,8 @@ impl RequestConfig {
         Ok(Self {
             credentials,
             sealer: Sealer::new(&shared.iterator_secret)?,
-            shard_limits: shared.shard_limits,
+            limits: shared.limits.clone(),
+            shard_limits: shared.limits.keeps(Family::Shards),
             region: shared.region.clone(),
         })
     }

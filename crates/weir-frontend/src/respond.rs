@@ -12,6 +12,7 @@ use weir_core::{
     calendar::{Date, SECS_PER_DAY},
     clock::WallMs,
     entropy::{self, Rng},
+    id::AccountId,
     limits::SHARD_ITERATOR_TTL,
 };
 use weir_wire::{
@@ -21,6 +22,7 @@ use weir_wire::{
     kinesis::{
         encoding::Encoding,
         error::{ApiError, ErrorCode},
+        limits::Scope,
         operation::Operation,
     },
     sigv4::SignatureError,
@@ -28,6 +30,7 @@ use weir_wire::{
 
 use crate::{
     answer::Answer,
+    call_target::CallTarget,
     error::{RequestError, StreamRef},
     forward::ForwardError,
 };
@@ -47,6 +50,9 @@ pub(crate) fn api_error(error: &RequestError) -> ApiError {
         ),
         RequestError::TenantBusy { tenant, operation } => {
             ApiError::new(busy_code(*operation), format!("Rate exceeded for tenant {tenant}."))
+        }
+        RequestError::CallThrottled { account, operation, scope, target } => {
+            ApiError::new(busy_code(*operation), calls_exceeded(*account, *scope, target))
         }
         RequestError::ShardThrottled { stream, shard } => ApiError::new(
             ErrorCode::ProvisionedThroughputExceeded,
@@ -115,6 +121,23 @@ fn busy_code(operation: Operation) -> ErrorCode {
         | Operation::IncreaseStreamRetentionPeriod
         | Operation::ListShards
         | Operation::ListStreams => ErrorCode::LimitExceeded,
+    }
+}
+
+/// Whose rate of calls is exceeded. Kinesis names the stream where the call names one, also where the rate is the
+/// account's.
+fn calls_exceeded(account: AccountId, scope: Scope, target: &CallTarget) -> String {
+    let CallTarget { stream: Some(stream), shard, consumer } = target else {
+        return format!("Rate exceeded for account {account}.");
+    };
+    let shard = shard.as_deref().unwrap_or_default();
+    match scope {
+        Scope::Account | Scope::Stream => format!("Rate exceeded for {}.", of(stream)),
+        Scope::Shard => format!("Rate exceeded for shard {shard} in {}.", of(stream)),
+        Scope::ConsumerAndShard => {
+            let consumer = consumer.as_deref().unwrap_or_default();
+            format!("Rate exceeded for consumer {consumer} and shard {shard}.")
+        }
     }
 }
 
@@ -316,6 +339,35 @@ mod tests {
                 400,
                 "Rate exceeded for shard shardId-000000000005 in stream s under account 000000000000.".into()
             )
+        );
+        let calls = |operation, scope, target: &CallTarget| {
+            let (account, target) = (AccountId::DEFAULT, target.clone());
+            told(RequestError::CallThrottled { account, operation, scope, target })
+        };
+        assert_eq!(
+            calls(Operation::ListStreams, Scope::Account, &CallTarget::default()),
+            ("LimitExceededException", 400, "Rate exceeded for account 000000000000.".into())
+        );
+        let target = CallTarget {
+            stream: Some(stream()),
+            shard: Some(shard.to_string()),
+            consumer: Some("arn:c".into()),
+        };
+        assert_eq!(
+            calls(Operation::DescribeStream, Scope::Account, &target),
+            ("LimitExceededException", 400, "Rate exceeded for stream s under account 000000000000.".into())
+        );
+        assert_eq!(
+            calls(Operation::GetShardIterator, Scope::Shard, &target),
+            (
+                "ProvisionedThroughputExceededException",
+                400,
+                "Rate exceeded for shard shardId-000000000005 in stream s under account 000000000000.".into()
+            )
+        );
+        assert_eq!(
+            calls(Operation::ListShards, Scope::ConsumerAndShard, &target).2,
+            "Rate exceeded for consumer arn:c and shard shardId-000000000005."
         );
         assert_eq!(
             told(RequestError::IteratorExpired {

@@ -35,7 +35,7 @@ use crate::{
     respond::{Responder, api_error},
     seal::SecretError,
     shard_map::{CurrentMap, MapReader},
-    throttle::Throttle,
+    throttle::{ShardRates, Throttle},
 };
 
 /// What the front end's request half is made of.
@@ -76,13 +76,17 @@ impl Frontend {
     /// Puts the parts together and registers the metrics of requests.
     pub fn new(parts: FrontendParts, registry: &mut Registry) -> Result<Self, SecretError> {
         let FrontendParts { control, maps, shared, dial, clock } = parts;
+        let throttle = Throttle::default();
         let config = shared.map(|shared| RequestConfig::new(&shared)).transpose()?;
+        if let Some(config) = &config {
+            throttle.shards.adopt(ShardRates::of(&config.limits));
+        }
         let config = Arc::new(Snapshot::new(Arc::new(config)));
         let forwarder = Forwarder::new(dial, clock, NODE_CALL_TIMEOUT);
         let seen = Mutex::new(SnapshotReader::new(Arc::clone(&config)));
         let common = Common {
             lookup: Lookup::new(control, clock),
-            throttle: Throttle::default(),
+            throttle,
             answers: AnswerBudget::default(),
             metrics: Arc::new(RequestMetrics::new(registry, clock)),
             clock,
@@ -94,7 +98,9 @@ impl Frontend {
 
     /// Takes over a changed configuration; requests that are being served end with the old one.
     pub fn adopt(&self, shared: &SharedConfig) -> Result<(), SecretError> {
-        self.common.config.publish(Arc::new(Some(RequestConfig::new(shared)?)));
+        let config = RequestConfig::new(shared)?;
+        self.common.throttle.shards.adopt(ShardRates::of(&config.limits));
+        self.common.config.publish(Arc::new(Some(config)));
         Ok(())
     }
 
@@ -154,6 +160,7 @@ impl Frontend {
         let admitted = common.throttle.admit(authenticated, operation)?;
         let (maps, forwarder) = (&self.maps, &self.forwarder);
         let call = Call { common, maps, forwarder, config, admitted: &admitted, operation, encoding, body };
+        call.count()?;
         operations::run(&call).await
     }
 }

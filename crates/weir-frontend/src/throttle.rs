@@ -1,9 +1,11 @@
 //! The second gate: may this caller have this now?
 //!
 //! A tenant's requests in flight are bounded here before anything is decoded, so that one tenant cannot take a whole
-//! server; a shard's records, bytes and calls are bounded where routing has found the shard. Passing the first yields
-//! [`Admitted`]. Nothing waits here: what is over a limit is told so at once.
+//! server; then the calls of each operation are counted to their rate; a shard's records, bytes and reads are bounded
+//! where routing has found the shard. Passing the first yields [`Admitted`]. Nothing waits here: what is over a limit is
+//! told so at once.
 
+mod calls;
 mod shards;
 mod tenants;
 
@@ -11,8 +13,11 @@ use std::sync::Arc;
 
 use weir_wire::kinesis::operation::Operation;
 
-pub(crate) use self::shards::{ShardGate, ShardLimits};
 use self::tenants::{TenantSeat, Tenants};
+pub(crate) use self::{
+    calls::CallGate,
+    shards::{ShardGate, ShardLimits, ShardRates},
+};
 use crate::{
     authenticate::{Authenticated, Caller},
     error::RequestError,
@@ -36,6 +41,8 @@ impl Admitted {
 #[derive(Debug, Default)]
 pub(crate) struct Throttle {
     tenants: Arc<Tenants>,
+    /// The buckets of calls.
+    pub(crate) calls: CallGate,
     /// The shards' buckets.
     pub(crate) shards: ShardGate,
 }

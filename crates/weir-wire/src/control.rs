@@ -21,7 +21,7 @@ use weir_core::{
 
 pub use self::change::StreamChange;
 pub use self::remote::{CallOutcome, RemoteControl};
-use crate::fragment::Fragment;
+use crate::{fragment::Fragment, kinesis::limits::ServiceLimits};
 
 /// What a server is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -125,8 +125,9 @@ pub struct SharedConfig {
     pub iterator_secret: String,
     /// Known access keys. Empty: any signature is accepted.
     pub credentials: Vec<Credential>,
-    /// Are Kinesis's limits per shard kept?
-    pub shard_limits: bool,
+    /// The limits of Kinesis that are kept: AWS's but for those written here.
+    #[serde(default)]
+    pub limits: ServiceLimits,
     /// The region in ARNs and signatures.
     pub region: String,
 }

@@ -6,10 +6,12 @@
 //! operation does.
 
 pub mod error;
+pub mod limits;
 pub mod operation;
 
 pub mod blob;
 pub mod model;
+pub mod named;
 pub mod shape;
 pub mod validate;
 

@@ -3,6 +3,8 @@
 //! A control plane, a fleet of one front end and a node, on one current-thread runtime; the same code as a fleet's, with
 //! no socket between them. Threads: main (signals, admin), serve, and the journal's own.
 
+mod limits;
+
 use std::{
     io::Write,
     net::SocketAddr,
@@ -40,6 +42,7 @@ use weir_wire::{
     http,
 };
 
+use self::limits::LimitArgs;
 use crate::{
     exit::{self, Failure},
     node::{DurabilityArg, not_started},
@@ -67,18 +70,14 @@ pub(crate) struct ServeArgs {
     /// account_id and tenant).
     #[arg(long, value_name = "FILE")]
     credentials: Option<PathBuf>,
-    /// Keep Kinesis's limits of throughput and calls for each shard.
-    #[arg(long, value_enum, default_value_t = Switch::On)]
-    shard_limits: Switch,
+    #[command(flatten)]
+    limits: LimitArgs,
+    /// Print lists as one JSON object.
+    #[arg(long, requires = "list_limits")]
+    json: bool,
     /// Serve /metrics, /health and /ready here.
     #[arg(long, value_name = "ADDRESS")]
     admin: Option<SocketAddr>,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Switch {
-    On,
-    Off,
 }
 
 /// Checked, with what it needs from disk.
@@ -89,7 +88,17 @@ struct Config {
     data: PathBuf,
 }
 
+#[expect(clippy::print_stdout, reason = "stdout is the product of a list")]
 pub(crate) fn run(args: ServeArgs) -> Result<u8, Failure> {
+    let limits = args.limits.chosen().map_err(Failure::usage)?;
+    if args.limits.list_limits {
+        if args.json {
+            println!("{:#}", limits::json(&limits));
+        } else {
+            print!("{}", limits::table(&limits));
+        }
+        return Ok(exit::HELD);
+    }
     let credentials = match &args.credentials {
         Some(file) => read_credentials(file).map_err(Failure::usage)?,
         None => Vec::new(),
@@ -104,7 +113,7 @@ pub(crate) fn run(args: ServeArgs) -> Result<u8, Failure> {
     let shared = SharedConfig {
         iterator_secret: entropy::secret::<32>().iter().map(|byte| format!("{byte:02x}")).collect(),
         credentials,
-        shard_limits: args.shard_limits == Switch::On,
+        limits,
         region: "us-east-1".to_owned(),
     };
     // Dropped last: a folder of our own goes with the process.

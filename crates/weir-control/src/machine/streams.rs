@@ -9,7 +9,7 @@ use weir_core::{
     clock::{Monotonic, WallMs},
     hash_key::HashKeyRange,
     id::{AccountId, Epoch, MemberId, ShardIndex, ShardKey, StreamId, StreamName},
-    limits::{RETENTION_HOURS_DEFAULT, SHARDS_MAX, SHARDS_PER_STREAM_MAX, STREAMS_MAX},
+    limits::RETENTION_HOURS_DEFAULT,
     shard::OwnedShard,
 };
 use weir_wire::{
@@ -36,15 +36,13 @@ impl Machine {
         if self.state.stream(new.account, &new.name).is_some() {
             return Applied::refused(ControlError::AlreadyExists(format!("stream {}", new.name)));
         }
-        if self.state.streams.len() >= STREAMS_MAX {
-            return Applied::refused(ControlError::LimitExceeded(format!(
-                "there are {STREAMS_MAX} streams already"
-            )));
+        if let Err(error) = self.check_stream_quotas(new.account, new.on_demand) {
+            return Applied::refused(error);
         }
         let Some(count) = NonZeroU32::new(new.shards) else {
             return Applied::refused(ControlError::Invalid("a stream has at least one shard".to_owned()));
         };
-        if let Err(error) = self.check_shards(new.account, count) {
+        if let Err(error) = self.check_shard_quotas(new.account, count) {
             return Applied::refused(error);
         }
         let Some(nodes) = placement::nodes_for(count.get(), self.load(now)) else {
@@ -80,26 +78,6 @@ impl Machine {
         let description = describe(&stream);
         self.state.streams.push(stream);
         Applied::changed(ControlReply::Stream(Box::new(description)))
-    }
-
-    /// Kinesis's own words, although the bound is one for all accounts: whoever creates too much matches them.
-    fn check_shards(&self, account: AccountId, more: NonZeroU32) -> Result<(), ControlError> {
-        let shards: usize = self.state.streams.iter().map(|stream| stream.shards.len()).sum();
-        let limit = if more.get() > SHARDS_PER_STREAM_MAX {
-            SHARDS_PER_STREAM_MAX as usize
-        } else if shards + more.get() as usize > SHARDS_MAX {
-            SHARDS_MAX
-        } else {
-            return Ok(());
-        };
-        Err(ControlError::LimitExceeded(format!(
-            "This request would exceed the shard limit for the account {account} in {}. Current shard count for the \
-             account: {shards}. Limit: {limit}. Number of additional shards that would have resulted from this \
-             request: {more}. Refer to the AWS Service Limits page \
-             (http://docs.aws.amazon.com/general/latest/gr/aws_service_limits.html) for current limits and how to \
-             request higher limits.",
-            self.state.config.shared.region
-        )))
     }
 
     /// Shards assigned to each node that gives signs of life; to each that is there when none does.

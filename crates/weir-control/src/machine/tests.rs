@@ -1,5 +1,7 @@
 //! The machine from outside: what callers are told, in any order of events.
 
+mod quotas;
+
 use std::{net::SocketAddr, time::Duration};
 
 use proptest::prelude::*;
@@ -25,7 +27,7 @@ pub(super) fn machine(cells: &[&str]) -> Machine {
     let shared = SharedConfig {
         iterator_secret: "00".repeat(32),
         credentials: Vec::new(),
-        shard_limits: true,
+        limits: Default::default(),
         region: "us-east-1".to_owned(),
     };
     let mut config = embedded(shared, vec![TenantConfig { name: TenantName::new("pinned"), cell: None }]);
@@ -154,6 +156,7 @@ fn a_deleted_stream_is_gone_once_no_node_says_so_any_more() {
 #[test]
 fn shards_are_bounded_for_a_stream_and_for_all_in_kinesis_words() {
     let mut machine = machine(&["main"]);
+    machine.state.config.shared.limits.assign(&"account-shards=off".parse().unwrap());
     register(&mut machine, "node-1", Role::Backend, None);
     let refused = |machine: &mut Machine, name: &str, shards| match create(machine, name, shards) {
         Err(ControlError::LimitExceeded(text)) => text,

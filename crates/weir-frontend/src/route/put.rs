@@ -149,10 +149,7 @@ mod tests {
     use std::borrow::Cow;
 
     use proptest::prelude::*;
-    use weir_core::{
-        id::{Generation, StreamId},
-        limits::SHARD_WRITE_RECORDS_PER_SECOND,
-    };
+    use weir_core::id::{Generation, StreamId};
 
     use super::*;
     use crate::{
@@ -185,7 +182,6 @@ mod tests {
         let third = plan(&map, &records[..3], Some(&gate));
         assert!(third.groups.is_empty());
         assert_eq!(third.places, [RecordPlace::Throttled(ShardIndex(0)); 3]);
-        assert_eq!(SHARD_WRITE_RECORDS_PER_SECOND, 1_000);
         assert_eq!(plan(&map, &records, None).groups[0].1.count(), 500, "no limits, no refusal");
     }
 

@@ -268,7 +268,7 @@ impl SmallControl {
             shared: SharedConfig {
                 iterator_secret: "00".repeat(32),
                 credentials: Vec::new(),
-                shard_limits: true,
+                limits: Default::default(),
                 region: "us-east-1".to_owned(),
             },
         }

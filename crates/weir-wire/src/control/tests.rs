@@ -62,7 +62,7 @@ fn view() -> impl Strategy<Value = MembershipView> {
                     account: AccountId::DEFAULT,
                     tenant: TenantName::new("t"),
                 }],
-                shard_limits: true,
+                limits: Default::default(),
                 region: "us-east-1".to_owned(),
             },
         },

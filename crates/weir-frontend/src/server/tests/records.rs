@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use weir_core::{clock::Monotonic, sequence::SequenceNumber, shard::OwnedShard};
+use weir_wire::kinesis::limits::Family;
 
 use super::ACCOUNT;
 use crate::{
@@ -94,7 +95,7 @@ async fn many_records_go_in_one_frame_and_come_back_in_their_order() {
 
 #[tokio::test]
 async fn all_five_iterators_start_where_they_say() {
-    let fixture = Fixture::with(|config| config.shard_limits = false);
+    let fixture = Fixture::with(|config| config.limits.lift(Family::Shards));
     fixture.stream("s", 1);
     let latest_of_empty = iterator(&fixture, json!({"ShardIteratorType": "LATEST"})).await;
     let mut numbers = Vec::new();
@@ -120,7 +121,7 @@ async fn all_five_iterators_start_where_they_say() {
 
 #[tokio::test]
 async fn latest_is_fixed_when_the_iterator_is_made() {
-    let fixture = Fixture::with(|config| config.shard_limits = false);
+    let fixture = Fixture::with(|config| config.limits.lift(Family::Shards));
     fixture.stream("s", 1);
     put(&fixture, "before", LOW).await;
     let latest = iterator(&fixture, json!({"ShardIteratorType": "LATEST"})).await;
@@ -134,7 +135,7 @@ async fn latest_is_fixed_when_the_iterator_is_made() {
 
 #[tokio::test]
 async fn a_reader_walks_the_shard_and_is_told_how_far_behind_it_is() {
-    let fixture = Fixture::with(|config| config.shard_limits = false);
+    let fixture = Fixture::with(|config| config.limits.lift(Family::Shards));
     fixture.stream("s", 1);
     for n in 0..3 {
         put(&fixture, &n.to_string(), LOW).await;
@@ -187,7 +188,7 @@ async fn a_shard_that_was_read_too_often_is_not_read_again() {
     assert!(told.message().starts_with("Rate exceeded for shard shardId-000000000000 in stream s"));
     assert_eq!(fixture.node.frames(), 0);
 
-    let unlimited = Fixture::with(|config| config.shard_limits = false);
+    let unlimited = Fixture::with(|config| config.limits.lift(Family::Shards));
     let shards = unlimited.stream("s", 1);
     exhaust(&unlimited, &shards[0], |limits, later| assert!(limits.admit_read(later)));
     get(&unlimited, &iterator(&unlimited, json!({"ShardIteratorType": "TRIM_HORIZON"})).await).await;

@@ -3,7 +3,11 @@
 use proptest::prelude::*;
 use serde_json::{Value, json};
 use weir_core::{clock::Monotonic, limits::NODE_CALL_TIMEOUT, sequence::SequenceNumber};
-use weir_wire::{cell::CellError, control::StreamStatus, kinesis::operation::Operation};
+use weir_wire::{
+    cell::CellError,
+    control::StreamStatus,
+    kinesis::{limits::Family, operation::Operation},
+};
 
 use super::*;
 use crate::fixture::{MAP_TTL, NodeMood};
@@ -247,7 +251,7 @@ fn whole_call(operation: Operation) -> Value {
 
 #[tokio::test]
 async fn clients_that_do_not_read_their_answers_cost_no_more_than_the_budget_and_no_write() {
-    let fixture = Fixture::with(|config| config.shard_limits = false);
+    let fixture = Fixture::with(|config| config.limits.lift(Family::Shards));
     fixture.stream("s", 1);
     let put = json!({"StreamName": "s", "PartitionKey": "k", "Data": "A".repeat(4_000)});
     fixture.call("PutRecord", put.clone()).await.ok();

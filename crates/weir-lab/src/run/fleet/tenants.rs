@@ -7,7 +7,10 @@ use weir_core::{
     entropy::seeded,
     id::{AccountId, TenantName},
 };
-use weir_wire::control::{Credential, SharedConfig};
+use weir_wire::{
+    control::{Credential, SharedConfig},
+    kinesis::limits::ServiceLimits,
+};
 
 use crate::scenario::plan::Plan;
 
@@ -49,7 +52,7 @@ pub(super) fn shared_config(tenants: &[TenantAccess], seed: u64) -> SharedConfig
     SharedConfig {
         iterator_secret: hex(&seeded(seed, "iterator secret").random::<[u8; 32]>()),
         credentials: tenants.iter().map(|tenant| tenant.credential.clone()).collect(),
-        shard_limits: true,
+        limits: ServiceLimits::of_shards(),
         region: REGION.to_owned(),
     }
 }

@@ -1,0 +1,91 @@
+//! How many streams and shards an account may have: AWS's quotas, and Weir's own bounds behind them.
+//!
+//! Part of the machine; asked before a stream is created. It counts what is there and changes nothing.
+
+use std::num::NonZeroU32;
+
+use weir_core::{
+    id::AccountId,
+    limits::{SHARDS_MAX, SHARDS_PER_STREAM_MAX, STREAMS_MAX},
+};
+use weir_wire::{
+    control::{ControlError, StreamStatus},
+    kinesis::limits::Limit,
+};
+
+use super::Machine;
+use crate::state::Stream;
+
+impl Machine {
+    /// May the account have one more stream?
+    pub(super) fn check_stream_quotas(
+        &self,
+        account: AccountId,
+        on_demand: bool,
+    ) -> Result<(), ControlError> {
+        if self.state.streams.len() >= STREAMS_MAX {
+            return Err(ControlError::LimitExceeded(format!("there are {STREAMS_MAX} streams already")));
+        }
+        let exceeded = |limit, is_one: fn(&Stream) -> bool| {
+            let quota = self.state.config.shared.limits.get(limit)?;
+            let there = self.streams_of(account).filter(|stream| is_one(stream)).count() as u64;
+            (there >= quota).then_some(quota)
+        };
+        if let Some(quota) = exceeded(Limit::StreamsInTransition, is_in_transition) {
+            return Err(ControlError::LimitExceeded(format!(
+                "Only {quota} streams can simultaneously be in CREATING or DELETING states."
+            )));
+        }
+        if on_demand && let Some(quota) = exceeded(Limit::OnDemandStreams, |stream| stream.on_demand) {
+            return Err(ControlError::LimitExceeded(format!(
+                "This request would exceed the on-demand stream limit for the account {account}. Limit: {quota}."
+            )));
+        }
+        Ok(())
+    }
+
+    /// May the account have so many more shards? Kinesis's own words, although one bound is for all accounts together:
+    /// whoever creates too much matches them.
+    pub(super) fn check_shard_quotas(
+        &self,
+        account: AccountId,
+        more: NonZeroU32,
+    ) -> Result<(), ControlError> {
+        let of_account = shards_of(self.streams_of(account));
+        let after = of_account + more.get() as usize;
+        let quota = self.state.config.shared.limits.get(Limit::AccountShards);
+        let quota = quota.map_or(usize::MAX, |quota| usize::try_from(quota).unwrap_or(usize::MAX));
+        let limit = if more.get() > SHARDS_PER_STREAM_MAX {
+            (SHARDS_PER_STREAM_MAX as usize).min(quota)
+        } else if after > quota {
+            quota
+        } else if shards_of(self.state.streams.iter()) + more.get() as usize > SHARDS_MAX {
+            SHARDS_MAX
+        } else {
+            return Ok(());
+        };
+        Err(ControlError::LimitExceeded(format!(
+            "This request would exceed the shard limit for the account {account} in {}. Current shard count for the \
+             account: {of_account}. Limit: {limit}. Number of additional shards that would have resulted from this \
+             request: {more}. Refer to the AWS Service Limits page \
+             (http://docs.aws.amazon.com/general/latest/gr/aws_service_limits.html) for current limits and how to \
+             request higher limits.",
+            self.state.config.shared.region
+        )))
+    }
+
+    fn streams_of(&self, account: AccountId) -> impl Iterator<Item = &Stream> {
+        self.state.streams.iter().filter(move |stream| stream.account == account)
+    }
+}
+
+fn is_in_transition(stream: &Stream) -> bool {
+    match stream.status {
+        StreamStatus::Creating | StreamStatus::Deleting => true,
+        StreamStatus::Active => false,
+    }
+}
+
+fn shards_of<'a>(streams: impl Iterator<Item = &'a Stream>) -> usize {
+    streams.map(|stream| stream.shards.len()).sum()
+}

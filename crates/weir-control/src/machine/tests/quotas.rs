@@ -1,0 +1,53 @@
+//! Quotas of an account: kept as AWS keeps them, and set otherwise by the configuration.
+
+use super::*;
+
+fn create_for(
+    machine: &mut Machine,
+    account: AccountId,
+    number: u32,
+    shards: u32,
+    on_demand: bool,
+) -> Result<ControlReply, ControlError> {
+    let name = StreamName::new(format!("s{number}"));
+    call(machine, ControlRequest::CreateStream { account, name, shards, on_demand })
+}
+
+fn limited(assignments: &[&str]) -> (Machine, (MemberId, Incarnation)) {
+    let mut machine = machine(&["main"]);
+    for assignment in assignments {
+        machine.state.config.shared.limits.assign(&assignment.parse().unwrap());
+    }
+    let node = register(&mut machine, "node", Role::Backend, None);
+    (machine, node)
+}
+
+#[test]
+fn five_streams_of_an_account_are_created_or_deleted_at_once() {
+    let (mut machine, node) = limited(&[]);
+    for number in 0..5 {
+        create_for(&mut machine, AccountId::DEFAULT, number, 1, false).unwrap();
+    }
+    let refused = create_for(&mut machine, AccountId::DEFAULT, 5, 1, false).unwrap_err();
+    let text = "Only 5 streams can simultaneously be in CREATING or DELETING states.";
+    assert_eq!(refused, ControlError::LimitExceeded(text.to_owned()));
+    create_for(&mut machine, AccountId::new(1).unwrap(), 5, 1, false).expect("each account has its own");
+    let wanted = report(&mut machine, node, 1, &[]);
+    report(&mut machine, node, 2, &wanted);
+    create_for(&mut machine, AccountId::DEFAULT, 5, 1, false).expect("those are ACTIVE");
+}
+
+#[test]
+fn streams_on_demand_and_shards_of_an_account_have_quotas() {
+    let (mut machine, _) =
+        limited(&["streams-in-transition=off", "on-demand-streams=2", "account-shards=10"]);
+    let account = AccountId::DEFAULT;
+    create_for(&mut machine, account, 0, 4, true).unwrap();
+    create_for(&mut machine, account, 1, 4, true).unwrap();
+    let refused = create_for(&mut machine, account, 2, 4, true).unwrap_err().to_string();
+    assert!(refused.contains("on-demand stream limit") && refused.contains("Limit: 2."), "{refused}");
+    let refused = create_for(&mut machine, account, 2, 3, false).unwrap_err().to_string();
+    assert!(refused.contains("Current shard count for the account: 8. Limit: 10."), "{refused}");
+    create_for(&mut machine, account, 2, 2, false).expect("ten are allowed");
+    create_for(&mut machine, AccountId::new(1).unwrap(), 0, 10, false).expect("each account has its own");
+}

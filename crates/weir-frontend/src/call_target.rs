@@ -1,0 +1,78 @@
+//! What a call is about, read off its input before its operation is run.
+//!
+//! Rates of calls and faults are meant for streams, shards and consumers, and both come before the operation. Reading is
+//! cheap where it matters: bodies with records are read only when somebody set a fault for a stream. It must never refuse
+//! a call: an input that does not read is the operation's to tell.
+
+use weir_wire::kinesis::{encoding::Encoding, named::NamedInput, operation::Operation};
+
+use crate::{authenticate::Caller, error::StreamRef, lookup::StreamSelector};
+
+/// Between a stream's ARN and its consumer's name.
+const CONSUMER: &str = "/consumer/";
+
+/// What a call is about; nothing of it need be known.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct CallTarget {
+    /// The stream.
+    pub stream: Option<StreamRef>,
+    /// The shard, as the call spells it.
+    pub shard: Option<String>,
+    /// The consumer's ARN.
+    pub consumer: Option<String>,
+}
+
+impl CallTarget {
+    /// Reads a body.
+    pub(crate) fn read(encoding: Encoding, body: &[u8], caller: &Caller, operation: Operation) -> Self {
+        let Ok(named) = encoding.decode::<NamedInput<'_>>(body) else { return Self::default() };
+        let resource = named.consumer_arn.as_deref().or(named.resource_arn.as_deref());
+        let consumer = resource.filter(|arn| arn.contains(CONSUMER)).map(str::to_owned);
+        let arn = named.stream_arn.as_deref();
+        let arn =
+            arn.or_else(|| resource.map(|arn| arn.split_once(CONSUMER).map_or(arn, |(stream, _)| stream)));
+        let selector = StreamSelector { name: named.stream_name.as_deref(), arn };
+        Self {
+            stream: selector.resolve(caller, operation.name()).ok(),
+            shard: named.shard_id.map(std::borrow::Cow::into_owned),
+            consumer,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use weir_core::id::{AccountId, StreamName, TenantName};
+
+    use super::*;
+
+    const STREAM: &str = "arn:aws:kinesis:us-east-1:000000000000:stream/s";
+
+    fn target(body: &str) -> CallTarget {
+        let caller = Caller { account: AccountId::DEFAULT, tenant: TenantName::new("t") };
+        CallTarget::read(Encoding::Json, body.as_bytes(), &caller, Operation::ListShards)
+    }
+
+    #[test]
+    fn a_stream_is_found_however_it_is_named() {
+        let consumer = format!("{STREAM}/consumer/c:1");
+        for body in [
+            r#"{"StreamName": "s", "Limit": 3}"#.to_owned(),
+            format!(r#"{{"StreamARN": "{STREAM}"}}"#),
+            format!(r#"{{"ResourceARN": "{STREAM}"}}"#),
+            format!(r#"{{"ConsumerARN": "{consumer}", "ShardId": "shardId-000000000000"}}"#),
+        ] {
+            let found = target(&body);
+            assert_eq!(found.stream.unwrap().name, StreamName::new("s"), "{body}");
+            assert_eq!(found.consumer.is_some(), body.contains("ConsumerARN"));
+            assert_eq!(found.shard.is_some(), body.contains("ShardId"));
+        }
+    }
+
+    #[test]
+    fn what_does_not_read_names_nothing_and_is_no_error() {
+        for body in ["", "{", "[]", r#"{"StreamName": 3}"#, r#"{"StreamName": "/"}"#, "{}"] {
+            assert_eq!(target(body), CallTarget::default(), "{body}");
+        }
+    }
+}

@@ -1,0 +1,104 @@
+//! Call rates and quotas: kept as AWS keeps them, and set otherwise by flags.
+
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+use weir_tests::server::Server;
+
+const ON: [&str; 2] = ["--call-limits", "on"];
+
+/// Calls until one is refused: how many were served, and the refusal.
+fn until_refused(server: &Server, operation: &str, body: &Value) -> (u32, Value) {
+    for served in 0..5_000 {
+        let answer = server.call(operation, body);
+        if answer.status != 200 {
+            assert_eq!(answer.status, 400);
+            return (served, answer.json());
+        }
+    }
+    panic!("{operation} is never refused");
+}
+
+/// A stream, without asking more often than may be asked.
+fn stream(server: &Server, name: &str) {
+    server.ok("CreateStream", &json!({"StreamName": name, "ShardCount": 1}));
+    loop {
+        let answer = server.call("DescribeStreamSummary", &json!({"StreamName": name}));
+        if answer.status == 200 && answer.json()["StreamDescriptionSummary"]["StreamStatus"] == "ACTIVE" {
+            return;
+        }
+        std::thread::park_timeout(Duration::from_millis(20));
+    }
+}
+
+#[test]
+fn calls_over_their_rate_are_refused_in_the_words_of_aws() {
+    let server = Server::start_with(&["--call-limits", "on", "--limit", "ListShards=10/s"]);
+    stream(&server, "s");
+    let refused = |operation, body: Value, code: &str, text: &str| {
+        let (served, refusal) = until_refused(&server, operation, &body);
+        assert!(served > 0, "{operation}: a second's calls may be saved up");
+        assert_eq!(refusal, json!({"__type": code, "message": text}), "{operation}");
+    };
+    let of_stream = "Rate exceeded for stream s under account 000000000000.";
+    refused("DescribeStream", json!({"StreamName": "s"}), "LimitExceededException", of_stream);
+    refused("DescribeStreamSummary", json!({"StreamName": "s"}), "LimitExceededException", of_stream);
+    refused("ListShards", json!({"StreamName": "s"}), "LimitExceededException", of_stream);
+    let of_account = "Rate exceeded for account 000000000000.";
+    refused("ListStreams", json!({}), "LimitExceededException", of_account);
+    refused(
+        "GetShardIterator",
+        json!({"StreamName": "s", "ShardId": "shardId-000000000000", "ShardIteratorType": "LATEST"}),
+        "ProvisionedThroughputExceededException",
+        "Rate exceeded for shard shardId-000000000000 in stream s under account 000000000000.",
+    );
+    let other = "arn:aws:kinesis:us-east-1:000000000000:stream/t";
+    let unknown = server.call("ListShards", &json!({"StreamARN": other}));
+    assert_eq!(unknown.json()["__type"], "ResourceNotFoundException", "another stream has its own rate");
+}
+
+/// No token is lost in a pause of the caller, as a second's worth is saved up; so but for the last pause the time is the
+/// rate's alone.
+#[test]
+fn two_hundred_calls_at_twenty_a_second_take_ten_seconds() {
+    let server = Server::start_with(&ON);
+    stream(&server, "s");
+    let body = json!({"StreamName": "s"});
+    until_refused(&server, "DescribeStreamSummary", &body);
+    let begin = Instant::now();
+    let (mut served, mut last, mut longest_pause) = (0, begin, Duration::ZERO);
+    while served < 200 {
+        served += u32::from(server.call("DescribeStreamSummary", &body).status == 200);
+        let now = Instant::now();
+        longest_pause = longest_pause.max(now - last);
+        last = now;
+    }
+    let took = last - begin;
+    assert!(took >= Duration::from_millis(9_800), "{took:?} for ten seconds of calls");
+    assert!(
+        took <= Duration::from_millis(10_200) + longest_pause,
+        "{took:?}, one call took {longest_pause:?}"
+    );
+}
+
+#[test]
+fn a_rate_is_set_by_its_name_and_all_are_scaled_together() {
+    let server = Server::start_with(&[
+        "--call-limits",
+        "on",
+        "--limits-scale",
+        "0.2",
+        "--limit",
+        "ListStreams=off",
+        "--limit",
+        "DescribeStream=3/s",
+    ]);
+    stream(&server, "s");
+    for _ in 0..100 {
+        server.ok("ListStreams", &json!({}));
+    }
+    for (operation, burst) in [("DescribeStream", 3), ("DescribeStreamSummary", 1)] {
+        let (served, _) = until_refused(&server, operation, &json!({"StreamName": "s"}));
+        assert!(served >= burst, "{operation}: {served} of a burst of {burst}");
+    }
+}
