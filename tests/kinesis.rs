@@ -3,6 +3,8 @@
 //! What the SDKs cannot send is here; what they do send is in `clients.rs`.
 #![expect(clippy::unwrap_used, reason = "a test's panic is its report")]
 
+#[path = "kinesis/cbor.rs"]
+mod cbor;
 #[path = "kinesis/get_records.rs"]
 mod get_records;
 #[path = "kinesis/limits.rs"]

@@ -12,7 +12,7 @@ use std::{net::SocketAddr, path::Path, time::Duration};
 pub use self::options::{LoadOptions, RecordSize, ServiceKind, ServiceOptions, Skew, TenantOptions};
 use weir_client::{Endpoint, Trust};
 use weir_core::limits::{PUT_RECORDS_COUNT_MAX, RECORD_BYTES_MAX, TENANTS_MAX};
-use weir_wire::sigv4::Identity;
+use weir_wire::{kinesis::encoding::Encoding, sigv4::Identity};
 
 use crate::{
     arrival::Arrivals,
@@ -83,6 +83,8 @@ pub struct KinesisLoad {
     pub batch: usize,
     /// Bytes of one record's data.
     pub record_bytes: usize,
+    /// What calls and answers are written in.
+    pub encoding: Encoding,
     /// Different partition keys.
     pub keys: u32,
     /// How they are drawn.
@@ -261,17 +263,18 @@ fn kinesis(options: &LoadOptions, seed: u64) -> Result<KinesisLoad, ConfigError>
     let batch = bounded("--batch", options.batch.unwrap_or(PUT_RECORDS_COUNT_MAX), 1, PUT_RECORDS_COUNT_MAX)?;
     let record_bytes = options.record_size.map_or(1_024, |size| size.0);
     let record_bytes = bounded("--record-size", record_bytes, RECORD_HEAD_BYTES, RECORD_BYTES_MAX)?;
-    match options.encoding.as_deref() {
-        None | Some("json") => {}
-        Some("cbor") => return Err(ConfigError("--encoding cbor is not spoken yet: use json".into())),
-        Some(other) => return Err(ConfigError(format!("--encoding {other} is unknown: use json"))),
-    }
+    let encoding = match options.encoding.as_deref() {
+        None | Some("json") => Encoding::Json,
+        Some("cbor") => Encoding::Cbor,
+        Some(other) => return Err(ConfigError(format!("--encoding {other} is unknown: use json or cbor"))),
+    };
     let mix = mix(options, batch)?;
     Ok(KinesisLoad {
         tenants: tenants(options)?,
         mix,
         batch,
         record_bytes,
+        encoding,
         keys: bounded("--keys", options.keys.unwrap_or(10_000), 1, KEYS_MAX)?,
         skew: options.skew.unwrap_or(Skew::Uniform),
         region: options.region.clone().unwrap_or_else(|| "us-east-1".into()),
@@ -434,7 +437,7 @@ mod tests {
         assert!(error(|o| o.batch = Some(501)).contains("between 1 and 500"));
         assert!(error(|o| o.record_size = Some(RecordSize(8))).contains("between 24"));
         assert!(error(|o| o.connections = Some(0)).contains("--connections"));
-        assert!(error(|o| o.encoding = Some("cbor".into())).contains("json"));
+        assert!(error(|o| o.encoding = Some("xml".into())).contains("json or cbor"));
         assert!(
             error(|o| {
                 o.mix.insert("PutRecrods".into(), 1.0);

@@ -6,6 +6,7 @@
 
 mod answer;
 mod body;
+mod call;
 mod head;
 mod reader;
 
@@ -20,7 +21,7 @@ use weir_core::{
 };
 
 use self::{
-    answer::{PutRecordAnswer, PutRecordsAnswer},
+    answer::{PutAnswer, all_stored, put_answer},
     body::Bodies,
     head::{HeadOf, Heads},
     reader::Readers,
@@ -157,7 +158,7 @@ impl KinesisWorkload {
             operation_draw: Weighted::new(load.mix.iter().map(|(_, weight)| *weight)),
             bodies: Bodies::new(&load, &streams, Rng::from_rng(&mut rng)),
             heads: Heads::new(&load),
-            readers: Readers::new(shards, load.from_oldest),
+            readers: Readers::new(shards, load.from_oldest, load.encoding),
             next: RecordId { run, number: worker_bits << 48 },
             acks: Vec::new(),
             rng,
@@ -185,25 +186,19 @@ impl KinesisWorkload {
     }
 
     fn judge_put<'a>(&mut self, target: u32, first: u64, count: u32, answer: Answer<'a>) -> Verdict<'a> {
-        // One record or many: the ticket does not say which, the answer does.
-        if count == 1
-            && let Ok(stored) = serde_json::from_slice::<PutRecordAnswer<'_>>(answer.body)
-        {
-            let kept = self.acknowledge(target, first, stored.shard_id, stored.sequence_number, &answer);
-            return self.put_verdict(u32::from(kept), 1, (!kept).then_some(codes::BAD_ANSWER));
-        }
-        if !self.load.unique && answer::all_stored(answer.body) {
+        let encoding = self.load.encoding;
+        if !self.load.unique && count > 1 && all_stored(encoding, answer.body) {
             return self.put_verdict(count, count, None);
         }
-        let Ok(answered) = serde_json::from_slice::<PutRecordsAnswer<'_>>(answer.body) else {
-            return self.put_verdict(0, count, Some(codes::BAD_ANSWER));
+        // One record or many: the ticket does not say which, the answer does.
+        let records = match put_answer(encoding, answer.body) {
+            Some(PutAnswer { records: Some(records), .. }) if records.len() == count as usize => records,
+            Some(PutAnswer { records: None, single }) if count == 1 => vec![single],
+            _ => return self.put_verdict(0, count, Some(codes::BAD_ANSWER)),
         };
-        if answered.records.len() != count as usize {
-            return self.put_verdict(0, count, Some(codes::BAD_ANSWER));
-        }
         let mut stored = 0;
         let mut error = None;
-        for (number, record) in (first..).zip(&answered.records) {
+        for (number, record) in (first..).zip(&records) {
             match (record.shard_id, record.sequence_number) {
                 (Some(shard), Some(sequence))
                     if self.acknowledge(target, number, shard, sequence, &answer) =>
@@ -312,7 +307,7 @@ impl Workload for KinesisWorkload {
 
     fn judge<'a>(&mut self, ticket: Ticket, answer: Answer<'a>) -> Verdict<'a> {
         if answer.status != 200 {
-            let code = error_code(&answer);
+            let code = error_code(&answer, self.load.encoding);
             if let Ticket::Read { reader } = ticket {
                 self.readers.refused(reader, code);
             }

@@ -12,6 +12,7 @@ use weir_core::{
     clock::WallMs,
     entropy::{Rng, seeded},
 };
+use weir_wire::kinesis::encoding::Encoding;
 
 use crate::{
     answer_code::error_code,
@@ -125,7 +126,7 @@ impl Workload for ServiceWorkload {
             // The event bus answers for each event, as `PutRecords` does.
             200 if kind == ServiceKind::PutEvents && !all_taken(answer.body) => Code::Error(NOT_TAKEN),
             200 => Code::Success,
-            _ => Code::Error(error_code(&answer)),
+            _ => Code::Error(error_code(&answer, Encoding::Json)),
         };
         Verdict { records: u64::from(code == Code::Success), code, bytes: 0 }
     }

@@ -16,7 +16,7 @@ pub mod shape;
 pub mod validate;
 
 pub mod cbor;
-mod decode;
+pub mod decode;
 pub mod encode;
 pub mod encoding;
 pub mod event_stream;

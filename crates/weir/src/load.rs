@@ -76,7 +76,7 @@ pub(crate) struct LoadArgs {
     /// How long starts are made; Ctrl-C ends earlier, with the report [default: 10s].
     #[arg(long)]
     duration: Option<Span>,
-    /// `json`; `cbor` is not spoken yet.
+    /// `json` or `cbor` [default: json].
     #[arg(long)]
     encoding: Option<String>,
     /// The region in signatures [default: us-east-1].

@@ -47,7 +47,7 @@ pub struct LoadOptions {
     pub duration: Option<Span>,
     /// Length of a window (500ms).
     pub window: Option<Span>,
-    /// `json`.
+    /// `json` (the default) or `cbor`.
     pub encoding: Option<String>,
     /// The region in signatures (us-east-1).
     pub region: Option<String>,

@@ -1,8 +1,8 @@
 //! Bodies of put calls: laid out once, shared as they are or patched in place.
 //!
-//! A record's head (its id and checksum) is 32 base64 characters of its own and its partition key has a fixed length, so
-//! that a body of 500 records becomes another body of 500 records by 1,000 small copies. Without ids, a few bodies are
-//! made and sent again and again.
+//! A record's head (its id and checksum) is 32 base64 characters of its own, or 24 bytes in CBOR, and its partition key has
+//! a fixed length, so that a body of 500 records becomes another body of 500 records by 1,000 small copies. Without ids, a
+//! few bodies are made and sent again and again.
 
 use std::{collections::BTreeMap, io::Write};
 
@@ -10,8 +10,9 @@ use base64_simd::{AsOut, STANDARD};
 use bytes::Bytes;
 use rand::Rng as _;
 use weir_core::{entropy::Rng, limits::MIB};
+use weir_wire::kinesis::{cbor::CborWriter, encode::Encoder, encoding::Encoding, json::JsonWriter};
 
-use super::Operation;
+use super::{Operation, call::Call};
 use crate::{
     config::KinesisLoad,
     draw::Keys,
@@ -29,14 +30,13 @@ const SHARED_BYTES_MAX: usize = 64 * MIB;
 /// Makes and keeps bodies.
 #[derive(Debug)]
 pub(super) struct Bodies {
+    encoding: Encoding,
     batch: usize,
     keys: Keys,
     rng: Rng,
     streams: Vec<String>,
     /// One record's data; its head is written over for each record.
     data: Vec<u8>,
-    /// Base64 of the data behind its head: the same in every record.
-    filler: String,
     templates: BTreeMap<(Operation, u32), Template>,
     shared: BTreeMap<(Operation, u32), Shared>,
     shared_count: usize,
@@ -67,15 +67,14 @@ impl Bodies {
     pub(super) fn new(load: &KinesisLoad, streams: &[String], mut rng: Rng) -> Self {
         let mut data = vec![0; load.record_bytes];
         rng.fill_bytes(&mut data[RECORD_HEAD_BYTES..]);
-        let filler = STANDARD.encode_to_string(&data[RECORD_HEAD_BYTES..]);
-        let body_bytes = load.batch * (filler.len() + RECORD_HEAD_BASE64_CHARS + KEY_CHARS + 40);
+        let body_bytes = load.batch * record_bytes(load.encoding, load.record_bytes);
         Self {
+            encoding: load.encoding,
             batch: load.batch,
             keys: Keys::new(load.keys, load.skew),
             rng,
             streams: streams.to_vec(),
             data,
-            filler,
             templates: BTreeMap::new(),
             shared: BTreeMap::new(),
             shared_count: (SHARED_BYTES_MAX / (body_bytes * streams.len()).max(1)).clamp(1, SHARED_BODIES),
@@ -92,7 +91,8 @@ impl Bodies {
     ) -> u32 {
         let number = self.templates.len() as u32;
         let template = self.templates.entry((operation, target)).or_insert_with(|| {
-            layout(number, operation, &self.streams[target as usize], self.batch, &self.filler)
+            let batch = (operation == Operation::PutRecords).then_some(self.batch);
+            Template::new(number, self.encoding, &self.streams[target as usize], batch, &self.data)
         });
         if request.own_template != Some(template.number) {
             request.own.clear();
@@ -103,8 +103,13 @@ impl Bodies {
         let mut id = first;
         for slot in &template.slots {
             write_head(id, &mut self.data);
-            let head = &mut request.own[slot.head..slot.head + RECORD_HEAD_BASE64_CHARS];
-            let _ = STANDARD.encode(&self.data[..RECORD_HEAD_BYTES], head.as_out());
+            let (data, body) = (&self.data[..RECORD_HEAD_BYTES], &mut request.own[slot.head..]);
+            match self.encoding {
+                Encoding::Json => {
+                    let _ = STANDARD.encode(data, body[..RECORD_HEAD_BASE64_CHARS].as_out());
+                }
+                Encoding::Cbor => body[..RECORD_HEAD_BYTES].copy_from_slice(data),
+            }
             let key = self.keys.draw(&mut self.rng);
             write!(&mut request.own[slot.key..slot.key + KEY_CHARS], "k{key:09}")
                 .expect("a key has ten characters");
@@ -140,8 +145,8 @@ impl Bodies {
     pub(super) fn list_shards(&mut self, target: u32, request: &mut RequestBuffer) {
         let shared = self.shared.entry((Operation::ListShards, target)).or_default();
         if shared.bodies.is_empty() {
-            let body = serde_json::json!({ "StreamName": self.streams[target as usize] });
-            shared.bodies.push(body.to_string().into());
+            let call = Call([("StreamName", &self.streams[target as usize])]);
+            shared.bodies.push(self.encoding.encode(&call, 64).into());
         }
         request.shared = Some(shared.bodies[0].clone());
     }
@@ -152,33 +157,72 @@ impl Bodies {
     }
 }
 
-fn layout(number: u32, operation: Operation, stream: &str, batch: usize, filler: &str) -> Template {
-    let mut bytes = Vec::with_capacity(batch * (filler.len() + 100) + 100);
-    let mut slots = Vec::with_capacity(batch);
-    let mut record = |bytes: &mut Vec<u8>| {
-        bytes.extend_from_slice(b"\"Data\":\"");
-        let head = bytes.len();
-        bytes.resize(head + RECORD_HEAD_BASE64_CHARS, b'A');
-        bytes.extend_from_slice(filler.as_bytes());
-        bytes.extend_from_slice(b"\",\"PartitionKey\":\"");
-        let key = bytes.len();
-        bytes.resize(key + KEY_CHARS, b'k');
-        bytes.extend_from_slice(b"\"}");
-        slots.push(Slot { head, key });
-    };
-    let stream = serde_json::to_string(stream).expect("a name is JSON");
-    bytes.extend_from_slice(b"{\"StreamName\":");
-    bytes.extend_from_slice(stream.as_bytes());
-    if operation == Operation::PutRecord {
-        bytes.push(b',');
-        record(&mut bytes);
-    } else {
-        bytes.extend_from_slice(b",\"Records\":[");
-        for index in 0..batch {
-            bytes.extend_from_slice(if index == 0 { b"{" } else { b",{" });
-            record(&mut bytes);
-        }
-        bytes.extend_from_slice(b"]}");
+impl Template {
+    /// The body of a `PutRecords` of `batch` records, or of a `PutRecord`.
+    fn new(number: u32, encoding: Encoding, stream: &str, batch: Option<usize>, data: &[u8]) -> Self {
+        let room = batch.unwrap_or(1) * record_bytes(encoding, data.len()) + 100;
+        let (slots, bytes) = match encoding {
+            // Base64 and a text end with a quote.
+            Encoding::Json => {
+                let mut out = JsonWriter::with_capacity(room);
+                (layout(&mut out, stream, batch, data, STANDARD.encoded_length(data.len()), 1), out.finish())
+            }
+            Encoding::Cbor => {
+                let mut out = CborWriter::with_capacity(room);
+                (layout(&mut out, stream, batch, data, data.len(), 0), out.finish())
+            }
+        };
+        Self { number, bytes, slots }
     }
-    Template { number, bytes, slots }
+}
+
+/// About what one record takes of a body.
+fn record_bytes(encoding: Encoding, data_bytes: usize) -> usize {
+    let data = match encoding {
+        Encoding::Json => STANDARD.encoded_length(data_bytes),
+        Encoding::Cbor => data_bytes,
+    };
+    data + KEY_CHARS + 40
+}
+
+/// Writes a body and says where each record's own parts are: data ends `data_len` and a `tail` behind its start, a key so
+/// many characters and the tail.
+fn layout(
+    out: &mut impl Encoder,
+    stream: &str,
+    batch: Option<usize>,
+    data: &[u8],
+    data_len: usize,
+    tail: usize,
+) -> Vec<Slot> {
+    let record = |out: &mut _| {
+        let out: &mut dyn Encoder = out;
+        out.member("Data");
+        out.blob(data);
+        let head = out.written() - tail - data_len;
+        out.member("PartitionKey");
+        out.text(&"k".repeat(KEY_CHARS));
+        Slot { head, key: out.written() - tail - KEY_CHARS }
+    };
+    out.open_structure();
+    out.member("StreamName");
+    out.text(stream);
+    let slots = match batch {
+        None => vec![record(out)],
+        Some(batch) => {
+            out.member("Records");
+            out.open_list();
+            let slots = (0..batch).map(|_| {
+                out.open_structure();
+                let slot = record(out);
+                out.close_structure();
+                slot
+            });
+            let slots = slots.collect();
+            out.close_list();
+            slots
+        }
+    };
+    out.close_structure();
+    slots
 }

@@ -18,7 +18,6 @@ use crate::{
     workload::{RequestBuffer, TenantIndex},
 };
 
-const CONTENT_TYPE: &str = "application/x-amz-json-1.1";
 /// How long a kept head is sent: far inside the five minutes that a signature holds.
 const KEPT_MILLIS: u64 = 60_000;
 /// Heads kept by one worker. Beyond, all are forgotten: each costs one signature to make again.
@@ -27,6 +26,7 @@ const KEPT_MAX: usize = 65_536;
 /// Writes heads for all tenants of a worker.
 #[derive(Debug)]
 pub(super) struct Heads {
+    content_type: &'static str,
     signers: Vec<TenantSigner>,
     kept: BTreeMap<(Endpoint, Operation, u32, u32), Kept>,
 }
@@ -67,7 +67,11 @@ impl Heads {
                 TenantSigner::MadeUp { access_key, region: load.region.clone(), kept: None }
             }
         };
-        Self { signers: load.tenants.iter().map(signer).collect(), kept: BTreeMap::new() }
+        Self {
+            content_type: load.encoding.content_type(),
+            signers: load.tenants.iter().map(signer).collect(),
+            kept: BTreeMap::new(),
+        }
     }
 
     /// Writes the head for the body that `request` holds.
@@ -91,10 +95,11 @@ impl Heads {
 
     fn make(&mut self, of: &HeadOf<'_>, now: WallMs, body: &[u8], head: &mut Vec<u8>) {
         let (host, operation) = (of.endpoint.host(), of.operation.name());
+        let content_type = self.content_type;
         head.clear();
         write!(
             head,
-            "POST / HTTP/1.1\r\nhost: {host}\r\ncontent-type: {CONTENT_TYPE}\r\n\
+            "POST / HTTP/1.1\r\nhost: {host}\r\ncontent-type: {content_type}\r\n\
              x-amz-target: {TARGET_PREFIX}.{operation}\r\ncontent-length: {}\r\n",
             body.len()
         )
@@ -102,7 +107,7 @@ impl Heads {
         match &mut self.signers[usize::from(of.tenant.0)] {
             TenantSigner::Real(signer) => {
                 let target = format!("{TARGET_PREFIX}.{operation}");
-                let headers = [("content-type", CONTENT_TYPE), ("host", host), ("x-amz-target", &target)];
+                let headers = [("content-type", content_type), ("host", host), ("x-amz-target", &target)];
                 let to_sign = ToSign { method: "POST", path: "/", query: "", headers: &headers, body };
                 for (name, value) in signer.sign(&to_sign, now).pairs() {
                     write!(head, "{name}: {value}\r\n").expect("writing to memory does not fail");

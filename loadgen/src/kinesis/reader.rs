@@ -3,10 +3,16 @@
 //! A reader without an iterator asks for one first. In an open loop the next read may be due before the last one is
 //! answered; it then reads from the same iterator again, as a second application would.
 
-use std::io::Write;
+use weir_wire::kinesis::encoding::Encoding;
 
-use super::answer::{IteratorAnswer, RecordsAnswer};
+use super::{
+    answer::{iterator, records_answer},
+    call::Call,
+};
 use crate::workload::{Code, RequestBuffer, Verdict, codes};
+
+/// Room for the body of a call.
+const BODY_BYTES: usize = 384;
 
 /// All readers of a worker: one for each shard of each stream.
 #[derive(Debug)]
@@ -15,6 +21,7 @@ pub(super) struct Readers {
     /// By target: its readers, and whose turn it is.
     turns: Vec<(std::ops::Range<u32>, u32)>,
     from: &'static str,
+    encoding: Encoding,
 }
 
 #[derive(Debug)]
@@ -24,7 +31,7 @@ struct Reader {
 }
 
 impl Readers {
-    pub(super) fn new(shards: &[Vec<String>], from_oldest: bool) -> Self {
+    pub(super) fn new(shards: &[Vec<String>], from_oldest: bool, encoding: Encoding) -> Self {
         let mut readers = Vec::new();
         let mut turns = Vec::new();
         for ids in shards {
@@ -32,7 +39,7 @@ impl Readers {
             readers.extend(ids.iter().map(|id| Reader { shard_id: id.clone(), iterator: None }));
             turns.push((first..readers.len() as u32, 0));
         }
-        Self { readers, turns, from: if from_oldest { "TRIM_HORIZON" } else { "LATEST" } }
+        Self { readers, turns, from: if from_oldest { "TRIM_HORIZON" } else { "LATEST" }, encoding }
     }
 
     /// Writes a `GetRecords` for the reader whose turn it is; `None` when it needs an iterator first.
@@ -41,10 +48,7 @@ impl Readers {
         let reader = range.start + *turn % range.len() as u32;
         let iterator = self.readers[reader as usize].iterator.as_deref()?;
         *turn = turn.wrapping_add(1);
-        let body = begin(request);
-        body.extend_from_slice(b"{\"ShardIterator\":\"");
-        body.extend_from_slice(iterator.as_bytes());
-        body.extend_from_slice(b"\"}");
+        own(request, self.encoding.encode(&Call([("ShardIterator", iterator)]), BODY_BYTES));
         Some(reader)
     }
 
@@ -54,33 +58,27 @@ impl Readers {
         let reader = range.start + *turn % range.len() as u32;
         *turn = turn.wrapping_add(1);
         let shard_id = &self.readers[reader as usize].shard_id;
-        write!(
-            begin(request),
-            "{{\"StreamName\":\"{stream}\",\"ShardId\":\"{shard_id}\",\"ShardIteratorType\":\"{}\"}}",
-            self.from
-        )
-        .expect("writing to memory does not fail");
+        let call = Call([("StreamName", stream), ("ShardId", shard_id), ("ShardIteratorType", self.from)]);
+        own(request, self.encoding.encode(&call, BODY_BYTES));
         reader
     }
 
     /// Keeps the iterator that came.
     pub(super) fn take_iterator<'a>(&mut self, reader: u32, body: &'a [u8]) -> Verdict<'a> {
-        let Ok(answer) = serde_json::from_slice::<IteratorAnswer<'a>>(body) else {
+        let Some(iterator) = iterator(self.encoding, body) else {
             return Verdict { code: Code::Error(codes::BAD_ANSWER), records: 0, bytes: 0 };
         };
-        self.readers[reader as usize].iterator = Some(answer.shard_iterator.into_owned());
+        self.readers[reader as usize].iterator = Some(iterator.to_owned());
         Verdict { code: Code::Success, records: 0, bytes: 0 }
     }
 
     /// Counts the records that came and keeps the next iterator.
     pub(super) fn take_records<'a>(&mut self, reader: u32, body: &'a [u8]) -> Verdict<'a> {
-        let Ok(answer) = serde_json::from_slice::<RecordsAnswer<'a>>(body) else {
+        let Some(answer) = records_answer(self.encoding, body) else {
             return Verdict { code: Code::Error(codes::BAD_ANSWER), records: 0, bytes: 0 };
         };
-        let bytes = answer.records.iter().map(|record| record.bytes()).sum();
-        let records = answer.records.len() as u64;
-        self.readers[reader as usize].iterator = answer.next_shard_iterator.map(|next| next.into_owned());
-        Verdict { code: Code::Success, records, bytes }
+        self.readers[reader as usize].iterator = answer.next_shard_iterator.map(str::to_owned);
+        Verdict { code: Code::Success, records: answer.records, bytes: answer.bytes }
     }
 
     /// The service refused a read: an iterator that it does not take is of no further use.
@@ -91,9 +89,8 @@ impl Readers {
     }
 }
 
-fn begin(request: &mut RequestBuffer) -> &mut Vec<u8> {
+fn own(request: &mut RequestBuffer, body: Vec<u8>) {
     request.shared = None;
     request.own_template = None;
-    request.own.clear();
-    &mut request.own
+    request.own = body;
 }

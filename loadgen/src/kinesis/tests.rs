@@ -2,7 +2,10 @@
 
 use serde_json::{Value, json};
 use weir_core::clock::Clock;
-use weir_wire::sigv4::{Identity, KeyCache, Presented, SERVICE};
+use weir_wire::{
+    kinesis::{encoding::Encoding, put_record::PutRecordInput, put_records::PutRecordsInput},
+    sigv4::{Identity, KeyCache, Presented, SERVICE},
+};
 
 use super::*;
 use crate::{
@@ -12,12 +15,17 @@ use crate::{
 };
 
 fn load(batch: usize, unique: bool) -> Arc<KinesisLoad> {
+    load_in(Encoding::Json, batch, unique)
+}
+
+fn load_in(encoding: Encoding, batch: usize, unique: bool) -> Arc<KinesisLoad> {
     let identity = Identity { access_key: "AKID".into(), secret_key: "secret".into(), session_token: None };
     Arc::new(KinesisLoad {
         tenants: vec![TenantLoad { name: "t".into(), streams: vec!["s".into()], weight: 1.0, identity }],
         mix: vec![(if batch == 1 { Operation::PutRecord } else { Operation::PutRecords }, 1.0)],
         batch,
         record_bytes: 100,
+        encoding,
         keys: 50,
         skew: Skew::Uniform,
         region: "us-east-1".into(),
@@ -98,6 +106,45 @@ fn hyper_head(head: &str) -> http::request::Parts {
         request = request.header(header.name, header.value);
     }
     request.body(()).unwrap().into_parts().0
+}
+
+#[test]
+fn a_body_in_cbor_has_the_same_records_and_its_answer_counts_them() {
+    for batch in [1, 3] {
+        let mut workload = workload(&load_in(Encoding::Cbor, batch, true));
+        let mut buffer = RequestBuffer::default();
+        for _ in 0..3 {
+            let choice = workload.choose();
+            let prepared = workload.prepare(choice, &endpoint(), Clock::new().wall(), &mut buffer);
+            let head = String::from_utf8(buffer.head.clone()).unwrap();
+            assert!(head.contains("content-type: application/x-amz-cbor-1.1\r\n"), "{head}");
+            let read = |blob: &weir_wire::kinesis::blob::Blob<'_>| {
+                let mut data = vec![0; blob.decoded_len()];
+                blob.decode_into(&mut data);
+                payload::read(&data).expect("each record is whole")
+            };
+            let ids: std::collections::BTreeSet<_> = if batch == 1 {
+                let input: PutRecordInput<'_> = Encoding::Cbor.decode(buffer.body()).unwrap();
+                input.data.iter().map(read).collect()
+            } else {
+                let input: PutRecordsInput<'_> = Encoding::Cbor.decode(buffer.body()).unwrap();
+                input.records.unwrap().iter().filter_map(|record| record.data.as_ref()).map(read).collect()
+            };
+            assert_eq!(ids.len(), batch);
+            let stored = b"\xa2\x67ShardId\x74shardId-000000000000\x6eSequenceNumber\x617";
+            let answer = match batch {
+                1 => stored.to_vec(),
+                _ => [&b"\xa1\x67Records\x83"[..], stored, stored, stored].concat(),
+            };
+            let answer = Answer { status: 200, body: &answer, sent_ms: 0, at_ms: 0 };
+            let verdict = workload.judge(prepared.ticket, answer);
+            assert_eq!(
+                (verdict.code, verdict.records),
+                (Code::Error(codes::BAD_ANSWER), 0),
+                "no such number"
+            );
+        }
+    }
 }
 
 #[test]

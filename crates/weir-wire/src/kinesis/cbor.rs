@@ -7,9 +7,8 @@
 mod reader;
 mod writer;
 
-pub use self::writer::CborWriter;
+pub use self::{reader::Reader, writer::CborWriter};
 
-use self::reader::Reader;
 use super::{decode, error::ApiError, shape::Fields};
 
 /// What requests and answers say they are.

@@ -1,6 +1,7 @@
 //! Fills a described input from a body in any encoding, in one pass.
 //!
-//! Called by each encoding's module with its own [`Source`], for each request. Members that the description does not have
+//! Called by each encoding's module with its own [`Source`], for each request; clients take answers apart with one
+//! themselves. Members that the description does not have
 //! are passed over, null is absence, and a value of the wrong type is refused with the text that Kinesis has for it. It
 //! must never know an encoding or an operation.
 
@@ -31,7 +32,7 @@ const NUMBER_CLASS: &str = "com.amazon.coral.value.json.numbers.TruncatingBigNum
 
 /// What comes next in a body.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Token {
+pub enum Token {
     /// A structure or a map.
     Object,
     /// A list.
@@ -53,9 +54,9 @@ pub(super) enum Token {
 /// Bytes that do not read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the body does not read from byte {at} on")]
-pub(super) struct Malformed {
+pub struct Malformed {
     /// Where reading stopped.
-    pub(super) at: usize,
+    pub at: usize,
 }
 
 impl From<Malformed> for ApiError {
@@ -65,7 +66,7 @@ impl From<Malformed> for ApiError {
 }
 
 /// A body that is taken apart, left to right, once. Arbitrary bytes never make it panic, recurse or loop.
-pub(super) trait Source<'a> {
+pub trait Source<'a> {
     /// What must be known of an object or a list while one is in it.
     type Open;
     /// The kind of value that carries bytes.

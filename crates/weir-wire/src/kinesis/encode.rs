@@ -12,6 +12,8 @@ use super::error::ApiError;
 
 /// An encoding of answers.
 pub trait Encoder {
+    /// Bytes written so far.
+    fn written(&self) -> usize;
     /// Begins a structure.
     fn open_structure(&mut self);
     /// Ends it.

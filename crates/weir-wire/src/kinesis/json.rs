@@ -6,9 +6,8 @@
 mod reader;
 mod writer;
 
-pub use self::writer::JsonWriter;
+pub use self::{reader::Reader, writer::JsonWriter};
 
-use self::reader::Reader;
 use super::{decode, error::ApiError, shape::Fields};
 
 /// What requests and answers say they are.

@@ -16,14 +16,14 @@ use crate::kinesis::{
 
 /// Reads a body.
 #[derive(Debug)]
-pub(super) struct Reader<'a> {
+pub struct Reader<'a> {
     bytes: &'a [u8],
     at: usize,
 }
 
 /// What is left of an open list or map: items of a list, pairs of a map.
 #[derive(Debug, Clone, Copy)]
-pub(super) enum Left {
+pub enum Left {
     /// So many.
     Counted(u64),
     /// All up to the break.
@@ -32,7 +32,7 @@ pub(super) enum Left {
 
 impl<'a> Reader<'a> {
     /// From the start.
-    pub(super) fn new(bytes: &'a [u8]) -> Self {
+    pub fn new(bytes: &'a [u8]) -> Self {
         Self { bytes, at: 0 }
     }
 

@@ -38,6 +38,10 @@ impl CborWriter {
 }
 
 impl Encoder for CborWriter {
+    fn written(&self) -> usize {
+        self.out.len()
+    }
+
     fn open_structure(&mut self) {
         self.open(major::MAP);
     }

@@ -75,6 +75,10 @@ impl JsonWriter {
 }
 
 impl Encoder for JsonWriter {
+    fn written(&self) -> usize {
+        self.out.len()
+    }
+
     fn open_structure(&mut self) {
         self.open(b'{');
     }
