@@ -17,7 +17,7 @@ use weir_benches::{
 use weir_core::{
     batch::{Batch, BatchBuilder, RECORD_HEADER_BYTES, Record},
     hash_key::HashKey,
-    id::{AccountId, Generation, ShardIndex},
+    id::{Generation, ShardIndex},
 };
 use weir_frontend::shard_map::StreamShards;
 use weir_wire::kinesis::{
@@ -35,7 +35,7 @@ fn main() {
 
 fn decode(criterion: &mut Criterion<CpuTime>, size: Size) {
     let map = shards::map(SHARDS, Generation(1));
-    let stream = map.stream(AccountId::DEFAULT, shards::STREAM).expect("the map has it");
+    let stream = map.stream(&shards::stream()).expect("the map has it");
     for data_bytes in [100, 1_024] {
         let records = records::records(size.pick(20, 500), data_bytes);
         let body = records::put_records_body(shards::STREAM, &records);

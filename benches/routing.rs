@@ -9,7 +9,7 @@ use criterion::{BenchmarkId, Criterion, Throughput};
 use weir_benches::{BASELINE, CpuTime, Size, records, run, shards};
 use weir_core::{
     hash_key::HashKey,
-    id::{AccountId, Generation, ShardIndex},
+    id::{Generation, ShardIndex},
 };
 use weir_frontend::shard_map::StreamShards;
 
@@ -27,11 +27,11 @@ fn routing(criterion: &mut Criterion<CpuTime>, size: Size) {
         let count = NonZeroU32::new(shards_count).expect("not zero");
         let map = shards::map(count, Generation(1));
         let found = |keys: &[&str]| {
-            let stream = map.stream(AccountId::DEFAULT, shards::STREAM).expect("the map has it");
+            let stream = map.stream(&shards::stream()).expect("the map has it");
             sum(keys.iter().map(|key| routed(stream, key)))
         };
         let searched = |keys: &[&str]| {
-            let stream = map.stream(AccountId::DEFAULT, shards::STREAM).expect("the map has it");
+            let stream = map.stream(&shards::stream()).expect("the map has it");
             sum(keys.iter().map(|key| one_after_another(stream, key)))
         };
         let wanted = sum(keys.iter().map(|key| computed(key, count)));

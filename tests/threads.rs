@@ -33,7 +33,6 @@ impl Fleet {
             },
             "shared": {
                 "iterator_secret": "00".repeat(32), "credentials": [],
-                "region": "us-east-1",
             },
             "cells": ["main"],
         });

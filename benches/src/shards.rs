@@ -7,7 +7,9 @@ use std::{net::SocketAddr, num::NonZeroU32, sync::Arc};
 use weir_core::{
     clock::Monotonic,
     hash_key::HashKeyRange,
-    id::{AccountId, Epoch, Generation, MemberId, ShardIndex, ShardKey, StreamId, StreamName},
+    id::{
+        AccountId, Epoch, Generation, MemberId, Region, ShardIndex, ShardKey, StreamId, StreamName, StreamRef,
+    },
     shard::OwnedShard,
 };
 use weir_frontend::shard_map::{RoutedShard, Routes, ShardMap};
@@ -17,6 +19,11 @@ pub const STREAM: &str = "orders";
 
 /// Nodes that the shards are spread over.
 const NODES: u32 = 4;
+
+/// The stream.
+pub fn stream() -> StreamRef {
+    StreamRef { account: AccountId::DEFAULT, region: Region::US_EAST_1, name: StreamName::new(STREAM) }
+}
 
 /// The key of shard `index`.
 pub fn key(index: u32) -> ShardKey {
@@ -28,6 +35,7 @@ pub fn owned(index: u32, count: NonZeroU32) -> OwnedShard {
     OwnedShard {
         key: key(index),
         account: AccountId::DEFAULT,
+        region: Region::US_EAST_1,
         stream_name: StreamName::new(STREAM),
         range: HashKeyRange::uniform(index, count),
         created_ms: 1_606_266_240_000,
@@ -62,7 +70,7 @@ mod tests {
     #[test]
     fn the_map_is_whole() {
         let map = map(NonZeroU32::new(64).expect("not zero"), Generation(3));
-        let stream = map.stream(AccountId::DEFAULT, STREAM).expect("it is there");
+        let stream = map.stream(&stream()).expect("it is there");
         assert_eq!(stream.shards().len(), 64);
         assert_eq!(stream.route(HashKey::MAX).map(|found| found.shard.key), Some(key(63)));
         assert_eq!(stream.route(HashKey::MIN).map(|found| found.shard.key), Some(key(0)));

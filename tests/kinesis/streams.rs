@@ -1,7 +1,7 @@
 //! CreateStream, DeleteStream, DescribeStream, DescribeStreamSummary, ListStreams, ListShards.
 
 use serde_json::json;
-use weir_tests::server::Server;
+use weir_tests::{http::Caller, server::Server};
 
 #[test]
 fn a_stream_is_created_described_listed_and_deleted() {
@@ -49,6 +49,42 @@ fn a_stream_is_created_described_listed_and_deleted() {
     .expect("the stream goes away");
     assert_eq!(gone.json()["__type"], "ResourceNotFoundException");
     assert_eq!(gone.json()["message"], "Stream orders under account 000000000000 not found.");
+}
+
+#[test]
+fn regions_and_accounts_are_apart_and_an_arn_says_which_is_meant() {
+    let server = Server::start();
+    server.stream("s", 1);
+    let elsewhere = Caller { region: "eu-west-3", ..Caller::ANY };
+    let other = Caller { access_key: "123456789012", region: "eu-west-3" };
+    for (caller, shards) in [(elsewhere, 2), (other, 3)] {
+        let created =
+            server.call_as(caller, "CreateStream", &json!({"StreamName": "s", "ShardCount": shards}));
+        assert_eq!(created.status, 200, "the name is free there");
+    }
+    for (caller, arn) in [
+        (Caller::ANY, "arn:aws:kinesis:us-east-1:000000000000:stream/s"),
+        (elsewhere, "arn:aws:kinesis:eu-west-3:000000000000:stream/s"),
+        (other, "arn:aws:kinesis:eu-west-3:123456789012:stream/s"),
+    ] {
+        let summary = server.call_as(caller, "DescribeStreamSummary", &json!({"StreamName": "s"})).json();
+        assert_eq!(summary["StreamDescriptionSummary"]["StreamARN"], arn);
+        let listed = server.call_as(caller, "ListStreams", &json!({})).json();
+        assert_eq!(listed["StreamNames"], json!(["s"]));
+    }
+    let by_arn = json!({"StreamARN": "arn:aws:kinesis:eu-west-3:000000000000:stream/s"});
+    let seen = server.call("DescribeStreamSummary", &by_arn).json()["StreamDescriptionSummary"].clone();
+    assert_eq!(seen["StreamARN"], by_arn["StreamARN"], "the ARN's region, not the signature's");
+    server.ok("DeleteStream", &by_arn);
+    assert_eq!(
+        server.ok("ListStreams", &json!({}))["StreamNames"],
+        json!(["s"]),
+        "only the one that was named"
+    );
+
+    let nowhere = server.call_as(Caller { region: "eu_west", ..Caller::ANY }, "ListStreams", &json!({}));
+    assert_eq!(nowhere.json()["__type"], "InvalidSignatureException");
+    assert_eq!(nowhere.json()["message"], "Credential should be scoped to a valid region. ");
 }
 
 #[test]

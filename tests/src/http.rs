@@ -12,6 +12,20 @@ use serde_json::Value;
 pub const ANY_SIGNATURE: &str = "AWS4-HMAC-SHA256 Credential=AKID/20201125/us-east-1/kinesis/aws4_request, \
      SignedHeaders=host;x-amz-date, Signature=0000000000000000000000000000000000000000000000000000000000000000";
 
+/// Who calls, where there are no credentials to check a signature by.
+#[derive(Debug, Clone, Copy)]
+pub struct Caller<'a> {
+    /// Twelve digits: this account. Else the default one.
+    pub access_key: &'a str,
+    /// The region that the request is signed for.
+    pub region: &'a str,
+}
+
+impl Caller<'_> {
+    /// The caller that [`ANY_SIGNATURE`] is of.
+    pub const ANY: Caller<'static> = Caller { access_key: "AKID", region: "us-east-1" };
+}
+
 /// An answer, whole.
 #[derive(Debug, Clone)]
 pub struct Answer {
@@ -33,11 +47,18 @@ impl Answer {
 
 /// One Kinesis operation with a JSON body, unsigned in effect.
 pub fn kinesis(address: SocketAddr, operation: &str, body: &Value) -> Answer {
+    kinesis_as(Caller::ANY, address, operation, body)
+}
+
+/// One Kinesis operation of this caller.
+pub fn kinesis_as(caller: Caller<'_>, address: SocketAddr, operation: &str, body: &Value) -> Answer {
+    let Caller { access_key, region } = caller;
+    let signature = ANY_SIGNATURE.replace("AKID", access_key).replace("us-east-1", region);
     let body = body.to_string();
     let head = format!(
         "POST / HTTP/1.1\r\nhost: {address}\r\nx-amz-target: Kinesis_20131202.{operation}\r\n\
          content-type: application/x-amz-json-1.1\r\nx-amz-date: 20201125T024400Z\r\n\
-         authorization: {ANY_SIGNATURE}\r\ncontent-length: {}\r\nconnection: close\r\n\r\n",
+         authorization: {signature}\r\ncontent-length: {}\r\nconnection: close\r\n\r\n",
         body.len()
     );
     send(address, &[head.as_bytes(), body.as_bytes()].concat()).expect("the server answers")

@@ -11,7 +11,7 @@ use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 
 use crate::{
-    http::{self, Answer},
+    http::{self, Answer, Caller},
     process::{Process, wait_for_line},
     weir,
 };
@@ -102,6 +102,11 @@ impl Server {
     /// One operation.
     pub fn call(&self, operation: &str, body: &Value) -> Answer {
         http::kinesis(self.address, operation, body)
+    }
+
+    /// One operation of another caller.
+    pub fn call_as(&self, caller: Caller<'_>, operation: &str, body: &Value) -> Answer {
+        http::kinesis_as(caller, self.address, operation, body)
     }
 
     /// One operation that must succeed; its answer (null where there is none).

@@ -230,7 +230,7 @@ impl Ownership {
 mod tests {
     use weir_core::{
         hash_key::HashKeyRange,
-        id::{AccountId, Epoch, ShardIndex, StreamId, StreamName},
+        id::{AccountId, Epoch, Region, ShardIndex, StreamId, StreamName},
     };
 
     use super::*;
@@ -239,6 +239,7 @@ mod tests {
         OwnedShard {
             key: ShardKey { stream: StreamId(1), shard: ShardIndex(number) },
             account: AccountId::DEFAULT,
+            region: Region::US_EAST_1,
             stream_name: StreamName::new("s"),
             range: HashKeyRange::ALL,
             created_ms: 1,

@@ -21,8 +21,8 @@ use weir_core::{
     clock::{Clock, WallMs},
     hash_key::HashKeyRange,
     id::{
-        AccountId, ClusterId, Epoch, Incarnation, MemberId, ServerName, ShardIndex, ShardKey, StreamId,
-        StreamName,
+        AccountId, ClusterId, Epoch, Incarnation, MemberId, Region, ServerName, ShardIndex, ShardKey,
+        StreamId, StreamName,
     },
     limits::NODE_AWAIT_MAX,
     shard::OwnedShard,
@@ -43,6 +43,7 @@ fn owned(shard: u32, epoch: u64) -> OwnedShard {
     OwnedShard {
         key: key(shard),
         account: AccountId::DEFAULT,
+        region: Region::US_EAST_1,
         stream_name: StreamName::new("orders"),
         range: HashKeyRange::ALL,
         created_ms: 1_600_000_000_000,

@@ -222,7 +222,6 @@ mod tests {
                 iterator_secret: "00".repeat(32),
                 credentials: Vec::new(),
                 limits: Default::default(),
-                region: "us-east-1".to_owned(),
             },
             Vec::new(),
         )

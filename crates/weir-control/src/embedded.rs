@@ -151,7 +151,7 @@ mod tests {
 
     use weir_core::{
         durable::FileError,
-        id::{AccountId, Incarnation, MemberId, ServerName, StreamName},
+        id::{AccountId, Incarnation, MemberId, Region, ServerName, StreamName, StreamRef},
         shard::OwnedShard,
     };
     use weir_wire::{
@@ -184,7 +184,6 @@ mod tests {
             iterator_secret: "00".repeat(32),
             credentials: Vec::new(),
             limits: Default::default(),
-            region: "us-east-1".to_owned(),
         };
         let full = Arc::new(AtomicBool::new(false));
         let store = Box::new(FullDisk(Arc::clone(&full)));
@@ -212,9 +211,12 @@ mod tests {
         }
     }
 
+    fn stream() -> StreamRef {
+        StreamRef { account: AccountId::DEFAULT, region: Region::US_EAST_1, name: StreamName::new("s") }
+    }
+
     fn create(control: &EmbeddedControl) -> Result<ControlReply, ControlError> {
-        let (account, name) = (AccountId::DEFAULT, StreamName::new("s"));
-        call(control, ControlRequest::CreateStream { account, name, shards: 1, on_demand: false })
+        call(control, ControlRequest::CreateStream { stream: stream(), shards: 1, on_demand: false })
     }
 
     fn report(
@@ -233,8 +235,7 @@ mod tests {
     }
 
     fn status(control: &EmbeddedControl) -> Result<StreamStatus, ControlError> {
-        let (account, name) = (AccountId::DEFAULT, StreamName::new("s"));
-        match call(control, ControlRequest::DescribeStream { account, name })? {
+        match call(control, ControlRequest::DescribeStream { stream: stream() })? {
             ControlReply::Stream(stream) => Ok(stream.status),
             other => panic!("{other:?}"),
         }

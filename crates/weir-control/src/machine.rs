@@ -117,16 +117,14 @@ impl Machine {
             ControlRequest::Report { fragment } => self.report(now, fragment),
             ControlRequest::Fragments => Applied::answer(ControlReply::Fragments(self.last_words(now))),
             ControlRequest::Cells => self.cells(),
-            ControlRequest::CreateStream { account, name, shards, on_demand } => {
-                self.create_stream(now, wall, streams::NewStream { account, name, shards, on_demand })
+            ControlRequest::CreateStream { stream, shards, on_demand } => {
+                self.create_stream(now, wall, streams::NewStream { stream, shards, on_demand })
             }
-            ControlRequest::DeleteStream { account, name } => self.delete_stream(account, &name),
-            ControlRequest::ChangeStream { account, name, change } => {
-                self.change_stream(account, &name, change)
-            }
-            ControlRequest::DescribeStream { account, name } => self.describe_stream(account, &name),
-            ControlRequest::ListStreams { account, after, limit } => {
-                self.list_streams(account, after.as_ref(), limit)
+            ControlRequest::DeleteStream { stream } => self.delete_stream(&stream),
+            ControlRequest::ChangeStream { stream, change } => self.change_stream(&stream, change),
+            ControlRequest::DescribeStream { stream } => self.describe_stream(&stream),
+            ControlRequest::ListStreams { account, region, after, limit } => {
+                self.list_streams(account, region, after.as_ref(), limit)
             }
             ControlRequest::PlaceTenant { tenant, cell } => self.place_tenant(tenant, cell),
             ControlRequest::SetFleet { fleet } => self.set_fleet(fleet),

@@ -82,7 +82,6 @@ mod tests {
             iterator_secret: "00".repeat(32),
             credentials: Vec::new(),
             limits: Default::default(),
-            region: "us-east-1".to_owned(),
         };
         let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
         let mut lives = Vec::new();

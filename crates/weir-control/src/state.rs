@@ -8,8 +8,8 @@ use std::{collections::BTreeMap, net::SocketAddr};
 use serde::{Deserialize, Serialize, Serializer};
 use weir_core::{
     id::{
-        AccountId, CellName, ClusterId, Epoch, Incarnation, MemberId, ServerName, StreamId, StreamName,
-        TenantName,
+        AccountId, CellName, ClusterId, Epoch, Incarnation, MemberId, Region, ServerName, StreamId,
+        StreamName, StreamRef, TenantName,
     },
     shard::OwnedShard,
 };
@@ -59,6 +59,8 @@ pub struct Stream {
     pub id: StreamId,
     /// The account.
     pub account: AccountId,
+    /// The region.
+    pub region: Region,
     /// The name.
     pub name: StreamName,
     /// The state.
@@ -71,6 +73,18 @@ pub struct Stream {
     pub on_demand: bool,
     /// Its shards, by number.
     pub shards: Vec<AssignedShard>,
+}
+
+impl Stream {
+    /// Is it the one that is called so?
+    pub fn is(&self, stream: &StreamRef) -> bool {
+        self.name == stream.name && self.account == stream.account && self.region == stream.region
+    }
+
+    /// What it is called.
+    pub fn reference(&self) -> StreamRef {
+        StreamRef { account: self.account, region: self.region, name: self.name.clone() }
+    }
 }
 
 /// Everything that is kept.
@@ -123,9 +137,9 @@ impl State {
         }
     }
 
-    /// The stream of this name.
-    pub fn stream(&self, account: AccountId, name: &StreamName) -> Option<&Stream> {
-        self.streams.iter().find(|stream| stream.account == account && stream.name == *name)
+    /// The stream that is called so.
+    pub fn stream(&self, stream: &StreamRef) -> Option<&Stream> {
+        self.streams.iter().find(|known| known.is(stream))
     }
 }
 

@@ -121,7 +121,6 @@ mod tests {
             iterator_secret: "00".repeat(32),
             credentials: Vec::new(),
             limits: Default::default(),
-            region: "us-east-1".to_owned(),
         };
         State::new(ClusterId(7), embedded(shared, Vec::new()))
     }

@@ -1,4 +1,4 @@
-//! The names of things: accounts, streams, shards, servers, cells, and the counters that order their news.
+//! The names of things: accounts, regions, streams, shards, servers, cells, and the counters that order their news.
 //!
 //! Every id is a type of its own, so that a node's number cannot be passed where a member's is asked for.
 //! Nothing here looks anything up.
@@ -51,6 +51,76 @@ impl FromStr for AccountId {
     }
 }
 
+/// A region: letters, digits and hyphens. Any such text is one, so that every client's own works.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Region {
+    /// The text, then zeros: ordered as texts are.
+    bytes: [u8; Self::CHARS_MAX],
+}
+
+impl Region {
+    /// Characters of the longest: twice AWS's longest, and an iterator still has room for it.
+    pub const CHARS_MAX: usize = 32;
+
+    /// The region that clients without a wish of their own sign for.
+    pub const US_EAST_1: Self = {
+        let (mut bytes, text) = ([0; Self::CHARS_MAX], b"us-east-1");
+        let (head, _) = bytes.split_at_mut(text.len());
+        head.copy_from_slice(text);
+        Self { bytes }
+    };
+
+    /// The text.
+    pub fn as_str(&self) -> &str {
+        let len = self.bytes.iter().position(|byte| *byte == 0).unwrap_or(Self::CHARS_MAX);
+        std::str::from_utf8(&self.bytes[..len]).expect("made of ASCII")
+    }
+}
+
+impl fmt::Display for Region {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl fmt::Debug for Region {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(self.as_str(), f)
+    }
+}
+
+/// Text that names no [`Region`].
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("a region is up to {max} letters, digits and hyphens, not {0:?}", max = Region::CHARS_MAX)]
+pub struct RegionError(String);
+
+impl FromStr for Region {
+    type Err = RegionError;
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let formed = text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
+        if text.is_empty() || text.len() > Self::CHARS_MAX || !formed {
+            return Err(RegionError(text.to_owned()));
+        }
+        let mut bytes = [0; Self::CHARS_MAX];
+        bytes[..text.len()].copy_from_slice(text.as_bytes());
+        Ok(Self { bytes })
+    }
+}
+
+impl TryFrom<String> for Region {
+    type Error = RegionError;
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        text.parse()
+    }
+}
+
+impl From<Region> for String {
+    fn from(region: Region) -> Self {
+        region.as_str().to_owned()
+    }
+}
+
 macro_rules! text_id {
     ($(#[$doc:meta])* $name:ident) => {
         $(#[$doc])*
@@ -85,7 +155,7 @@ macro_rules! text_id {
 }
 
 text_id! {
-    /// A stream's name, unique within an account.
+    /// A stream's name, unique within an account and a region.
     StreamName
 }
 text_id! {
@@ -151,6 +221,18 @@ number_id! {
     Epoch, u64
 }
 
+/// A stream as the outside names it. The same names another one once this one is deleted; [`StreamId`] never does.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct StreamRef {
+    /// Its account.
+    pub account: AccountId,
+    /// Its region.
+    pub region: Region,
+    /// Its name.
+    pub name: StreamName,
+}
+
 /// A shard's number within its stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(transparent)]
@@ -205,6 +287,21 @@ mod tests {
         assert!("42".parse::<AccountId>().is_err());
         assert!("00000000004x".parse::<AccountId>().is_err());
         assert!(AccountId::new(1_000_000_000_000).is_none());
+    }
+
+    #[test]
+    fn a_region_is_a_short_plain_text_and_compares_as_one() {
+        assert_eq!("us-east-1".parse(), Ok(Region::US_EAST_1));
+        let longest = "x".repeat(Region::CHARS_MAX);
+        assert_eq!(longest.parse::<Region>().unwrap().to_string(), longest);
+        for text in ["", "eu west", "eu/west", "r\u{e9}gion", "nul\0", &"x".repeat(Region::CHARS_MAX + 1)] {
+            assert!(text.parse::<Region>().is_err(), "{text:?}");
+        }
+        let mut regions: Vec<Region> =
+            ["eu-west-10", "eu-west-1", "af-south-1"].map(|text| text.parse().unwrap()).into();
+        regions.sort_unstable();
+        let texts: Vec<&str> = regions.iter().map(Region::as_str).collect();
+        assert_eq!(texts, ["af-south-1", "eu-west-1", "eu-west-10"]);
     }
 
     #[test]

@@ -46,8 +46,9 @@ pub const RETENTION_HOURS_MAX: u32 = 8_760;
 
 // ---- HTTP: what a socket may cost ----
 
-/// Bytes of a request body: the largest `PutRecords` in base64 inside JSON (10 MiB x 4/3) with room for keys.
-pub const HTTP_BODY_BYTES_MAX: usize = 16 * MIB;
+/// Bytes of a request body: the largest `PutRecords` in base64 inside JSON (10 MiB x 4/3) with room for keys, and the report
+/// of a node that owns every shard there is.
+pub const HTTP_BODY_BYTES_MAX: usize = 18 * MIB;
 /// Bytes of all header lines of a request. SDKs send under 2 KiB; a session token may add 4 KiB.
 pub const HTTP_HEADER_BYTES_MAX: usize = 32 * KIB;
 /// Connections that one listener serves at once; the next waits in the kernel's accept queue.

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     hash_key::HashKeyRange,
-    id::{AccountId, Epoch, ShardIndex, ShardKey, StreamName},
+    id::{AccountId, Epoch, Region, ShardIndex, ShardKey, StreamName, StreamRef},
     sequence::{RecordIndex, SequenceNumber},
 };
 
@@ -18,7 +18,9 @@ pub struct OwnedShard {
     pub key: ShardKey,
     /// The account that the stream belongs to.
     pub account: AccountId,
-    /// The stream's name in that account.
+    /// The region that the stream is in.
+    pub region: Region,
+    /// The stream's name in that account and region.
     pub stream_name: StreamName,
     /// The keys that land here.
     pub range: HashKeyRange,
@@ -48,6 +50,11 @@ fn has_no_parents(parents: &[Option<ShardIndex>; 2]) -> bool {
 }
 
 impl OwnedShard {
+    /// The stream that it is a part of.
+    pub fn stream(&self) -> StreamRef {
+        StreamRef { account: self.account, region: self.region, name: self.stream_name.clone() }
+    }
+
     /// Is it the same shard, whoever owns it, under whichever epoch, open or closed? Two clusters give the same key to
     /// different ones.
     pub fn is_same_shard(&self, other: &Self) -> bool {
@@ -85,6 +92,7 @@ mod tests {
         OwnedShard {
             key: ShardKey { stream: StreamId(1), shard: ShardIndex(3) },
             account: AccountId::DEFAULT,
+            region: Region::US_EAST_1,
             stream_name: StreamName::new("s"),
             range: HashKeyRange::ALL,
             created_ms: 1_600_000_000_999,

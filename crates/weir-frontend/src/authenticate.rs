@@ -6,7 +6,7 @@
 use http::request::Parts;
 use weir_core::{
     clock::WallMs,
-    id::{AccountId, TenantName},
+    id::{AccountId, Region, TenantName},
 };
 use weir_wire::sigv4::{Presented, SERVICE, SignatureError};
 
@@ -17,6 +17,8 @@ use crate::request_config::RequestConfig;
 pub(crate) struct Caller {
     /// Whose streams it means.
     pub(crate) account: AccountId,
+    /// Where: the region that the request was signed for.
+    pub(crate) region: Region,
     /// Whose share of the server it uses.
     pub(crate) tenant: TenantName,
 }
@@ -43,11 +45,11 @@ pub(crate) fn authenticate(
 ) -> Result<Authenticated, SignatureError> {
     let presented = Presented::read(head)?;
     let caller = match &config.credentials {
-        None => unchecked_caller(presented.access_key()),
+        None => unchecked_caller(presented.access_key(), presented.region()?),
         Some(table) => {
             let known = table.get(presented.access_key()).ok_or(SignatureError::UnknownKey)?;
             presented.check(head, body, &known.secret_key, SERVICE, now, &table.keys)?;
-            Caller { account: known.account, tenant: known.tenant.clone() }
+            Caller { account: known.account, region: presented.region()?, tenant: known.tenant.clone() }
         }
     };
     Ok(Authenticated { caller })
@@ -55,9 +57,9 @@ pub(crate) fn authenticate(
 
 /// Without credentials an access key speaks for the default account, and one of twelve digits for the account of that
 /// number, so that tests can use several accounts without a set-up. The key is its own tenant.
-fn unchecked_caller(access_key: &str) -> Caller {
+fn unchecked_caller(access_key: &str, region: Region) -> Caller {
     let account = access_key.parse().unwrap_or(AccountId::DEFAULT);
-    Caller { account, tenant: TenantName::new(access_key) }
+    Caller { account, region, tenant: TenantName::new(access_key) }
 }
 
 #[cfg(test)]
@@ -73,12 +75,7 @@ pub(crate) mod tests {
     const NOW: WallMs = WallMs(1_606_300_000_000);
 
     pub(crate) fn shared(credentials: Vec<Credential>) -> SharedConfig {
-        SharedConfig {
-            iterator_secret: "5a".repeat(32),
-            credentials,
-            limits: Default::default(),
-            region: "us-east-1".to_owned(),
-        }
+        SharedConfig { iterator_secret: "5a".repeat(32), credentials, limits: Default::default() }
     }
 
     fn config(credentials: Vec<Credential>) -> RequestConfig {

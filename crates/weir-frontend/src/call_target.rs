@@ -4,9 +4,10 @@
 //! cheap where it matters: bodies with records are read only when somebody set a fault for a stream. It must never refuse
 //! a call: an input that does not read is the operation's to tell.
 
+use weir_core::id::StreamRef;
 use weir_wire::kinesis::{encoding::Encoding, named::NamedInput, operation::Operation};
 
-use crate::{authenticate::Caller, error::StreamRef, lookup::StreamSelector};
+use crate::{authenticate::Caller, lookup::StreamSelector};
 
 /// Between a stream's ARN and its consumer's name.
 const CONSUMER: &str = "/consumer/";
@@ -42,14 +43,15 @@ impl CallTarget {
 
 #[cfg(test)]
 mod tests {
-    use weir_core::id::{AccountId, StreamName, TenantName};
+    use weir_core::id::{AccountId, Region, StreamName, TenantName};
 
     use super::*;
 
     const STREAM: &str = "arn:aws:kinesis:us-east-1:000000000000:stream/s";
 
     fn target(body: &str) -> CallTarget {
-        let caller = Caller { account: AccountId::DEFAULT, tenant: TenantName::new("t") };
+        let (account, region) = (AccountId::DEFAULT, Region::US_EAST_1);
+        let caller = Caller { account, region, tenant: TenantName::new("t") };
         CallTarget::read(Encoding::Json, body.as_bytes(), &caller, Operation::ListShards)
     }
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 use weir_core::{
     clock::WallMs,
     effect::Effect,
-    id::{AccountId, ShardIndex, StreamName, TenantName},
+    id::{AccountId, ShardIndex, StreamRef, TenantName},
     sequence::RecordIndex,
 };
 use weir_wire::{
@@ -18,15 +18,6 @@ use weir_wire::{
 };
 
 use crate::{call_target::CallTarget, forward::ForwardError};
-
-/// A stream as texts name it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct StreamRef {
-    /// Its account.
-    pub account: AccountId,
-    /// Its name.
-    pub name: StreamName,
-}
 
 /// Why a request was not served.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]

@@ -17,7 +17,9 @@ use serde_json::Value;
 use weir_core::{
     clock::{Clock, Monotonic},
     hash_key::HashKeyRange,
-    id::{AccountId, Epoch, Generation, MemberId, ShardIndex, ShardKey, StreamId, StreamName},
+    id::{
+        AccountId, Epoch, Generation, MemberId, Region, ShardIndex, ShardKey, StreamId, StreamName, StreamRef,
+    },
     shard::OwnedShard,
 };
 use weir_wire::{
@@ -147,6 +149,7 @@ impl Fixture {
             .map(|index| OwnedShard {
                 key: ShardKey { stream: id, shard: ShardIndex(index) },
                 account: AccountId::DEFAULT,
+                region: Region::US_EAST_1,
                 stream_name: StreamName::new(name),
                 range: HashKeyRange::uniform(index, count),
                 created_ms: 1_600_000_000_123,
@@ -156,8 +159,11 @@ impl Fixture {
             })
             .collect();
         self.control.put(StreamDescription {
-            account: AccountId::DEFAULT,
-            name: StreamName::new(name),
+            stream: StreamRef {
+                account: AccountId::DEFAULT,
+                region: Region::US_EAST_1,
+                name: StreamName::new(name),
+            },
             status,
             created_ms: 1_600_000_000_123,
             retention_hours: 24,

@@ -5,7 +5,7 @@
 
 use weir_core::{
     clock::WallMs,
-    id::{AccountId, ShardIndex, ShardKey, StreamId, StreamName},
+    id::{ShardIndex, ShardKey, StreamId, StreamRef},
     limits::{SHARD_ITERATOR_CHARS_MAX, SHARD_ITERATOR_TTL},
     sequence::RecordIndex,
 };
@@ -19,10 +19,8 @@ use crate::{
 /// A place in a shard.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct ShardIterator {
-    /// The stream's account.
-    pub(crate) account: AccountId,
-    /// The stream's name: for the text that says it is gone.
-    pub(crate) stream_name: StreamName,
+    /// What the stream is called: for the text that says it is gone.
+    pub(crate) stream: StreamRef,
     /// The shard.
     pub(crate) key: ShardKey,
     /// The next record.
@@ -33,11 +31,7 @@ impl ShardIterator {
     /// The iterator as text, made at `now`.
     pub(crate) fn seal(&self, sealer: &Sealer, now: WallMs) -> String {
         let mut payload = Writer::new();
-        payload
-            .u64(self.account.number())
-            .text(self.stream_name.as_str())
-            .shard_key(self.key)
-            .u64(self.record);
+        payload.stream_ref(&self.stream).shard_key(self.key).u64(self.record);
         let text = sealer.seal(SealKind::ShardIterator, now, &payload.finish());
         assert!(text.len() <= SHARD_ITERATOR_CHARS_MAX, "a name of 128 characters fits");
         text
@@ -58,12 +52,11 @@ impl ShardIterator {
 
     fn decode(payload: &[u8]) -> Result<Self, DecodeError> {
         let mut input = Reader::new(payload);
-        let account = AccountId::new(input.u64("account")?).ok_or(DecodeError { what: "account" })?;
-        let stream_name = StreamName::new(input.text("stream name")?);
+        let stream = input.stream_ref()?;
         let key = input.shard_key("shard")?;
         let record = input.u64("record")?;
         input.finish()?;
-        Ok(Self { account, stream_name, key, record })
+        Ok(Self { stream, key, record })
     }
 
     /// The same shard, from another record on.
@@ -74,18 +67,18 @@ impl ShardIterator {
 
 /// A fresh iterator of a shard.
 pub(crate) fn iterator_of(
-    account: AccountId,
-    stream_name: &StreamName,
-    stream: StreamId,
+    stream: &StreamRef,
+    id: StreamId,
     shard: ShardIndex,
     record: RecordIndex,
 ) -> ShardIterator {
-    ShardIterator { account, stream_name: stream_name.clone(), key: ShardKey { stream, shard }, record }
+    ShardIterator { stream: stream.clone(), key: ShardKey { stream: id, shard }, record }
 }
 
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
+    use weir_core::id::{AccountId, Region, StreamName};
 
     use super::*;
 
@@ -94,8 +87,12 @@ mod tests {
     }
 
     fn iterator(name: &str, record: u64) -> ShardIterator {
-        let account = AccountId::new(999_999_999_999).unwrap();
-        iterator_of(account, &StreamName::new(name), StreamId(u64::MAX), ShardIndex(u32::MAX), record)
+        let stream = StreamRef {
+            account: AccountId::new(999_999_999_999).unwrap(),
+            region: "r".repeat(Region::CHARS_MAX).parse().unwrap(),
+            name: StreamName::new(name),
+        };
+        iterator_of(&stream, StreamId(u64::MAX), ShardIndex(u32::MAX), record)
     }
 
     #[test]

@@ -9,7 +9,7 @@ use std::{collections::HashMap, time::Duration};
 use parking_lot::Mutex;
 use weir_core::{
     clock::{Clock, Monotonic},
-    id::{AccountId, StreamName},
+    id::{AccountId, Region, StreamName, StreamRef},
 };
 use weir_wire::{
     control::{Control, ControlError, ControlReply, ControlRequest, StreamDescription, StreamStatus},
@@ -21,7 +21,7 @@ use weir_wire::{
 
 use crate::{
     authenticate::Caller,
-    error::{RequestError, StreamRef},
+    error::RequestError,
     iterator::ShardIterator,
     shard_map::{ShardMap, StreamShards},
 };
@@ -59,9 +59,9 @@ impl StreamSelector<'_> {
         caller: &Caller,
         operation: &'static str,
     ) -> Result<StreamRef, RequestError> {
-        let account = caller.account;
+        let Caller { account, region, .. } = *caller;
         if let Some(arn) = self.arn {
-            let (owner, name) = split_arn(arn);
+            let (there, owner, name) = split_arn(arn);
             if owner != Some(account) {
                 let resource = arn.to_owned();
                 return Err(RequestError::OtherAccount { caller: account, resource, operation });
@@ -70,31 +70,37 @@ impl StreamSelector<'_> {
                 let text = format!("StreamName {} does not match StreamARN {arn}.", self.name.unwrap_or(""));
                 return Err(ApiError::new(ErrorCode::InvalidArgument, text).into());
             }
-            return Ok(StreamRef { account, name: StreamName::new(name) });
+            let name = StreamName::new(name);
+            return match there {
+                Some(region) => Ok(StreamRef { account, region, name }),
+                // No stream can be where no region can.
+                None => Err(RequestError::StreamNotFound(StreamRef { account, region, name })),
+            };
         }
         let name = self.name.ok_or_else(|| null_member("streamName"))?;
-        Ok(StreamRef { account, name: StreamName::new(name) })
+        Ok(StreamRef { account, region, name: StreamName::new(name) })
     }
 }
 
-/// Account and stream name of an ARN whose form was checked.
-fn split_arn(arn: &str) -> (Option<AccountId>, &str) {
+/// Region, account and stream name of an ARN whose form was checked.
+fn split_arn(arn: &str) -> (Option<Region>, Option<AccountId>, &str) {
     let mut fields = arn.splitn(6, ':');
-    let account = fields.nth(4).and_then(|account| account.parse().ok());
+    let region = fields.nth(3).and_then(|region| region.parse().ok());
+    let account = fields.next().and_then(|account| account.parse().ok());
     let name = fields.next().and_then(|resource| resource.strip_prefix("stream/")).unwrap_or("");
-    (account, name)
+    (region, account, name)
 }
 
 /// The ARN of a stream.
-pub(crate) fn stream_arn(region: &str, stream: &StreamRef) -> String {
-    format!("arn:aws:kinesis:{region}:{}:stream/{}", stream.account, stream.name)
+pub(crate) fn stream_arn(stream: &StreamRef) -> String {
+    format!("arn:aws:kinesis:{}:{}:stream/{}", stream.region, stream.account, stream.name)
 }
 
 /// Looks streams up.
 pub(crate) struct Lookup {
     control: Control,
     clock: Clock,
-    misses: Mutex<HashMap<(AccountId, StreamName), Miss>>,
+    misses: Mutex<HashMap<StreamRef, Miss>>,
 }
 
 /// What the control plane said of a stream that the map does not have.
@@ -115,7 +121,7 @@ impl Lookup {
         map: &'m ShardMap,
         stream: &StreamRef,
     ) -> Result<&'m StreamShards, RequestError> {
-        match map.stream(stream.account, stream.name.as_str()) {
+        match map.stream(stream) {
             Some(shards) => Ok(shards),
             None => Err(self.why_missing(stream).await),
         }
@@ -130,9 +136,9 @@ impl Lookup {
         if let Some(shards) = map.stream_by_id(iterator.key.stream) {
             return Ok(shards);
         }
-        let stream = StreamRef { account: iterator.account, name: iterator.stream_name.clone() };
+        let stream = iterator.stream.clone();
         let gone = |stream| RequestError::ShardNotFound { stream, shard: iterator.key.shard };
-        if map.stream(stream.account, stream.name.as_str()).is_some() {
+        if map.stream(&stream).is_some() {
             return Err(gone(stream));
         }
         match self.why_missing(&stream).await {
@@ -142,9 +148,8 @@ impl Lookup {
     }
 
     async fn why_missing(&self, stream: &StreamRef) -> RequestError {
-        let key = (stream.account, stream.name.clone());
         let now = self.clock.now();
-        if let Some(miss) = self.misses.lock().get(&key).filter(|miss| now.since(miss.at) < MISS_TTL) {
+        if let Some(miss) = self.misses.lock().get(stream).filter(|miss| now.since(miss.at) < MISS_TTL) {
             return miss.error.clone();
         }
         let error = match self.describe(stream).await {
@@ -160,14 +165,14 @@ impl Lookup {
             misses.retain(|_, miss| now.since(miss.at) < MISS_TTL);
         }
         if misses.len() < MISSES_MAX {
-            misses.insert(key, Miss { at: now, error: error.clone() });
+            misses.insert(stream.clone(), Miss { at: now, error: error.clone() });
         }
         error
     }
 
     /// The stream as the control plane has it.
     pub(crate) async fn describe(&self, stream: &StreamRef) -> Result<Box<StreamDescription>, RequestError> {
-        let request = ControlRequest::DescribeStream { account: stream.account, name: stream.name.clone() };
+        let request = ControlRequest::DescribeStream { stream: stream.clone() };
         match self.ask(request).await {
             Ok(ControlReply::Stream(description)) => Ok(description),
             Ok(_) => Err(RequestError::ControlNonsense),

@@ -21,14 +21,17 @@ mod change;
 mod store;
 mod view;
 
-use weir_core::{clock::Monotonic, clock::WallMs};
+use weir_core::{
+    clock::{Monotonic, WallMs},
+    id::StreamRef,
+};
 use weir_wire::kinesis::{encode::Reply, encoding::Encoding, operation::Operation, shape::Fields};
 
 use crate::{
     answer::Answer,
     authenticate::Caller,
     call_target::CallTarget,
-    error::{RequestError, StreamRef},
+    error::RequestError,
     forward::Forwarder,
     lookup::StreamSelector,
     request_config::RequestConfig,

@@ -1,68 +1,78 @@
-//! Paging tokens: where a list goes on, sealed, for its own account and for five minutes.
+//! Paging tokens: where a list goes on, sealed, for its own account and region and for five minutes.
 //!
 //! `ListStreams` and `ListShards` make and open them. What the place is, each of them knows alone.
 
-use weir_core::{clock::WallMs, id::AccountId, limits::SHARD_ITERATOR_TTL};
+use bytes::Bytes;
+use weir_core::{clock::WallMs, limits::SHARD_ITERATOR_TTL};
+use weir_wire::codec::Writer;
 
 use crate::{
+    authenticate::Caller,
     error::RequestError,
     seal::{SealKind, Sealer},
 };
 
-/// Bytes of the account in front of the place.
-const ACCOUNT_BYTES: usize = 8;
-
-/// Seals `place` for `account` at `now`.
-pub(crate) fn seal(sealer: &Sealer, kind: SealKind, account: AccountId, now: WallMs, place: &[u8]) -> String {
-    let mut payload = Vec::with_capacity(ACCOUNT_BYTES + place.len());
-    payload.extend_from_slice(&account.number().to_le_bytes());
-    payload.extend_from_slice(place);
-    sealer.seal(kind, now, &payload)
+/// Seals `place` for `caller` at `now`.
+pub(crate) fn seal(sealer: &Sealer, kind: SealKind, caller: &Caller, now: WallMs, place: &[u8]) -> String {
+    sealer.seal(kind, now, &[&owner(caller), place].concat())
 }
 
-/// The place that a token of `account` carries. Tokens live as long as iterators do (AWS: 300 seconds).
+/// The place that a token of `caller` carries. Tokens live as long as iterators do (AWS: 300 seconds).
 pub(crate) fn open(
     sealer: &Sealer,
     kind: SealKind,
-    account: AccountId,
+    caller: &Caller,
     now: WallMs,
     token: &str,
 ) -> Result<Vec<u8>, RequestError> {
-    let (issued, mut payload) = sealer.open(kind, token).map_err(|_| RequestError::TokenInvalid)?;
-    let owner = payload.first_chunk::<ACCOUNT_BYTES>().copied().map(u64::from_le_bytes);
-    if owner != Some(account.number()) {
-        return Err(RequestError::TokenInvalid);
-    }
+    let (issued, payload) = sealer.open(kind, token).map_err(|_| RequestError::TokenInvalid)?;
+    let place = payload.strip_prefix(&owner(caller)[..]).ok_or(RequestError::TokenInvalid)?;
     if u128::from(now.0.saturating_sub(issued.0)) > SHARD_ITERATOR_TTL.as_millis() {
         return Err(RequestError::TokenExpired);
     }
-    Ok(payload.split_off(ACCOUNT_BYTES))
+    Ok(place.to_vec())
+}
+
+/// What stands in front of the place. No owner's begins another's: the region's length is in it.
+fn owner(caller: &Caller) -> Bytes {
+    let mut owner = Writer::new();
+    owner.u64(caller.account.number()).text(caller.region.as_str());
+    owner.finish()
 }
 
 #[cfg(test)]
 mod tests {
+    use weir_core::id::{AccountId, Region, TenantName};
+
     use super::*;
+
+    fn caller(account: u64, region: &str) -> Caller {
+        let (account, region) = (AccountId::new(account).unwrap(), region.parse().unwrap());
+        Caller { account, region, tenant: TenantName::new("t") }
+    }
 
     fn sealer() -> Sealer {
         Sealer::new(&"5a".repeat(32)).unwrap()
     }
 
     #[test]
-    fn a_token_opens_for_its_kind_its_account_and_its_time_alone() {
-        let (one, other) = (AccountId::new(1).unwrap(), AccountId::new(2).unwrap());
-        let token = seal(&sealer(), SealKind::ListShards, one, WallMs(1_000), b"place");
-        let open = |kind, account, now| open(&sealer(), kind, account, WallMs(now), &token);
-        assert_eq!(open(SealKind::ListShards, one, 301_000), Ok(b"place".to_vec()));
-        assert_eq!(open(SealKind::ListShards, one, 301_001), Err(RequestError::TokenExpired));
-        assert_eq!(open(SealKind::ListShards, other, 1_000), Err(RequestError::TokenInvalid));
-        assert_eq!(open(SealKind::ListStreams, one, 1_000), Err(RequestError::TokenInvalid));
+    fn a_token_opens_for_its_kind_its_account_its_region_and_its_time_alone() {
+        let (one, other, elsewhere) =
+            (caller(1, "eu-west-1"), caller(2, "eu-west-1"), caller(1, "eu-west-2"));
+        let token = seal(&sealer(), SealKind::ListShards, &one, WallMs(1_000), b"place");
+        let open = |kind, caller, now| open(&sealer(), kind, caller, WallMs(now), &token);
+        assert_eq!(open(SealKind::ListShards, &one, 301_000), Ok(b"place".to_vec()));
+        assert_eq!(open(SealKind::ListShards, &one, 301_001), Err(RequestError::TokenExpired));
+        assert_eq!(open(SealKind::ListShards, &other, 1_000), Err(RequestError::TokenInvalid));
+        assert_eq!(open(SealKind::ListShards, &elsewhere, 1_000), Err(RequestError::TokenInvalid));
+        assert_eq!(open(SealKind::ListStreams, &one, 1_000), Err(RequestError::TokenInvalid));
     }
 
     #[test]
-    fn a_token_without_an_account_is_none() {
-        let account = AccountId::DEFAULT;
+    fn a_token_without_an_owner_is_none() {
+        let caller = caller(0, Region::US_EAST_1.as_str());
         let token = sealer().seal(SealKind::ListShards, WallMs(0), b"short");
-        let opened = open(&sealer(), SealKind::ListShards, account, WallMs(0), &token);
+        let opened = open(&sealer(), SealKind::ListShards, &caller, WallMs(0), &token);
         assert_eq!(opened, Err(RequestError::TokenInvalid));
     }
 }

@@ -24,8 +24,6 @@ pub(crate) struct RequestConfig {
     pub(crate) limits: ServiceLimits,
     /// Is any limit of a shard among them?
     pub(crate) shard_limits: bool,
-    /// The region in ARNs.
-    pub(crate) region: String,
 }
 
 /// Known access keys and the signing keys that were derived of them.
@@ -46,7 +44,6 @@ impl RequestConfig {
             sealer: Sealer::new(&shared.iterator_secret)?,
             limits: shared.limits.clone(),
             shard_limits: shared.limits.keeps(Family::Shards),
-            region: shared.region.clone(),
         })
     }
 }

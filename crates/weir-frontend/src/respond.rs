@@ -12,7 +12,7 @@ use weir_core::{
     calendar::{Date, SECS_PER_DAY},
     clock::WallMs,
     entropy::{self, Rng},
-    id::AccountId,
+    id::{AccountId, StreamRef},
     limits::SHARD_ITERATOR_TTL,
 };
 use weir_wire::{
@@ -28,12 +28,7 @@ use weir_wire::{
     sigv4::SignatureError,
 };
 
-use crate::{
-    answer::Answer,
-    call_target::CallTarget,
-    error::{RequestError, StreamRef},
-    forward::ForwardError,
-};
+use crate::{answer::Answer, call_target::CallTarget, error::RequestError, forward::ForwardError};
 
 /// What a caller is told about an error. No `_` arm, on purpose.
 pub(crate) fn api_error(error: &RequestError) -> ApiError {
@@ -303,13 +298,13 @@ mod tests {
 
     use weir_core::{
         effect::Effect,
-        id::{AccountId, ShardIndex, StreamName, TenantName},
+        id::{AccountId, Region, ShardIndex, StreamName, TenantName},
     };
 
     use super::*;
 
     fn stream() -> StreamRef {
-        StreamRef { account: AccountId::DEFAULT, name: StreamName::new("s") }
+        StreamRef { account: AccountId::DEFAULT, region: Region::US_EAST_1, name: StreamName::new("s") }
     }
 
     fn told(error: RequestError) -> (&'static str, u16, String) {

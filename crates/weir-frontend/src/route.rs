@@ -16,7 +16,7 @@ use weir_core::{
 
 pub(crate) use self::put::{NewRecord, PutPlan, RecordPlace, route_put};
 use crate::{
-    error::{RequestError, StreamRef},
+    error::RequestError,
     shard_map::{MapReader, MapState, RoutedShard, ShardMap, StreamShards},
     throttle::{Admitted, ShardGate, ShardLimits},
 };
@@ -92,7 +92,7 @@ pub(crate) fn route_shard(
     match stream.shard(shard) {
         Some(routed) => Ok(Routed { what: routed.into() }),
         None => {
-            let stream_ref = StreamRef { account: stream.account(), name: stream.name().clone() };
+            let stream_ref = stream.stream().clone();
             // With every key owned there is no other shard; with a hole, this one may be in it.
             Err(if tiles_the_space(stream) {
                 RequestError::ShardNotFound { stream: stream_ref, shard }
@@ -115,7 +115,7 @@ pub(crate) fn route_read(
     let place = route_shard(admitted, stream, shard)?.into_inner();
     let limits = gate.map(|(gate, known_shards)| gate.limits(place.key, known_shards));
     if limits.as_ref().is_some_and(|limits| !limits.admit_read(now)) {
-        let stream = StreamRef { account: stream.account(), name: stream.name().clone() };
+        let stream = stream.stream().clone();
         return Err(RequestError::ShardThrottled { stream, shard });
     }
     Ok(Routed { what: ReadTicket { place, limits } })

@@ -14,7 +14,7 @@ use std::{
 use weir_core::{
     clock::Monotonic,
     hash_key::HashKey,
-    id::{AccountId, Generation, MemberId, ShardIndex, StreamId, StreamName},
+    id::{Generation, MemberId, ShardIndex, StreamId, StreamRef},
     shard::OwnedShard,
 };
 
@@ -34,8 +34,7 @@ pub struct RoutedShard {
 /// The shards of one stream that are known to be owned.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StreamShards {
-    account: AccountId,
-    name: StreamName,
+    stream: StreamRef,
     id: StreamId,
     /// By the first key of their range.
     by_range: Vec<RoutedShard>,
@@ -44,14 +43,9 @@ pub struct StreamShards {
 }
 
 impl StreamShards {
-    /// The stream's account.
-    pub fn account(&self) -> AccountId {
-        self.account
-    }
-
-    /// The stream's name.
-    pub fn name(&self) -> &StreamName {
-        &self.name
+    /// The stream as the outside names it.
+    pub fn stream(&self) -> &StreamRef {
+        &self.stream
     }
 
     /// The stream as the log knows it.
@@ -83,7 +77,7 @@ impl StreamShards {
             by_range.iter().enumerate().map(|(at, routed)| (routed.shard.key.shard, at)).collect();
         by_number.sort_unstable();
         let first = &by_range.first().expect("a stream without shards is not in the map").shard;
-        Self { account: first.account, name: first.stream_name.clone(), id, by_range, by_number }
+        Self { stream: first.stream(), id, by_range, by_number }
     }
 }
 
@@ -91,7 +85,7 @@ impl StreamShards {
 #[derive(Debug, Default)]
 pub struct Routes {
     by_id: BTreeMap<StreamId, Arc<StreamShards>>,
-    by_name: HashMap<AccountId, HashMap<StreamName, Arc<StreamShards>>>,
+    by_name: HashMap<StreamRef, Arc<StreamShards>>,
     shards_count: usize,
 }
 
@@ -108,8 +102,7 @@ impl Routes {
         // In order of id, so that of two streams of one name (the older is being deleted) the newer is found by name.
         for (id, shards) in grouped {
             let stream = Arc::new(StreamShards::new(id, shards));
-            let names = routes.by_name.entry(stream.account).or_default();
-            names.insert(stream.name.clone(), Arc::clone(&stream));
+            routes.by_name.insert(stream.stream.clone(), Arc::clone(&stream));
             routes.by_id.insert(id, stream);
         }
         routes
@@ -141,8 +134,8 @@ impl ShardMap {
 
     /// The stream of this name. `None` while `silent_nodes` is zero means that no node owns a shard of it; else it may
     /// only mean that its owners are silent.
-    pub fn stream(&self, account: AccountId, name: &str) -> Option<&StreamShards> {
-        self.routes.by_name.get(&account)?.get(name).map(Arc::as_ref)
+    pub fn stream(&self, stream: &StreamRef) -> Option<&StreamShards> {
+        self.routes.by_name.get(stream).map(Arc::as_ref)
     }
 
     /// The stream of this id.
@@ -168,7 +161,7 @@ pub(crate) mod tests {
     use proptest::prelude::*;
     use weir_core::{
         hash_key::HashKeyRange,
-        id::{Epoch, ShardKey},
+        id::{AccountId, Epoch, Region, ShardKey, StreamName},
     };
 
     use super::*;
@@ -180,6 +173,7 @@ pub(crate) mod tests {
             shard: OwnedShard {
                 key: ShardKey { stream: StreamId(stream), shard: ShardIndex(index) },
                 account: AccountId::DEFAULT,
+                region: Region::US_EAST_1,
                 stream_name: name,
                 range: HashKeyRange::uniform(index, NonZeroU32::new(count).unwrap()),
                 created_ms: 1,
@@ -197,11 +191,14 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn a_stream_is_found_by_name_and_by_id_and_only_in_its_account() {
-        let map = map([routed(7, 0, 1, 3)]);
-        let by_name = map.stream(AccountId::DEFAULT, "stream-7").unwrap();
+    fn a_stream_is_found_by_name_and_by_id_and_only_in_its_account_and_region() {
+        let routed = routed(7, 0, 1, 3);
+        let stream = routed.shard.stream();
+        let map = map([routed]);
+        let by_name = map.stream(&stream).unwrap();
         assert_eq!(by_name, map.stream_by_id(StreamId(7)).unwrap());
-        assert!(map.stream(AccountId::new(1).unwrap(), "stream-7").is_none());
+        assert!(map.stream(&StreamRef { account: AccountId::new(1).unwrap(), ..stream.clone() }).is_none());
+        assert!(map.stream(&StreamRef { region: "eu-west-1".parse().unwrap(), ..stream }).is_none());
         assert_eq!(by_name.shard(ShardIndex(0)).unwrap().node, MemberId(3));
         assert!(by_name.shard(ShardIndex(1)).is_none());
     }
@@ -210,8 +207,9 @@ pub(crate) mod tests {
     fn of_two_streams_of_one_name_the_newer_is_found() {
         let mut older = routed(7, 0, 1, 3);
         older.shard.stream_name = StreamName::new("stream-8");
+        let stream = older.shard.stream();
         let map = map([routed(8, 0, 1, 4), older]);
-        assert_eq!(map.stream(AccountId::DEFAULT, "stream-8").unwrap().id(), StreamId(8));
+        assert_eq!(map.stream(&stream).unwrap().id(), StreamId(8));
     }
 
     #[test]

@@ -145,7 +145,7 @@ impl ShardState {
 mod tests {
     use weir_core::{
         hash_key::HashKeyRange,
-        id::{AccountId, Epoch, ShardIndex, StreamId, StreamName},
+        id::{AccountId, Epoch, Region, ShardIndex, StreamId, StreamName},
     };
 
     use super::*;
@@ -156,6 +156,7 @@ mod tests {
         let owned = OwnedShard {
             key: ShardKey { stream: StreamId(1), shard: ShardIndex(0) },
             account: AccountId::DEFAULT,
+            region: Region::US_EAST_1,
             stream_name: StreamName::new("s"),
             range: HashKeyRange::ALL,
             created_ms: 1,

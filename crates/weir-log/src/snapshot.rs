@@ -7,7 +7,7 @@ use bytes::{Buf, BufMut};
 use weir_core::{
     clock::WallMs,
     hash_key::{HashKey, HashKeyRange},
-    id::{AccountId, Epoch, ShardIndex, ShardKey, StreamId, StreamName},
+    id::{AccountId, Epoch, Region, ShardIndex, ShardKey, StreamId, StreamName},
     limits::{SEGMENT_BYTES, SHARDS_MAX},
     sequence::RecordIndex,
     shard::{ClosedShard, OwnedShard},
@@ -16,9 +16,9 @@ use weir_core::{
 use crate::segment::{LogPlace, SegmentSequence};
 
 /// The layout that this version writes, first in the body of a `ShardOpened`, a `Snapshot` and a `Footer`.
-pub(crate) const LAYOUT: u16 = 1;
-/// Bytes of an [`OwnedShard`] without its stream's name.
-const OWNED_FIXED_BYTES: usize = 95;
+pub(crate) const LAYOUT: u16 = 2;
+/// Bytes of an [`OwnedShard`] without its stream's region and name.
+const OWNED_FIXED_BYTES: usize = 97;
 /// Bytes of a [`ShardSnapshot`] in front of its [`OwnedShard`].
 const STATE_BYTES: usize = 32;
 /// Bytes of a shard's damage, if it has any.
@@ -29,7 +29,8 @@ pub(crate) const SNAPSHOT_FIXED_BYTES: usize = 16;
 const NAME_BYTES_MAX: usize = 128;
 
 const _: () = assert!(
-    ((STATE_BYTES + DAMAGE_BYTES + OWNED_FIXED_BYTES + NAME_BYTES_MAX) * SHARDS_MAX) as u64
+    ((STATE_BYTES + DAMAGE_BYTES + OWNED_FIXED_BYTES + Region::CHARS_MAX + NAME_BYTES_MAX) * SHARDS_MAX)
+        as u64
         <= SEGMENT_BYTES / 4,
     "one journal can hold every shard that a control plane gives out"
 );
@@ -74,7 +75,7 @@ pub(crate) struct Snapshot {
 
 /// Bytes that [`encode_owned`] writes.
 pub(crate) fn owned_bytes(owned: &OwnedShard) -> usize {
-    OWNED_FIXED_BYTES + owned.stream_name.as_str().len()
+    OWNED_FIXED_BYTES + owned.region.as_str().len() + owned.stream_name.as_str().len()
 }
 
 /// Bytes that a shard takes in a snapshot, damaged or not.
@@ -84,7 +85,8 @@ pub(crate) fn shard_bytes_max(owned: &OwnedShard) -> usize {
 
 /// Writes a shard's facts: stream (8), shard (4), account (8), first key (16), last key (16), creation time (8), epoch
 /// (8), flags (1: bit 0 a parent, bit 1 an adjacent parent, bit 2 closed), parent (4), adjacent parent (4), closing time
-/// (8), end (8), each of these zero where its flag is not set, length of the stream's name (2), the name.
+/// (8), end (8), each of these zero where its flag is not set, length of the region (2), the region, length of the
+/// stream's name (2), the name.
 pub(crate) fn encode_owned(owned: &OwnedShard, out: &mut Vec<u8>) {
     out.put_u64_le(owned.key.stream.0);
     out.put_u32_le(owned.key.shard.0);
@@ -94,9 +96,10 @@ pub(crate) fn encode_owned(owned: &OwnedShard, out: &mut Vec<u8>) {
     out.put_u64_le(owned.created_ms);
     out.put_u64_le(owned.epoch.0);
     encode_lineage(owned, out);
-    let name = owned.stream_name.as_str().as_bytes();
-    out.put_u16_le(u16::try_from(name.len()).expect("a stream's name has at most 128 characters"));
-    out.put_slice(name);
+    for text in [owned.region.as_str(), owned.stream_name.as_str()] {
+        out.put_u16_le(u16::try_from(text.len()).expect("a region and a stream's name are short"));
+        out.put_slice(text.as_bytes());
+    }
 }
 
 /// Always of one length: what a shard takes in a snapshot must not grow when it is closed.
@@ -137,13 +140,17 @@ pub(crate) fn decode_owned(input: &mut &[u8]) -> Option<OwnedShard> {
     let created_ms = input.try_get_u64_le().ok()?;
     let epoch = Epoch(input.try_get_u64_le().ok()?);
     let (parents, closed) = decode_lineage(input)?;
-    let name_bytes = usize::from(input.try_get_u16_le().ok()?);
-    let (name, rest) = input.split_at_checked(name_bytes)?;
+    let region = decode_text(input)?.parse().ok()?;
+    let stream_name = StreamName::new(decode_text(input)?);
+    let (key, range) = (ShardKey { stream, shard }, HashKeyRange { start, end });
+    Some(OwnedShard { key, account, region, stream_name, range, created_ms, epoch, parents, closed })
+}
+
+fn decode_text<'a>(input: &mut &'a [u8]) -> Option<&'a str> {
+    let bytes = usize::from(input.try_get_u16_le().ok()?);
+    let (text, rest) = input.split_at_checked(bytes)?;
     *input = rest;
-    let stream_name = StreamName::new(std::str::from_utf8(name).ok()?);
-    let range = HashKeyRange { start, end };
-    let key = ShardKey { stream, shard };
-    Some(OwnedShard { key, account, stream_name, range, created_ms, epoch, parents, closed })
+    std::str::from_utf8(text).ok()
 }
 
 /// The body of a `ShardOpened`: layout (2), then the shard's facts.
@@ -229,6 +236,7 @@ mod tests {
         let owned = OwnedShard {
             key: ShardKey { stream: StreamId(1), shard: ShardIndex(2) },
             account: AccountId::new(3).unwrap(),
+            region: "r".parse().unwrap(),
             stream_name: StreamName::new(name),
             range: HashKeyRange { start: HashKey(4), end: HashKey(5) },
             created_ms: 6,
@@ -243,7 +251,7 @@ mod tests {
     fn a_snapshot_is_these_bytes() {
         let damage = Some(DamageMark { from: 13, place: place(14, 15) });
         let snapshot = Snapshot { first_segment: SegmentSequence(16), shards: vec![shard("ab", damage)] };
-        let mut golden = vec![1, 0, 0, 0, 1, 0, 0, 0, 16, 0, 0, 0, 0, 0, 0, 0];
+        let mut golden = vec![2, 0, 0, 0, 1, 0, 0, 0, 16, 0, 0, 0, 0, 0, 0, 0];
         golden.extend([9, 0, 0, 0, 8, 0, 0, 0, 10, 0, 0, 0, 0, 0, 0, 0x80]);
         golden.extend([11, 0, 0, 0, 0, 0, 0, 0, 12, 0, 0, 0, 0, 0, 0, 0]);
         golden.extend([13, 0, 0, 0, 0, 0, 0, 0, 15, 0, 0, 0, 14, 0, 0, 0]);
@@ -253,7 +261,7 @@ mod tests {
         golden.extend([0; 15]);
         golden.extend([6, 0, 0, 0, 0, 0, 0, 0, 7, 0, 0, 0, 0, 0, 0, 0]);
         golden.extend([5, 17, 0, 0, 0, 0, 0, 0, 0, 18, 0, 0, 0, 0, 0, 0, 0, 19, 0, 0, 0, 0, 0, 0, 0]);
-        golden.extend([2, 0, b'a', b'b']);
+        golden.extend([1, 0, b'r', 2, 0, b'a', b'b']);
         let mut encoded = Vec::new();
         snapshot.encode(&mut encoded);
         assert_eq!(encoded, golden);

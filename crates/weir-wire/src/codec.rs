@@ -8,7 +8,7 @@ use std::net::SocketAddr;
 use bytes::{BufMut, Bytes, BytesMut};
 use weir_core::{
     hash_key::{HashKey, HashKeyRange},
-    id::{AccountId, Epoch, ShardIndex, ShardKey, StreamId, StreamName},
+    id::{AccountId, Epoch, Region, ShardIndex, ShardKey, StreamId, StreamName, StreamRef},
     shard::{ClosedShard, OwnedShard},
 };
 
@@ -78,10 +78,16 @@ impl Writer {
         self.text(&address.to_string())
     }
 
+    /// A stream as the outside names it.
+    pub fn stream_ref(&mut self, stream: &StreamRef) -> &mut Self {
+        self.u64(stream.account.number()).text(stream.region.as_str()).text(stream.name.as_str())
+    }
+
     /// A shard as its owner says it.
     pub fn owned_shard(&mut self, shard: &OwnedShard) -> &mut Self {
         self.shard_key(shard.key)
             .u64(shard.account.number())
+            .text(shard.region.as_str())
             .text(shard.stream_name.as_str())
             .u128(shard.range.start.0)
             .u128(shard.range.end.0)
@@ -164,11 +170,31 @@ impl<'a> Reader<'a> {
         self.text(what)?.parse().map_err(|_| DecodeError { what })
     }
 
+    /// An account.
+    fn account(&mut self) -> Result<AccountId, DecodeError> {
+        AccountId::new(self.u64("account")?).ok_or(DecodeError { what: "account" })
+    }
+
+    /// A region.
+    fn region(&mut self) -> Result<Region, DecodeError> {
+        self.text("region")?.parse().map_err(|_| DecodeError { what: "region" })
+    }
+
+    /// A stream as the outside names it.
+    pub fn stream_ref(&mut self) -> Result<StreamRef, DecodeError> {
+        Ok(StreamRef {
+            account: self.account()?,
+            region: self.region()?,
+            name: StreamName::new(self.text("stream name")?),
+        })
+    }
+
     /// A shard as its owner says it.
     pub fn owned_shard(&mut self) -> Result<OwnedShard, DecodeError> {
         Ok(OwnedShard {
             key: self.shard_key("shard key")?,
-            account: AccountId::new(self.u64("account")?).ok_or(DecodeError { what: "account" })?,
+            account: self.account()?,
+            region: self.region()?,
             stream_name: StreamName::new(self.text("stream name")?),
             range: HashKeyRange {
                 start: HashKey(self.u128("range start")?),

@@ -12,8 +12,8 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 use weir_core::{
     id::{
-        AccountId, CellName, ClusterId, Generation, Incarnation, MemberId, ServerName, ShardKey, StreamId,
-        StreamName, TenantName,
+        AccountId, CellName, ClusterId, Generation, Incarnation, MemberId, Region, ServerName, ShardKey,
+        StreamId, StreamName, StreamRef, TenantName,
     },
     shard::OwnedShard,
     units::Span,
@@ -128,8 +128,6 @@ pub struct SharedConfig {
     /// The limits of Kinesis that are kept: AWS's but for those written here.
     #[serde(default)]
     pub limits: ServiceLimits,
-    /// The region in ARNs and signatures.
-    pub region: String,
 }
 
 /// A server of a cell as its peers see it.
@@ -212,10 +210,8 @@ impl StreamStatus {
 /// A stream as the configuration store has it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StreamDescription {
-    /// The account.
-    pub account: AccountId,
-    /// The name.
-    pub name: StreamName,
+    /// The stream.
+    pub stream: StreamRef,
     /// The state.
     pub status: StreamStatus,
     /// When it was created, milliseconds since 1970.
@@ -308,10 +304,8 @@ pub enum ControlRequest {
     Cells,
     /// Create a stream.
     CreateStream {
-        /// The account.
-        account: AccountId,
-        /// The name.
-        name: StreamName,
+        /// The stream.
+        stream: StreamRef,
         /// How many shards.
         shards: u32,
         /// Capacity mode.
@@ -319,31 +313,27 @@ pub enum ControlRequest {
     },
     /// Delete a stream.
     DeleteStream {
-        /// The account.
-        account: AccountId,
-        /// The name.
-        name: StreamName,
+        /// The stream.
+        stream: StreamRef,
     },
     /// Change a stream's settings.
     ChangeStream {
-        /// The account.
-        account: AccountId,
-        /// The name.
-        name: StreamName,
+        /// The stream.
+        stream: StreamRef,
         /// What to change.
         change: StreamChange,
     },
     /// What is this stream?
     DescribeStream {
-        /// The account.
-        account: AccountId,
-        /// The name.
-        name: StreamName,
+        /// The stream.
+        stream: StreamRef,
     },
-    /// Names of an account's streams, in order.
+    /// An account's streams in a region, in order of name.
     ListStreams {
         /// The account.
         account: AccountId,
+        /// The region.
+        region: Region,
         /// Only names after this one.
         after: Option<StreamName>,
         /// At most so many.

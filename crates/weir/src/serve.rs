@@ -114,7 +114,6 @@ pub(crate) fn run(args: ServeArgs) -> Result<u8, Failure> {
         iterator_secret: entropy::secret::<32>().iter().map(|byte| format!("{byte:02x}")).collect(),
         credentials,
         limits,
-        region: "us-east-1".to_owned(),
     };
     // Dropped last: a folder of our own goes with the process.
     let (data, _own) = match &args.data {

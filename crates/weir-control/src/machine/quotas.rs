@@ -1,11 +1,11 @@
-//! How many streams and shards an account may have: AWS's quotas, and Weir's own bounds behind them.
+//! How many streams and shards an account may have in a region: AWS's quotas, and Weir's own bounds behind them.
 //!
 //! Part of the machine; asked before a stream is created. It counts what is there and changes nothing.
 
 use std::num::NonZeroU32;
 
 use weir_core::{
-    id::AccountId,
+    id::StreamRef,
     limits::{SHARDS_MAX, SHARDS_PER_STREAM_MAX, STREAMS_MAX},
 };
 use weir_wire::{
@@ -17,10 +17,10 @@ use super::Machine;
 use crate::state::Stream;
 
 impl Machine {
-    /// May the account have one more stream?
+    /// May the account of `stream` have one more in its region?
     pub(super) fn check_stream_quotas(
         &self,
-        account: AccountId,
+        stream: &StreamRef,
         on_demand: bool,
     ) -> Result<(), ControlError> {
         if self.state.streams.len() >= STREAMS_MAX {
@@ -28,7 +28,7 @@ impl Machine {
         }
         let exceeded = |limit, is_one: fn(&Stream) -> bool| {
             let quota = self.state.config.shared.limits.get(limit)?;
-            let there = self.streams_of(account).filter(|stream| is_one(stream)).count() as u64;
+            let there = self.streams_beside(stream).filter(|stream| is_one(stream)).count() as u64;
             (there >= quota).then_some(quota)
         };
         if let Some(quota) = exceeded(Limit::StreamsInTransition, is_in_transition) {
@@ -38,20 +38,21 @@ impl Machine {
         }
         if on_demand && let Some(quota) = exceeded(Limit::OnDemandStreams, |stream| stream.on_demand) {
             return Err(ControlError::LimitExceeded(format!(
-                "This request would exceed the on-demand stream limit for the account {account}. Limit: {quota}."
+                "This request would exceed the on-demand stream limit for the account {}. Limit: {quota}.",
+                stream.account
             )));
         }
         Ok(())
     }
 
-    /// May the account have so many more shards? Kinesis's own words, although one bound is for all accounts together:
+    /// May the account of `stream` have so many more shards in its region? Kinesis's own words, although one bound is for all accounts together:
     /// whoever creates too much matches them.
     pub(super) fn check_shard_quotas(
         &self,
-        account: AccountId,
+        stream: &StreamRef,
         more: NonZeroU32,
     ) -> Result<(), ControlError> {
-        let of_account = shards_of(self.streams_of(account));
+        let of_account = shards_of(self.streams_beside(stream));
         let after = of_account + more.get() as usize;
         let quota = self.state.config.shared.limits.get(Limit::AccountShards);
         let quota = quota.map_or(usize::MAX, |quota| usize::try_from(quota).unwrap_or(usize::MAX));
@@ -65,17 +66,18 @@ impl Machine {
             return Ok(());
         };
         Err(ControlError::LimitExceeded(format!(
-            "This request would exceed the shard limit for the account {account} in {}. Current shard count for the \
+            "This request would exceed the shard limit for the account {} in {}. Current shard count for the \
              account: {of_account}. Limit: {limit}. Number of additional shards that would have resulted from this \
              request: {more}. Refer to the AWS Service Limits page \
              (http://docs.aws.amazon.com/general/latest/gr/aws_service_limits.html) for current limits and how to \
              request higher limits.",
-            self.state.config.shared.region
+            stream.account, stream.region
         )))
     }
 
-    fn streams_of(&self, account: AccountId) -> impl Iterator<Item = &Stream> {
-        self.state.streams.iter().filter(move |stream| stream.account == account)
+    fn streams_beside<'a>(&'a self, stream: &'a StreamRef) -> impl Iterator<Item = &'a Stream> {
+        let same = |known: &&Stream| known.account == stream.account && known.region == stream.region;
+        self.state.streams.iter().filter(same)
     }
 }
 

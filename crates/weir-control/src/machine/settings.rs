@@ -4,7 +4,7 @@
 //! Kinesis's own, because only here both the old value and the new one are known. Nothing here touches a shard.
 
 use weir_core::{
-    id::{AccountId, StreamName},
+    id::StreamRef,
     limits::{RETENTION_HOURS_MAX, RETENTION_HOURS_MIN},
 };
 use weir_wire::control::{ControlError, ControlReply, StreamChange, StreamStatus};
@@ -13,16 +13,9 @@ use super::{Applied, Machine, streams::describe};
 use crate::state::Stream;
 
 impl Machine {
-    pub(super) fn change_stream(
-        &mut self,
-        account: AccountId,
-        name: &StreamName,
-        change: StreamChange,
-    ) -> Applied {
-        let found =
-            self.state.streams.iter_mut().find(|stream| stream.account == account && stream.name == *name);
-        let Some(stream) = found else {
-            return Applied::refused(ControlError::NotFound(format!("stream {name}")));
+    pub(super) fn change_stream(&mut self, stream: &StreamRef, change: StreamChange) -> Applied {
+        let Some(stream) = self.state.streams.iter_mut().find(|known| known.is(stream)) else {
+            return Applied::refused(ControlError::NotFound(format!("stream {}", stream.name)));
         };
         let changed = match change {
             StreamChange::IncreaseRetention { hours } => increase_retention(stream, hours),

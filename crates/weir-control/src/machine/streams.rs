@@ -8,7 +8,7 @@ use std::{collections::BTreeMap, num::NonZeroU32};
 use weir_core::{
     clock::{Monotonic, WallMs},
     hash_key::HashKeyRange,
-    id::{AccountId, Epoch, MemberId, ShardIndex, ShardKey, StreamId, StreamName},
+    id::{AccountId, Epoch, MemberId, Region, ShardIndex, ShardKey, StreamId, StreamName, StreamRef},
     limits::RETENTION_HOURS_DEFAULT,
     shard::OwnedShard,
 };
@@ -25,24 +25,24 @@ use crate::{
 
 /// What to create.
 pub(super) struct NewStream {
-    pub(super) account: AccountId,
-    pub(super) name: StreamName,
+    pub(super) stream: StreamRef,
     pub(super) shards: u32,
     pub(super) on_demand: bool,
 }
 
 impl Machine {
     pub(super) fn create_stream(&mut self, now: Monotonic, wall: WallMs, new: NewStream) -> Applied {
-        if self.state.stream(new.account, &new.name).is_some() {
-            return Applied::refused(ControlError::AlreadyExists(format!("stream {}", new.name)));
+        let StreamRef { account, region, name } = &new.stream;
+        if self.state.stream(&new.stream).is_some() {
+            return Applied::refused(ControlError::AlreadyExists(format!("stream {name}")));
         }
-        if let Err(error) = self.check_stream_quotas(new.account, new.on_demand) {
+        if let Err(error) = self.check_stream_quotas(&new.stream, new.on_demand) {
             return Applied::refused(error);
         }
         let Some(count) = NonZeroU32::new(new.shards) else {
             return Applied::refused(ControlError::Invalid("a stream has at least one shard".to_owned()));
         };
-        if let Err(error) = self.check_shard_quotas(new.account, count) {
+        if let Err(error) = self.check_shard_quotas(&new.stream, count) {
             return Applied::refused(error);
         }
         let Some(nodes) = placement::nodes_for(count.get(), self.load(now)) else {
@@ -56,8 +56,9 @@ impl Machine {
             node,
             shard: OwnedShard {
                 key: ShardKey { stream: id, shard: ShardIndex(index) },
-                account: new.account,
-                stream_name: new.name.clone(),
+                account: *account,
+                region: *region,
+                stream_name: name.clone(),
                 range: HashKeyRange::uniform(index, count),
                 created_ms: wall.0,
                 epoch,
@@ -67,8 +68,9 @@ impl Machine {
         };
         let stream = Stream {
             id,
-            account: new.account,
-            name: new.name.clone(),
+            account: *account,
+            region: *region,
+            name: name.clone(),
             status: StreamStatus::Creating,
             created_ms: wall.0,
             retention_hours: RETENTION_HOURS_DEFAULT,
@@ -94,32 +96,37 @@ impl Machine {
         load
     }
 
-    pub(super) fn delete_stream(&mut self, account: AccountId, name: &StreamName) -> Applied {
-        let found =
-            self.state.streams.iter_mut().find(|stream| stream.account == account && stream.name == *name);
-        match found {
-            Some(stream) => {
-                stream.status = StreamStatus::Deleting;
+    pub(super) fn delete_stream(&mut self, stream: &StreamRef) -> Applied {
+        match self.state.streams.iter_mut().find(|known| known.is(stream)) {
+            Some(known) => {
+                known.status = StreamStatus::Deleting;
                 self.settle_streams();
                 Applied::changed(ControlReply::Done)
             }
-            None => Applied::refused(ControlError::NotFound(format!("stream {name}"))),
+            None => Applied::refused(ControlError::NotFound(format!("stream {}", stream.name))),
         }
     }
 
-    pub(super) fn describe_stream(&self, account: AccountId, name: &StreamName) -> Applied {
-        match self.state.stream(account, name) {
-            Some(stream) => Applied::answer(ControlReply::Stream(Box::new(describe(stream)))),
-            None => Applied::refused(ControlError::NotFound(format!("stream {name}"))),
+    pub(super) fn describe_stream(&self, stream: &StreamRef) -> Applied {
+        match self.state.stream(stream) {
+            Some(known) => Applied::answer(ControlReply::Stream(Box::new(describe(known)))),
+            None => Applied::refused(ControlError::NotFound(format!("stream {}", stream.name))),
         }
     }
 
-    pub(super) fn list_streams(&self, account: AccountId, after: Option<&StreamName>, limit: u32) -> Applied {
+    pub(super) fn list_streams(
+        &self,
+        account: AccountId,
+        region: Region,
+        after: Option<&StreamName>,
+        limit: u32,
+    ) -> Applied {
         let mut streams: Vec<&Stream> = self
             .state
             .streams
             .iter()
-            .filter(|stream| stream.account == account && after.is_none_or(|after| stream.name > *after))
+            .filter(|stream| stream.account == account && stream.region == region)
+            .filter(|stream| after.is_none_or(|after| stream.name > *after))
             .collect();
         streams.sort_by(|one, other| one.name.cmp(&other.name));
         let more = streams.len() > limit as usize;
@@ -188,8 +195,7 @@ impl Machine {
 
 pub(super) fn describe(stream: &Stream) -> StreamDescription {
     StreamDescription {
-        account: stream.account,
-        name: stream.name.clone(),
+        stream: stream.reference(),
         status: stream.status,
         created_ms: stream.created_ms,
         retention_hours: stream.retention_hours,

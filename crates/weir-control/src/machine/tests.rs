@@ -7,7 +7,10 @@ use std::{net::SocketAddr, time::Duration};
 use proptest::prelude::*;
 use weir_core::{
     clock::{Monotonic, WallMs},
-    id::{AccountId, CellName, ClusterId, Incarnation, MemberId, ServerName, StreamName, TenantName},
+    id::{
+        AccountId, CellName, ClusterId, Incarnation, MemberId, Region, ServerName, StreamName, StreamRef,
+        TenantName,
+    },
     limits::NODES_MAX,
     shard::OwnedShard,
 };
@@ -28,7 +31,6 @@ pub(super) fn machine(cells: &[&str]) -> Machine {
         iterator_secret: "00".repeat(32),
         credentials: Vec::new(),
         limits: Default::default(),
-        region: "us-east-1".to_owned(),
     };
     let mut config = embedded(shared, vec![TenantConfig { name: TenantName::new("pinned"), cell: None }]);
     config.cells = cells.iter().map(|&cell| CellName::new(cell)).collect();
@@ -68,16 +70,16 @@ pub(super) fn register(
     }
 }
 
+pub(super) fn stream(name: &str) -> StreamRef {
+    StreamRef { account: AccountId::DEFAULT, region: Region::US_EAST_1, name: StreamName::new(name) }
+}
+
 pub(super) fn create(machine: &mut Machine, name: &str, shards: u32) -> Result<ControlReply, ControlError> {
-    let name = StreamName::new(name);
-    call(
-        machine,
-        ControlRequest::CreateStream { account: AccountId::DEFAULT, name, shards, on_demand: false },
-    )
+    call(machine, ControlRequest::CreateStream { stream: stream(name), shards, on_demand: false })
 }
 
 fn status(machine: &mut Machine, name: &str) -> Result<StreamStatus, ControlError> {
-    let request = ControlRequest::DescribeStream { account: AccountId::DEFAULT, name: StreamName::new(name) };
+    let request = ControlRequest::DescribeStream { stream: stream(name) };
     match call(machine, request)? {
         ControlReply::Stream(stream) => Ok(stream.status),
         other => panic!("{other:?}"),
@@ -143,7 +145,7 @@ fn a_deleted_stream_is_gone_once_no_node_says_so_any_more() {
     create(&mut machine, "s", 1).unwrap();
     let shards = report(&mut machine, node, 1, &[]);
     report(&mut machine, node, 2, &shards);
-    let delete = ControlRequest::DeleteStream { account: AccountId::DEFAULT, name: StreamName::new("s") };
+    let delete = ControlRequest::DeleteStream { stream: stream("s") };
     call(&mut machine, delete.clone()).unwrap();
     assert_eq!(status(&mut machine, "s"), Ok(StreamStatus::Deleting));
     assert_eq!(create(&mut machine, "s", 1).unwrap_err(), ControlError::AlreadyExists("stream s".to_owned()));
@@ -151,6 +153,34 @@ fn a_deleted_stream_is_gone_once_no_node_says_so_any_more() {
     report(&mut machine, node, 4, &[]);
     assert!(matches!(status(&mut machine, "s"), Err(ControlError::NotFound(_))));
     assert!(matches!(call(&mut machine, delete), Err(ControlError::NotFound(_))));
+}
+
+#[test]
+fn streams_of_one_name_in_two_regions_or_accounts_are_two() {
+    let mut machine = machine(&["main"]);
+    register(&mut machine, "node-1", Role::Backend, None);
+    let here = stream("s");
+    let elsewhere = StreamRef { region: "eu-west-1".parse().unwrap(), ..here.clone() };
+    let others = StreamRef { account: AccountId::new(7).unwrap(), ..here.clone() };
+    for (shards, stream) in (1..).zip([&here, &elsewhere, &others]) {
+        let request = ControlRequest::CreateStream { stream: stream.clone(), shards, on_demand: false };
+        call(&mut machine, request).unwrap();
+    }
+    let listed = |machine: &mut Machine, of: &StreamRef| {
+        let StreamRef { account, region, .. } = *of;
+        match call(machine, ControlRequest::ListStreams { account, region, after: None, limit: 9 }) {
+            Ok(ControlReply::Streams { streams, more: false }) => {
+                streams.into_iter().map(|known| (known.stream, known.shards.len())).collect::<Vec<_>>()
+            }
+            other => panic!("{other:?}"),
+        }
+    };
+    for (shards, stream) in (1..).zip([&here, &elsewhere, &others]) {
+        assert_eq!(listed(&mut machine, stream), [(stream.clone(), shards)]);
+    }
+    call(&mut machine, ControlRequest::DeleteStream { stream: elsewhere.clone() }).unwrap();
+    assert_eq!(listed(&mut machine, &elsewhere), []);
+    assert_eq!(listed(&mut machine, &here).len(), 1, "nobody but the one that was named");
 }
 
 #[test]
@@ -339,8 +369,7 @@ fn streams_are_placed_on_nodes_that_give_signs_of_life() {
     let node = register(&mut machine, "node", Role::Backend, None);
     report_at(&mut machine, node, 31);
     let create = |machine: &mut Machine, name: &str, second| {
-        let (account, name) = (AccountId::DEFAULT, StreamName::new(name));
-        let request = ControlRequest::CreateStream { account, name, shards: 2, on_demand: false };
+        let request = ControlRequest::CreateStream { stream: stream(name), shards: 2, on_demand: false };
         machine.apply(at(second), WallMs(0), ControlCommand::Call(request)).reply.unwrap();
         let stream = machine.state().streams.last().unwrap();
         stream.shards.iter().map(|assigned| assigned.node).collect::<Vec<_>>()
@@ -459,10 +488,7 @@ proptest! {
             let name = format!("s-{stream}");
             match step {
                 0 => drop(create(&mut machine, &name, shards)),
-                1 => {
-                    let name = StreamName::new(name.as_str());
-                    drop(call(&mut machine, ControlRequest::DeleteStream { account: AccountId::DEFAULT, name }));
-                }
+                1 => drop(call(&mut machine, ControlRequest::DeleteStream { stream: self::stream(&name) })),
                 _ => owned = report(&mut machine, node, sequence, &owned),
             }
             let json = serde_json::to_string(machine.state()).unwrap();

@@ -3,10 +3,11 @@
 //! The control plane judges the change against what the stream is now, in one step, so that two callers at once cannot
 //! both be right about the same old value.
 
+use weir_core::id::StreamRef;
 use weir_wire::control::{ControlError, ControlReply, ControlRequest, StreamChange, StreamDescription};
 
 use super::Call;
-use crate::error::{RequestError, StreamRef};
+use crate::error::RequestError;
 
 /// Asks for the change; gives back the stream after it.
 pub(super) async fn change(
@@ -14,8 +15,7 @@ pub(super) async fn change(
     stream: StreamRef,
     change: StreamChange,
 ) -> Result<Box<StreamDescription>, RequestError> {
-    let (account, name) = (stream.account, stream.name.clone());
-    match call.common.lookup.ask(ControlRequest::ChangeStream { account, name, change }).await {
+    match call.common.lookup.ask(ControlRequest::ChangeStream { stream: stream.clone(), change }).await {
         Ok(ControlReply::Stream(description)) => Ok(description),
         Ok(_) => Err(RequestError::ControlNonsense),
         Err(ControlError::NotFound(_)) => Err(RequestError::StreamNotFound(stream)),

@@ -1,6 +1,6 @@
 //! `CreateStream`: asks the control plane; the answer is empty.
 
-use weir_core::id::StreamName;
+use weir_core::id::{StreamName, StreamRef};
 use weir_wire::{
     control::{ControlError, ControlReply, ControlRequest},
     kinesis::{
@@ -11,10 +11,7 @@ use weir_wire::{
 };
 
 use super::Call;
-use crate::{
-    answer::Answer,
-    error::{RequestError, StreamRef},
-};
+use crate::{answer::Answer, authenticate::Caller, error::RequestError};
 
 /// Shards of an on-demand stream at birth (AWS).
 const ON_DEMAND_SHARDS: u32 = 4;
@@ -22,7 +19,8 @@ const ON_DEMAND_SHARDS: u32 = 4;
 pub(super) async fn run(call: &Call<'_>) -> Result<Answer, RequestError> {
     let input: CreateStreamInput<'_> = call.input()?;
     let name = input.stream_name.as_deref().ok_or_else(|| null_member("streamName"))?;
-    let stream = StreamRef { account: call.caller().account, name: StreamName::new(name) };
+    let Caller { account, region, .. } = *call.caller();
+    let stream = StreamRef { account, region, name: StreamName::new(name) };
     let mode = input.stream_mode_details.as_ref().and_then(|details| details.stream_mode.as_deref());
     let on_demand = mode == Some("ON_DEMAND");
     let shards = match (on_demand, input.shard_count) {
@@ -34,8 +32,8 @@ pub(super) async fn run(call: &Call<'_>) -> Result<Answer, RequestError> {
         (true, None) => ON_DEMAND_SHARDS,
         (false, Some(count)) => u32::try_from(count).expect("at least 1 and at most 32 bits"),
     };
-    let (account, name) = (stream.account, stream.name.clone());
-    match call.common.lookup.ask(ControlRequest::CreateStream { account, name, shards, on_demand }).await {
+    let request = ControlRequest::CreateStream { stream: stream.clone(), shards, on_demand };
+    match call.common.lookup.ask(request).await {
         Ok(ControlReply::Stream(_) | ControlReply::Done) => Ok(Answer::default()),
         Ok(_) => Err(RequestError::ControlNonsense),
         Err(ControlError::AlreadyExists(_)) => Err(RequestError::StreamExists(stream)),

@@ -11,8 +11,7 @@ use crate::{answer::Answer, error::RequestError, lookup::selector};
 pub(super) async fn run(call: &Call<'_>) -> Result<Answer, RequestError> {
     let input: DeleteStreamInput<'_> = call.input()?;
     let stream = call.stream(selector!(input))?;
-    let (account, name) = (stream.account, stream.name.clone());
-    match call.common.lookup.ask(ControlRequest::DeleteStream { account, name }).await {
+    match call.common.lookup.ask(ControlRequest::DeleteStream { stream: stream.clone() }).await {
         Ok(ControlReply::Done | ControlReply::Stream(_)) => Ok(Answer::default()),
         Ok(_) => Err(RequestError::ControlNonsense),
         Err(ControlError::NotFound(_)) => Err(RequestError::StreamNotFound(stream)),

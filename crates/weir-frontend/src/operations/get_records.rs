@@ -30,7 +30,7 @@ pub(super) async fn run(call: &Call<'_>) -> Result<Answer, RequestError> {
     let input: GetRecordsInput<'_> = call.input()?;
     let text = input.shard_iterator.as_deref().ok_or_else(|| null_member("shardIterator"))?;
     let iterator = ShardIterator::open(&call.config.sealer, text, call.wall())?;
-    if iterator.account != call.caller().account {
+    if iterator.stream.account != call.caller().account {
         return Err(RequestError::IteratorInvalid);
     }
     let map = usable_map(call.maps, call.now())?;

@@ -4,7 +4,7 @@
 
 use weir_core::{
     clock::WallMs,
-    id::ShardIndex,
+    id::{ShardIndex, StreamRef},
     sequence::{RecordIndex, SequenceNumber},
 };
 use weir_wire::{
@@ -19,7 +19,7 @@ use weir_wire::{
 use super::{Call, SMALL_ANSWER_BYTES};
 use crate::{
     answer::Answer,
-    error::{RequestError, StreamRef},
+    error::RequestError,
     forward::ForwardError,
     iterator::iterator_of,
     lookup::selector,
@@ -40,7 +40,7 @@ pub(super) async fn run(call: &Call<'_>) -> Result<Answer, RequestError> {
         Start::At(record) => record,
         Start::Ask(position) => ask(call, &routed, position).await?,
     };
-    let iterator = iterator_of(stream.account, &stream.name, shards.id(), shard, record);
+    let iterator = iterator_of(&stream, shards.id(), shard, record);
     let reply = GetShardIteratorReply { shard_iterator: iterator.seal(&call.config.sealer, call.wall()) };
     Ok(call.answer(&reply, SMALL_ANSWER_BYTES))
 }

@@ -2,7 +2,7 @@
 //!
 //! No shard is ever closed yet, so that every filter but one by id lets all of them pass.
 
-use weir_core::id::{ShardIndex, StreamName};
+use weir_core::id::{ShardIndex, StreamRef};
 use weir_wire::{
     codec::{DecodeError, Reader, Writer},
     kinesis::{
@@ -13,13 +13,7 @@ use weir_wire::{
 };
 
 use super::{Call, SMALL_ANSWER_BYTES, view};
-use crate::{
-    answer::Answer,
-    error::{RequestError, StreamRef},
-    lookup::selector,
-    page_token,
-    seal::SealKind,
-};
+use crate::{answer::Answer, error::RequestError, lookup::selector, page_token, seal::SealKind};
 
 /// Shards of one answer, unless fewer are asked for (AWS).
 const SHARDS_MAX: usize = 1_000;
@@ -104,20 +98,19 @@ fn same_second(asked_ms: i64, created_ms: u64) -> bool {
 
 fn seal_token(call: &Call<'_>, stream: &StreamRef, after: ShardIndex) -> String {
     let mut place = Writer::new();
-    place.text(stream.name.as_str()).u32(after.0);
+    place.stream_ref(stream).u32(after.0);
     let sealer = &call.config.sealer;
-    page_token::seal(sealer, SealKind::ListShards, stream.account, call.wall(), &place.finish())
+    page_token::seal(sealer, SealKind::ListShards, call.caller(), call.wall(), &place.finish())
 }
 
 fn open_token(call: &Call<'_>, token: &str) -> Result<(StreamRef, String), RequestError> {
-    let (sealer, account) = (&call.config.sealer, call.caller().account);
-    let place = page_token::open(sealer, SealKind::ListShards, account, call.wall(), token)?;
+    let sealer = &call.config.sealer;
+    let place = page_token::open(sealer, SealKind::ListShards, call.caller(), call.wall(), token)?;
     let read = || -> Result<_, DecodeError> {
         let mut input = Reader::new(&place);
-        let (name, after) = (StreamName::new(input.text("stream name")?), ShardIndex(input.u32("shard")?));
+        let (stream, after) = (input.stream_ref()?, ShardIndex(input.u32("shard")?));
         input.finish()?;
-        Ok((name, after))
+        Ok((stream, after.to_string()))
     };
-    let (name, after) = read().map_err(|_| RequestError::TokenInvalid)?;
-    Ok((StreamRef { account, name }, after.to_string()))
+    read().map_err(|_| RequestError::TokenInvalid)
 }

@@ -1,4 +1,4 @@
-//! `ListStreams`: a page of the account's streams, by name.
+//! `ListStreams`: a page of the account's streams in the region, by name.
 
 use weir_core::id::StreamName;
 use weir_wire::{
@@ -7,7 +7,7 @@ use weir_wire::{
 };
 
 use super::{Call, SMALL_ANSWER_BYTES, view};
-use crate::{answer::Answer, error::RequestError, page_token, seal::SealKind};
+use crate::{answer::Answer, authenticate::Caller, error::RequestError, page_token, seal::SealKind};
 
 /// Streams of one answer, unless fewer are asked for (AWS).
 const STREAMS_MAX: u32 = 100;
@@ -21,8 +21,8 @@ pub(super) async fn run(call: &Call<'_>) -> Result<Answer, RequestError> {
         None => input.exclusive_start_stream_name.as_deref().map(StreamName::new),
     };
     let asked = input.limit.map_or(STREAMS_MAX, |limit| u32::try_from(limit).unwrap_or(STREAMS_MAX));
-    let request =
-        ControlRequest::ListStreams { account: call.caller().account, after, limit: asked.min(STREAMS_MAX) };
+    let Caller { account, region, .. } = *call.caller();
+    let request = ControlRequest::ListStreams { account, region, after, limit: asked.min(STREAMS_MAX) };
     let (streams, more) = match call.common.lookup.ask(request).await {
         Ok(ControlReply::Streams { streams, more }) => (streams, more),
         Ok(_) => return Err(RequestError::ControlNonsense),
@@ -30,9 +30,8 @@ pub(super) async fn run(call: &Call<'_>) -> Result<Answer, RequestError> {
     };
     let next_token = match streams.last() {
         Some(last) if more => {
-            let (sealer, account) = (&call.config.sealer, call.caller().account);
-            let place = last.name.as_str().as_bytes();
-            Some(page_token::seal(sealer, SealKind::ListStreams, account, call.wall(), place))
+            let (sealer, place) = (&call.config.sealer, last.stream.name.as_str().as_bytes());
+            Some(page_token::seal(sealer, SealKind::ListStreams, call.caller(), call.wall(), place))
         }
         _ => None,
     };
@@ -42,7 +41,7 @@ pub(super) async fn run(call: &Call<'_>) -> Result<Answer, RequestError> {
 }
 
 fn open_token(call: &Call<'_>, token: &str) -> Result<StreamName, RequestError> {
-    let (sealer, account) = (&call.config.sealer, call.caller().account);
-    let place = page_token::open(sealer, SealKind::ListStreams, account, call.wall(), token)?;
+    let sealer = &call.config.sealer;
+    let place = page_token::open(sealer, SealKind::ListStreams, call.caller(), call.wall(), token)?;
     String::from_utf8(place).map(StreamName::new).map_err(|_| RequestError::TokenInvalid)
 }

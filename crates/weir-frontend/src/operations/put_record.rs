@@ -1,6 +1,6 @@
 //! `PutRecord`: one record to its shard.
 
-use weir_core::{clock::WallMs, sequence::SequenceNumber};
+use weir_core::{clock::WallMs, id::StreamRef, sequence::SequenceNumber};
 use weir_wire::kinesis::{
     error::{ApiError, ErrorCode},
     put_record::{PutRecordInput, PutRecordReply},
@@ -8,11 +8,7 @@ use weir_wire::kinesis::{
 };
 
 use super::{Call, SMALL_ANSWER_BYTES, put_records::new_record, store::store};
-use crate::{
-    answer::Answer,
-    error::{RequestError, StreamRef},
-    lookup::selector,
-};
+use crate::{answer::Answer, error::RequestError, lookup::selector};
 
 /// How far a number's time may lie ahead: the clock may have been set back since it was given out (assumed). Numbers rise
 /// all the same.

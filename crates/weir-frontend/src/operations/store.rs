@@ -5,12 +5,16 @@
 
 use std::net::SocketAddr;
 
-use weir_core::{batch::Batch, id::ShardIndex, sequence::SequenceNumber};
+use weir_core::{
+    batch::Batch,
+    id::{ShardIndex, StreamRef},
+    sequence::SequenceNumber,
+};
 use weir_wire::cell::{AppendReply, CellReply, CellRequest, ShardAppend};
 
 use super::Call;
 use crate::{
-    error::{RequestError, StreamRef},
+    error::RequestError,
     forward::{ForwardError, Forwarder},
     route::{NewRecord, PutPlan, RecordPlace, Routed, ShardPlace, route_put, usable_map},
 };

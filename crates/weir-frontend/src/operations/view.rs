@@ -3,7 +3,7 @@
 //! The describing and listing operations share it. A stream is active only when this server could route to all of it,
 //! so that who waits for it here can use it here.
 
-use weir_core::{clock::WallMs, sequence::SequenceNumber, shard::OwnedShard};
+use weir_core::{clock::WallMs, id::StreamRef, sequence::SequenceNumber, shard::OwnedShard};
 use weir_wire::{
     control::{StreamDescription, StreamStatus},
     kinesis::describe_stream::{ShardFacts, StreamFacts},
@@ -11,7 +11,7 @@ use weir_wire::{
 
 use super::Call;
 use crate::{
-    error::{RequestError, StreamRef},
+    error::RequestError,
     lookup::stream_arn,
     route::usable_map,
     shard_map::{MapState, ShardMap},
@@ -23,7 +23,7 @@ pub(super) async fn look(call: &Call<'_>, stream: &StreamRef) -> Result<View, Re
     let map = usable_map(call.maps, call.now())?;
     let description = call.common.lookup.describe(stream).await?;
     let active = is_active(&description, Some(&map));
-    Ok(View { facts: facts(call, &description, active), active, shards: description.shards })
+    Ok(View { facts: facts(&description, active), active, shards: description.shards })
 }
 
 /// What was seen.
@@ -49,7 +49,7 @@ pub(super) fn listed(call: &Call<'_>, description: &StreamDescription) -> Stream
         MapState::Usable(map) => Some(map),
         MapState::Expired { .. } | MapState::Never => None,
     };
-    facts(call, description, is_active(description, map.as_deref()))
+    facts(description, is_active(description, map.as_deref()))
 }
 
 fn is_active(description: &StreamDescription, map: Option<&ShardMap>) -> bool {
@@ -60,11 +60,11 @@ fn is_active(description: &StreamDescription, map: Option<&ShardMap>) -> bool {
         })
 }
 
-fn facts(call: &Call<'_>, description: &StreamDescription, active: bool) -> StreamFacts {
-    let stream = StreamRef { account: description.account, name: description.name.clone() };
+fn facts(description: &StreamDescription, active: bool) -> StreamFacts {
+    let stream = &description.stream;
     StreamFacts {
         name: stream.name.as_str().to_owned(),
-        arn: stream_arn(&call.config.region, &stream),
+        arn: stream_arn(stream),
         status: match description.status {
             StreamStatus::Active if active => "ACTIVE",
             StreamStatus::Active | StreamStatus::Creating => "CREATING",

@@ -6,7 +6,10 @@
 use std::collections::HashMap;
 
 use parking_lot::Mutex;
-use weir_core::{clock::Monotonic, id::AccountId};
+use weir_core::{
+    clock::Monotonic,
+    id::{AccountId, Region},
+};
 use weir_sync::{TokenBucket, token_bucket::TokenRate};
 use weir_wire::kinesis::{
     limits::{Family, Limit, PER_SECOND_GRAIN, Scope, ServiceLimits},
@@ -30,6 +33,7 @@ pub(crate) struct CallGate {
 struct CallKey {
     operation: Operation,
     account: AccountId,
+    region: Region,
     /// Stream, shard and consumer as far as the rate is one of them.
     parts: [Option<String>; 3],
 }
@@ -50,7 +54,10 @@ impl CallGate {
             return Ok(()); // what a shard gives out is counted where the shard is known
         }
         let key = match described.scope {
-            Scope::Account => CallKey { operation, account: caller.account, parts: [None, None, None] },
+            Scope::Account => {
+                let Caller { account, region, .. } = *caller;
+                CallKey { operation, account, region, parts: [None, None, None] }
+            }
             scope => match CallKey::of(operation, scope, target()) {
                 Some(key) => key,
                 None => return Ok(()), // the operation will say what is missing
@@ -96,7 +103,7 @@ impl CallKey {
             Scope::Shard => [name, Some(shard?), None],
             Scope::ConsumerAndShard => [name, Some(shard?), Some(consumer?)],
         };
-        Some(Self { operation, account: stream.account, parts })
+        Some(Self { operation, account: stream.account, region: stream.region, parts })
     }
 }
 
@@ -109,17 +116,18 @@ pub(super) fn bucket_rate(per_second: u64) -> TokenRate {
 mod tests {
     use std::time::Duration;
 
-    use weir_core::id::{StreamName, TenantName};
+    use weir_core::id::{StreamName, StreamRef, TenantName};
 
     use super::*;
-    use crate::error::StreamRef;
 
     fn caller(account: u64) -> Caller {
-        Caller { account: AccountId::new(account).unwrap(), tenant: TenantName::new("t") }
+        let (account, region) = (AccountId::new(account).unwrap(), Region::US_EAST_1);
+        Caller { account, region, tenant: TenantName::new("t") }
     }
 
     fn target(account: u64, stream: &str) -> CallTarget {
-        let stream = StreamRef { account: AccountId::new(account).unwrap(), name: StreamName::new(stream) };
+        let (account, region) = (AccountId::new(account).unwrap(), Region::US_EAST_1);
+        let stream = StreamRef { account, region, name: StreamName::new(stream) };
         CallTarget {
             stream: Some(stream),
             shard: Some("shardId-000000000000".to_owned()),

@@ -269,7 +269,6 @@ impl SmallControl {
                 iterator_secret: "00".repeat(32),
                 credentials: Vec::new(),
                 limits: Default::default(),
-                region: "us-east-1".to_owned(),
             },
         }
     }
@@ -303,6 +302,7 @@ async fn run_node(control: Arc<SmallControl>, id: MemberId, address: SocketAddr)
         let shard = OwnedShard {
             key,
             account: AccountId::DEFAULT,
+            region: weir_core::id::Region::US_EAST_1,
             stream_name: StreamName::new(format!("stream-{id}")),
             range: HashKeyRange::ALL,
             created_ms: 1,

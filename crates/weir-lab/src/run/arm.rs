@@ -6,7 +6,7 @@
 
 use std::{path::Path, sync::Arc, time::Duration};
 
-use weir_core::{id::StreamName, threads::Threads};
+use weir_core::threads::Threads;
 use weir_sync::Shutdown;
 use weir_wire::control::{ControlError, ControlReply, ControlRequest, ControlService, StreamStatus};
 
@@ -153,16 +153,12 @@ fn start_all(crew: &mut Crew, servers: &[ServerId], patience: Duration) -> Resul
 fn create_streams(crew: &mut Crew, fleet: &Fleet) -> Result<(), RunError> {
     let shards = fleet.shards;
     for tenant in &fleet.tenants {
-        let (account, name) = (tenant.credential.account, StreamName::new(tenant.stream.as_str()));
-        crew.ask(
-            "create a stream",
-            ControlRequest::CreateStream { account, name, shards, on_demand: false },
-        )?;
+        let stream = tenant.stream_ref();
+        crew.ask("create a stream", ControlRequest::CreateStream { stream, shards, on_demand: false })?;
     }
     let start = crew.clock.now();
     for tenant in &fleet.tenants {
-        let (account, name) = (tenant.credential.account, StreamName::new(tenant.stream.as_str()));
-        let request = ControlRequest::DescribeStream { account, name };
+        let request = ControlRequest::DescribeStream { stream: tenant.stream_ref() };
         loop {
             let reply: Result<ControlReply, ControlError> =
                 crew.runtime.block_on(crew.control().call(request.clone()));

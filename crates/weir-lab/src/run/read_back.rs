@@ -13,7 +13,7 @@ use weir_client::{
 };
 use weir_core::{
     clock::Clock,
-    id::{AccountId, ShardIndex},
+    id::{ShardIndex, StreamRef},
     limits::GET_RECORDS_COUNT_MAX,
     sequence::SequenceNumber,
     shard::OwnedShard,
@@ -87,7 +87,7 @@ fn client(tenant: &TenantAccess, control: &Control, clock: Clock) -> KinesisClie
             secret_key: credential.secret_key.clone(),
             session_token: None,
         },
-        region: REGION.to_owned(),
+        region: REGION.to_string(),
         attempt_timeout: ATTEMPT_TIMEOUT,
         retry: RETRY,
         idle_connections_max: 4,
@@ -133,8 +133,8 @@ async fn from_nodes(fleet: &Fleet, control: &Control) -> Result<Checker, String>
     let ControlReply::Fragments(fragments) = reply else {
         return Err("the control plane answered another question".to_owned());
     };
-    let target_of = |account: AccountId, stream: &str| {
-        let same = |tenant: &TenantAccess| tenant.credential.account == account && tenant.stream == stream;
+    let target_of = |stream: &StreamRef| {
+        let same = |tenant: &TenantAccess| tenant.stream_ref() == *stream;
         fleet.tenants.iter().position(same)
     };
     let mut checker = Checker::default();
@@ -143,7 +143,7 @@ async fn from_nodes(fleet: &Fleet, control: &Control) -> Result<Checker, String>
         let stream = stream.map_err(|error| format!("connect to node {}: {error}", fragment.address))?;
         let mut link = FrameLink::over(stream);
         for shard in fragment.shards.iter() {
-            let Some(target) = target_of(shard.account, shard.stream_name.as_str()) else { continue };
+            let Some(target) = target_of(&shard.stream()) else { continue };
             let place = ShardPlace { target: target as u32, shard: shard.key.shard.0 };
             read_shard(&mut link, shard, place, &mut checker)
                 .await

@@ -13,7 +13,7 @@ use weir_core::{
     batch::{BatchBuilder, Record},
     effect::Effect,
     hash_key::HashKeyRange,
-    id::{AccountId, Epoch, ShardIndex, StreamId, StreamName},
+    id::{AccountId, Epoch, Region, ShardIndex, StreamId, StreamName},
 };
 
 use super::*;
@@ -51,6 +51,7 @@ fn owned(key: ShardKey, epoch: u64) -> OwnedShard {
     OwnedShard {
         key,
         account: AccountId::new(42).unwrap(),
+        region: Region::US_EAST_1,
         stream_name: StreamName::new(format!("stream-{}", key.stream)),
         range: HashKeyRange::ALL,
         created_ms: 1_600_000_000_000,

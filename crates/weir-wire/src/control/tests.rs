@@ -63,7 +63,6 @@ fn view() -> impl Strategy<Value = MembershipView> {
                     tenant: TenantName::new("t"),
                 }],
                 limits: Default::default(),
-                region: "us-east-1".to_owned(),
             },
         },
     )
@@ -74,8 +73,7 @@ fn stream() -> impl Strategy<Value = StreamDescription> {
         prop_oneof![Just(StreamStatus::Creating), Just(StreamStatus::Active), Just(StreamStatus::Deleting)];
     (status, any::<(u64, u32, bool)>(), prop::collection::vec(owned_shard(), 0..3)).prop_map(
         |(status, (created_ms, retention_hours, on_demand), shards)| StreamDescription {
-            account: AccountId::DEFAULT,
-            name: StreamName::new("s"),
+            stream: stream_ref(),
             status,
             created_ms,
             retention_hours,
@@ -92,10 +90,12 @@ fn change() -> impl Strategy<Value = StreamChange> {
     ]
 }
 
+fn stream_ref() -> StreamRef {
+    StreamRef { account: AccountId::DEFAULT, region: Region::US_EAST_1, name: StreamName::new("s") }
+}
+
 fn request() -> impl Strategy<Value = ControlRequest> {
-    let (account, name) = (AccountId::DEFAULT, StreamName::new("s"));
     let cell = prop::option::of("[a-z]{1,4}".prop_map(CellName::new));
-    let (stream, changed, deleted, listed) = (name.clone(), name.clone(), name.clone(), name.clone());
     prop_oneof![
         (member(), cell.clone(), any::<Option<u64>>()).prop_map(|(member, cell, cluster)| {
             ControlRequest::Register {
@@ -117,22 +117,18 @@ fn request() -> impl Strategy<Value = ControlRequest> {
         fragment().prop_map(|fragment| ControlRequest::Report { fragment }),
         Just(ControlRequest::Fragments),
         Just(ControlRequest::Cells),
-        any::<(u32, bool)>().prop_map(move |(shards, on_demand)| ControlRequest::CreateStream {
-            account,
-            name: name.clone(),
+        any::<(u32, bool)>().prop_map(|(shards, on_demand)| ControlRequest::CreateStream {
+            stream: stream_ref(),
             shards,
             on_demand
         }),
-        Just(ControlRequest::DeleteStream { account, name: deleted }),
-        change().prop_map(move |change| ControlRequest::ChangeStream {
-            account,
-            name: changed.clone(),
-            change
-        }),
-        Just(ControlRequest::DescribeStream { account, name: stream }),
-        any::<u32>().prop_map(move |limit| ControlRequest::ListStreams {
-            account,
-            after: Some(listed.clone()),
+        Just(ControlRequest::DeleteStream { stream: stream_ref() }),
+        change().prop_map(|change| ControlRequest::ChangeStream { stream: stream_ref(), change }),
+        Just(ControlRequest::DescribeStream { stream: stream_ref() }),
+        any::<u32>().prop_map(|limit| ControlRequest::ListStreams {
+            account: AccountId::DEFAULT,
+            region: Region::US_EAST_1,
+            after: Some(StreamName::new("s")),
             limit
         }),
         cell.prop_map(|cell| ControlRequest::PlaceTenant { tenant: TenantName::new("t"), cell }),
@@ -224,6 +220,13 @@ fn a_call_is_this_json() {
 }
 
 #[test]
+fn a_region_is_its_text_and_no_other_text_is_one() {
+    let written = serde_json::to_string(&stream_ref()).unwrap();
+    assert_eq!(written, r#"{"account":0,"region":"us-east-1","name":"s"}"#);
+    assert!(serde_json::from_str::<StreamRef>(&written.replace("us-east-1", "us east")).is_err());
+}
+
+#[test]
 fn a_fragment_outlives_some_lost_renewals_and_a_home_is_kept_until_all_have_learned() {
     let mut config = FleetConfig {
         mesh: MeshKind::ThreadPerPeer,
@@ -249,6 +252,7 @@ fn the_report_of_a_node_that_owns_every_shard_fits_into_one_body() {
             shard: weir_core::id::ShardIndex(9_999),
         },
         account: AccountId::new(999_999_999_999).unwrap(),
+        region: "r".repeat(Region::CHARS_MAX).parse().unwrap(),
         stream_name: StreamName::new("n".repeat(128)),
         range: weir_core::hash_key::HashKeyRange::ALL,
         created_ms: 1_606_300_000_000,

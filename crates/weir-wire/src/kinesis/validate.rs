@@ -11,7 +11,7 @@ use super::{
 /// Kinesis names this many and stops looking.
 const ERRORS_MAX: usize = 10;
 
-/// Characters of a value that an error text shows. Kinesis shows all of them; ten times a body of 16 MiB is no answer.
+/// Characters of a value that an error text shows. Kinesis shows all of them; ten times a body of 18 MiB is no answer.
 const SHOWN_CHARS_MAX: usize = 8 * 1024;
 
 const NOT_NULL: &str = "Member must not be null";

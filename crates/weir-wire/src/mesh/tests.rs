@@ -5,7 +5,7 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 use proptest::prelude::*;
 use weir_core::{
     hash_key::{HashKey, HashKeyRange},
-    id::{AccountId, Epoch, ShardIndex, ShardKey, StreamId, StreamName},
+    id::{AccountId, Epoch, Region, ShardIndex, ShardKey, StreamId, StreamName},
     shard::{ClosedShard, OwnedShard},
 };
 
@@ -19,6 +19,7 @@ pub(crate) fn owned_shard() -> impl Strategy<Value = OwnedShard> {
         |((stream, shard, created_ms, epoch), (account, name), (start, end), (parents, closed))| OwnedShard {
             key: ShardKey { stream: StreamId(stream), shard: ShardIndex(shard) },
             account: AccountId::new(account).unwrap(),
+            region: [Region::US_EAST_1, "eu-west-3".parse().unwrap()][(stream % 2) as usize],
             stream_name: StreamName::new(name),
             range: HashKeyRange { start: HashKey(start), end: HashKey(end) },
             created_ms,

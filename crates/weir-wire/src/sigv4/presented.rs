@@ -6,13 +6,14 @@
 use std::borrow::Cow;
 
 use http::{HeaderMap, header, request::Parts};
-use weir_core::clock::WallMs;
+use weir_core::{clock::WallMs, id::Region};
 
 use super::canonical::{Canonical, QUERY_SIGNATURE, body_hash, decoded, push_value};
 use super::{ALGORITHM, KeyCache, SKEW_SECS_MAX, Scope, SignatureError, Stamp, TERMINATOR};
 
 const QUERY_ALGORITHM: &str = "X-Amz-Algorithm";
 const TARGET: &str = "x-amz-target";
+const NO_REGION: &str = "Credential should be scoped to a valid region. ";
 /// How long a signed query may live, in seconds: a week (AWS).
 const QUERY_LIVES_SECS_MAX: u64 = 604_800;
 
@@ -98,8 +99,8 @@ impl<'a> Presented<'a> {
     }
 
     /// The region that the request was signed for.
-    pub fn region(&self) -> &str {
-        self.element(2)
+    pub fn region(&self) -> Result<Region, SignatureError> {
+        self.element(2).parse().map_err(|_| SignatureError::Invalid(NO_REGION.to_owned()))
     }
 
     fn element(&self, at: usize) -> &str {
@@ -178,8 +179,8 @@ impl<'a> Presented<'a> {
 
     fn check_scope(&self, service: &str) -> Result<(), SignatureError> {
         let mut wrong = String::new();
-        if self.element(2).is_empty() {
-            wrong.push_str("Credential should be scoped to a valid region. ");
+        if self.region().is_err() {
+            wrong.push_str(NO_REGION);
         }
         if self.element(3) != service {
             wrong.push_str(&format!("Credential should be scoped to correct service: '{service}'. "));

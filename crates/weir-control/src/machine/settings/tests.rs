@@ -1,6 +1,6 @@
 //! Settings from outside: what each change is told, and what nodes and later lives of the control plane learn of it.
 
-use weir_core::id::{AccountId, StreamId, StreamName};
+use weir_core::id::StreamId;
 use weir_wire::{
     control::{ControlError, ControlReply, ControlRequest, Role, StreamChange, StreamDescription},
     fragment::Fragment,
@@ -8,7 +8,7 @@ use weir_wire::{
 
 use crate::machine::{
     Machine,
-    tests::{address, apply, call, create, machine, register, report},
+    tests::{address, apply, call, create, machine, register, report, stream},
 };
 
 /// A control plane with one node and one stream, `s`, that is active.
@@ -22,8 +22,7 @@ fn with_stream() -> Machine {
 }
 
 fn change(machine: &mut Machine, change: StreamChange) -> Result<Box<StreamDescription>, ControlError> {
-    let (account, name) = (AccountId::DEFAULT, StreamName::new("s"));
-    match call(machine, ControlRequest::ChangeStream { account, name, change })? {
+    match call(machine, ControlRequest::ChangeStream { stream: stream("s"), change })? {
         ControlReply::Stream(stream) => Ok(stream),
         other => panic!("{other:?}"),
     }
@@ -98,10 +97,6 @@ fn a_stream_that_does_not_serve_takes_no_change() {
     create(&mut machine, "s", 1).unwrap();
     let text = "Stream s under account 000000000000 not ACTIVE, instead in state CREATING";
     assert_eq!(change(&mut machine, asked.clone()), Err(ControlError::InUse(text.to_owned())));
-    let refused = ControlRequest::ChangeStream {
-        account: AccountId::DEFAULT,
-        name: StreamName::new("s"),
-        change: asked,
-    };
+    let refused = ControlRequest::ChangeStream { stream: stream("s"), change: asked };
     assert!(!apply(&mut machine, refused).save, "nothing is saved");
 }

@@ -9,8 +9,8 @@ fn create_for(
     shards: u32,
     on_demand: bool,
 ) -> Result<ControlReply, ControlError> {
-    let name = StreamName::new(format!("s{number}"));
-    call(machine, ControlRequest::CreateStream { account, name, shards, on_demand })
+    let stream = StreamRef { account, ..stream(&format!("s{number}")) };
+    call(machine, ControlRequest::CreateStream { stream, shards, on_demand })
 }
 
 fn limited(assignments: &[&str]) -> (Machine, (MemberId, Incarnation)) {

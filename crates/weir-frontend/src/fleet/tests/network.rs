@@ -17,8 +17,8 @@ use weir_core::{
     hash_key::HashKeyRange,
     homes::Homes,
     id::{
-        AccountId, CellName, Epoch, Generation, Incarnation, MemberId, ServerName, ShardIndex, ShardKey,
-        StreamId, StreamName,
+        AccountId, CellName, Epoch, Generation, Incarnation, MemberId, Region, ServerName, ShardIndex,
+        ShardKey, StreamId, StreamName,
     },
     shard::OwnedShard,
     units::Span,
@@ -58,12 +58,7 @@ pub(super) fn config() -> FleetConfig {
 }
 
 pub(super) fn shared() -> SharedConfig {
-    SharedConfig {
-        iterator_secret: "00".repeat(32),
-        credentials: Vec::new(),
-        limits: Default::default(),
-        region: "us-east-1".to_owned(),
-    }
+    SharedConfig { iterator_secret: "00".repeat(32), credentials: Vec::new(), limits: Default::default() }
 }
 
 pub(super) fn address(member: MemberId) -> SocketAddr {
@@ -74,6 +69,7 @@ pub(in crate::fleet) fn shard(stream: u64, epoch: u64) -> OwnedShard {
     OwnedShard {
         key: ShardKey { stream: StreamId(stream), shard: ShardIndex(0) },
         account: AccountId::DEFAULT,
+        region: Region::US_EAST_1,
         stream_name: StreamName::new(format!("stream-{stream}")),
         range: HashKeyRange::ALL,
         created_ms: 1,

@@ -1,7 +1,7 @@
 //! Streams: created, described, listed and deleted through the control plane, seen in the light of the map.
 
 use serde_json::{Value, json};
-use weir_core::id::{AccountId, StreamName};
+use weir_core::id::{AccountId, Region, StreamName, StreamRef};
 use weir_wire::control::{ControlRequest, StreamStatus};
 
 use super::ACCOUNT;
@@ -12,14 +12,17 @@ fn arn(name: &str) -> String {
 }
 
 #[tokio::test]
-async fn creating_asks_the_control_plane_with_the_callers_account() {
+async fn creating_asks_the_control_plane_with_the_callers_account_and_region() {
     let fixture = Fixture::new();
     let told = fixture.call("CreateStream", json!({"StreamName": "s", "ShardCount": 3})).await;
     assert_eq!((told.status, told.body), (200, Value::Null));
     let asked = fixture.control.asked();
     let expected = ControlRequest::CreateStream {
-        account: AccountId::DEFAULT,
-        name: StreamName::new("s"),
+        stream: StreamRef {
+            account: AccountId::DEFAULT,
+            region: Region::US_EAST_1,
+            name: StreamName::new("s"),
+        },
         shards: 3,
         on_demand: false,
     };

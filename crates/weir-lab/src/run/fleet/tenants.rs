@@ -5,7 +5,7 @@
 use rand::RngExt;
 use weir_core::{
     entropy::seeded,
-    id::{AccountId, TenantName},
+    id::{AccountId, Region, StreamName, StreamRef, TenantName},
 };
 use weir_wire::{
     control::{Credential, SharedConfig},
@@ -15,7 +15,7 @@ use weir_wire::{
 use crate::scenario::plan::Plan;
 
 /// The region of all arms.
-pub(in crate::run) const REGION: &str = "us-east-1";
+pub(in crate::run) const REGION: Region = Region::US_EAST_1;
 
 /// A tenant with all that a caller needs to act for it.
 #[derive(Debug, Clone)]
@@ -26,6 +26,14 @@ pub(in crate::run) struct TenantAccess {
     pub(in crate::run) stream: String,
     /// The front-end cell that it is placed on.
     pub(in crate::run) cell: String,
+}
+
+impl TenantAccess {
+    /// Its stream as the control plane knows it.
+    pub(in crate::run) fn stream_ref(&self) -> StreamRef {
+        let name = StreamName::new(self.stream.as_str());
+        StreamRef { account: self.credential.account, region: REGION, name }
+    }
 }
 
 /// The tenants of `plan`, dealt out to the cells in turn but for those that are pinned to one.
@@ -53,7 +61,6 @@ pub(super) fn shared_config(tenants: &[TenantAccess], seed: u64) -> SharedConfig
         iterator_secret: hex(&seeded(seed, "iterator secret").random::<[u8; 32]>()),
         credentials: tenants.iter().map(|tenant| tenant.credential.clone()).collect(),
         limits: ServiceLimits::of_shards(),
-        region: REGION.to_owned(),
     }
 }
 

@@ -12,7 +12,7 @@ use std::{
 use weir_core::{
     clock::WallMs,
     hash_key::HashKeyRange,
-    id::{AccountId, Epoch, ShardKey, StreamName},
+    id::{AccountId, Epoch, Region, ShardKey, StreamName},
     sequence::RecordIndex,
     shard::{ClosedShard, OwnedShard},
 };
@@ -75,6 +75,7 @@ impl Learned {
         let owned = OwnedShard {
             key,
             account: AccountId::DEFAULT,
+            region: Region::US_EAST_1,
             stream_name: StreamName::new(""),
             range: HashKeyRange::ALL,
             created_ms: 0,
