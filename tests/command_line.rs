@@ -119,6 +119,10 @@ fn mistakes_are_usage_errors_of_one_sentence_with_the_mend() {
         (&["serve", "--limit", "shard-write-bytes=1"], "4MiB/s"),
         (&["serve", "--limits-scale", "0"], "between 0.001 and 1000"),
         (&["serve", "--credentials", "/nowhere/credentials"], "/nowhere/credentials"),
+        (&["serve", "--tls-cert", "/nowhere/cert.pem"], "give both"),
+        (&["serve", "--tls-listen", "127.0.0.1:0"], "--tls-self-signed"),
+        (&["serve", "--tls-self-signed", "--tls-cert", "c", "--tls-key", "k"], "leave out"),
+        (&["serve", "--tls-cert", "/nowhere/cert.pem", "--tls-key", "k"], "/nowhere/cert.pem"),
     ] {
         let (code, out, errors) = weir_with(arguments);
         assert_eq!(code, 2, "{arguments:?}: {errors}");
@@ -136,6 +140,10 @@ fn a_port_in_use_ends_with_3_and_says_which_flag_to_change() {
     for (arguments, flag) in [
         (&["serve", "--listen", &address][..], "--listen"),
         (&["serve", "--listen", "127.0.0.1:0", "--admin", &address], "--admin"),
+        (
+            &["serve", "--listen", "127.0.0.1:0", "--tls-self-signed", "--tls-listen", &address],
+            "--tls-listen",
+        ),
     ] {
         let (code, _, errors) = weir_with(arguments);
         assert_eq!(code, 3, "{errors}");

@@ -19,5 +19,7 @@ mod retention;
 mod shard_iterators;
 #[path = "kinesis/streams.rs"]
 mod streams;
+#[path = "kinesis/tls.rs"]
+mod tls;
 #[path = "kinesis/wire.rs"]
 mod wire;

@@ -24,6 +24,7 @@ const READY_TIMEOUT: Duration = Duration::from_secs(60);
 pub struct Server {
     process: Process,
     address: SocketAddr,
+    secure: Option<SocketAddr>,
     data: PathBuf,
     arguments: Vec<String>,
     _own_data: Option<tempfile::TempDir>,
@@ -52,16 +53,21 @@ impl Server {
         }
         let mut process = Process::start(command.stdin(Stdio::null()).stdout(Stdio::piped()));
         let out = process.child().stdout.take().expect("piped");
-        let address = wait_for_line(out, READY_TIMEOUT, |line| {
-            let rest = line.split("http://").nth(1)?;
-            rest.split(|c: char| !(c.is_ascii_digit() || c == '.' || c == ':')).next()?.parse().ok()
+        let (address, secure) = wait_for_line(out, READY_TIMEOUT, |line| {
+            Some((address_after("http://", line)?, address_after("https://", line)))
         });
-        Self { process, address, data, arguments, _own_data: None }
+        Self { process, address, secure, data, arguments, _own_data: None }
     }
 
     /// Where it listens.
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Where it serves https, under the name that its own certificate has.
+    pub fn secure_url(&self) -> String {
+        let secure = self.secure.expect("started with a flag for https");
+        format!("https://localhost:{}", secure.port())
     }
 
     /// Its base URL.
@@ -97,6 +103,7 @@ impl Server {
         let again = Self::launch(self.data.clone(), self.arguments.clone());
         self.process = again.process;
         self.address = again.address;
+        self.secure = again.secure;
     }
 
     /// One operation.
@@ -151,4 +158,10 @@ impl Server {
             iterator = read["NextShardIterator"].as_str().expect("an open shard goes on").to_owned();
         }
     }
+}
+
+/// The address that follows `scheme` in the line that a ready server prints.
+fn address_after(scheme: &str, line: &str) -> Option<SocketAddr> {
+    let rest = line.split(scheme).nth(1)?;
+    rest.split(|c: char| !(c.is_ascii_digit() || c == '.' || c == ':')).next()?.parse().ok()
 }

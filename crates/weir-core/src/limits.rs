@@ -58,6 +58,8 @@ pub const HTTP_CONNECTIONS_MAX: usize = 16_384;
 pub const HTTP_REQUESTS_MAX: usize = HTTP_CONNECTIONS_MAX;
 /// A connection that has not sent its request head after this long is closed.
 pub const HTTP_HEAD_TIMEOUT: Duration = Duration::from_secs(20);
+/// A client of https that has not shaken hands after this long is closed.
+pub const HTTP_TLS_HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 /// A body that has not arrived after this long ends the request.
 pub const HTTP_BODY_TIMEOUT: Duration = Duration::from_secs(30);
 /// A client that takes nothing of its answer for this long is closed.

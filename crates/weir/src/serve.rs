@@ -4,6 +4,7 @@
 //! no socket between them. Threads: main (signals, admin), serve, and the journal's own.
 
 mod limits;
+mod tls;
 
 use std::{
     io::Write,
@@ -39,10 +40,13 @@ use weir_sync::Shutdown;
 use weir_wire::{
     control::{Control, Role, SharedConfig},
     framing::FrameLink,
-    http,
+    http::server::{self, Door},
 };
 
-use self::limits::LimitArgs;
+use self::{
+    limits::LimitArgs,
+    tls::{SecurePort, TlsArgs},
+};
 use crate::{
     exit::{self, Failure},
     node::{DurabilityArg, not_started},
@@ -60,6 +64,8 @@ pub(crate) struct ServeArgs {
     /// Where to listen; port 0 takes a free one.
     #[arg(long, default_value = "127.0.0.1:4567")]
     listen: SocketAddr,
+    #[command(flatten)]
+    tls: TlsArgs,
     /// Keep streams and records here [default: a temporary folder that goes with the process].
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
@@ -86,6 +92,7 @@ struct Config {
     shared: SharedConfig,
     tenants: Vec<TenantConfig>,
     data: PathBuf,
+    secure: Option<SecurePort>,
 }
 
 #[expect(clippy::print_stdout, reason = "stdout is the product of a list")]
@@ -124,7 +131,8 @@ pub(crate) fn run(args: ServeArgs) -> Result<u8, Failure> {
             (own.path().to_path_buf(), Some(own))
         }
     };
-    serve(Config { args, shared, tenants, data })?;
+    let secure = args.tls.port(&data)?;
+    serve(Config { args, shared, tenants, data, secure })?;
     Ok(exit::HELD)
 }
 
@@ -152,8 +160,7 @@ async fn serve_all(
     stop: Shutdown,
 ) -> Result<(), Failure> {
     let clock = Clock::new();
-    let listener = process::listen("--listen", config.args.listen)?;
-    let address = listener.local_addr().context("ask for the listener's address")?;
+    let (doors, address, place) = open_doors(config)?;
     let opened = open_control(config, clock)?;
     let control = Arc::clone(&opened) as Control;
     let node_config = NodeConfig {
@@ -198,8 +205,8 @@ async fn serve_all(
     registered.send_replace(Some((Arc::new(registry), Arc::new(is_ready))));
     let (follower, shared) = (Arc::clone(&frontend), outlet.shared.clone());
     tokio::spawn(async move { follower.follow(shared).await });
-    tokio::spawn(announce(outlet, address, config.data.clone(), config.args.durability));
-    http::server::serve(listener, frontend, stop, STOP_GRACE).await;
+    tokio::spawn(announce(outlet, place));
+    server::serve_doors(doors, frontend, stop, STOP_GRACE).await;
     running.await.context("the fleet's task")??;
     node.node().close();
     Ok(())
@@ -219,15 +226,33 @@ pub(crate) fn not_opened(error: OpenError) -> Failure {
     }
 }
 
+/// Opens the plain port and, if it is asked for, the one of https: the doors, the plain one's address, and what to say of
+/// them.
+fn open_doors(config: &Config) -> Result<(Vec<Door>, SocketAddr, String), Failure> {
+    let bound = |door: &Door| door.listener.local_addr().context("ask for a listener's address");
+    let plain = Door { listener: process::listen("--listen", config.args.listen)?, tls: None };
+    let address = bound(&plain)?;
+    let mut doors = vec![plain];
+    let mut place = format!("at http://{address}");
+    let mut described = described(&config.data, config.args.durability);
+    if let Some(SecurePort { listen, tls, trust }) = &config.secure {
+        let secure = Door { listener: process::listen("--tls-listen", *listen)?, tls: Some(tls.clone()) };
+        place.push_str(&format!(" and https://{}", bound(&secure)?));
+        described.push_str(&format!(", certificate to trust in {}", trust.display()));
+        doors.push(secure);
+    }
+    Ok((doors, address, format!("{place} ({described})")))
+}
+
 /// Says where it listens, once it can serve.
-async fn announce(outlet: FleetOutlet, address: SocketAddr, data: PathBuf, durability: DurabilityArg) {
+async fn announce(outlet: FleetOutlet, place: String) {
     let mut wait = tokio::time::interval(Duration::from_millis(2));
     while !outlet.is_ready() {
         wait.tick().await;
     }
     let mut out = std::io::stdout().lock();
     // Nobody may be reading; that is no reason to stop.
-    let _ = writeln!(out, "weir serves Kinesis at http://{address} ({})", described(&data, durability));
+    let _ = writeln!(out, "weir serves Kinesis {place}");
     let _ = out.flush();
 }
 

@@ -14,21 +14,26 @@ mod held;
 mod pace;
 mod paced;
 mod preface;
+pub mod tls;
 
 use std::{convert::Infallible, future::Future, net::SocketAddr, pin::Pin, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full, combinators::UnsyncBoxBody};
 use hyper::{Request, Response, StatusCode, header, http::request::Parts};
-use tokio::{net::TcpListener, sync::Semaphore};
+use tokio::{net::TcpListener, sync::Semaphore, task::JoinSet};
 use weir_core::limits::{
     HTTP_ANSWER_BYTES_PER_SECOND_MIN, HTTP_BODIES_BYTES_MAX, HTTP_BODY_TIMEOUT, HTTP_CONNECTIONS_MAX,
-    HTTP_HEAD_TIMEOUT, HTTP_REQUESTS_MAX, HTTP_STREAM_TIMEOUT, HTTP_WRITE_TIMEOUT, HTTP2_IDLE_TIMEOUT,
+    HTTP_HEAD_TIMEOUT, HTTP_REQUESTS_MAX, HTTP_STREAM_TIMEOUT, HTTP_TLS_HANDSHAKE_TIMEOUT,
+    HTTP_WRITE_TIMEOUT, HTTP2_IDLE_TIMEOUT,
 };
 use weir_sync::{ByteBudget, Shutdown};
 
 pub use self::held::held;
-use self::pace::{Pace, Paces};
+use self::{
+    pace::{Pace, Paces},
+    tls::Tls,
+};
 
 /// A response body: whole, or, when its length is unknown, a stream of frames. A stream is asked for a frame when there is
 /// room for it, and is cut behind one when the server stops.
@@ -85,6 +90,7 @@ pub fn text_response(status: StatusCode, text: impl Into<Bytes>) -> Response<Res
 /// How long and how much. Everybody is served within [`Bounds::SERVED`]; tests have less patience.
 #[derive(Debug, Clone, Copy)]
 struct Bounds {
+    handshake_timeout: Duration,
     head_timeout: Duration,
     body_timeout: Duration,
     idle_timeout: Duration,
@@ -95,6 +101,7 @@ struct Bounds {
 
 impl Bounds {
     const SERVED: Self = Self {
+        handshake_timeout: HTTP_TLS_HANDSHAKE_TIMEOUT,
         head_timeout: HTTP_HEAD_TIMEOUT,
         body_timeout: HTTP_BODY_TIMEOUT,
         idle_timeout: HTTP2_IDLE_TIMEOUT,
@@ -119,6 +126,7 @@ struct Shared {
     handler: Arc<dyn Handler>,
     /// What request bodies may take together.
     bodies: ByteBudget,
+    connections: Arc<Semaphore>,
     /// Requests that are served, over all connections.
     requests: Arc<Semaphore>,
     bounds: Bounds,
@@ -150,15 +158,29 @@ fn listen(address: SocketAddr, shared: bool) -> std::io::Result<std::net::TcpLis
     Ok(socket.into())
 }
 
+/// One way in to a handler.
+#[derive(Debug)]
+pub struct Door {
+    /// Where clients knock.
+    pub listener: TcpListener,
+    /// What they are shown first; nothing where they come by plain HTTP.
+    pub tls: Option<Tls>,
+}
+
 /// Serves until `stop` begins; then takes no new connection, lets requests in flight end, and returns within
 /// `grace`.
 pub async fn serve(listener: TcpListener, handler: Arc<dyn Handler>, stop: Shutdown, grace: Duration) {
-    serve_within(Bounds::SERVED, listener, handler, stop, grace).await;
+    serve_doors(vec![Door { listener, tls: None }], handler, stop, grace).await;
+}
+
+/// The same for a handler with several doors: what its clients may cost is bounded for all of them together.
+pub async fn serve_doors(doors: Vec<Door>, handler: Arc<dyn Handler>, stop: Shutdown, grace: Duration) {
+    serve_within(Bounds::SERVED, doors, handler, stop, grace).await;
 }
 
 async fn serve_within(
     bounds: Bounds,
-    listener: TcpListener,
+    doors: Vec<Door>,
     handler: Arc<dyn Handler>,
     stop: Shutdown,
     grace: Duration,
@@ -166,26 +188,37 @@ async fn serve_within(
     let shared = Arc::new(Shared {
         handler,
         bodies: ByteBudget::new(bounds.bodies_bytes),
+        connections: Arc::new(Semaphore::new(HTTP_CONNECTIONS_MAX)),
         requests: Arc::new(Semaphore::new(bounds.requests)),
         bounds,
     });
-    let connections = Arc::new(Semaphore::new(HTTP_CONNECTIONS_MAX));
+    let mut open = JoinSet::new();
+    for door in doors {
+        open.spawn(accept(door, Arc::clone(&shared), stop.clone()));
+    }
+    open.join_all().await;
+    let all = u32::try_from(HTTP_CONNECTIONS_MAX).expect("fits a semaphore");
+    let _ = tokio::time::timeout(grace, shared.connections.acquire_many(all)).await;
+}
+
+/// Lets clients in by one door until `stop` begins.
+async fn accept(door: Door, shared: Arc<Shared>, stop: Shutdown) {
     let mut stopped = stop.wait_async();
     loop {
         let permit = tokio::select! {
-            permit = Arc::clone(&connections).acquire_owned() => permit.expect("never closed"),
-            () = &mut stopped => break,
+            permit = Arc::clone(&shared.connections).acquire_owned() => permit.expect("never closed"),
+            () = &mut stopped => return,
         };
         let accepted = tokio::select! {
-            accepted = listener.accept() => accepted,
-            () = &mut stopped => break,
+            accepted = door.listener.accept() => accepted,
+            () = &mut stopped => return,
         };
         match accepted {
             Ok((stream, peer)) => {
-                let (shared, stop) = (Arc::clone(&shared), stop.clone());
+                let (tls, shared, stop) = (door.tls.clone(), Arc::clone(&shared), stop.clone());
                 tokio::spawn(async move {
                     let _ = stream.set_nodelay(true); // an answer is one write; a failure here only costs time
-                    connection::serve(stream, peer, shared, stop).await;
+                    connection::serve(stream, tls, peer, shared, stop).await;
                     drop(permit);
                 });
             }
@@ -196,9 +229,6 @@ async fn serve_within(
             }
         }
     }
-    drop(listener);
-    let all = u32::try_from(HTTP_CONNECTIONS_MAX).expect("fits a semaphore");
-    let _ = tokio::time::timeout(grace, connections.acquire_many(all)).await;
 }
 
 #[cfg(test)]

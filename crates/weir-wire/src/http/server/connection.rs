@@ -31,6 +31,7 @@ use super::{
     exchanges::{Exchanges, Verdict},
     paced::Paced,
     preface::{self, Opened, Version as Spoken},
+    tls::Tls,
 };
 
 /// Bytes that a connection of HTTP/1.1 reads at once. Larger bodies would arrive in fewer pieces, but a connection may keep
@@ -59,20 +60,41 @@ enum ConnectionError {
     Broken(#[from] hyper::Error),
 }
 
-/// Serves `stream` to its end.
-pub(super) async fn serve<S>(stream: S, peer: SocketAddr, shared: Arc<Shared>, stop: Shutdown)
-where
+/// Serves `stream` to its end, with `tls` only after a handshake.
+pub(super) async fn serve<S>(
+    stream: S,
+    tls: Option<Tls>,
+    peer: SocketAddr,
+    shared: Arc<Shared>,
+    stop: Shutdown,
+) where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let exchanges = Arc::new(Exchanges::new(shared.bounds.paces));
     let stream = Paced::new(stream, Arc::clone(&exchanges));
     let connection = Connection { shared, exchanges, peer, stop };
-    if let Err(error) = connection.serve(stream).await {
+    let ended = match tls {
+        None => connection.serve(stream).await,
+        Some(tls) => connection.serve_secured(stream, &tls).await,
+    };
+    if let Err(error) = ended {
         tracing::debug!(%peer, %error, "connection ended");
     }
 }
 
 impl Connection {
+    async fn serve_secured<S>(self, stream: S, tls: &Tls) -> Result<(), ConnectionError>
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        let shaken = tokio::select! {
+            shaken = tokio::time::timeout(self.shared.bounds.handshake_timeout, tls.accept(stream)) => shaken,
+            () = self.stop.wait_async() => return Ok(()), // nothing was asked yet
+        };
+        let stream = shaken.map_err(|_| ConnectionError::Silent)?.map_err(ConnectionError::Opening)?;
+        self.serve(stream).await
+    }
+
     async fn serve<S>(self, stream: S) -> Result<(), ConnectionError>
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,

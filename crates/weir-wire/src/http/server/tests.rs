@@ -10,6 +10,7 @@ use weir_core::limits::{HTTP_BODY_BYTES_MAX, KIB, MIB};
 use super::*;
 
 mod http2;
+mod tls;
 
 /// Answers with the length of the body that came.
 struct Measure;
@@ -33,11 +34,15 @@ impl Server {
     }
 
     fn start_with(bounds: Bounds, handler: Arc<dyn Handler>) -> Self {
+        Self::open(bounds, handler, None)
+    }
+
+    fn open(bounds: Bounds, handler: Arc<dyn Handler>, tls: Option<Tls>) -> Self {
         let listener = bind(SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
         let address = listener.local_addr().unwrap();
         let stop = Shutdown::new();
-        let task =
-            tokio::spawn(serve_within(bounds, listener, handler, stop.clone(), Duration::from_secs(5)));
+        let doors = vec![Door { listener, tls }];
+        let task = tokio::spawn(serve_within(bounds, doors, handler, stop.clone(), Duration::from_secs(5)));
         Self { address, stop, task }
     }
 
