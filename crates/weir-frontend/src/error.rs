@@ -25,6 +25,9 @@ pub enum RequestError {
     /// No operation of this API is named.
     #[error("unknown operation")]
     UnknownOperation,
+    /// The API has this operation and Weir does not.
+    #[error("unsupported operation {0}")]
+    UnsupportedOperation(&'static str),
     /// The proof of who sends it is missing or does not hold.
     #[error("signature: {0}")]
     Signature(#[from] SignatureError),
@@ -161,6 +164,7 @@ impl RequestError {
                 | ControlError::OtherCluster(_),
             )
             | Self::UnknownOperation
+            | Self::UnsupportedOperation(_)
             | Self::Signature(_)
             | Self::Input(_)
             | Self::OtherAccount { .. }

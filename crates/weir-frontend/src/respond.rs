@@ -34,6 +34,10 @@ use crate::{answer::Answer, call_target::CallTarget, error::RequestError, forwar
 pub(crate) fn api_error(error: &RequestError) -> ApiError {
     match error {
         RequestError::UnknownOperation => ApiError::bare(ErrorCode::UnknownOperation),
+        RequestError::UnsupportedOperation(name) => ApiError::new(
+            ErrorCode::UnsupportedOperation,
+            format!("The operation {name} is not supported: Weir has no queues and no channels."),
+        ),
         RequestError::Signature(error) => ApiError::new(signature_code(error), error.to_string()),
         RequestError::Input(error) => error.clone(),
         RequestError::OtherAccount { caller, resource, operation } => ApiError::new(

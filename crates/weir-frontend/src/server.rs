@@ -19,7 +19,7 @@ use weir_wire::{
     kinesis::{
         encoding::Encoding,
         error::{ApiError, ErrorCode},
-        operation::Operation,
+        operation::{self, Operation},
     },
 };
 
@@ -131,7 +131,8 @@ impl Frontend {
                 return self.common.responder.refuse_in_xml(door.code(), door.message());
             }
         };
-        match self.outcome(operation, encoding, &head, &body).await {
+        let served = operation.ok_or_else(|| not_served(target));
+        match self.outcome(served, encoding, &head, &body).await {
             Ok(answer) => {
                 guard.end(None);
                 self.common.responder.answer(encoding, answer)
@@ -147,12 +148,12 @@ impl Frontend {
 
     async fn outcome(
         &self,
-        operation: Option<Operation>,
+        operation: Result<Operation, RequestError>,
         encoding: Encoding,
         head: &Parts,
         body: &Bytes,
     ) -> Result<Answer, RequestError> {
-        let operation = operation.ok_or(RequestError::UnknownOperation)?;
+        let operation = operation?;
         let common = &self.common;
         let config = Arc::clone(self.config.lock().get());
         let config = Option::as_ref(&config).ok_or(RequestError::NoMap)?;
@@ -224,6 +225,14 @@ impl NotTheApi {
             Self::NoOperation => Some("Unable to determine service/operation name to be authorized"),
             Self::NoEncoding => None,
         }
+    }
+}
+
+/// Why there is no operation of this name.
+fn not_served(target: Option<&str>) -> RequestError {
+    match target.and_then(operation::unsupported) {
+        Some(name) => RequestError::UnsupportedOperation(name),
+        None => RequestError::UnknownOperation,
     }
 }
 

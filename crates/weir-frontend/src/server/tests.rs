@@ -58,6 +58,23 @@ async fn an_unknown_operation_is_kinesis_own_error_without_a_text() {
 }
 
 #[tokio::test]
+async fn a_queue_or_a_channel_is_not_supported_and_not_unknown() {
+    let fixture = Fixture::new();
+    let told = fixture.call("CreateQueue", json!({})).await;
+    assert_eq!(
+        (told.status, told.body),
+        (
+            400,
+            json!({
+                "__type": "UnsupportedOperationException",
+                "message": "The operation CreateQueue is not supported: Weir has no queues and no channels."
+            })
+        )
+    );
+    assert_eq!(fixture.call("CreateQueues", json!({})).await.code(), "UnknownOperationException");
+}
+
+#[tokio::test]
 async fn a_request_without_or_with_half_a_signature_is_told_what_it_lacks() {
     let fixture = Fixture::new();
     let bare = |name: &str, value: &str| {

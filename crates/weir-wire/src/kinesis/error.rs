@@ -44,13 +44,15 @@ pub enum ErrorCode {
     UnknownOperation,
     /// The access key is not known.
     UnrecognizedClient,
+    /// The API has this operation and Weir does not.
+    UnsupportedOperation,
     /// A bound of the input does not hold.
     Validation,
 }
 
 impl ErrorCode {
     /// Every code, for metrics and documents.
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 20] = [
         Self::AccessDenied,
         Self::ExpiredIterator,
         Self::ExpiredNextToken,
@@ -69,6 +71,7 @@ impl ErrorCode {
         Self::ServiceUnavailable,
         Self::UnknownOperation,
         Self::UnrecognizedClient,
+        Self::UnsupportedOperation,
         Self::Validation,
     ];
 
@@ -93,6 +96,7 @@ impl ErrorCode {
             Self::ServiceUnavailable => "ServiceUnavailable",
             Self::UnknownOperation => "UnknownOperationException",
             Self::UnrecognizedClient => "UnrecognizedClientException",
+            Self::UnsupportedOperation => "UnsupportedOperationException",
             Self::Validation => "ValidationException",
         }
     }
@@ -118,6 +122,7 @@ impl ErrorCode {
             | Self::Serialization
             | Self::UnknownOperation
             | Self::UnrecognizedClient
+            | Self::UnsupportedOperation
             | Self::Validation => StatusCode::BAD_REQUEST,
         }
     }

@@ -1,7 +1,7 @@
 //! The operations that are served, by the names that requests carry in `X-Amz-Target`.
 //!
 //! Read by the front end's dispatch, by metrics and by documents. A name that is not here is answered
-//! `UnknownOperationException`.
+//! `UnknownOperationException`; those of queues and channels are known and answered that they are not supported.
 
 use super::shape::Fields;
 
@@ -55,6 +55,33 @@ operations! {
     PutRecords: put_records::PutRecordsInput,
 }
 
+/// The operations of queues and channels, which the API has and Weir does not.
+pub const UNSUPPORTED: [&str; 17] = [
+    "AcknowledgeDeadLetterQueueRecords",
+    "AcknowledgeQueueRecords",
+    "CreateChannel",
+    "CreateQueue",
+    "DeleteChannel",
+    "DeleteQueue",
+    "DescribeChannel",
+    "DescribeQueue",
+    "ListChannels",
+    "ListQueues",
+    "ReceiveDeadLetterQueueRecords",
+    "ReceiveQueueRecords",
+    "RestoreDeadLetterQueueRecords",
+    "UpdateChannel",
+    "UpdateDeadLetterQueueRecordsVisibility",
+    "UpdateQueue",
+    "UpdateQueueRecordsVisibility",
+];
+
+/// The operation of a whole `X-Amz-Target`, if it is one that is not supported.
+pub fn unsupported(target: &str) -> Option<&'static str> {
+    let (prefix, name) = target.split_once('.')?;
+    UNSUPPORTED.into_iter().find(|unsupported| prefix == TARGET_PREFIX && *unsupported == name)
+}
+
 impl Operation {
     /// The operation of a name.
     pub fn of_name(name: &str) -> Option<Self> {
@@ -79,5 +106,7 @@ mod tests {
             assert_eq!(Operation::of_target(target), None, "{target}");
         }
         assert!(Operation::ALL.is_sorted_by_key(|operation| operation.name()));
+        assert_eq!(unsupported("Kinesis_20131202.CreateQueue"), Some("CreateQueue"));
+        assert_eq!((unsupported("CreateQueue"), unsupported("Kinesis_20131202.PutRecords")), (None, None));
     }
 }
