@@ -8,5 +8,7 @@ mod async_kinesis;
 mod aws_cli;
 #[path = "clients/boto3.rs"]
 mod boto3;
+#[path = "clients/kcl.rs"]
+mod kcl;
 #[path = "clients/lifion.rs"]
 mod lifion;
