@@ -71,3 +71,39 @@ fn the_listener_answers_health_checks() {
     let answer = raw(&server, "GET /health HTTP/1.1\r\nhost: h\r\nconnection: close\r\n\r\n", b"");
     assert_eq!(answer.status, 200);
 }
+
+/// The value of a header in an answer.
+fn header(answer: &http::Answer, name: &str) -> Option<String> {
+    let mut lines = answer.head.lines().filter_map(|line| line.split_once(": "));
+    lines.find(|(known, _)| known.eq_ignore_ascii_case(name)).map(|(_, value)| value.to_owned())
+}
+
+#[test]
+fn a_browser_is_told_that_it_may_call_and_what_it_may_read() {
+    let server = Server::start();
+    let asked = "OPTIONS / HTTP/1.1\r\nhost: h\r\norigin: whatever\r\naccess-control-request-headers: a, b, c\r\n\
+                 access-control-request-method: d\r\nconnection: close\r\n\r\n";
+    let answer = raw(&server, asked, b"");
+    assert_eq!((answer.status, answer.body.len()), (200, 0));
+    for (name, value) in [
+        ("access-control-allow-origin", "*"),
+        ("access-control-allow-headers", "a, b, c"),
+        ("access-control-allow-methods", "d"),
+        ("access-control-max-age", "172800"),
+        ("content-length", "0"),
+    ] {
+        assert_eq!(header(&answer, name).as_deref(), Some(value), "{name}");
+    }
+    assert!(header(&answer, "x-amzn-requestid").is_some() && header(&answer, "x-amz-id-2").is_none());
+
+    let refused = raw(&server, "POST / HTTP/1.1\r\nhost: h\r\norigin: o\r\nconnection: close\r\n\r\n", b"");
+    assert_eq!(
+        (refused.status, header(&refused, "access-control-allow-origin")),
+        (403, Some("*".to_owned()))
+    );
+    let exposed = header(&refused, "access-control-expose-headers").unwrap();
+    assert!(exposed.split(',').any(|name| name == "x-amzn-RequestId"), "{exposed}");
+
+    let nobody = raw(&server, "OPTIONS / HTTP/1.1\r\nhost: h\r\nconnection: close\r\n\r\n", b"");
+    assert_eq!((nobody.status, header(&nobody, "access-control-allow-origin")), (403, None));
+}

@@ -7,6 +7,7 @@
 mod answer;
 mod authenticate;
 mod call_target;
+mod cors;
 mod operations;
 pub mod server;
 mod throttle;

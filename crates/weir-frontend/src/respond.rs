@@ -250,6 +250,13 @@ impl Responder {
         self.respond(status, "application/xml", full(body))
     }
 
+    /// Nothing but who says it: to a browser that asks what it may do.
+    pub(crate) fn say_nothing(&self) -> Response<ResponseBody> {
+        let mut response = Response::new(full(""));
+        response.headers_mut().insert("x-amzn-requestid", ascii(&self.ids().0));
+        response
+    }
+
     fn respond(
         &self,
         status: StatusCode,

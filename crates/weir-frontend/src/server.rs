@@ -26,6 +26,7 @@ use weir_wire::{
 use crate::{
     answer::{Answer, AnswerBudget},
     authenticate::authenticate,
+    cors,
     error::RequestError,
     forward::{Dial, Forwarder},
     lookup::Lookup,
@@ -121,10 +122,17 @@ impl Frontend {
         if head.method == Method::GET && head.uri.path() == "/health" {
             return text_response(StatusCode::OK, "ok\n");
         }
+        if cors::is_preflight(&head) {
+            return cors::allow(&head.headers, self.common.responder.say_nothing());
+        }
+        cors::expose(&head.headers, self.answer(&head, &body).await)
+    }
+
+    async fn answer(&self, head: &Parts, body: &Bytes) -> Response<ResponseBody> {
         let target = text_of(&head.headers, "x-amz-target");
         let operation = target.and_then(Operation::of_target);
         let guard = self.common.metrics.begin(operation);
-        let encoding = match encoding_of(&head, target) {
+        let encoding = match encoding_of(head, target) {
             Ok(encoding) => encoding,
             Err(door) => {
                 guard.end(Some(door.code()));
@@ -132,7 +140,7 @@ impl Frontend {
             }
         };
         let served = operation.ok_or_else(|| not_served(target));
-        match self.outcome(served, encoding, &head, &body).await {
+        match self.outcome(served, encoding, head, body).await {
             Ok(answer) => {
                 guard.end(None);
                 self.common.responder.answer(encoding, answer)
@@ -187,7 +195,7 @@ impl Handler for Frontend {
         };
         self.common.metrics.begin(None).end(Some(error.code));
         let encoding = Encoding::of_content_type(content_type(head)).unwrap_or(Encoding::Json);
-        self.common.responder.refuse(encoding, &error)
+        cors::expose(&head.headers, self.common.responder.refuse(encoding, &error))
     }
 }
 
