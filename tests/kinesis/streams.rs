@@ -87,6 +87,57 @@ fn regions_and_accounts_are_apart_and_an_arn_says_which_is_meant() {
     assert_eq!(nowhere.json()["message"], "Credential should be scoped to a valid region. ");
 }
 
+/// The statuses that a stream is seen in, in order, until it is in `last` (gone: `none`).
+fn seen_until(server: &Server, stream: &str, last: &str) -> Vec<String> {
+    let mut seen: Vec<String> = Vec::new();
+    for _ in 0..10_000 {
+        let told = server.call("DescribeStreamSummary", &json!({"StreamName": stream})).json();
+        let status = told["StreamDescriptionSummary"]["StreamStatus"].as_str().unwrap_or("none").to_owned();
+        if seen.last() != Some(&status) {
+            seen.push(status);
+        }
+        if seen.last().is_some_and(|status| status == last) {
+            return seen;
+        }
+        std::thread::park_timeout(std::time::Duration::from_millis(20));
+    }
+    panic!("{stream} was never {last}: {seen:?}");
+}
+
+#[test]
+fn a_stream_is_on_its_way_for_as_long_as_the_server_is_told() {
+    let delays = ["--create-delay", "2s", "--update-delay", "2s", "--delete-delay", "2s"];
+    let server = Server::start_with(&delays);
+    let (named, record) =
+        (json!({"StreamName": "s"}), json!({"StreamName": "s", "PartitionKey": "k", "Data": "AAAA"}));
+    server.ok("CreateStream", &json!({"StreamName": "s", "ShardCount": 1}));
+    let early = server.call("PutRecord", &record);
+    assert_eq!(
+        early.json()["message"],
+        "Stream s under account 000000000000 not found.",
+        "before it is active"
+    );
+    assert_eq!(seen_until(&server, "s", "ACTIVE"), ["CREATING", "ACTIVE"]);
+    server.ok("PutRecord", &record);
+
+    server.ok("IncreaseStreamRetentionPeriod", &json!({"StreamName": "s", "RetentionPeriodHours": 48}));
+    server.ok("PutRecord", &record);
+    let again =
+        server.call("IncreaseStreamRetentionPeriod", &json!({"StreamName": "s", "RetentionPeriodHours": 72}));
+    assert_eq!(again.json()["__type"], "ResourceInUseException");
+    assert_eq!(
+        again.json()["message"],
+        "Stream s under account 000000000000 not ACTIVE, instead in state UPDATING"
+    );
+    assert_eq!(seen_until(&server, "s", "ACTIVE"), ["UPDATING", "ACTIVE"]);
+
+    server.ok("DeleteStream", &named);
+    let taken = server.call("CreateStream", &json!({"StreamName": "s", "ShardCount": 1}));
+    assert_eq!(taken.json()["message"], "Stream s under account 000000000000 already exists.");
+    assert_eq!(seen_until(&server, "s", "none"), ["DELETING", "none"]);
+    server.ok("CreateStream", &json!({"StreamName": "s", "ShardCount": 1}));
+}
+
 #[test]
 fn a_second_stream_of_the_same_name_is_refused() {
     let server = Server::start();

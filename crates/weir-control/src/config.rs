@@ -8,6 +8,7 @@ use std::{collections::BTreeSet, time::Duration};
 
 use serde::{Deserialize, Serialize};
 use weir_core::{
+    clock::WallMs,
     id::{CellName, TenantName},
     limits::{CELLS_MAX, TENANTS_MAX, THREADS_PER_PEER_MAX},
     units::Span,
@@ -54,6 +55,33 @@ impl Default for HealthConfig {
     }
 }
 
+/// How long streams are at least on their way. Zero: as long as it takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct StreamDelays {
+    /// In CREATING.
+    pub create: Span,
+    /// In UPDATING.
+    pub update: Span,
+    /// In DELETING.
+    pub delete: Span,
+}
+
+impl Default for StreamDelays {
+    fn default() -> Self {
+        let none = Span(Duration::ZERO);
+        Self { create: none, update: none, delete: none }
+    }
+}
+
+impl StreamDelays {
+    /// Until when a stream is held that begins to wait `delay` at `wall`; none for no delay.
+    pub(crate) fn held_until_ms(wall: WallMs, delay: Span) -> Option<u64> {
+        let delay_ms = u64::try_from(delay.0.as_millis()).unwrap_or(u64::MAX);
+        (delay_ms > 0).then(|| wall.0.saturating_add(delay_ms))
+    }
+}
+
 /// Everything.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -70,6 +98,9 @@ pub struct ControlConfig {
     /// How servers are judged.
     #[serde(default)]
     pub health: HealthConfig,
+    /// How long streams are on their way.
+    #[serde(default)]
+    pub delays: StreamDelays,
 }
 
 /// A configuration that makes no sense.
@@ -209,6 +240,7 @@ pub fn embedded(shared: SharedConfig, tenants: Vec<TenantConfig>) -> ControlConf
         cells: vec![CellName::new("main")],
         tenants,
         health: HealthConfig::default(),
+        delays: StreamDelays::default(),
     }
 }
 

@@ -4,7 +4,7 @@
 //! one that was not saved is taken back before anybody can see it: a node must never be given a shard that the next
 //! life of the control plane does not know.
 
-use std::fmt;
+use std::{fmt, time::Duration};
 
 use parking_lot::Mutex;
 use tokio::sync::watch;
@@ -102,6 +102,17 @@ impl EmbeddedControl {
         }
     }
 
+    /// How long until the next stream that is held may go on.
+    pub(crate) fn next_due(&self) -> Option<Duration> {
+        let due = self.inner.lock().machine.next_due()?;
+        Some(Duration::from_millis(due.0.saturating_sub(self.clock.wall().0)))
+    }
+
+    /// The time of a stream that is held has come.
+    pub(crate) fn tick(&self) -> Result<(), ControlError> {
+        self.apply(ControlCommand::Tick).map(drop)
+    }
+
     fn apply(&self, command: ControlCommand) -> Result<ControlReply, ControlError> {
         let mut inner = self.inner.lock();
         let Inner { machine, store, saved } = &mut *inner;
@@ -146,7 +157,6 @@ mod tests {
             Arc,
             atomic::{AtomicBool, Ordering},
         },
-        time::Duration,
     };
 
     use weir_core::{

@@ -17,3 +17,4 @@ pub mod metrics;
 mod probe;
 pub mod run;
 mod server;
+pub mod transitions;

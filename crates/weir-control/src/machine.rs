@@ -10,6 +10,7 @@ mod settings;
 mod streams;
 #[cfg(test)]
 mod tests;
+mod transitions;
 
 use std::collections::BTreeMap;
 
@@ -36,6 +37,8 @@ pub enum ControlCommand {
     Round,
     /// A front end or a cache server was probed.
     Probed(ProbeOutcome),
+    /// The time of a stream that is held has come.
+    Tick,
 }
 
 /// What came of it.
@@ -95,6 +98,7 @@ impl Machine {
         let applied = match command {
             ControlCommand::Probed(outcome) => self.probed(now, outcome),
             ControlCommand::Round => self.round(now),
+            ControlCommand::Tick => self.tick(wall),
             ControlCommand::Call(request) => self.call(now, wall, request),
         };
         if applied.save {
@@ -120,8 +124,8 @@ impl Machine {
             ControlRequest::CreateStream { stream, shards, on_demand } => {
                 self.create_stream(now, wall, streams::NewStream { stream, shards, on_demand })
             }
-            ControlRequest::DeleteStream { stream } => self.delete_stream(&stream),
-            ControlRequest::ChangeStream { stream, change } => self.change_stream(&stream, change),
+            ControlRequest::DeleteStream { stream } => self.delete_stream(wall, &stream),
+            ControlRequest::ChangeStream { stream, change } => self.change_stream(wall, &stream, change),
             ControlRequest::DescribeStream { stream } => self.describe_stream(&stream),
             ControlRequest::ListStreams { account, region, after, limit } => {
                 self.list_streams(account, region, after.as_ref(), limit)

@@ -15,6 +15,7 @@ use crate::{
     probe,
     server::ControlServer,
     store::{FileStore, NoStore, Store},
+    transitions::let_streams_go_on,
 };
 
 /// How long calls in flight may take when the process is asked to stop.
@@ -63,7 +64,9 @@ pub async fn run_control(
     let listener = http::server::bind(address).map_err(|source| StartError::Listen { address, source })?;
     opened(control.metrics());
     let probes = tokio::spawn(probe::probe_servers(Arc::clone(&control)));
+    let streams = tokio::spawn(let_streams_go_on(Arc::clone(&control)));
     http::server::serve(listener, Arc::new(ControlServer { control }), stop, STOP_GRACE).await;
+    streams.abort();
     probes.abort();
     Ok(())
 }

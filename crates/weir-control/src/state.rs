@@ -65,6 +65,9 @@ pub struct Stream {
     pub name: StreamName,
     /// The state.
     pub status: StreamStatus,
+    /// Until when it is kept from going on to its next state, milliseconds since 1970.
+    #[serde(default)]
+    pub held_until_ms: Option<u64>,
     /// When it was created, milliseconds since 1970.
     pub created_ms: u64,
     /// How long records are kept.

@@ -192,6 +192,8 @@ pub enum StreamStatus {
     Creating,
     /// Serves.
     Active,
+    /// Is being changed, and serves all the while.
+    Updating,
     /// Its shards are being given up.
     Deleting,
 }
@@ -202,6 +204,7 @@ impl StreamStatus {
         match self {
             Self::Creating => "CREATING",
             Self::Active => "ACTIVE",
+            Self::Updating => "UPDATING",
             Self::Deleting => "DELETING",
         }
     }

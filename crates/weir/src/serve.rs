@@ -20,15 +20,17 @@ use prometheus_client::registry::Registry;
 use tokio::sync::watch;
 use weir_cell::run::{NodeConfig, RunningNode};
 use weir_control::{
-    config::{TenantConfig, embedded},
+    config::{ControlConfig, StreamDelays, TenantConfig, embedded},
     embedded::{EmbeddedControl, OpenError},
     store::{FileStore, StoreError},
+    transitions::let_streams_go_on,
 };
 use weir_core::{
     clock::Clock,
     entropy,
     id::{CellName, ServerName},
     threads::Threads,
+    units::Span,
 };
 use weir_frontend::{
     credentials::read_credentials,
@@ -78,6 +80,15 @@ pub(crate) struct ServeArgs {
     credentials: Option<PathBuf>,
     #[command(flatten)]
     limits: LimitArgs,
+    /// Show a new stream as CREATING for this long at least.
+    #[arg(long, value_name = "TIME", default_value = "0ms")]
+    create_delay: Span,
+    /// Show a changed stream as UPDATING for this long at least.
+    #[arg(long, value_name = "TIME", default_value = "0ms")]
+    update_delay: Span,
+    /// Show a deleted stream as DELETING for this long at least.
+    #[arg(long, value_name = "TIME", default_value = "0ms")]
+    delete_delay: Span,
     /// Print lists as one JSON object.
     #[arg(long, requires = "list_limits")]
     json: bool,
@@ -162,6 +173,7 @@ async fn serve_all(
     let clock = Clock::new();
     let (doors, address, place) = open_doors(config)?;
     let opened = open_control(config, clock)?;
+    tokio::spawn(let_streams_go_on(Arc::clone(&opened)));
     let control = Arc::clone(&opened) as Control;
     let node_config = NodeConfig {
         name: ServerName::new("node"),
@@ -214,7 +226,9 @@ async fn serve_all(
 
 fn open_control(config: &Config, clock: Clock) -> Result<Arc<EmbeddedControl>, Failure> {
     let store = FileStore::open(config.data.join("control")).map_err(|error| not_opened(error.into()))?;
-    let control = embedded(config.shared.clone(), config.tenants.clone());
+    let ServeArgs { create_delay, update_delay, delete_delay, .. } = config.args;
+    let delays = StreamDelays { create: create_delay, update: update_delay, delete: delete_delay };
+    let control = ControlConfig { delays, ..embedded(config.shared.clone(), config.tenants.clone()) };
     Ok(Arc::new(EmbeddedControl::open(control, Box::new(store), clock).map_err(not_opened)?))
 }
 

@@ -84,7 +84,7 @@ impl Machine {
 fn is_in_transition(stream: &Stream) -> bool {
     match stream.status {
         StreamStatus::Creating | StreamStatus::Deleting => true,
-        StreamStatus::Active => false,
+        StreamStatus::Active | StreamStatus::Updating => false,
     }
 }
 

@@ -4,16 +4,23 @@
 //! Kinesis's own, because only here both the old value and the new one are known. Nothing here touches a shard.
 
 use weir_core::{
+    clock::WallMs,
     id::StreamRef,
     limits::{RETENTION_HOURS_MAX, RETENTION_HOURS_MIN},
 };
-use weir_wire::control::{ControlError, ControlReply, StreamChange, StreamStatus};
+use weir_wire::control::{ControlError, ControlReply, StreamChange};
 
 use super::{Applied, Machine, streams::describe};
-use crate::state::Stream;
+use crate::{config::StreamDelays, state::Stream};
 
 impl Machine {
-    pub(super) fn change_stream(&mut self, stream: &StreamRef, change: StreamChange) -> Applied {
+    pub(super) fn change_stream(
+        &mut self,
+        wall: WallMs,
+        stream: &StreamRef,
+        change: StreamChange,
+    ) -> Applied {
+        let held_until_ms = StreamDelays::held_until_ms(wall, self.state.config.delays.update);
         let Some(stream) = self.state.streams.iter_mut().find(|known| known.is(stream)) else {
             return Applied::refused(ControlError::NotFound(format!("stream {}", stream.name)));
         };
@@ -22,7 +29,10 @@ impl Machine {
             StreamChange::DecreaseRetention { hours } => decrease_retention(stream, hours),
         };
         match changed {
-            Ok(()) => Applied::changed(ControlReply::Stream(Box::new(describe(stream)))),
+            Ok(()) => {
+                stream.begin_update(held_until_ms);
+                Applied::changed(ControlReply::Stream(Box::new(describe(stream))))
+            }
             Err(error) => Applied::refused(error),
         }
     }
@@ -30,7 +40,7 @@ impl Machine {
 
 fn increase_retention(stream: &mut Stream, hours: i64) -> Result<(), ControlError> {
     let hours = retention_hours(hours)?;
-    must_be_active(stream)?;
+    stream.must_be_active()?;
     if hours < stream.retention_hours {
         return Err(ControlError::Invalid(format!(
             "Requested retention period ({hours} hours) for stream {} can not be shorter than existing retention period \
@@ -44,7 +54,7 @@ fn increase_retention(stream: &mut Stream, hours: i64) -> Result<(), ControlErro
 
 fn decrease_retention(stream: &mut Stream, hours: i64) -> Result<(), ControlError> {
     let hours = retention_hours(hours)?;
-    must_be_active(stream)?;
+    stream.must_be_active()?;
     if hours > stream.retention_hours {
         return Err(ControlError::Invalid(format!(
             "Requested retention period ({hours} hours) for stream {} can not be longer than existing retention period \
@@ -68,19 +78,6 @@ fn retention_hours(hours: i64) -> Result<u32, ControlError> {
     Err(ControlError::Invalid(format!(
         "{least_or_most} allowed retention period is {bound} hours. Requested retention period ({hours} hours) is too {is}."
     )))
-}
-
-/// Changes are taken by streams that serve.
-fn must_be_active(stream: &Stream) -> Result<(), ControlError> {
-    match stream.status {
-        StreamStatus::Active => Ok(()),
-        StreamStatus::Creating | StreamStatus::Deleting => Err(ControlError::InUse(format!(
-            "Stream {} under account {} not ACTIVE, instead in state {}",
-            stream.name,
-            stream.account,
-            stream.status.name()
-        ))),
-    }
 }
 
 #[cfg(test)]

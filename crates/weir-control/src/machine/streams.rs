@@ -1,7 +1,7 @@
 //! Streams: creation, placement, what nodes report, deletion.
 //!
 //! Part of the machine. A stream is ACTIVE once the nodes say that they own all of its shards, and gone once none says
-//! so any more: the nodes' word decides, not the wish.
+//! so any more: the nodes' word decides, not the wish. How long it takes at least is `transitions.rs`'s matter.
 
 use std::{collections::BTreeMap, num::NonZeroU32};
 
@@ -19,6 +19,7 @@ use weir_wire::{
 
 use super::{Applied, Machine};
 use crate::{
+    config::StreamDelays,
     placement,
     state::{AssignedShard, Stream},
 };
@@ -72,6 +73,7 @@ impl Machine {
             region: *region,
             name: name.clone(),
             status: StreamStatus::Creating,
+            held_until_ms: StreamDelays::held_until_ms(wall, self.state.config.delays.create),
             created_ms: wall.0,
             retention_hours: RETENTION_HOURS_DEFAULT,
             on_demand: new.on_demand,
@@ -96,10 +98,13 @@ impl Machine {
         load
     }
 
-    pub(super) fn delete_stream(&mut self, stream: &StreamRef) -> Applied {
+    pub(super) fn delete_stream(&mut self, wall: WallMs, stream: &StreamRef) -> Applied {
+        let held_until_ms = StreamDelays::held_until_ms(wall, self.state.config.delays.delete);
         match self.state.streams.iter_mut().find(|known| known.is(stream)) {
+            Some(known) if known.status == StreamStatus::Deleting => Applied::answer(ControlReply::Done),
             Some(known) => {
                 known.status = StreamStatus::Deleting;
+                known.held_until_ms = held_until_ms;
                 self.settle_streams();
                 Applied::changed(ControlReply::Done)
             }
@@ -153,7 +158,7 @@ impl Machine {
     }
 
     fn assignments(&self, node: MemberId) -> ControlReply {
-        let wanted = self.state.streams.iter().filter(|stream| stream.status != StreamStatus::Deleting);
+        let wanted = self.state.streams.iter().filter(|stream| stream.is_provided());
         let shards = wanted
             .clone()
             .flat_map(|stream| &stream.shards)
@@ -169,7 +174,7 @@ impl Machine {
     }
 
     /// Moves streams on as far as the nodes' words allow; true when one moved.
-    fn settle_streams(&mut self) -> bool {
+    pub(super) fn settle_streams(&mut self) -> bool {
         let fragments = &self.fragments;
         let said = |assigned: &AssignedShard| {
             fragments.get(&assigned.node).is_some_and(|fragment| {
@@ -178,17 +183,20 @@ impl Machine {
             })
         };
         let mut changed = false;
-        for stream in &mut self.state.streams {
-            if stream.status == StreamStatus::Creating && stream.shards.iter().all(said) {
+        for stream in self.state.streams.iter_mut().filter(|stream| stream.held_until_ms.is_none()) {
+            let done = match stream.status {
+                StreamStatus::Creating => stream.shards.iter().all(said),
+                StreamStatus::Updating => true,
+                StreamStatus::Active | StreamStatus::Deleting => false,
+            };
+            if done {
                 stream.status = StreamStatus::Active;
                 changed = true;
             }
         }
         // A node that is not registered any more can say nothing; its shards do not hold the stream back.
         let before = self.state.streams.len();
-        self.state
-            .streams
-            .retain(|stream| stream.status != StreamStatus::Deleting || stream.shards.iter().any(said));
+        self.state.streams.retain(|stream| !stream.is_given_up() || stream.shards.iter().any(said));
         changed || self.state.streams.len() != before
     }
 }

@@ -78,7 +78,7 @@ pub(super) fn create(machine: &mut Machine, name: &str, shards: u32) -> Result<C
     call(machine, ControlRequest::CreateStream { stream: stream(name), shards, on_demand: false })
 }
 
-fn status(machine: &mut Machine, name: &str) -> Result<StreamStatus, ControlError> {
+pub(super) fn status(machine: &mut Machine, name: &str) -> Result<StreamStatus, ControlError> {
     let request = ControlRequest::DescribeStream { stream: stream(name) };
     match call(machine, request)? {
         ControlReply::Stream(stream) => Ok(stream.status),

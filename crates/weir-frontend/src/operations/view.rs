@@ -53,8 +53,12 @@ pub(super) fn listed(call: &Call<'_>, description: &StreamDescription) -> Stream
 }
 
 fn is_active(description: &StreamDescription, map: Option<&ShardMap>) -> bool {
-    let Some(map) = map else { return description.status == StreamStatus::Active };
-    description.status == StreamStatus::Active
+    let serves = match description.status {
+        StreamStatus::Active | StreamStatus::Updating => true,
+        StreamStatus::Creating | StreamStatus::Deleting => false,
+    };
+    let Some(map) = map else { return serves };
+    serves
         && description.shards.iter().all(|owned| {
             map.stream_by_id(owned.key.stream).is_some_and(|known| known.shard(owned.key.shard).is_some())
         })
@@ -66,9 +70,8 @@ fn facts(description: &StreamDescription, active: bool) -> StreamFacts {
         name: stream.name.as_str().to_owned(),
         arn: stream_arn(stream),
         status: match description.status {
-            StreamStatus::Active if active => "ACTIVE",
-            StreamStatus::Active | StreamStatus::Creating => "CREATING",
-            StreamStatus::Deleting => "DELETING",
+            StreamStatus::Active | StreamStatus::Updating if !active => StreamStatus::Creating.name(),
+            status => status.name(),
         },
         mode: if description.on_demand { "ON_DEMAND" } else { "PROVISIONED" },
         retention_hours: description.retention_hours,

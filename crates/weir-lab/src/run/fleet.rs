@@ -11,7 +11,7 @@ use std::{
     path::Path,
 };
 
-use weir_control::config::{ControlConfig, TenantConfig};
+use weir_control::config::{ControlConfig, StreamDelays, TenantConfig};
 use weir_core::id::CellName;
 
 use self::tenants::tenants;
@@ -211,6 +211,7 @@ fn control_config(plan: &Plan, fleet: &Fleet, seed: u64) -> ControlConfig {
         cells: fleet.cells.iter().map(|cell| CellName::new(cell.as_str())).collect(),
         tenants: placed.collect(),
         health: plan.health.clone(),
+        delays: StreamDelays::default(),
     }
 }
 

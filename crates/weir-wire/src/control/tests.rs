@@ -69,8 +69,12 @@ fn view() -> impl Strategy<Value = MembershipView> {
 }
 
 fn stream() -> impl Strategy<Value = StreamDescription> {
-    let status =
-        prop_oneof![Just(StreamStatus::Creating), Just(StreamStatus::Active), Just(StreamStatus::Deleting)];
+    let status = prop_oneof![
+        Just(StreamStatus::Creating),
+        Just(StreamStatus::Active),
+        Just(StreamStatus::Updating),
+        Just(StreamStatus::Deleting)
+    ];
     (status, any::<(u64, u32, bool)>(), prop::collection::vec(owned_shard(), 0..3)).prop_map(
         |(status, (created_ms, retention_hours, on_demand), shards)| StreamDescription {
             stream: stream_ref(),
