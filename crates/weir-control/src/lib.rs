@@ -8,6 +8,7 @@ pub mod config;
 pub mod health;
 pub mod machine;
 pub mod placement;
+pub mod reshard;
 pub mod state;
 
 pub mod store;

@@ -6,6 +6,7 @@
 
 mod fleet;
 mod quotas;
+mod reshard;
 mod settings;
 mod streams;
 #[cfg(test)]
@@ -118,7 +119,7 @@ impl Machine {
             ControlRequest::View { cell } => self.view(&cell),
             ControlRequest::Census { cell } => self.census(&cell),
             ControlRequest::Endpoints { tenant } => self.endpoints(tenant.as_ref()),
-            ControlRequest::Report { fragment } => self.report(now, fragment),
+            ControlRequest::Report { fragment } => self.report(now, wall, fragment),
             ControlRequest::Fragments => Applied::answer(ControlReply::Fragments(self.last_words(now))),
             ControlRequest::Cells => self.cells(),
             ControlRequest::CreateStream { stream, shards, on_demand } => {

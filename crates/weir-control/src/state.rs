@@ -8,14 +8,17 @@ use std::{collections::BTreeMap, net::SocketAddr};
 use serde::{Deserialize, Serialize, Serializer};
 use weir_core::{
     id::{
-        AccountId, CellName, ClusterId, Epoch, Incarnation, MemberId, Region, ServerName, StreamId,
-        StreamName, StreamRef, TenantName,
+        AccountId, CellName, ClusterId, Epoch, Incarnation, MemberId, Region, ServerName, ShardIndex,
+        StreamId, StreamName, StreamRef, TenantName,
     },
     shard::OwnedShard,
 };
 use weir_wire::control::{Role, StreamStatus};
 
-use crate::config::ControlConfig;
+use crate::{
+    config::ControlConfig,
+    reshard::{OpenShard, Reshard},
+};
 
 /// A registered server.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -74,8 +77,31 @@ pub struct Stream {
     pub retention_hours: u32,
     /// The on-demand capacity mode.
     pub on_demand: bool,
-    /// Its shards, by number.
+    /// Its shards, by number: those that take records and, until their records are too old, those that did.
     pub shards: Vec<AssignedShard>,
+    /// The splits and merges that are under way.
+    #[serde(default)]
+    pub reshard: Option<Reshard>,
+    /// When its shard count was updated, milliseconds since 1970, as far as that still counts.
+    #[serde(default)]
+    pub scaled_ms: Vec<u64>,
+}
+
+impl Stream {
+    /// The shard of this number.
+    pub fn shard(&self, shard: ShardIndex) -> Option<&OwnedShard> {
+        let found = self.shards.binary_search_by_key(&shard, |assigned| assigned.shard.key.shard).ok()?;
+        Some(&self.shards[found].shard)
+    }
+
+    /// Its shards that take records, by range.
+    pub fn open_shards(&self) -> Vec<OpenShard> {
+        let open = self.shards.iter().map(|assigned| &assigned.shard).filter(|shard| shard.is_open());
+        let mut open: Vec<_> =
+            open.map(|shard| OpenShard { shard: shard.key.shard, range: shard.range }).collect();
+        open.sort_by_key(|shard| shard.range.start);
+        open
+    }
 }
 
 impl Stream {

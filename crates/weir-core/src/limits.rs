@@ -32,6 +32,10 @@ pub const SHARD_ITERATOR_TTL: Duration = Duration::from_secs(300);
 pub const SHARD_ITERATOR_CHARS_MAX: usize = 512;
 /// Shards of one stream. AWS's default quota is 20,000 an account in the large regions; one host keeps less.
 pub const SHARDS_PER_STREAM_MAX: u32 = 10_000;
+/// `UpdateShardCount` calls on one stream (AWS) ...
+pub const UPDATE_SHARD_COUNTS_MAX: usize = 10;
+/// ... within this time, whenever it begins (AWS).
+pub const UPDATE_SHARD_COUNT_PERIOD: Duration = Duration::from_secs(24 * 3_600);
 /// Shards that one control plane keeps, of all streams. However they are spread over the nodes, one node's journal lists
 /// them all in a snapshot and its report of them fits into one HTTP body, also when every name has 128 characters.
 pub const SHARDS_MAX: usize = 40_000;

@@ -12,8 +12,8 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 use weir_core::{
     id::{
-        AccountId, CellName, ClusterId, Generation, Incarnation, MemberId, Region, ServerName, ShardKey,
-        StreamId, StreamName, StreamRef, TenantName,
+        AccountId, CellName, ClusterId, Generation, Incarnation, MemberId, Region, ServerName, ShardIndex,
+        ShardKey, StreamId, StreamName, StreamRef, TenantName,
     },
     shard::OwnedShard,
     units::Span,
@@ -431,6 +431,9 @@ pub enum ControlError {
     /// Not in this state.
     #[error("{0}")]
     InUse(String),
+    /// There is no such shard in the stream.
+    #[error("shard {0} not found")]
+    ShardNotFound(ShardIndex),
     /// A bound was met.
     #[error("{0}")]
     LimitExceeded(String),

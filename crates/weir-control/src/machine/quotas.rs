@@ -2,8 +2,6 @@
 //!
 //! Part of the machine; asked before a stream is created. It counts what is there and changes nothing.
 
-use std::num::NonZeroU32;
-
 use weir_core::{
     id::StreamRef,
     limits::{SHARDS_MAX, SHARDS_PER_STREAM_MAX, STREAMS_MAX},
@@ -45,22 +43,24 @@ impl Machine {
         Ok(())
     }
 
-    /// May the account of `stream` have so many more shards in its region? Kinesis's own words, although one bound is for all accounts together:
-    /// whoever creates too much matches them.
+    /// May the account of `stream` have so many more shards in its region? Only open ones are of its quota; `born` counts
+    /// those as well that take the place of others, which stay until their records are too old. Kinesis's own words,
+    /// although one bound is for all accounts together: whoever creates too much matches them.
     pub(super) fn check_shard_quotas(
         &self,
         stream: &StreamRef,
-        more: NonZeroU32,
+        more: u32,
+        born: usize,
     ) -> Result<(), ControlError> {
-        let of_account = shards_of(self.streams_beside(stream));
-        let after = of_account + more.get() as usize;
+        let of_account: usize = self.streams_beside(stream).map(|stream| stream.open_shards().len()).sum();
+        let after = of_account + more as usize;
         let quota = self.state.config.shared.limits.get(Limit::AccountShards);
         let quota = quota.map_or(usize::MAX, |quota| usize::try_from(quota).unwrap_or(usize::MAX));
-        let limit = if more.get() > SHARDS_PER_STREAM_MAX {
+        let limit = if more > SHARDS_PER_STREAM_MAX {
             (SHARDS_PER_STREAM_MAX as usize).min(quota)
-        } else if after > quota {
+        } else if more > 0 && after > quota {
             quota
-        } else if shards_of(self.state.streams.iter()) + more.get() as usize > SHARDS_MAX {
+        } else if self.shards_count() + born > SHARDS_MAX {
             SHARDS_MAX
         } else {
             return Ok(());
@@ -75,6 +75,10 @@ impl Machine {
         )))
     }
 
+    fn shards_count(&self) -> usize {
+        self.state.streams.iter().map(|stream| stream.shards.len()).sum()
+    }
+
     fn streams_beside<'a>(&'a self, stream: &'a StreamRef) -> impl Iterator<Item = &'a Stream> {
         let same = |known: &&Stream| known.account == stream.account && known.region == stream.region;
         self.state.streams.iter().filter(same)
@@ -86,8 +90,4 @@ fn is_in_transition(stream: &Stream) -> bool {
         StreamStatus::Creating | StreamStatus::Deleting => true,
         StreamStatus::Active | StreamStatus::Updating => false,
     }
-}
-
-fn shards_of<'a>(streams: impl Iterator<Item = &'a Stream>) -> usize {
-    streams.map(|stream| stream.shards.len()).sum()
 }

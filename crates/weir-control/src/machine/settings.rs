@@ -1,7 +1,7 @@
 //! Settings of a stream: what its owner changes after its creation.
 //!
 //! Part of the machine. Each change is judged against what the stream is now, and either whole or refused; the texts are
-//! Kinesis's own, because only here both the old value and the new one are known. Nothing here touches a shard.
+//! Kinesis's own, because only here both the old value and the new one are known. Changes of its shards are in `reshard.rs`.
 
 use weir_core::{
     clock::WallMs,
@@ -21,15 +21,20 @@ impl Machine {
         change: StreamChange,
     ) -> Applied {
         let held_until_ms = StreamDelays::held_until_ms(wall, self.state.config.delays.update);
-        let Some(stream) = self.state.streams.iter_mut().find(|known| known.is(stream)) else {
+        let Some(at) = self.state.streams.iter().position(|known| known.is(stream)) else {
             return Applied::refused(ControlError::NotFound(format!("stream {}", stream.name)));
         };
+        let stream = &mut self.state.streams[at];
         let changed = match change {
             StreamChange::IncreaseRetention { hours } => increase_retention(stream, hours),
             StreamChange::DecreaseRetention { hours } => decrease_retention(stream, hours),
+            StreamChange::SplitShard { shard, at: key } => self.split_shard(at, shard, key),
+            StreamChange::MergeShards { shard, adjacent } => self.merge_shards(at, shard, adjacent),
+            StreamChange::UpdateShardCount { target } => self.update_shard_count(at, target, wall),
         };
         match changed {
             Ok(()) => {
+                let stream = &mut self.state.streams[at];
                 stream.begin_update(held_until_ms);
                 Applied::changed(ControlReply::Stream(Box::new(describe(stream))))
             }

@@ -17,7 +17,7 @@ use weir_wire::{
     fragment::Fragment,
 };
 
-use super::{Applied, Machine};
+use super::{Applied, Machine, reshard};
 use crate::{
     config::StreamDelays,
     placement,
@@ -43,7 +43,7 @@ impl Machine {
         let Some(count) = NonZeroU32::new(new.shards) else {
             return Applied::refused(ControlError::Invalid("a stream has at least one shard".to_owned()));
         };
-        if let Err(error) = self.check_shard_quotas(&new.stream, count) {
+        if let Err(error) = self.check_shard_quotas(&new.stream, count.get(), count.get() as usize) {
             return Applied::refused(error);
         }
         let Some(nodes) = placement::nodes_for(count.get(), self.load(now)) else {
@@ -78,6 +78,8 @@ impl Machine {
             retention_hours: RETENTION_HOURS_DEFAULT,
             on_demand: new.on_demand,
             shards: (0..).zip(nodes).map(assign).collect(),
+            reshard: None,
+            scaled_ms: Vec::new(),
         };
         let description = describe(&stream);
         self.state.streams.push(stream);
@@ -85,7 +87,7 @@ impl Machine {
     }
 
     /// Shards assigned to each node that gives signs of life; to each that is there when none does.
-    fn load(&self, now: Monotonic) -> BTreeMap<MemberId, usize> {
+    pub(super) fn load(&self, now: Monotonic) -> BTreeMap<MemberId, usize> {
         let mut load: BTreeMap<MemberId, usize> = self.present_nodes().map(|node| (node.id, 0)).collect();
         if load.keys().any(|node| !self.is_silent(now, *node)) {
             load.retain(|node, _| !self.is_silent(now, *node));
@@ -139,7 +141,7 @@ impl Machine {
         Applied::answer(ControlReply::Streams { streams, more })
     }
 
-    pub(super) fn report(&mut self, now: Monotonic, fragment: Fragment) -> Applied {
+    pub(super) fn report(&mut self, now: Monotonic, wall: WallMs, fragment: Fragment) -> Applied {
         let node = fragment.node;
         match self.state.servers.get(&node) {
             Some(server) if server.life == fragment.life => {}
@@ -153,7 +155,8 @@ impl Machine {
         if newer {
             self.fragments.insert(node, fragment);
         }
-        let changed = (newer && self.settle_streams()) | returned;
+        let settled = newer && (self.advance_reshards(now, wall) | self.settle_streams());
+        let changed = settled | self.drop_expired_shards(wall) | returned;
         Applied { reply: Ok(self.assignments(node)), save: changed, notify: changed }
     }
 
@@ -165,11 +168,12 @@ impl Machine {
             .filter(|assigned| assigned.node == node)
             .map(|assigned| assigned.shard.clone())
             .collect();
+        let closing = wanted.clone().flat_map(|stream| reshard::closing(stream, node)).collect();
         let retention_hours = wanted
             .filter(|stream| stream.retention_hours != RETENTION_HOURS_DEFAULT)
             .map(|stream| (stream.id, stream.retention_hours))
             .collect();
-        let (closing, next_stream) = (Vec::new(), StreamId(self.state.next_stream));
+        let next_stream = StreamId(self.state.next_stream);
         ControlReply::Assignments { shards, closing, retention_hours, next_stream }
     }
 
@@ -179,14 +183,17 @@ impl Machine {
         let said = |assigned: &AssignedShard| {
             fragments.get(&assigned.node).is_some_and(|fragment| {
                 // Whole: under the same number a node may hold a shard from another control plane.
-                fragment.shards.contains(&assigned.shard)
+                let is_it = |said: &OwnedShard| {
+                    said.epoch == assigned.shard.epoch && said.is_same_shard(&assigned.shard)
+                };
+                fragment.shards.iter().any(is_it)
             })
         };
         let mut changed = false;
         for stream in self.state.streams.iter_mut().filter(|stream| stream.held_until_ms.is_none()) {
             let done = match stream.status {
                 StreamStatus::Creating => stream.shards.iter().all(said),
-                StreamStatus::Updating => true,
+                StreamStatus::Updating => stream.reshard.is_none(),
                 StreamStatus::Active | StreamStatus::Deleting => false,
             };
             if done {

@@ -32,10 +32,11 @@ impl Machine {
 }
 
 impl Stream {
-    /// The stream is being changed, for as long as `until_ms` says; it serves all the while. None: the change is done.
+    /// The stream is being changed, for as long as `until_ms` says and a reshard takes; it serves all the while.
     pub(super) fn begin_update(&mut self, until_ms: Option<u64>) {
         self.held_until_ms = until_ms;
-        self.status = if until_ms.is_some() { StreamStatus::Updating } else { StreamStatus::Active };
+        let takes_time = until_ms.is_some() || self.reshard.is_some();
+        self.status = if takes_time { StreamStatus::Updating } else { StreamStatus::Active };
     }
 
     /// May it be changed now? Changes are taken by streams that serve and are not being changed already.

@@ -1,9 +1,10 @@
-//! What can be changed of a stream: the settings that its owner's calls set.
+//! What can be changed of a stream: the settings that its owner's calls set, and its shards.
 //!
 //! Part of the control plane's protocol. A change says what the caller asked for, never what comes of it: that depends on
 //! what the stream is at that moment, and the control plane alone knows.
 
 use serde::{Deserialize, Serialize};
+use weir_core::{hash_key::HashKey, id::ShardIndex};
 
 /// One change.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -18,5 +19,24 @@ pub enum StreamChange {
     DecreaseRetention {
         /// As above.
         hours: i64,
+    },
+    /// Split a shard.
+    SplitShard {
+        /// Which.
+        shard: ShardIndex,
+        /// The first key of the upper part.
+        at: HashKey,
+    },
+    /// Merge two shards.
+    MergeShards {
+        /// The lower.
+        shard: ShardIndex,
+        /// The one after it.
+        adjacent: ShardIndex,
+    },
+    /// Split and merge until there are so many shards of uniform ranges.
+    UpdateShardCount {
+        /// How many.
+        target: u32,
     },
 }
