@@ -13,6 +13,8 @@ mod limits;
 mod put_record;
 #[path = "kinesis/put_records.rs"]
 mod put_records;
+#[path = "kinesis/reshard.rs"]
+mod reshard;
 #[path = "kinesis/retention.rs"]
 mod retention;
 #[path = "kinesis/shard_iterators.rs"]

@@ -125,6 +125,11 @@ pub const NODE_AWAIT_MAX: Duration = Duration::from_secs(5);
 /// Subscriptions to shards that one front end serves at once; the next is refused with `LimitExceededException`. Each has
 /// up to one call in flight to a node: a quarter of what a node takes, so that reads and writes always find room.
 pub const SUBSCRIPTIONS_MAX: usize = NODE_CALLS_MAX / 4;
+/// How long a put waits at a front end for the shards that take the place of closed ones; then it is refused. As long as
+/// for a node's answer: a reshard takes the words of two nodes through the fleet.
+pub const RESHARD_WAIT: Duration = NODE_CALL_TIMEOUT;
+/// Puts that may wait so at one front end; the next is refused. As many as may be in flight to one node.
+pub const RESHARD_WAITING_MAX: usize = NODE_CALLS_MAX;
 
 // ---- The log ----
 

@@ -135,6 +135,9 @@ pub enum RequestError {
     /// The stream exists, but the shard map has no owner for (a part of) it.
     #[error("no owner of {} is known", .0.name)]
     OwnerUnknown(StreamRef),
+    /// A shard was closed, and the map has no owner yet for (a part of) its children.
+    #[error("{} is between two sets of shards", .0.name)]
+    BetweenShards(StreamRef),
     /// The answers that wait for their clients take all the memory there is for answers.
     #[error("no room for one more large answer")]
     AnswersFull,
@@ -159,6 +162,7 @@ impl RequestError {
                 ControlError::NotFound(_)
                 | ControlError::AlreadyExists(_)
                 | ControlError::InUse(_)
+                | ControlError::ShardNotFound(_)
                 | ControlError::LimitExceeded(_)
                 | ControlError::Invalid(_)
                 | ControlError::OtherCluster(_),
@@ -185,6 +189,7 @@ impl RequestError {
             | Self::NoMap
             | Self::MapExpired(_)
             | Self::OwnerUnknown(_)
+            | Self::BetweenShards(_)
             | Self::AnswersFull => Effect::None,
         }
     }

@@ -14,10 +14,15 @@ mod get_shard_iterator;
 mod increase_stream_retention_period;
 mod list_shards;
 mod list_streams;
+mod merge_shards;
 mod put_record;
 mod put_records;
+mod split_shard;
+mod update_shard_count;
 
 mod change;
+mod reshard;
+mod shard_id;
 mod store;
 mod view;
 
@@ -116,7 +121,10 @@ pub(crate) async fn run(call: &Call<'_>) -> Result<Answer, RequestError> {
         Operation::IncreaseStreamRetentionPeriod => increase_stream_retention_period::run(call).await,
         Operation::ListShards => list_shards::run(call).await,
         Operation::ListStreams => list_streams::run(call).await,
+        Operation::MergeShards => merge_shards::run(call).await,
         Operation::PutRecord => put_record::run(call).await,
         Operation::PutRecords => put_records::run(call).await,
+        Operation::SplitShard => split_shard::run(call).await,
+        Operation::UpdateShardCount => update_shard_count::run(call).await,
     }
 }

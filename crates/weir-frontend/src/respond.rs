@@ -86,7 +86,9 @@ pub(crate) fn api_error(error: &RequestError) -> ApiError {
             ApiError::new(ErrorCode::ExpiredNextToken, "The NextToken has expired.")
         }
         RequestError::NoMap | RequestError::ControlNonsense => internal_failure(),
-        RequestError::MapExpired(_) | RequestError::OwnerUnknown(_) => unavailable(),
+        RequestError::MapExpired(_) | RequestError::OwnerUnknown(_) | RequestError::BetweenShards(_) => {
+            unavailable()
+        }
         RequestError::AnswersFull => ApiError::new(
             ErrorCode::ServiceUnavailable,
             "The service is temporarily unavailable: too many answers wait to be read.",
@@ -119,7 +121,10 @@ fn busy_code(operation: Operation) -> ErrorCode {
         | Operation::DescribeStreamSummary
         | Operation::IncreaseStreamRetentionPeriod
         | Operation::ListShards
-        | Operation::ListStreams => ErrorCode::LimitExceeded,
+        | Operation::ListStreams
+        | Operation::MergeShards
+        | Operation::SplitShard
+        | Operation::UpdateShardCount => ErrorCode::LimitExceeded,
     }
 }
 
@@ -182,6 +187,9 @@ fn control_error(error: &ControlError) -> ApiError {
         }
         ControlError::AlreadyExists(what) => {
             ApiError::new(ErrorCode::ResourceInUse, format!("{what} already exists."))
+        }
+        ControlError::ShardNotFound(shard) => {
+            ApiError::new(ErrorCode::ResourceNotFound, format!("Could not find shard {shard}."))
         }
         ControlError::InUse(text) => ApiError::new(ErrorCode::ResourceInUse, text.clone()),
         ControlError::LimitExceeded(text) => ApiError::new(ErrorCode::LimitExceeded, text.clone()),

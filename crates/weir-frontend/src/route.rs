@@ -124,7 +124,7 @@ pub(crate) fn route_read(
 /// Is every key owned by a known shard?
 pub(crate) fn tiles_the_space(stream: &StreamShards) -> bool {
     let mut next = Some(HashKey::MIN.0);
-    for routed in stream.shards() {
+    for routed in stream.open_shards() {
         let range = routed.shard.range;
         if next != Some(range.start.0) {
             return false;

@@ -10,8 +10,12 @@ use bytes::Bytes;
 use http::{HeaderMap, Method, Request, Response, StatusCode, header, request::Parts};
 use parking_lot::Mutex;
 use prometheus_client::registry::Registry;
-use tokio::sync::watch;
-use weir_core::{clock::Clock, effect::Effect, limits::NODE_CALL_TIMEOUT};
+use tokio::sync::{Semaphore, watch};
+use weir_core::{
+    clock::Clock,
+    effect::Effect,
+    limits::{NODE_CALL_TIMEOUT, RESHARD_WAITING_MAX},
+};
 use weir_sync::{Snapshot, SnapshotReader};
 use weir_wire::{
     control::{Control, SharedConfig},
@@ -67,6 +71,8 @@ pub(crate) struct Common {
     pub(crate) lookup: Lookup,
     pub(crate) throttle: Throttle,
     pub(crate) answers: AnswerBudget,
+    /// Room for puts that wait for a reshard.
+    pub(crate) resharding: Semaphore,
     pub(crate) metrics: Arc<RequestMetrics>,
     pub(crate) clock: Clock,
     config: Arc<Snapshot<Option<RequestConfig>>>,
@@ -89,6 +95,7 @@ impl Frontend {
             lookup: Lookup::new(control, clock),
             throttle,
             answers: AnswerBudget::default(),
+            resharding: Semaphore::new(RESHARD_WAITING_MAX),
             metrics: Arc::new(RequestMetrics::new(registry, clock)),
             clock,
             config,

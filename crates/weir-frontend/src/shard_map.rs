@@ -12,7 +12,7 @@ use std::{
 };
 
 use weir_core::{
-    clock::Monotonic,
+    clock::{Monotonic, WallMs},
     hash_key::HashKey,
     id::{Generation, MemberId, ShardIndex, StreamId, StreamRef},
     shard::OwnedShard,
@@ -36,10 +36,12 @@ pub struct RoutedShard {
 pub struct StreamShards {
     stream: StreamRef,
     id: StreamId,
-    /// By the first key of their range.
-    by_range: Vec<RoutedShard>,
-    /// Positions in `by_range`, by shard number.
-    by_number: Vec<(ShardIndex, usize)>,
+    /// All, open and closed, by number.
+    by_number: Vec<RoutedShard>,
+    /// Positions in `by_number` of those that take records, by the first key of their range.
+    by_range: Vec<usize>,
+    /// Positions in `by_number` of those that were made of a shard, by the first key of their range.
+    children: BTreeMap<ShardIndex, Vec<usize>>,
 }
 
 impl StreamShards {
@@ -53,31 +55,67 @@ impl StreamShards {
         self.id
     }
 
-    /// Its shards, by the first key of their range.
+    /// Its shards that take records, by the first key of their range.
+    pub fn open_shards(&self) -> impl Iterator<Item = &RoutedShard> {
+        self.by_range.iter().map(|&at| &self.by_number[at])
+    }
+
+    /// All of its shards, by number.
     pub fn shards(&self) -> &[RoutedShard] {
-        &self.by_range
+        &self.by_number
     }
 
     /// The shard that takes `hash`; `None` when its owner is not known (it is silent, or has not spoken yet).
     pub fn route(&self, hash: HashKey) -> Option<&RoutedShard> {
-        let after = self.by_range.partition_point(|routed| routed.shard.range.start <= hash);
-        let candidate = &self.by_range[after.checked_sub(1)?];
+        let after = self.by_range.partition_point(|&at| self.by_number[at].shard.range.start <= hash);
+        let candidate = &self.by_number[self.by_range[after.checked_sub(1)?]];
         candidate.shard.range.contains(hash).then_some(candidate)
     }
 
     /// The shard of this number; `None` when its owner is not known.
     pub fn shard(&self, number: ShardIndex) -> Option<&RoutedShard> {
-        let found = self.by_number.binary_search_by_key(&number, |(number, _)| *number).ok()?;
-        Some(&self.by_range[self.by_number[found].1])
+        let found = self.by_number.binary_search_by_key(&number, |routed| routed.shard.key.shard).ok()?;
+        Some(&self.by_number[found])
     }
 
-    fn new(id: StreamId, mut by_range: Vec<RoutedShard>) -> Self {
-        by_range.sort_by_key(|routed| (routed.shard.range.start, routed.shard.key.shard));
-        let mut by_number: Vec<_> =
-            by_range.iter().enumerate().map(|(at, routed)| (routed.shard.key.shard, at)).collect();
-        by_number.sort_unstable();
-        let first = &by_range.first().expect("a stream without shards is not in the map").shard;
-        Self { stream: first.stream(), id, by_range, by_number }
+    /// When a shard that took `hash` was last closed: milliseconds since 1970.
+    pub fn closed_over(&self, hash: HashKey) -> Option<WallMs> {
+        let over = self.by_number.iter().filter(|routed| routed.shard.range.contains(hash));
+        over.filter_map(|routed| routed.shard.closed).map(|closed| WallMs(closed.at_ms)).max()
+    }
+
+    /// The shards that took the place of a closed one, by range; `None` while the owner of a part is not known.
+    pub fn children_of(&self, parent: &OwnedShard) -> Option<Vec<&OwnedShard>> {
+        let children = self.children.get(&parent.key.shard)?;
+        let children: Vec<&OwnedShard> = children.iter().map(|&at| &self.by_number[at].shard).collect();
+        let mut next = Some(parent.range.start.0);
+        for child in &children {
+            if next.is_none_or(|next| child.range.start.0 > next) {
+                return None;
+            }
+            next = child.range.end.0.checked_add(1);
+        }
+        next.is_none_or(|next| next > parent.range.end.0).then_some(children)
+    }
+
+    fn new(id: StreamId, mut by_number: Vec<RoutedShard>) -> Self {
+        by_number.sort_by_key(|routed| routed.shard.key.shard);
+        let in_order =
+            |positions: &mut Vec<usize>| positions.sort_by_key(|&at| by_number[at].shard.range.start);
+        let mut children: BTreeMap<ShardIndex, Vec<usize>> = BTreeMap::new();
+        for (at, routed) in by_number.iter().enumerate() {
+            for parent in routed.shard.parents.into_iter().flatten() {
+                children.entry(parent).or_default().push(at);
+            }
+        }
+        children.values_mut().for_each(in_order);
+        // A child is born when its parents have ended, whether or not their own node has been heard since.
+        let is_open = |shard: &OwnedShard| shard.is_open() && !children.contains_key(&shard.key.shard);
+        let mut by_range: Vec<usize> =
+            (0..by_number.len()).filter(|&at| is_open(&by_number[at].shard)).collect();
+        in_order(&mut by_range);
+        let first = &by_number.first().expect("a stream without shards is not in the map").shard;
+        Self { stream: first.stream(), id, by_number, by_range, children }
     }
 }
 
@@ -162,6 +200,7 @@ pub(crate) mod tests {
     use weir_core::{
         hash_key::HashKeyRange,
         id::{AccountId, Epoch, Region, ShardKey, StreamName},
+        shard::ClosedShard,
     };
 
     use super::*;
@@ -221,6 +260,55 @@ pub(crate) mod tests {
         assert!(stream.route(middle.end).is_none());
         assert_eq!(stream.route(HashKey::MAX).unwrap().node, MemberId(2));
         assert_eq!(stream.route(HashKey::MIN).unwrap().node, MemberId(1));
+    }
+
+    /// Shard `number`, which takes or took the keys from `start` to `end`.
+    pub(crate) fn ranged(number: u32, start: u128, end: u128) -> RoutedShard {
+        let mut shard = routed(1, number, number + 1, 1);
+        shard.shard.range = HashKeyRange { start: HashKey(start), end: HashKey(end) };
+        shard
+    }
+
+    fn closed(mut shard: RoutedShard) -> RoutedShard {
+        shard.shard.closed = Some(ClosedShard { at_ms: 1_000 + u64::from(shard.shard.key.shard.0), end: 5 });
+        shard
+    }
+
+    fn child_of(parents: [Option<u32>; 2], mut shard: RoutedShard) -> RoutedShard {
+        shard.shard.parents = parents.map(|parent| parent.map(ShardIndex));
+        shard
+    }
+
+    #[test]
+    fn a_closed_shard_is_found_by_number_and_takes_no_key() {
+        let parent = closed(ranged(0, 0, u128::MAX));
+        let lower = child_of([Some(0), None], ranged(1, 0, 9));
+        let upper = child_of([Some(0), None], ranged(2, 10, u128::MAX));
+        let between = map([parent.clone(), lower.clone()]);
+        let stream = between.stream_by_id(StreamId(1)).unwrap();
+        assert_eq!(stream.route(HashKey(9)), Some(&lower));
+        assert_eq!(stream.route(HashKey(10)), None);
+        assert_eq!(stream.closed_over(HashKey(10)), Some(WallMs(1_000)));
+        assert_eq!(stream.shard(ShardIndex(0)), Some(&parent));
+        assert_eq!(stream.children_of(&parent.shard), None, "one is not known yet");
+        let whole = map([parent.clone(), upper.clone(), lower.clone()]);
+        let stream = whole.stream_by_id(StreamId(1)).unwrap();
+        assert_eq!(stream.children_of(&parent.shard), Some(vec![&lower.shard, &upper.shard]));
+        assert_eq!(stream.open_shards().count(), 2);
+        assert_eq!(stream.children_of(&lower.shard), None);
+    }
+
+    #[test]
+    fn a_key_goes_to_the_child_even_while_the_parents_node_is_not_heard_to_have_closed() {
+        let (lower, upper) = (ranged(0, 0, 9), ranged(1, 10, u128::MAX));
+        let child = child_of([Some(0), Some(1)], ranged(2, 0, u128::MAX));
+        let map = map([lower, upper.clone(), child.clone()]);
+        let stream = map.stream_by_id(StreamId(1)).unwrap();
+        for key in [0, 9, 10, u128::MAX] {
+            assert_eq!(stream.route(HashKey(key)), Some(&child), "{key}");
+        }
+        assert_eq!(stream.closed_over(HashKey(10)), None);
+        assert_eq!(stream.children_of(&upper.shard), Some(vec![&child.shard]));
     }
 
     proptest! {

@@ -32,5 +32,8 @@ pub mod get_shard_iterator;
 pub mod increase_stream_retention_period;
 pub mod list_shards;
 pub mod list_streams;
+pub mod merge_shards;
 pub mod put_record;
 pub mod put_records;
+pub mod split_shard;
+pub mod update_shard_count;

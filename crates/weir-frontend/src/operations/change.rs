@@ -1,4 +1,4 @@
-//! A change of one stream's settings at the control plane: what the operations that set something have in common.
+//! A change of one stream at the control plane: what the operations that change something have in common.
 //!
 //! The control plane judges the change against what the stream is now, in one step, so that two callers at once cannot
 //! both be right about the same old value.
@@ -19,6 +19,9 @@ pub(super) async fn change(
         Ok(ControlReply::Stream(description)) => Ok(description),
         Ok(_) => Err(RequestError::ControlNonsense),
         Err(ControlError::NotFound(_)) => Err(RequestError::StreamNotFound(stream)),
+        Err(ControlError::ShardNotFound(shard)) => {
+            Err(RequestError::ShardUnreadable { stream, text: shard.to_string() })
+        }
         Err(error) => Err(RequestError::Control(error)),
     }
 }

@@ -9,7 +9,7 @@ pub(super) async fn run(call: &Call<'_>) -> Result<Answer, RequestError> {
     let input: DescribeStreamSummaryInput<'_> = call.input()?;
     let stream = call.stream(selector!(input))?;
     let seen = view::look(call, &stream).await?;
-    let open_shards = u32::try_from(seen.shards().len()).expect("shards of a stream are bounded");
+    let open_shards = seen.open_count();
     let reply = DescribeStreamSummaryReply { stream: seen.facts, open_shards, consumers: 0 };
     Ok(call.answer(&reply, SMALL_ANSWER_BYTES))
 }

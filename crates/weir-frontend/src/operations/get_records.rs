@@ -3,13 +3,15 @@
 use weir_core::{
     batch::StoredBatch,
     clock::WallMs,
+    id::ShardIndex,
     limits::GET_RECORDS_COUNT_MAX,
     sequence::{RecordIndex, SequenceNumber},
+    shard::OwnedShard,
 };
 use weir_wire::{
     cell::{CellReply, CellRequest, ReadReply},
     kinesis::{
-        get_records::{GetRecordsInput, GetRecordsReply, RecordFacts},
+        get_records::{ChildShard, GetRecordsInput, GetRecordsReply, RecordFacts},
         validate::null_member,
     },
 };
@@ -21,6 +23,7 @@ use crate::{
     forward::ForwardError,
     iterator::ShardIterator,
     route::{ReadTicket, Routed, ShardPlace, route_read, usable_map},
+    shard_map::StreamShards,
 };
 
 /// Bytes of one record in an answer beside its data and key.
@@ -40,7 +43,9 @@ pub(super) async fn run(call: &Call<'_>) -> Result<Answer, RequestError> {
     let (permit, bytes_max) = call.common.answers.reserve_page(limit)?;
     let bounds = PageBounds { records_max: limit, bytes_max };
     let read = read(call, &routed, iterator.record, bounds).await?;
-    if read.from > read.tip {
+    // The number after the last of a closed shard is one that was given out.
+    let behind_end = u64::from(read.closed);
+    if read.from > read.tip + behind_end {
         return Err(RequestError::IteratorAhead { record: read.from, tip: read.tip });
     }
 
@@ -48,10 +53,13 @@ pub(super) async fn run(call: &Call<'_>) -> Result<Answer, RequestError> {
     let Page { records, bytes, next } = cut(&read, iterator.record, &place, bounds);
     let count = records.len();
     let answer_bytes = SMALL_ANSWER_BYTES + bytes / 3 * 4 + count * RECORD_FRAME_BYTES;
+    let children = if read.closed && next >= read.tip { children(stream, iterator.key.shard) } else { None };
+    let goes_on = children.is_none();
     let reply = GetRecordsReply {
+        children: children.unwrap_or_default(),
         millis_behind_latest: behind(&read, &records, next, call.wall()),
         records,
-        next_shard_iterator: iterator.at(next).seal(&call.config.sealer, call.wall()),
+        next_shard_iterator: goes_on.then(|| iterator.at(next).seal(&call.config.sealer, call.wall())),
     };
     let answer = call.common.answers.settle(permit, call.encoding.encode(&reply, answer_bytes))?;
     routed.get().charge(call.now(), bytes);
@@ -76,6 +84,18 @@ async fn read(
         CellReply::Read(read) => Ok(read),
         _ => Err(ForwardError::Nonsense { node }.into()),
     }
+}
+
+/// What goes on where a closed shard ends. As long as this server does not know it all the reader has not seen the end:
+/// it would look for the children and miss some.
+fn children(stream: &StreamShards, shard: ShardIndex) -> Option<Vec<ChildShard>> {
+    let children = stream.children_of(&stream.shard(shard)?.shard)?;
+    let as_told = |child: &&OwnedShard| ChildShard {
+        shard: child.key.shard,
+        parents: child.parents.iter().flatten().copied().collect(),
+        range: child.range,
+    };
+    Some(children.iter().map(as_told).collect())
 }
 
 /// How much one answer may have.

@@ -4,7 +4,7 @@
 
 use weir_core::{
     clock::WallMs,
-    id::{ShardIndex, StreamRef},
+    id::StreamRef,
     sequence::{RecordIndex, SequenceNumber},
 };
 use weir_wire::{
@@ -16,7 +16,7 @@ use weir_wire::{
     },
 };
 
-use super::{Call, SMALL_ANSWER_BYTES};
+use super::{Call, SMALL_ANSWER_BYTES, shard_id::parse_shard};
 use crate::{
     answer::Answer,
     error::RequestError,
@@ -144,15 +144,4 @@ fn own_number(text: &str, stream: &StreamRef, place: &ShardPlace) -> Result<Sequ
 
 fn invalid(text: String) -> RequestError {
     ApiError::new(ErrorCode::InvalidArgument, text).into()
-}
-
-/// Kinesis reads what stands after the first hyphen, whatever stands before it, and takes a number alone as well.
-fn parse_shard(stream: &StreamRef, text: &str) -> Result<ShardIndex, RequestError> {
-    let digits = text.split('-').nth(1).unwrap_or(text);
-    let number =
-        digits.bytes().all(|byte| byte.is_ascii_digit()).then(|| digits.parse::<i32>().ok()).flatten();
-    match number.and_then(|number| u32::try_from(number).ok()) {
-        Some(number) => Ok(ShardIndex(number)),
-        None => Err(RequestError::ShardUnreadable { stream: stream.clone(), text: text.to_owned() }),
-    }
 }

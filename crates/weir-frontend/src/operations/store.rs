@@ -5,12 +5,14 @@
 
 use std::net::SocketAddr;
 
+use tokio::time::{Instant, timeout_at};
 use weir_core::{
     batch::Batch,
     id::{ShardIndex, StreamRef},
+    limits::RESHARD_WAIT,
     sequence::SequenceNumber,
 };
-use weir_wire::cell::{AppendReply, CellReply, CellRequest, ShardAppend};
+use weir_wire::cell::{AppendReply, CellError, CellReply, CellRequest, ShardAppend};
 
 use super::Call;
 use crate::{
@@ -32,20 +34,56 @@ pub(super) struct Stored {
 type GroupOutcome = Result<AppendReply, ForwardError>;
 
 /// Routes and stores: one outcome for each record, in order; an error when nothing could be routed at all.
+///
+/// What a reshard is in the way of waits for the next map and is routed again: the parent has taken none of it, since it
+/// says so, and the children take records as soon as this front end hears of them.
 pub(super) async fn store(
+    call: &Call<'_>,
+    stream: &StreamRef,
+    records: &[NewRecord<'_>],
+) -> Result<Vec<Result<Stored, RequestError>>, RequestError> {
+    let mut changes = call.maps.changes();
+    let mut results = attempt(call, stream, records).await?;
+    let mut left = resharding(&results);
+    if !left.is_empty()
+        && let Ok(_waiting) = call.common.resharding.try_acquire()
+    {
+        let deadline = Instant::from_std(call.common.clock.instant(call.now() + RESHARD_WAIT));
+        while !left.is_empty() && matches!(timeout_at(deadline, changes.changed()).await, Ok(Ok(()))) {
+            let again: Vec<NewRecord<'_>> = left.iter().map(|&at| records[at]).collect();
+            match attempt(call, stream, &again).await {
+                Ok(outcomes) => left.iter().zip(outcomes).for_each(|(&at, outcome)| results[at] = outcome),
+                Err(error) => left.iter().for_each(|&at| results[at] = Err(error.clone())),
+            }
+            left = resharding(&results);
+        }
+    }
+    count(call, records, &results);
+    Ok(results)
+}
+
+/// The records that a reshard is in the way of.
+fn resharding(results: &[Result<Stored, RequestError>]) -> Vec<usize> {
+    let waits = |result: &Result<Stored, RequestError>| match result {
+        Err(RequestError::BetweenShards(_)) => true,
+        Err(RequestError::Forward(ForwardError::Refused { error, .. })) => *error == CellError::Closed,
+        _ => false,
+    };
+    (0..results.len()).filter(|&at| waits(&results[at])).collect()
+}
+
+/// Routes and stores by the map of this moment.
+async fn attempt(
     call: &Call<'_>,
     stream: &StreamRef,
     records: &[NewRecord<'_>],
 ) -> Result<Vec<Result<Stored, RequestError>>, RequestError> {
     let map = usable_map(call.maps, call.now())?;
     let shards = call.common.lookup.in_map(&map, stream).await?;
-    let routed = route_put(call.admitted, shards, records, call.gate(&map), call.now());
+    let routed = route_put(call.admitted, shards, records, call.gate(&map), (call.now(), call.wall()));
     let places = routed.get().places.clone();
     let (shard_places, outcomes) = append(call.forwarder, routed).await;
-    let results: Vec<_> =
-        places.into_iter().map(|place| result_of(place, stream, &shard_places, &outcomes)).collect();
-    count(call, records, &results);
-    Ok(results)
+    Ok(places.into_iter().map(|place| result_of(place, stream, &shard_places, &outcomes)).collect())
 }
 
 /// Sends every batch; gives back where each went and what became of it.
@@ -121,6 +159,7 @@ fn result_of(
     outcomes: &[GroupOutcome],
 ) -> Result<Stored, RequestError> {
     match place {
+        RecordPlace::BetweenShards => Err(RequestError::BetweenShards(stream.clone())),
         RecordPlace::NoOwner => Err(RequestError::OwnerUnknown(stream.clone())),
         RecordPlace::Throttled(shard) => Err(RequestError::ShardThrottled { stream: stream.clone(), shard }),
         RecordPlace::Placed { group, at } => {

@@ -7,9 +7,10 @@ use std::{collections::HashMap, sync::Arc};
 
 use weir_core::{
     batch::{Batch, BatchBuilder, RECORD_HEADER_BYTES},
-    clock::Monotonic,
+    clock::{Monotonic, WallMs},
     hash_key::HashKey,
     id::ShardIndex,
+    limits::RESHARD_WAIT,
 };
 use weir_wire::kinesis::blob::Blob;
 
@@ -58,6 +59,8 @@ pub(crate) enum RecordPlace {
     },
     /// Nowhere: its shard is over its limit.
     Throttled(ShardIndex),
+    /// Nowhere yet: the shard of its key was closed a moment ago, and who takes its place is not known.
+    BetweenShards,
     /// Nowhere: the owner of its key is not known.
     NoOwner,
 }
@@ -71,15 +74,15 @@ pub(crate) struct PutPlan {
     pub(crate) places: Vec<RecordPlace>,
 }
 
-/// Routes records of one request to one stream. `gate` comes with how many shards the map has; none: there are no limits.
+/// Routes records of one request to one stream, now. `gate` comes with how many shards the map has; none: there are no limits.
 pub(crate) fn route_put(
     _admitted: &Admitted,
     stream: &StreamShards,
     records: &[NewRecord<'_>],
     gate: Option<(&ShardGate, usize)>,
-    now: Monotonic,
+    (now, wall): (Monotonic, WallMs),
 ) -> Routed<PutPlan> {
-    let mut planner = Planner { stream, gate, met: Vec::new(), by_shard: HashMap::new() };
+    let mut planner = Planner { stream, gate, wall, met: Vec::new(), by_shard: HashMap::new() };
     let mut places: Vec<_> = records.iter().map(|record| planner.place(record, now)).collect();
     let mut builders: Vec<(ShardPlace, BatchBuilder)> = Vec::with_capacity(planner.met.len());
     for met in planner.met.iter_mut().filter(|met| met.records > 0) {
@@ -113,6 +116,7 @@ struct Planner<'a> {
     stream: &'a StreamShards,
     /// The buckets, and how many shards the map has.
     gate: Option<(&'a ShardGate, usize)>,
+    wall: WallMs,
     met: Vec<MetShard>,
     by_shard: HashMap<ShardIndex, usize>,
 }
@@ -120,7 +124,8 @@ struct Planner<'a> {
 impl Planner<'_> {
     /// Where a record goes; the group is still the position among the shards met.
     fn place(&mut self, record: &NewRecord<'_>, now: Monotonic) -> RecordPlace {
-        let Some(routed) = self.stream.route(record.hash_key()) else { return RecordPlace::NoOwner };
+        let hash = record.hash_key();
+        let Some(routed) = self.stream.route(hash) else { return self.no_owner(hash) };
         let group = self.meet(ShardPlace::from(routed));
         let met = &mut self.met[group];
         if met.limits.as_ref().is_some_and(|limits| !limits.admit_record(now, record.counted_bytes())) {
@@ -130,6 +135,15 @@ impl Planner<'_> {
         met.records += 1;
         met.bytes += record.batch_bytes();
         RecordPlace::Placed { group, at }
+    }
+
+    /// A reshard ends soon; an owner that is silent may be so for good.
+    fn no_owner(&self, hash: HashKey) -> RecordPlace {
+        let wait_ms = u64::try_from(RESHARD_WAIT.as_millis()).expect("seconds");
+        match self.stream.closed_over(hash) {
+            Some(closed) if self.wall.0.saturating_sub(closed.0) <= wait_ms => RecordPlace::BetweenShards,
+            Some(_) | None => RecordPlace::NoOwner,
+        }
     }
 
     fn meet(&mut self, place: ShardPlace) -> usize {
@@ -149,7 +163,10 @@ mod tests {
     use std::borrow::Cow;
 
     use proptest::prelude::*;
-    use weir_core::id::{Generation, StreamId};
+    use weir_core::{
+        id::{Generation, StreamId},
+        shard::ClosedShard,
+    };
 
     use super::*;
     use crate::{
@@ -169,7 +186,7 @@ mod tests {
     fn plan(map: &ShardMap, records: &[NewRecord<'_>], gate: Option<&ShardGate>) -> PutPlan {
         let stream = map.stream_by_id(StreamId(5)).unwrap();
         let gate = gate.map(|gate| (gate, map.shards_count()));
-        route_put(&admitted(), stream, records, gate, Monotonic::ZERO).into_inner()
+        route_put(&admitted(), stream, records, gate, (Monotonic::ZERO, WallMs(0))).into_inner()
     }
 
     #[test]
@@ -197,6 +214,25 @@ mod tests {
         let plan = plan(&map(2, Some(0)), &records, None);
         assert_eq!(plan.places, [RecordPlace::NoOwner, RecordPlace::Placed { group: 0, at: 0 }]);
         assert_eq!(plan.groups[0].0.key.shard, ShardIndex(1));
+    }
+
+    #[test]
+    fn a_record_between_a_closed_shard_and_its_children_waits_for_a_moment_and_not_for_good() {
+        let data = blob(b"x");
+        let mut parent = routed(5, 0, 1, 0);
+        parent.shard.closed = Some(ClosedShard { at_ms: 50_000, end: 1 });
+        let map = ShardMap::new(Generation(1), Monotonic::ZERO, 0, Arc::new(Routes::new([parent])));
+        let stream = map.stream_by_id(StreamId(5)).unwrap();
+        let records = [NewRecord { partition_key: "k", explicit_hash_key: None, data: &data }];
+        let wait_ms = RESHARD_WAIT.as_millis() as u64;
+        for (wall, place) in [
+            (49_000, RecordPlace::BetweenShards), // this server's clock is behind the node's
+            (50_000 + wait_ms, RecordPlace::BetweenShards),
+            (50_001 + wait_ms, RecordPlace::NoOwner),
+        ] {
+            let plan = route_put(&admitted(), stream, &records, None, (Monotonic::ZERO, WallMs(wall)));
+            assert_eq!(plan.get().places, [place], "{wall}");
+        }
     }
 
     proptest! {

@@ -12,6 +12,7 @@ use std::{
 };
 
 use parking_lot::Mutex;
+use tokio::sync::watch;
 use weir_core::clock::Monotonic;
 use weir_sync::{Snapshot, SnapshotReader};
 
@@ -21,6 +22,8 @@ use super::ShardMap;
 #[derive(Debug)]
 pub struct CurrentMap {
     newest: Arc<Snapshot<Option<Arc<ShardMap>>>>,
+    /// How many were published: what those wait for who need a fresher one.
+    published: watch::Sender<u64>,
     ttl_nanos: AtomicU64,
 }
 
@@ -51,7 +54,11 @@ pub enum MapState {
 impl CurrentMap {
     /// No map yet; `ttl` is how old one may become.
     pub fn new(ttl: Duration) -> Self {
-        Self { newest: Arc::new(Snapshot::new(Arc::new(None))), ttl_nanos: AtomicU64::new(nanos(ttl)) }
+        Self {
+            newest: Arc::new(Snapshot::new(Arc::new(None))),
+            published: watch::Sender::new(0),
+            ttl_nanos: AtomicU64::new(nanos(ttl)),
+        }
     }
 
     /// A view for one thread.
@@ -73,6 +80,7 @@ impl CurrentMap {
     /// Replaces the map. Called by the fleet thread alone.
     pub fn publish(&self, map: Arc<ShardMap>) {
         self.newest.publish(Arc::new(Some(map)));
+        self.published.send_modify(|count| *count += 1);
     }
 
     /// Changes how old a map may become.
@@ -82,6 +90,12 @@ impl CurrentMap {
 }
 
 impl MapReader {
+    /// Tells of every map that is published from now on. To be asked for before looking: one that comes between the two
+    /// must not be missed.
+    pub fn changes(&self) -> watch::Receiver<u64> {
+        self.current.published.subscribe()
+    }
+
     /// What there is to route by at `now`.
     pub fn look(&self, now: Monotonic) -> MapState {
         let Some(map) = Option::clone(self.seen.lock().get()) else { return MapState::Never };

@@ -84,8 +84,14 @@ pub struct ShardFacts {
     pub shard: ShardIndex,
     /// Its range.
     pub range: HashKeyRange,
+    /// What it was split off, or the lower of what it was merged of.
+    pub parent: Option<ShardIndex>,
+    /// The upper of what it was merged of.
+    pub adjacent_parent: Option<ShardIndex>,
     /// The number before its first record.
     pub starting: SequenceNumber,
+    /// The number after its last record, if it takes no more.
+    pub ending: Option<SequenceNumber>,
 }
 
 impl ShardFacts {
@@ -94,20 +100,37 @@ impl ShardFacts {
         out.open_structure();
         out.member("ShardId");
         out.shown(&self.shard);
-        out.member("HashKeyRange");
-        out.open_structure();
-        out.member("StartingHashKey");
-        out.shown(&self.range.start);
-        out.member("EndingHashKey");
-        out.shown(&self.range.end);
-        out.close_structure();
+        if let Some(parent) = self.parent {
+            out.member("ParentShardId");
+            out.shown(&parent);
+        }
+        if let Some(adjacent) = self.adjacent_parent {
+            out.member("AdjacentParentShardId");
+            out.shown(&adjacent);
+        }
+        encode_range(self.range, out);
         out.member("SequenceNumberRange");
         out.open_structure();
         out.member("StartingSequenceNumber");
         out.shown(&self.starting);
+        if let Some(ending) = self.ending {
+            out.member("EndingSequenceNumber");
+            out.shown(&ending);
+        }
         out.close_structure();
         out.close_structure();
     }
+}
+
+/// Writes the range of a shard.
+pub(super) fn encode_range(range: HashKeyRange, out: &mut impl Encoder) {
+    out.member("HashKeyRange");
+    out.open_structure();
+    out.member("StartingHashKey");
+    out.shown(&range.start);
+    out.member("EndingHashKey");
+    out.shown(&range.end);
+    out.close_structure();
 }
 
 /// What `DescribeStream` tells.

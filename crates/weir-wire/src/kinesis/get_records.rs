@@ -1,8 +1,9 @@
 //! `GetRecords`: what it takes and tells.
 
-use weir_core::{clock::WallMs, sequence::SequenceNumber};
+use weir_core::{clock::WallMs, hash_key::HashKeyRange, id::ShardIndex, sequence::SequenceNumber};
 
 use super::{
+    describe_stream::encode_range,
     encode::{Encoder, Reply},
     model,
     shape::{Text, structure},
@@ -40,10 +41,40 @@ pub struct RecordFacts<'a> {
 pub struct GetRecordsReply<'a> {
     /// The records, in order.
     pub records: Vec<RecordFacts<'a>>,
-    /// Where to read next.
-    pub next_shard_iterator: String,
+    /// Where to read next; absent at the end of a closed shard.
+    pub next_shard_iterator: Option<String>,
     /// How far the reader is behind the newest record, in time.
     pub millis_behind_latest: u64,
+    /// What goes on where the shard ends; empty before its end.
+    pub children: Vec<ChildShard>,
+}
+
+/// A shard that goes on where another ends.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ChildShard {
+    /// Which.
+    pub shard: ShardIndex,
+    /// All that it was made of.
+    pub parents: Vec<ShardIndex>,
+    /// Its range.
+    pub range: HashKeyRange,
+}
+
+impl ChildShard {
+    /// Writes the shard.
+    pub(super) fn encode(&self, out: &mut impl Encoder) {
+        out.open_structure();
+        out.member("ShardId");
+        out.shown(&self.shard);
+        out.member("ParentShards");
+        out.open_list();
+        for parent in &self.parents {
+            out.shown(parent);
+        }
+        out.close_list();
+        encode_range(self.range, out);
+        out.close_structure();
+    }
 }
 
 impl Reply for GetRecordsReply<'_> {
@@ -64,10 +95,20 @@ impl Reply for GetRecordsReply<'_> {
             out.close_structure();
         }
         out.close_list();
-        out.member("NextShardIterator");
-        out.text(&self.next_shard_iterator);
+        if let Some(iterator) = &self.next_shard_iterator {
+            out.member("NextShardIterator");
+            out.text(iterator);
+        }
         out.member("MillisBehindLatest");
         out.integer(i64::try_from(self.millis_behind_latest).unwrap_or(i64::MAX));
+        if !self.children.is_empty() {
+            out.member("ChildShards");
+            out.open_list();
+            for child in &self.children {
+                child.encode(out);
+            }
+            out.close_list();
+        }
         out.close_structure();
     }
 }

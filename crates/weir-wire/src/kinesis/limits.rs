@@ -164,9 +164,12 @@ fn calls(operation: Operation) -> Option<Description> {
         Operation::GetRecords => rate(5, Scope::Shard, API_REFERENCE)
             .map(|described| Description { family: Family::Shards, ..described }),
         Operation::GetShardIterator => rate(5, Scope::Shard, API_REFERENCE),
-        Operation::CreateStream | Operation::DeleteStream | Operation::ListStreams => {
-            rate(5, Scope::Account, API_REFERENCE)
-        }
+        Operation::CreateStream
+        | Operation::DeleteStream
+        | Operation::ListStreams
+        | Operation::MergeShards
+        | Operation::SplitShard => rate(5, Scope::Account, API_REFERENCE),
+        Operation::UpdateShardCount => rate(10, Scope::Account, API_REFERENCE),
         Operation::DescribeStream => rate(10, Scope::Account, API_REFERENCE),
         Operation::DescribeStreamSummary => rate(20, Scope::Account, API_REFERENCE),
         Operation::ListShards => rate(1_000, Scope::Stream, API_REFERENCE),

@@ -101,6 +101,9 @@ pub const TAG_MAP: Shape = Shape::map(&[Bound::LengthMin(1), Bound::LengthMax(20
 /// Keys of tags.
 pub const TAG_KEYS: Shape = Shape::list(&[Bound::LengthMin(1), Bound::LengthMax(50)], TAG_KEY);
 
+/// How shards are to divide the keys.
+pub const SCALING_TYPE: Shape = Shape::of(&[Bound::OneOf(&["UNIFORM_SCALING"])]);
+
 /// Which shards a list wants.
 pub const SHARD_FILTER_TYPE: Shape = Shape::of(&[Bound::OneOf(&[
     "AFTER_SHARD_ID",

@@ -51,8 +51,11 @@ operations! {
     IncreaseStreamRetentionPeriod: increase_stream_retention_period::IncreaseStreamRetentionPeriodInput,
     ListShards: list_shards::ListShardsInput,
     ListStreams: list_streams::ListStreamsInput,
+    MergeShards: merge_shards::MergeShardsInput,
     PutRecord: put_record::PutRecordInput,
     PutRecords: put_records::PutRecordsInput,
+    SplitShard: split_shard::SplitShardInput,
+    UpdateShardCount: update_shard_count::UpdateShardCountInput,
 }
 
 /// The operations of queues and channels, which the API has and Weir does not.

@@ -235,6 +235,15 @@ fn whole_call(operation: Operation) -> Value {
             json!({"StreamName": "s", "RetentionPeriodHours": 24})
         }
         Operation::ListStreams => json!({}),
+        Operation::MergeShards => {
+            json!({"StreamName": "s", "ShardToMerge": "shardId-0", "AdjacentShardToMerge": "shardId-1"})
+        }
+        Operation::SplitShard => {
+            json!({"StreamName": "s", "ShardToSplit": "shardId-0", "NewStartingHashKey": "7"})
+        }
+        Operation::UpdateShardCount => {
+            json!({"StreamName": "s", "TargetShardCount": 2, "ScalingType": "UNIFORM_SCALING"})
+        }
         Operation::GetRecords => json!({"ShardIterator": ITERATOR}),
         Operation::GetShardIterator => json!({
             "StreamName": "s", "ShardId": "shardId-0", "ShardIteratorType": "AT_SEQUENCE_NUMBER",

@@ -4,13 +4,13 @@
 
 use std::sync::Arc;
 
-use weir_core::{batch::StoredBatch, clock::WallMs};
+use weir_core::{batch::StoredBatch, clock::WallMs, shard::OwnedShard};
 
 use super::{Committer, StagedFrame, Then};
 use crate::{
     frame::FRAME_HEADER_BYTES,
     journal::{AppendOutcome, retain::RetainOutcome},
-    segment::SegmentSequence,
+    segment::{LogPlace, SegmentSequence},
     shard::Shard,
     shard_index::{Indexed, Runs},
     snapshot::{ShardSnapshot, shard_bytes_max},
@@ -60,23 +60,7 @@ impl Committer {
                 Box::new(move || done.succeed(AppendOutcome { first, count, arrived }))
             }
             Then::Opened { owned, opened, done } => {
-                let mut shards = self.shared.shards.write();
-                match shards.get(&owned.key) {
-                    Some(shard) => shard.state.lock().owned = owned,
-                    None => {
-                        let key = owned.key;
-                        let none = WallMs(0);
-                        let snapshot = ShardSnapshot {
-                            owned,
-                            opened,
-                            next: 0,
-                            oldest: 0,
-                            last_arrived: none,
-                            damage: None,
-                        };
-                        shards.insert(key, Arc::new(Shard::new(snapshot, Runs::default())));
-                    }
-                }
+                self.publish_opened(owned, opened);
                 Box::new(move || done.succeed(()))
             }
             Then::Closed { key, closed, done } => {
@@ -104,6 +88,19 @@ impl Committer {
             Then::Retained { first, done } => {
                 let segments_dropped = self.drop_segments_before(first);
                 Box::new(move || done.succeed(RetainOutcome { segments_dropped }))
+            }
+        }
+    }
+
+    fn publish_opened(&self, owned: OwnedShard, opened: LogPlace) {
+        let mut shards = self.shared.shards.write();
+        match shards.get(&owned.key) {
+            Some(shard) => shard.state.lock().owned = owned,
+            None => {
+                let (key, last_arrived) = (owned.key, WallMs(0));
+                let snapshot =
+                    ShardSnapshot { owned, opened, next: 0, oldest: 0, last_arrived, damage: None };
+                shards.insert(key, Arc::new(Shard::new(snapshot, Runs::default())));
             }
         }
     }
