@@ -5,22 +5,30 @@
 
 #[path = "kinesis/cbor.rs"]
 mod cbor;
+#[path = "kinesis/encryption.rs"]
+mod encryption;
 #[path = "kinesis/get_records.rs"]
 mod get_records;
 #[path = "kinesis/limits.rs"]
 mod limits;
+#[path = "kinesis/monitoring.rs"]
+mod monitoring;
 #[path = "kinesis/put_record.rs"]
 mod put_record;
 #[path = "kinesis/put_records.rs"]
 mod put_records;
 #[path = "kinesis/reshard.rs"]
 mod reshard;
+#[path = "kinesis/resource_policies.rs"]
+mod resource_policies;
 #[path = "kinesis/retention.rs"]
 mod retention;
 #[path = "kinesis/shard_iterators.rs"]
 mod shard_iterators;
 #[path = "kinesis/streams.rs"]
 mod streams;
+#[path = "kinesis/tags.rs"]
+mod tags;
 #[path = "kinesis/tls.rs"]
 mod tls;
 #[path = "kinesis/wire.rs"]

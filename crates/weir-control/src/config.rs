@@ -251,6 +251,7 @@ mod tests {
     fn config() -> ControlConfig {
         embedded(
             SharedConfig {
+                streams: Vec::new(),
                 iterator_secret: "00".repeat(32),
                 credentials: Vec::new(),
                 limits: Default::default(),

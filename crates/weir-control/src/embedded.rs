@@ -191,6 +191,7 @@ mod tests {
 
     fn control() -> (EmbeddedControl, Arc<AtomicBool>) {
         let shared = SharedConfig {
+            streams: Vec::new(),
             iterator_secret: "00".repeat(32),
             credentials: Vec::new(),
             limits: Default::default(),

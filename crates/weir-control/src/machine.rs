@@ -4,6 +4,7 @@
 //! changed and only then answers. The benefit: every order of events is testable without a socket. The downside: one
 //! lock for the whole control plane, which is why nothing on the data path may ask it.
 
+mod attached;
 mod fleet;
 mod quotas;
 mod reshard;
@@ -126,6 +127,8 @@ impl Machine {
                 self.create_stream(now, wall, streams::NewStream { stream, shards, on_demand })
             }
             ControlRequest::DeleteStream { stream } => self.delete_stream(wall, &stream),
+            ControlRequest::Attached { resource } => self.attached(&resource),
+            ControlRequest::ChangeAttached { resource, change } => self.change_attached(&resource, change),
             ControlRequest::ChangeStream { stream, change } => self.change_stream(wall, &stream, change),
             ControlRequest::DescribeStream { stream } => self.describe_stream(&stream),
             ControlRequest::ListStreams { account, region, after, limit } => {

@@ -88,6 +88,7 @@ mod tests {
     #[test]
     fn the_document_names_exactly_these_metrics() {
         let shared = SharedConfig {
+            streams: Vec::new(),
             iterator_secret: "00".repeat(32),
             credentials: Vec::new(),
             limits: Default::default(),

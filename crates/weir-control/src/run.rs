@@ -82,6 +82,7 @@ mod tests {
     async fn a_control_plane_answers_over_http_and_goes_on_after_a_restart() {
         let folder = tempfile::tempdir().unwrap();
         let shared = SharedConfig {
+            streams: Vec::new(),
             iterator_secret: "00".repeat(32),
             credentials: Vec::new(),
             limits: Default::default(),

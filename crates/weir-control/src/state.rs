@@ -11,9 +11,10 @@ use weir_core::{
         AccountId, CellName, ClusterId, Epoch, Incarnation, MemberId, Region, ServerName, ShardIndex,
         StreamId, StreamName, StreamRef, TenantName,
     },
+    monitoring::ShardLevelMetrics,
     shard::OwnedShard,
 };
-use weir_wire::control::{Role, StreamStatus};
+use weir_wire::control::{Attached, Role, StreamStatus};
 
 use crate::{
     config::ControlConfig,
@@ -55,6 +56,19 @@ pub struct AssignedShard {
     pub node: MemberId,
 }
 
+/// What a stream's callers hear of its encryption, and when it was changed.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Encryption {
+    /// The key, as the caller named it; none: records are shown as not encrypted.
+    pub key: Option<String>,
+    /// Records that arrived since then are shown as encrypted, as long as there is a key; milliseconds since 1970.
+    pub since_ms: u64,
+    /// When it was started within the last day, milliseconds since 1970.
+    pub started_ms: Vec<u64>,
+    /// When it was stopped.
+    pub stopped_ms: Vec<u64>,
+}
+
 /// A stream.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Stream {
@@ -77,6 +91,15 @@ pub struct Stream {
     pub retention_hours: u32,
     /// The on-demand capacity mode.
     pub on_demand: bool,
+    /// Tags and policy.
+    #[serde(default)]
+    pub attached: Attached,
+    /// Encryption at rest, as it is shown.
+    #[serde(default)]
+    pub encryption: Encryption,
+    /// The shard-level metrics that are enabled.
+    #[serde(default)]
+    pub metrics: ShardLevelMetrics,
     /// Its shards, by number: those that take records and, until their records are too old, those that did.
     pub shards: Vec<AssignedShard>,
     /// The splits and merges that are under way.

@@ -118,6 +118,7 @@ mod tests {
 
     fn state() -> State {
         let shared = SharedConfig {
+            streams: Vec::new(),
             iterator_secret: "00".repeat(32),
             credentials: Vec::new(),
             limits: Default::default(),

@@ -5,6 +5,7 @@
 #![forbid(unsafe_code)]
 
 pub mod limits;
+pub mod monitoring;
 
 pub mod batch;
 pub mod effect;

@@ -47,6 +47,20 @@ pub const RETENTION_HOURS_DEFAULT: u32 = 24;
 pub const RETENTION_HOURS_MIN: u32 = 24;
 /// The longest retention of a stream: 365 days (AWS).
 pub const RETENTION_HOURS_MAX: u32 = 8_760;
+/// Times that a stream's encryption is started, and times that it is stopped, within the period below (AWS).
+pub const ENCRYPTION_CHANGES_MAX: usize = 25;
+/// The rolling period in which they are counted (AWS).
+pub const ENCRYPTION_CHANGES_PERIOD: Duration = Duration::from_secs(24 * 3_600);
+/// Tags of one stream or consumer (AWS).
+pub const TAGS_MAX: usize = 50;
+/// Bytes of a resource policy: as much as AWS takes elsewhere.
+pub const POLICY_BYTES_MAX: usize = 20 * KIB;
+/// Bytes of all resource policies that one control plane keeps: every front end gets them whole with each poll.
+pub const POLICIES_BYTES_MAX: usize = 2 * MIB;
+/// Statements of a resource policy: each is judged for every call of another account.
+pub const POLICY_STATEMENTS_MAX: usize = 100;
+/// Shards of monitored streams that one front end counts for: seven lines each in every scrape.
+pub const MONITORED_SHARDS_MAX: usize = 1_000;
 
 // ---- HTTP: what a socket may cost ----
 

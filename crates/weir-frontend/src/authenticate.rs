@@ -75,7 +75,12 @@ pub(crate) mod tests {
     const NOW: WallMs = WallMs(1_606_300_000_000);
 
     pub(crate) fn shared(credentials: Vec<Credential>) -> SharedConfig {
-        SharedConfig { iterator_secret: "5a".repeat(32), credentials, limits: Default::default() }
+        SharedConfig {
+            streams: Vec::new(),
+            iterator_secret: "5a".repeat(32),
+            credentials,
+            limits: Default::default(),
+        }
     }
 
     fn config(credentials: Vec<Credential>) -> RequestConfig {

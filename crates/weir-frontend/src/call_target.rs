@@ -5,7 +5,7 @@
 //! a call: an input that does not read is the operation's to tell.
 
 use weir_core::id::StreamRef;
-use weir_wire::kinesis::{encoding::Encoding, named::NamedInput, operation::Operation};
+use weir_wire::kinesis::{encoding::Encoding, named::NamedInput};
 
 use crate::{authenticate::Caller, lookup::StreamSelector};
 
@@ -25,7 +25,7 @@ pub struct CallTarget {
 
 impl CallTarget {
     /// Reads a body.
-    pub(crate) fn read(encoding: Encoding, body: &[u8], caller: &Caller, operation: Operation) -> Self {
+    pub(crate) fn read(encoding: Encoding, body: &[u8], caller: &Caller) -> Self {
         let Ok(named) = encoding.decode::<NamedInput<'_>>(body) else { return Self::default() };
         let resource = named.consumer_arn.as_deref().or(named.resource_arn.as_deref());
         let consumer = resource.filter(|arn| arn.contains(CONSUMER)).map(str::to_owned);
@@ -34,7 +34,7 @@ impl CallTarget {
             arn.or_else(|| resource.map(|arn| arn.split_once(CONSUMER).map_or(arn, |(stream, _)| stream)));
         let selector = StreamSelector { name: named.stream_name.as_deref(), arn };
         Self {
-            stream: selector.resolve(caller, operation.name()).ok(),
+            stream: selector.resolve(caller).ok(),
             shard: named.shard_id.map(std::borrow::Cow::into_owned),
             consumer,
         }
@@ -52,7 +52,7 @@ mod tests {
     fn target(body: &str) -> CallTarget {
         let (account, region) = (AccountId::DEFAULT, Region::US_EAST_1);
         let caller = Caller { account, region, tenant: TenantName::new("t") };
-        CallTarget::read(Encoding::Json, body.as_bytes(), &caller, Operation::ListShards)
+        CallTarget::read(Encoding::Json, body.as_bytes(), &caller)
     }
 
     #[test]

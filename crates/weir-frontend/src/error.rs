@@ -17,7 +17,7 @@ use weir_wire::{
     sigv4::SignatureError,
 };
 
-use crate::{call_target::CallTarget, forward::ForwardError};
+use crate::{call_target::CallTarget, forward::ForwardError, kms::KeyFault};
 
 /// Why a request was not served.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
@@ -120,6 +120,9 @@ pub enum RequestError {
         /// The time of the call.
         now: WallMs,
     },
+    /// Streams cannot be encrypted with this key.
+    #[error("key: {0}")]
+    Key(#[from] KeyFault),
     /// The paging token is none of ours.
     #[error("the token does not read")]
     TokenInvalid,
@@ -184,6 +187,7 @@ impl RequestError {
             | Self::IteratorInvalid
             | Self::IteratorAhead { .. }
             | Self::IteratorExpired { .. }
+            | Self::Key(_)
             | Self::TokenInvalid
             | Self::TokenExpired
             | Self::NoMap

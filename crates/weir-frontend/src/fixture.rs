@@ -20,6 +20,7 @@ use weir_core::{
     id::{
         AccountId, Epoch, Generation, MemberId, Region, ShardIndex, ShardKey, StreamId, StreamName, StreamRef,
     },
+    monitoring::ShardLevelMetrics,
     shard::OwnedShard,
 };
 use weir_wire::{
@@ -168,6 +169,8 @@ impl Fixture {
             created_ms: 1_600_000_000_123,
             retention_hours: 24,
             on_demand: false,
+            encryption_key: None,
+            metrics: ShardLevelMetrics::NONE,
             shards: shards.clone(),
         });
         shards

@@ -14,8 +14,11 @@ mod throttle;
 
 pub mod forward;
 mod iterator;
+pub mod kms;
 mod lookup;
 mod page_token;
+mod permit;
+pub mod policy;
 mod request_config;
 mod respond;
 mod route;

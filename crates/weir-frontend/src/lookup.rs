@@ -53,32 +53,30 @@ macro_rules! selector {
 pub(crate) use selector;
 
 impl StreamSelector<'_> {
-    /// The stream that is meant. Streams of other accounts are nobody's to use but by a policy, and there is none.
-    pub(crate) fn resolve(
-        &self,
-        caller: &Caller,
-        operation: &'static str,
-    ) -> Result<StreamRef, RequestError> {
+    /// The stream that is meant. Whether the caller may use it is the gate's to say, before anything else is.
+    pub(crate) fn resolve(&self, caller: &Caller) -> Result<StreamRef, RequestError> {
         let Caller { account, region, .. } = *caller;
-        if let Some(arn) = self.arn {
-            let (there, owner, name) = split_arn(arn);
-            if owner != Some(account) {
-                let resource = arn.to_owned();
-                return Err(RequestError::OtherAccount { caller: account, resource, operation });
-            }
-            if self.name.is_some_and(|other| other != name) {
-                let text = format!("StreamName {} does not match StreamARN {arn}.", self.name.unwrap_or(""));
-                return Err(ApiError::new(ErrorCode::InvalidArgument, text).into());
-            }
-            let name = StreamName::new(name);
-            return match there {
-                Some(region) => Ok(StreamRef { account, region, name }),
-                // No stream can be where no region can.
-                None => Err(RequestError::StreamNotFound(StreamRef { account, region, name })),
-            };
+        let Some(arn) = self.arn else {
+            let name = self.name.ok_or_else(|| null_member("streamName"))?;
+            return Ok(StreamRef { account, region, name: StreamName::new(name) });
+        };
+        let stream = stream_of_arn(arn, caller)?;
+        if let Some(other) = self.name.filter(|other| *other != stream.name.as_str()) {
+            let text = format!("StreamName {other} does not match StreamARN {arn}.");
+            return Err(ApiError::new(ErrorCode::InvalidArgument, text).into());
         }
-        let name = self.name.ok_or_else(|| null_member("streamName"))?;
-        Ok(StreamRef { account, region, name: StreamName::new(name) })
+        Ok(stream)
+    }
+}
+
+/// The stream of an ARN whose form was checked.
+pub(crate) fn stream_of_arn(arn: &str, caller: &Caller) -> Result<StreamRef, RequestError> {
+    let (region, account, name) = split_arn(arn);
+    let (account, name) = (account.unwrap_or(caller.account), StreamName::new(name));
+    match region {
+        Some(region) => Ok(StreamRef { account, region, name }),
+        // No stream can be where no region can.
+        None => Err(RequestError::StreamNotFound(StreamRef { account, region: caller.region, name })),
     }
 }
 

@@ -4,23 +4,38 @@
 //! routes, asks nodes or the control plane, and gives back its answer; errors leave as facts and get their
 //! words in `respond.rs`.
 
+mod add_tags_to_stream;
 mod create_stream;
 mod decrease_stream_retention_period;
+mod delete_resource_policy;
 mod delete_stream;
 mod describe_stream;
 mod describe_stream_summary;
+mod disable_enhanced_monitoring;
+mod enable_enhanced_monitoring;
 mod get_records;
+mod get_resource_policy;
 mod get_shard_iterator;
 mod increase_stream_retention_period;
 mod list_shards;
 mod list_streams;
+mod list_tags_for_resource;
+mod list_tags_for_stream;
 mod merge_shards;
 mod put_record;
 mod put_records;
+mod put_resource_policy;
+mod remove_tags_from_stream;
 mod split_shard;
+mod start_stream_encryption;
+mod stop_stream_encryption;
+mod tag_resource;
+mod untag_resource;
 mod update_shard_count;
 
+mod attached;
 mod change;
+mod monitoring;
 mod reshard;
 mod shard_id;
 mod store;
@@ -30,7 +45,10 @@ use weir_core::{
     clock::{Monotonic, WallMs},
     id::StreamRef,
 };
-use weir_wire::kinesis::{encode::Reply, encoding::Encoding, operation::Operation, shape::Fields};
+use weir_wire::{
+    control::ResourceRef,
+    kinesis::{encode::Reply, encoding::Encoding, operation::Operation, shape::Fields},
+};
 
 use crate::{
     answer::Answer,
@@ -38,7 +56,7 @@ use crate::{
     call_target::CallTarget,
     error::RequestError,
     forward::Forwarder,
-    lookup::StreamSelector,
+    lookup::{StreamSelector, stream_of_arn},
     request_config::RequestConfig,
     server::Common,
     shard_map::{MapReader, ShardMap},
@@ -63,7 +81,7 @@ pub(crate) struct Call<'a> {
 impl<'a> Call<'a> {
     /// Counts the call to the rate of its operation.
     pub(crate) fn count(&self) -> Result<(), RequestError> {
-        let target = || CallTarget::read(self.encoding, self.body, self.caller(), self.operation);
+        let target = || CallTarget::read(self.encoding, self.body, self.caller());
         let calls = &self.common.throttle.calls;
         calls.admit(&self.config.limits, self.now(), self.caller(), self.operation, target)
     }
@@ -89,9 +107,21 @@ impl<'a> Call<'a> {
         self.admitted.caller()
     }
 
-    /// The stream that the input names.
+    /// The stream that the input names, if the caller may do this to it.
     fn stream(&self, selector: StreamSelector<'_>) -> Result<StreamRef, RequestError> {
-        selector.resolve(self.caller(), self.operation.name())
+        self.permitted(selector.resolve(self.caller())?)
+    }
+
+    /// This stream, if the caller may do this to it: for streams that an iterator or a token names.
+    fn permitted(&self, stream: StreamRef) -> Result<StreamRef, RequestError> {
+        let permitted = self.config.policies.permit(self.caller(), self.operation, stream)?;
+        Ok(permitted.into_stream())
+    }
+
+    /// What the ARN names that can have tags and a policy, if the caller may do this to it.
+    fn resource(&self, arn: &str) -> Result<ResourceRef, RequestError> {
+        let stream = stream_of_arn(arn, self.caller())?;
+        Ok(ResourceRef::Stream(self.permitted(stream)?))
     }
 
     /// The shards' buckets and how many shards `map` has; none when no limit of a shard is kept.
@@ -111,20 +141,33 @@ impl<'a> Call<'a> {
 /// Runs the call's operation; gives back its answer.
 pub(crate) async fn run(call: &Call<'_>) -> Result<Answer, RequestError> {
     match call.operation {
+        Operation::AddTagsToStream => add_tags_to_stream::run(call).await,
         Operation::CreateStream => create_stream::run(call).await,
         Operation::DecreaseStreamRetentionPeriod => decrease_stream_retention_period::run(call).await,
+        Operation::DeleteResourcePolicy => delete_resource_policy::run(call).await,
         Operation::DeleteStream => delete_stream::run(call).await,
         Operation::DescribeStream => describe_stream::run(call).await,
         Operation::DescribeStreamSummary => describe_stream_summary::run(call).await,
+        Operation::DisableEnhancedMonitoring => disable_enhanced_monitoring::run(call).await,
+        Operation::EnableEnhancedMonitoring => enable_enhanced_monitoring::run(call).await,
         Operation::GetRecords => get_records::run(call).await,
+        Operation::GetResourcePolicy => get_resource_policy::run(call).await,
         Operation::GetShardIterator => get_shard_iterator::run(call).await,
         Operation::IncreaseStreamRetentionPeriod => increase_stream_retention_period::run(call).await,
         Operation::ListShards => list_shards::run(call).await,
         Operation::ListStreams => list_streams::run(call).await,
+        Operation::ListTagsForResource => list_tags_for_resource::run(call).await,
+        Operation::ListTagsForStream => list_tags_for_stream::run(call).await,
         Operation::MergeShards => merge_shards::run(call).await,
         Operation::PutRecord => put_record::run(call).await,
         Operation::PutRecords => put_records::run(call).await,
+        Operation::PutResourcePolicy => put_resource_policy::run(call).await,
+        Operation::RemoveTagsFromStream => remove_tags_from_stream::run(call).await,
         Operation::SplitShard => split_shard::run(call).await,
+        Operation::StartStreamEncryption => start_stream_encryption::run(call).await,
+        Operation::StopStreamEncryption => stop_stream_encryption::run(call).await,
+        Operation::TagResource => tag_resource::run(call).await,
+        Operation::UntagResource => untag_resource::run(call).await,
         Operation::UpdateShardCount => update_shard_count::run(call).await,
     }
 }

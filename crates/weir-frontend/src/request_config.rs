@@ -5,13 +5,17 @@
 
 use std::collections::HashMap;
 
+use weir_core::{clock::WallMs, id::StreamId};
 use weir_wire::{
-    control::{Credential, SharedConfig},
+    control::{Credential, SharedConfig, StreamSettings},
     kinesis::limits::{Family, ServiceLimits},
     sigv4::KeyCache,
 };
 
-use crate::seal::{Sealer, SecretError};
+use crate::{
+    permit::Policies,
+    seal::{Sealer, SecretError},
+};
 
 /// The configuration of requests.
 #[derive(Debug)]
@@ -24,6 +28,10 @@ pub(crate) struct RequestConfig {
     pub(crate) limits: ServiceLimits,
     /// Is any limit of a shard among them?
     pub(crate) shard_limits: bool,
+    /// Who of other accounts may use which stream.
+    pub(crate) policies: Policies,
+    /// Streams whose records are shown as encrypted, and since when.
+    encrypted: HashMap<StreamId, WallMs>,
 }
 
 /// Known access keys and the signing keys that were derived of them.
@@ -44,8 +52,21 @@ impl RequestConfig {
             sealer: Sealer::new(&shared.iterator_secret)?,
             limits: shared.limits.clone(),
             shard_limits: shared.limits.keeps(Family::Shards),
+            policies: Policies::new(&shared.streams),
+            encrypted: shared.streams.iter().filter_map(encrypted_since).collect(),
         })
     }
+}
+
+impl RequestConfig {
+    /// Is a record of this stream that arrived then shown as encrypted?
+    pub(crate) fn is_encrypted(&self, stream: StreamId, arrived: WallMs) -> bool {
+        self.encrypted.get(&stream).is_some_and(|since| arrived >= *since)
+    }
+}
+
+fn encrypted_since(settings: &StreamSettings) -> Option<(StreamId, WallMs)> {
+    settings.encrypted_since_ms.map(|since| (settings.id, WallMs(since)))
 }
 
 impl CredentialTable {

@@ -28,7 +28,9 @@ use weir_wire::{
     sigv4::SignatureError,
 };
 
-use crate::{answer::Answer, call_target::CallTarget, error::RequestError, forward::ForwardError};
+use crate::{
+    answer::Answer, call_target::CallTarget, error::RequestError, forward::ForwardError, kms::KeyFault,
+};
 
 /// What a caller is told about an error. No `_` arm, on purpose.
 pub(crate) fn api_error(error: &RequestError) -> ApiError {
@@ -81,6 +83,7 @@ pub(crate) fn api_error(error: &RequestError) -> ApiError {
         RequestError::IteratorExpired { issued, now } => {
             ApiError::new(ErrorCode::ExpiredIterator, expired_iterator(*issued, *now))
         }
+        RequestError::Key(fault) => key_error(*fault),
         RequestError::TokenInvalid => ApiError::new(ErrorCode::InvalidArgument, "Invalid NextToken."),
         RequestError::TokenExpired => {
             ApiError::new(ErrorCode::ExpiredNextToken, "The NextToken has expired.")
@@ -114,16 +117,29 @@ fn busy_code(operation: Operation) -> ErrorCode {
         | Operation::PutRecords
         | Operation::GetRecords
         | Operation::GetShardIterator => ErrorCode::ProvisionedThroughputExceeded,
-        Operation::CreateStream
+        Operation::AddTagsToStream
+        | Operation::CreateStream
         | Operation::DecreaseStreamRetentionPeriod
+        | Operation::DeleteResourcePolicy
         | Operation::DeleteStream
         | Operation::DescribeStream
         | Operation::DescribeStreamSummary
+        | Operation::DisableEnhancedMonitoring
+        | Operation::EnableEnhancedMonitoring
+        | Operation::GetResourcePolicy
         | Operation::IncreaseStreamRetentionPeriod
         | Operation::ListShards
         | Operation::ListStreams
+        | Operation::ListTagsForResource
+        | Operation::ListTagsForStream
         | Operation::MergeShards
+        | Operation::PutResourcePolicy
+        | Operation::RemoveTagsFromStream
         | Operation::SplitShard
+        | Operation::StartStreamEncryption
+        | Operation::StopStreamEncryption
+        | Operation::TagResource
+        | Operation::UntagResource
         | Operation::UpdateShardCount => ErrorCode::LimitExceeded,
     }
 }
@@ -164,6 +180,34 @@ fn signature_code(error: &SignatureError) -> ErrorCode {
         SignatureError::Invalid(_) => ErrorCode::InvalidSignature,
         SignatureError::UnknownKey => ErrorCode::UnrecognizedClient,
     }
+}
+
+/// The key management service's own words, as far as its documentation has them.
+fn key_error(fault: KeyFault) -> ApiError {
+    let (code, text) = match fault {
+        KeyFault::AccessDenied => (
+            ErrorCode::KmsAccessDenied,
+            "The ciphertext references a key that doesn't exist or that you don't have access to.",
+        ),
+        KeyFault::Disabled => {
+            (ErrorCode::KmsDisabled, "The request was rejected because the specified KMS key isn't enabled.")
+        }
+        KeyFault::InvalidState => (
+            ErrorCode::KmsInvalidState,
+            "The request was rejected because the state of the specified resource isn't valid for this request.",
+        ),
+        KeyFault::NotFound => (
+            ErrorCode::KmsNotFound,
+            "The request was rejected because the specified entity or resource can't be found.",
+        ),
+        KeyFault::OptInRequired => {
+            (ErrorCode::KmsOptInRequired, "The AWS access key ID needs a subscription for the service.")
+        }
+        KeyFault::Throttling => {
+            (ErrorCode::KmsThrottling, "The request was denied due to request throttling.")
+        }
+    };
+    ApiError::new(code, text)
 }
 
 /// Where nothing was done the client may simply come again; where nobody knows, it must decide itself.

@@ -34,7 +34,7 @@ use crate::{
     error::RequestError,
     forward::{Dial, Forwarder},
     lookup::Lookup,
-    metrics::RequestMetrics,
+    metrics::{RequestMetrics, ShardMetrics},
     operations::{self, Call},
     request_config::RequestConfig,
     respond::{Responder, api_error},
@@ -74,6 +74,7 @@ pub(crate) struct Common {
     /// Room for puts that wait for a reshard.
     pub(crate) resharding: Semaphore,
     pub(crate) metrics: Arc<RequestMetrics>,
+    pub(crate) shard_metrics: Arc<ShardMetrics>,
     pub(crate) clock: Clock,
     config: Arc<Snapshot<Option<RequestConfig>>>,
     responder: Responder,
@@ -84,6 +85,10 @@ impl Frontend {
     pub fn new(parts: FrontendParts, registry: &mut Registry) -> Result<Self, SecretError> {
         let FrontendParts { control, maps, shared, dial, clock } = parts;
         let throttle = Throttle::default();
+        let shard_metrics = ShardMetrics::new(registry);
+        if let Some(shared) = &shared {
+            shard_metrics.adopt(&shared.streams);
+        }
         let config = shared.map(|shared| RequestConfig::new(&shared)).transpose()?;
         if let Some(config) = &config {
             throttle.shards.adopt(ShardRates::of(&config.limits));
@@ -97,6 +102,7 @@ impl Frontend {
             answers: AnswerBudget::default(),
             resharding: Semaphore::new(RESHARD_WAITING_MAX),
             metrics: Arc::new(RequestMetrics::new(registry, clock)),
+            shard_metrics,
             clock,
             config,
             responder: Responder::new(),
@@ -109,6 +115,7 @@ impl Frontend {
         let config = RequestConfig::new(shared)?;
         self.common.throttle.shards.adopt(ShardRates::of(&config.limits));
         self.common.config.publish(Arc::new(Some(config)));
+        self.common.shard_metrics.adopt(&shared.streams);
         Ok(())
     }
 

@@ -3,8 +3,10 @@
 //! Front ends, nodes, consumers, the load generator and the lab ask; `weir-control` answers, over a socket or in the
 //! same process ([`ControlService`] hides which). It carries decisions and must never make one.
 
+mod attached;
 mod change;
 mod remote;
+mod settings;
 
 use std::{future::Future, net::SocketAddr, pin::Pin, sync::Arc, time::Duration};
 
@@ -15,12 +17,15 @@ use weir_core::{
         AccountId, CellName, ClusterId, Generation, Incarnation, MemberId, Region, ServerName, ShardIndex,
         ShardKey, StreamId, StreamName, StreamRef, TenantName,
     },
+    monitoring::ShardLevelMetrics,
     shard::OwnedShard,
     units::Span,
 };
 
+pub use self::attached::{Attached, AttachedChange, ResourceRef};
 pub use self::change::StreamChange;
 pub use self::remote::{CallOutcome, RemoteControl};
+pub use self::settings::StreamSettings;
 use crate::{fragment::Fragment, kinesis::limits::ServiceLimits};
 
 /// What a server is.
@@ -128,6 +133,9 @@ pub struct SharedConfig {
     /// The limits of Kinesis that are kept: AWS's but for those written here.
     #[serde(default)]
     pub limits: ServiceLimits,
+    /// Streams with settings of their own, by number. Filled in for each asker: the streams themselves are what is kept.
+    #[serde(default)]
+    pub streams: Vec<StreamSettings>,
 }
 
 /// A server of a cell as its peers see it.
@@ -223,6 +231,12 @@ pub struct StreamDescription {
     pub retention_hours: u32,
     /// True for the on-demand capacity mode.
     pub on_demand: bool,
+    /// The key with which records are shown as encrypted; none: they are shown as not encrypted.
+    #[serde(default)]
+    pub encryption_key: Option<String>,
+    /// The shard-level metrics that are enabled.
+    #[serde(default)]
+    pub metrics: ShardLevelMetrics,
     /// Its shards, by number.
     pub shards: Vec<OwnedShard>,
 }
@@ -326,6 +340,18 @@ pub enum ControlRequest {
         /// What to change.
         change: StreamChange,
     },
+    /// What is attached to this resource?
+    Attached {
+        /// The resource.
+        resource: ResourceRef,
+    },
+    /// Change what is attached to a resource.
+    ChangeAttached {
+        /// The resource.
+        resource: ResourceRef,
+        /// What to change.
+        change: AttachedChange,
+    },
     /// What is this stream?
     DescribeStream {
         /// The stream.
@@ -413,6 +439,15 @@ pub enum ControlReply {
         streams: Vec<StreamDescription>,
         /// Are there more?
         more: bool,
+    },
+    /// To `Attached`.
+    Attached(Attached),
+    /// To `ChangeStream` where monitoring was changed.
+    Monitoring {
+        /// The shard-level metrics that were enabled before.
+        before: ShardLevelMetrics,
+        /// Those that are enabled now.
+        after: ShardLevelMetrics,
     },
     /// To `Status`.
     Status(Vec<ServerStatus>),

@@ -129,6 +129,7 @@ pub(crate) fn run(args: ServeArgs) -> Result<u8, Failure> {
     tenants.sort_by(|one, other| one.name.cmp(&other.name));
     tenants.dedup_by(|one, other| one.name == other.name);
     let shared = SharedConfig {
+        streams: Vec::new(),
         iterator_secret: entropy::secret::<32>().iter().map(|byte| format!("{byte:02x}")).collect(),
         credentials,
         limits,

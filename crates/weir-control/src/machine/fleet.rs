@@ -14,7 +14,7 @@ use weir_core::{
 use weir_wire::{
     control::{
         Census, ControlError, ControlReply, FleetConfig, Member, MembershipView, NodeEntry, Role,
-        ServerStatus,
+        ServerStatus, SharedConfig,
     },
     fragment::Fragment,
 };
@@ -168,7 +168,7 @@ impl Machine {
                 })
                 .collect(),
             fleet: self.state.config.fleet.clone(),
-            shared: self.state.config.shared.clone(),
+            shared: SharedConfig { streams: self.stream_settings(), ..self.state.config.shared.clone() },
         };
         Applied::answer(ControlReply::View(Box::new(view)))
     }

@@ -1,14 +1,16 @@
 //! Settings of a stream: what its owner changes after its creation.
 //!
 //! Part of the machine. Each change is judged against what the stream is now, and either whole or refused; the texts are
-//! Kinesis's own, because only here both the old value and the new one are known. Changes of its shards are in `reshard.rs`.
+//! Kinesis's own where they are known, because only here both the old value and the new one are. Changes of its shards are
+//! in `reshard.rs`.
 
 use weir_core::{
     clock::WallMs,
     id::StreamRef,
-    limits::{RETENTION_HOURS_MAX, RETENTION_HOURS_MIN},
+    limits::{ENCRYPTION_CHANGES_MAX, ENCRYPTION_CHANGES_PERIOD, RETENTION_HOURS_MAX, RETENTION_HOURS_MIN},
+    monitoring::ShardLevelMetrics,
 };
-use weir_wire::control::{ControlError, ControlReply, StreamChange};
+use weir_wire::control::{ControlError, ControlReply, StreamChange, StreamSettings};
 
 use super::{Applied, Machine, streams::describe};
 use crate::{config::StreamDelays, state::Stream};
@@ -24,26 +26,64 @@ impl Machine {
         let Some(at) = self.state.streams.iter().position(|known| known.is(stream)) else {
             return Applied::refused(ControlError::NotFound(format!("stream {}", stream.name)));
         };
-        let stream = &mut self.state.streams[at];
+        let known = &mut self.state.streams[at];
+        let before = known.metrics;
         let changed = match change {
-            StreamChange::IncreaseRetention { hours } => increase_retention(stream, hours),
-            StreamChange::DecreaseRetention { hours } => decrease_retention(stream, hours),
-            StreamChange::SplitShard { shard, at: key } => self.split_shard(at, shard, key),
-            StreamChange::MergeShards { shard, adjacent } => self.merge_shards(at, shard, adjacent),
-            StreamChange::UpdateShardCount { target } => self.update_shard_count(at, target, wall),
+            StreamChange::IncreaseRetention { hours } => increase_retention(known, hours),
+            StreamChange::DecreaseRetention { hours } => decrease_retention(known, hours),
+            StreamChange::StartEncryption { key } => start_encryption(known, wall, key),
+            StreamChange::StopEncryption { .. } => stop_encryption(known, wall),
+            StreamChange::EnableMonitoring { metrics } => monitor(known, before.with(metrics)),
+            StreamChange::DisableMonitoring { metrics } => monitor(known, before.without(metrics)),
+            StreamChange::SplitShard { shard, at: key } => self.split_shard(at, shard, key).map(Told::stream),
+            StreamChange::MergeShards { shard, adjacent } => {
+                self.merge_shards(at, shard, adjacent).map(Told::stream)
+            }
+            StreamChange::UpdateShardCount { target } => {
+                self.update_shard_count(at, target, wall).map(Told::stream)
+            }
         };
         match changed {
-            Ok(()) => {
-                let stream = &mut self.state.streams[at];
-                stream.begin_update(held_until_ms);
-                Applied::changed(ControlReply::Stream(Box::new(describe(stream))))
+            Ok(told) => {
+                let known = &mut self.state.streams[at];
+                known.begin_update(held_until_ms);
+                Applied::changed(match told {
+                    Told::Stream => ControlReply::Stream(Box::new(describe(known))),
+                    Told::Monitoring => ControlReply::Monitoring { before, after: known.metrics },
+                })
             }
             Err(error) => Applied::refused(error),
         }
     }
 }
 
-fn increase_retention(stream: &mut Stream, hours: i64) -> Result<(), ControlError> {
+impl Machine {
+    /// What front ends must know of streams that are not as new ones are.
+    pub(super) fn stream_settings(&self) -> Vec<StreamSettings> {
+        let settings = self.state.streams.iter().map(|stream| StreamSettings {
+            id: stream.id,
+            stream: stream.reference(),
+            encrypted_since_ms: stream.encryption.key.is_some().then_some(stream.encryption.since_ms),
+            metrics: stream.metrics,
+            policy: stream.attached.policy.clone(),
+        });
+        settings.filter(|settings| !settings.is_default()).collect()
+    }
+}
+
+/// What the caller hears of a change.
+enum Told {
+    Stream,
+    Monitoring,
+}
+
+impl Told {
+    fn stream((): ()) -> Self {
+        Self::Stream
+    }
+}
+
+fn increase_retention(stream: &mut Stream, hours: i64) -> Result<Told, ControlError> {
     let hours = retention_hours(hours)?;
     stream.must_be_active()?;
     if hours < stream.retention_hours {
@@ -54,10 +94,10 @@ fn increase_retention(stream: &mut Stream, hours: i64) -> Result<(), ControlErro
         )));
     }
     stream.retention_hours = hours;
-    Ok(())
+    Ok(Told::Stream)
 }
 
-fn decrease_retention(stream: &mut Stream, hours: i64) -> Result<(), ControlError> {
+fn decrease_retention(stream: &mut Stream, hours: i64) -> Result<Told, ControlError> {
     let hours = retention_hours(hours)?;
     stream.must_be_active()?;
     if hours > stream.retention_hours {
@@ -68,7 +108,7 @@ fn decrease_retention(stream: &mut Stream, hours: i64) -> Result<(), ControlErro
         )));
     }
     stream.retention_hours = hours;
-    Ok(())
+    Ok(Told::Stream)
 }
 
 /// A period within Kinesis's bounds.
@@ -83,6 +123,45 @@ fn retention_hours(hours: i64) -> Result<u32, ControlError> {
     Err(ControlError::Invalid(format!(
         "{least_or_most} allowed retention period is {bound} hours. Requested retention period ({hours} hours) is too {is}."
     )))
+}
+
+fn start_encryption(stream: &mut Stream, wall: WallMs, key: String) -> Result<Told, ControlError> {
+    stream.must_be_active()?;
+    if stream.encryption.key.as_ref() != Some(&key) {
+        count_change(&mut stream.encryption.started_ms, wall, "StartStreamEncryption")?;
+        if stream.encryption.key.replace(key).is_none() {
+            stream.encryption.since_ms = wall.0;
+        }
+    }
+    Ok(Told::Stream)
+}
+
+fn stop_encryption(stream: &mut Stream, wall: WallMs) -> Result<Told, ControlError> {
+    stream.must_be_active()?;
+    if stream.encryption.key.is_some() {
+        count_change(&mut stream.encryption.stopped_ms, wall, "StopStreamEncryption")?;
+        stream.encryption.key = None;
+    }
+    Ok(Told::Stream)
+}
+
+/// Kinesis takes so many changes of one kind within any 24 hours. What is older is forgotten, so that the list is bounded.
+fn count_change(changes_ms: &mut Vec<u64>, wall: WallMs, operation: &str) -> Result<(), ControlError> {
+    let period_ms = u64::try_from(ENCRYPTION_CHANGES_PERIOD.as_millis()).expect("a day");
+    changes_ms.retain(|change| wall.0.saturating_sub(*change) < period_ms);
+    if changes_ms.len() >= ENCRYPTION_CHANGES_MAX {
+        return Err(ControlError::LimitExceeded(format!(
+            "{operation} can be called successfully {ENCRYPTION_CHANGES_MAX} times in a rolling 24-hour period."
+        )));
+    }
+    changes_ms.push(wall.0);
+    Ok(())
+}
+
+fn monitor(stream: &mut Stream, metrics: ShardLevelMetrics) -> Result<Told, ControlError> {
+    stream.must_be_active()?;
+    stream.metrics = metrics;
+    Ok(Told::Monitoring)
 }
 
 #[cfg(test)]

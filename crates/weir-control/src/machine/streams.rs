@@ -10,10 +10,11 @@ use weir_core::{
     hash_key::HashKeyRange,
     id::{AccountId, Epoch, MemberId, Region, ShardIndex, ShardKey, StreamId, StreamName, StreamRef},
     limits::RETENTION_HOURS_DEFAULT,
+    monitoring::ShardLevelMetrics,
     shard::OwnedShard,
 };
 use weir_wire::{
-    control::{ControlError, ControlReply, StreamDescription, StreamStatus},
+    control::{Attached, ControlError, ControlReply, StreamDescription, StreamStatus},
     fragment::Fragment,
 };
 
@@ -21,7 +22,7 @@ use super::{Applied, Machine, reshard};
 use crate::{
     config::StreamDelays,
     placement,
-    state::{AssignedShard, Stream},
+    state::{AssignedShard, Encryption, Stream},
 };
 
 /// What to create.
@@ -77,6 +78,9 @@ impl Machine {
             created_ms: wall.0,
             retention_hours: RETENTION_HOURS_DEFAULT,
             on_demand: new.on_demand,
+            attached: Attached::default(),
+            encryption: Encryption::default(),
+            metrics: ShardLevelMetrics::NONE,
             shards: (0..).zip(nodes).map(assign).collect(),
             reshard: None,
             scaled_ms: Vec::new(),
@@ -215,6 +219,8 @@ pub(super) fn describe(stream: &Stream) -> StreamDescription {
         created_ms: stream.created_ms,
         retention_hours: stream.retention_hours,
         on_demand: stream.on_demand,
+        encryption_key: stream.encryption.key.clone(),
+        metrics: stream.metrics,
         shards: stream.shards.iter().map(|assigned| assigned.shard.clone()).collect(),
     }
 }

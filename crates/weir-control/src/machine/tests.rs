@@ -28,6 +28,7 @@ use crate::{
 
 pub(super) fn machine(cells: &[&str]) -> Machine {
     let shared = SharedConfig {
+        streams: Vec::new(),
         iterator_secret: "00".repeat(32),
         credentials: Vec::new(),
         limits: Default::default(),

@@ -33,12 +33,15 @@ pub(super) async fn run(call: &Call<'_>) -> Result<Answer, RequestError> {
     let input: GetRecordsInput<'_> = call.input()?;
     let text = input.shard_iterator.as_deref().ok_or_else(|| null_member("shardIterator"))?;
     let iterator = ShardIterator::open(&call.config.sealer, text, call.wall())?;
-    if iterator.stream.account != call.caller().account {
-        return Err(RequestError::IteratorInvalid);
-    }
+    call.permitted(iterator.stream.clone())?;
     let map = usable_map(call.maps, call.now())?;
     let stream = call.common.lookup.of_iterator(&map, &iterator).await?;
-    let routed = route_read(call.admitted, stream, iterator.key.shard, call.gate(&map), call.now())?;
+    let routed = route_read(call.admitted, stream, iterator.key.shard, call.gate(&map), call.now())
+        .inspect_err(|error| {
+            if matches!(error, RequestError::ShardThrottled { .. }) {
+                call.common.shard_metrics.read_throttled(iterator.key);
+            }
+        })?;
     let limit = input.limit.map_or(GET_RECORDS_COUNT_MAX, |limit| limit as usize);
     let (permit, bytes_max) = call.common.answers.reserve_page(limit)?;
     let bounds = PageBounds { records_max: limit, bytes_max };
@@ -50,20 +53,25 @@ pub(super) async fn run(call: &Call<'_>) -> Result<Answer, RequestError> {
     }
 
     let place = routed.get().place;
-    let Page { records, bytes, next } = cut(&read, iterator.record, &place, bounds);
+    let Page { mut records, bytes, next } = cut(&read, iterator.record, &place, bounds);
+    for record in &mut records {
+        record.encrypted = call.config.is_encrypted(iterator.key.stream, record.arrived);
+    }
     let count = records.len();
     let answer_bytes = SMALL_ANSWER_BYTES + bytes / 3 * 4 + count * RECORD_FRAME_BYTES;
+    let millis_behind_latest = behind(&read, &records, next, call.wall());
     let children = if read.closed && next >= read.tip { children(stream, iterator.key.shard) } else { None };
     let goes_on = children.is_none();
     let reply = GetRecordsReply {
         children: children.unwrap_or_default(),
-        millis_behind_latest: behind(&read, &records, next, call.wall()),
+        millis_behind_latest,
         records,
         next_shard_iterator: goes_on.then(|| iterator.at(next).seal(&call.config.sealer, call.wall())),
     };
     let answer = call.common.answers.settle(permit, call.encoding.encode(&reply, answer_bytes))?;
     routed.get().charge(call.now(), bytes);
     call.common.metrics.given_out(count, bytes);
+    call.common.shard_metrics.given_out(iterator.key, count, bytes, millis_behind_latest);
     Ok(answer)
 }
 
@@ -136,6 +144,7 @@ fn cut<'a>(read: &'a ReadReply, from: RecordIndex, place: &ShardPlace, bounds: P
                 arrived: stored.arrived,
                 data: record.data,
                 partition_key: record.partition_key,
+                encrypted: false, // the stream's settings say
             });
             page.bytes += bytes;
             page.next = index + 1;

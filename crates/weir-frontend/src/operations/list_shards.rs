@@ -30,7 +30,7 @@ pub(super) async fn run(call: &Call<'_>) -> Result<Answer, RequestError> {
         Some(token) => {
             refuse_beside_token(&input)?;
             let (stream, filter, after) = open_token(call, token)?;
-            (stream, filter, Some(after))
+            (call.permitted(stream)?, filter, Some(after))
         }
         None => {
             if input.stream_name.is_none() && input.stream_arn.is_none() {

@@ -7,7 +7,11 @@ use weir_wire::kinesis::{
     validate::null_member,
 };
 
-use super::{Call, SMALL_ANSWER_BYTES, put_records::new_record, store::store};
+use super::{
+    Call, SMALL_ANSWER_BYTES,
+    put_records::new_record,
+    store::{StoreOutcome, store},
+};
 use crate::{answer::Answer, error::RequestError, lookup::selector};
 
 /// How far a number's time may lie ahead: the clock may have been set back since it was given out (assumed). Numbers rise
@@ -25,9 +29,9 @@ pub(super) async fn run(call: &Call<'_>) -> Result<Answer, RequestError> {
     if let Some(minimum) = &input.sequence_number_for_ordering {
         check_ordering(minimum, &stream, call.wall())?;
     }
-    let mut results = store(call, &stream, &[record]).await?;
+    let StoreOutcome { mut results, encrypted } = store(call, &stream, &[record]).await?;
     let stored = results.pop().expect("one result for one record")?;
-    let reply = PutRecordReply { shard: stored.shard, sequence: stored.sequence };
+    let reply = PutRecordReply { shard: stored.shard, sequence: stored.sequence, encrypted };
     Ok(call.answer(&reply, SMALL_ANSWER_BYTES))
 }
 

@@ -11,7 +11,10 @@ use weir_wire::kinesis::{
     validate::{data_too_long, null_member},
 };
 
-use super::{Call, SMALL_ANSWER_BYTES, store::store};
+use super::{
+    Call, SMALL_ANSWER_BYTES,
+    store::{StoreOutcome, store},
+};
 use crate::{answer::Answer, error::RequestError, lookup::selector, respond::record_error, route::NewRecord};
 
 /// Bytes of one record's result.
@@ -27,13 +30,13 @@ pub(super) async fn run(call: &Call<'_>) -> Result<Answer, RequestError> {
         let text = format!("Records size exceeds {} MB limit", PUT_RECORDS_BYTES_MAX / MIB);
         return Err(ApiError::new(ErrorCode::InvalidArgument, text).into());
     }
-    let results = store(call, &stream, &records).await?;
+    let StoreOutcome { results, encrypted } = store(call, &stream, &records).await?;
     let bytes = SMALL_ANSWER_BYTES + results.len() * RESULT_BYTES;
     let results = results.into_iter().map(|result| match result {
         Ok(stored) => PutRecordsResult::Stored { shard: stored.shard, sequence: stored.sequence },
         Err(error) => PutRecordsResult::Failed(record_error(&error)),
     });
-    Ok(call.answer(&PutRecordsReply { results: results.collect() }, bytes))
+    Ok(call.answer(&PutRecordsReply { results: results.collect(), encrypted }, bytes))
 }
 
 fn of_entry<'a>(at: usize, entry: &'a PutRecordsRequestEntry<'_>) -> Result<NewRecord<'a>, RequestError> {

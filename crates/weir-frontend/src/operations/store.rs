@@ -8,7 +8,7 @@ use std::net::SocketAddr;
 use tokio::time::{Instant, timeout_at};
 use weir_core::{
     batch::Batch,
-    id::{ShardIndex, StreamRef},
+    id::{ShardIndex, ShardKey, StreamId, StreamRef},
     limits::RESHARD_WAIT,
     sequence::SequenceNumber,
 };
@@ -30,6 +30,15 @@ pub(super) struct Stored {
     pub(super) sequence: SequenceNumber,
 }
 
+/// What became of the records of one call.
+#[derive(Debug)]
+pub(super) struct StoreOutcome {
+    /// One result for each record, in order.
+    pub(super) results: Vec<Result<Stored, RequestError>>,
+    /// Are records of this stream shown as encrypted?
+    pub(super) encrypted: bool,
+}
+
 /// What became of one batch.
 type GroupOutcome = Result<AppendReply, ForwardError>;
 
@@ -41,9 +50,9 @@ pub(super) async fn store(
     call: &Call<'_>,
     stream: &StreamRef,
     records: &[NewRecord<'_>],
-) -> Result<Vec<Result<Stored, RequestError>>, RequestError> {
+) -> Result<StoreOutcome, RequestError> {
     let mut changes = call.maps.changes();
-    let mut results = attempt(call, stream, records).await?;
+    let (id, mut results) = attempt(call, stream, records).await?;
     let mut left = resharding(&results);
     if !left.is_empty()
         && let Ok(_waiting) = call.common.resharding.try_acquire()
@@ -52,14 +61,16 @@ pub(super) async fn store(
         while !left.is_empty() && matches!(timeout_at(deadline, changes.changed()).await, Ok(Ok(()))) {
             let again: Vec<NewRecord<'_>> = left.iter().map(|&at| records[at]).collect();
             match attempt(call, stream, &again).await {
-                Ok(outcomes) => left.iter().zip(outcomes).for_each(|(&at, outcome)| results[at] = outcome),
+                Ok((_, outcomes)) => {
+                    left.iter().zip(outcomes).for_each(|(&at, outcome)| results[at] = outcome);
+                }
                 Err(error) => left.iter().for_each(|&at| results[at] = Err(error.clone())),
             }
             left = resharding(&results);
         }
     }
-    count(call, records, &results);
-    Ok(results)
+    count(call, id, records, &results);
+    Ok(StoreOutcome { encrypted: call.config.is_encrypted(id, call.wall()), results })
 }
 
 /// The records that a reshard is in the way of.
@@ -72,18 +83,19 @@ fn resharding(results: &[Result<Stored, RequestError>]) -> Vec<usize> {
     (0..results.len()).filter(|&at| waits(&results[at])).collect()
 }
 
-/// Routes and stores by the map of this moment.
+/// Routes and stores by the map of this moment; says which stream that was.
 async fn attempt(
     call: &Call<'_>,
     stream: &StreamRef,
     records: &[NewRecord<'_>],
-) -> Result<Vec<Result<Stored, RequestError>>, RequestError> {
+) -> Result<(StreamId, Vec<Result<Stored, RequestError>>), RequestError> {
     let map = usable_map(call.maps, call.now())?;
     let shards = call.common.lookup.in_map(&map, stream).await?;
     let routed = route_put(call.admitted, shards, records, call.gate(&map), (call.now(), call.wall()));
     let places = routed.get().places.clone();
     let (shard_places, outcomes) = append(call.forwarder, routed).await;
-    Ok(places.into_iter().map(|place| result_of(place, stream, &shard_places, &outcomes)).collect())
+    let results = places.into_iter().map(|place| result_of(place, stream, &shard_places, &outcomes));
+    Ok((shards.id(), results.collect()))
 }
 
 /// Sends every batch; gives back where each went and what became of it.
@@ -172,15 +184,25 @@ fn result_of(
     }
 }
 
-fn count(call: &Call<'_>, records: &[NewRecord<'_>], results: &[Result<Stored, RequestError>]) {
+fn count(
+    call: &Call<'_>,
+    stream: StreamId,
+    records: &[NewRecord<'_>],
+    results: &[Result<Stored, RequestError>],
+) {
+    let shard_metrics = &call.common.shard_metrics;
     let (mut stored, mut bytes, mut throttled, mut failed) = (0, 0, 0, 0);
     for (record, result) in records.iter().zip(results) {
         match result {
-            Ok(_) => {
+            Ok(done) => {
                 stored += 1;
                 bytes += record.counted_bytes();
+                shard_metrics.stored(ShardKey { stream, shard: done.shard }, record.counted_bytes());
             }
-            Err(RequestError::ShardThrottled { .. }) => throttled += 1,
+            Err(RequestError::ShardThrottled { shard, .. }) => {
+                throttled += 1;
+                shard_metrics.write_throttled(ShardKey { stream, shard: *shard });
+            }
             Err(_) => failed += 1,
         }
     }

@@ -125,6 +125,8 @@ fn facts(description: &StreamDescription, status: StreamStatus) -> StreamFacts {
         mode: if description.on_demand { "ON_DEMAND" } else { "PROVISIONED" },
         retention_hours: description.retention_hours,
         created: WallMs(description.created_ms),
+        metrics: description.metrics,
+        key_id: description.encryption_key.clone(),
     }
 }
 

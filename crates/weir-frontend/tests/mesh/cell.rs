@@ -266,6 +266,7 @@ impl SmallControl {
             nodes: nodes.collect(),
             fleet: self.fleet.clone(),
             shared: SharedConfig {
+                streams: Vec::new(),
                 iterator_secret: "00".repeat(32),
                 credentials: Vec::new(),
                 limits: Default::default(),

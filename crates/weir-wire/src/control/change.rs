@@ -4,7 +4,7 @@
 //! what the stream is at that moment, and the control plane alone knows.
 
 use serde::{Deserialize, Serialize};
-use weir_core::{hash_key::HashKey, id::ShardIndex};
+use weir_core::{hash_key::HashKey, id::ShardIndex, monitoring::ShardLevelMetrics};
 
 /// One change.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -38,5 +38,25 @@ pub enum StreamChange {
     UpdateShardCount {
         /// How many.
         target: u32,
+    },
+    /// Say that records are encrypted with this key.
+    StartEncryption {
+        /// The key, as the caller named it.
+        key: String,
+    },
+    /// Say that records are encrypted no more.
+    StopEncryption {
+        /// The key, as the caller named it.
+        key: String,
+    },
+    /// Count these for each shard, too.
+    EnableMonitoring {
+        /// Some of the shard-level metrics.
+        metrics: ShardLevelMetrics,
+    },
+    /// Count these no more.
+    DisableMonitoring {
+        /// As above.
+        metrics: ShardLevelMetrics,
     },
 }

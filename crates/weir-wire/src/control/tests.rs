@@ -2,6 +2,8 @@
 
 use proptest::prelude::*;
 
+use weir_core::monitoring::ShardLevelMetric;
+
 use super::*;
 use crate::mesh::tests::{address, fragment, owned_shard};
 
@@ -55,6 +57,13 @@ fn view() -> impl Strategy<Value = MembershipView> {
             nodes,
             fleet,
             shared: SharedConfig {
+                streams: vec![StreamSettings {
+                    id: StreamId(generation),
+                    stream: stream_ref(),
+                    encrypted_since_ms: Some(1),
+                    metrics: ShardLevelMetrics::of_names(["ALL"]).unwrap(),
+                    policy: Some("{}".to_owned()),
+                }],
                 iterator_secret: "00ff".to_owned(),
                 credentials: vec![Credential {
                     access_key: "AKIA".to_owned(),
@@ -75,22 +84,45 @@ fn stream() -> impl Strategy<Value = StreamDescription> {
         Just(StreamStatus::Updating),
         Just(StreamStatus::Deleting)
     ];
-    (status, any::<(u64, u32, bool)>(), prop::collection::vec(owned_shard(), 0..3)).prop_map(
-        |(status, (created_ms, retention_hours, on_demand), shards)| StreamDescription {
-            stream: stream_ref(),
-            status,
-            created_ms,
-            retention_hours,
-            on_demand,
-            shards,
+    let shown = (prop::option::of("\\PC{0,5}"), metrics());
+    (status, any::<(u64, u32, bool)>(), shown, prop::collection::vec(owned_shard(), 0..3)).prop_map(
+        |(status, (created_ms, retention_hours, on_demand), (encryption_key, metrics), shards)| {
+            StreamDescription {
+                stream: stream_ref(),
+                status,
+                created_ms,
+                retention_hours,
+                on_demand,
+                encryption_key,
+                metrics,
+                shards,
+            }
         },
     )
+}
+
+fn metrics() -> impl Strategy<Value = ShardLevelMetrics> {
+    let names: Vec<_> = ShardLevelMetric::ALL.into_iter().map(ShardLevelMetric::name).collect();
+    prop::sample::subsequence(names, 0..=7).prop_map(|names| ShardLevelMetrics::of_names(names).unwrap())
+}
+
+fn attached_change() -> impl Strategy<Value = AttachedChange> {
+    let text = || "\\PC{0,5}";
+    prop_oneof![
+        prop::collection::btree_map(text(), text(), 0..3).prop_map(AttachedChange::AddTags),
+        prop::collection::btree_set(text(), 0..3).prop_map(AttachedChange::RemoveTags),
+        prop::option::of(text()).prop_map(AttachedChange::Policy),
+    ]
 }
 
 fn change() -> impl Strategy<Value = StreamChange> {
     prop_oneof![
         any::<i64>().prop_map(|hours| StreamChange::IncreaseRetention { hours }),
         any::<i64>().prop_map(|hours| StreamChange::DecreaseRetention { hours }),
+        "\\PC{0,9}".prop_map(|key| StreamChange::StartEncryption { key }),
+        "\\PC{0,9}".prop_map(|key| StreamChange::StopEncryption { key }),
+        metrics().prop_map(|metrics| StreamChange::EnableMonitoring { metrics }),
+        metrics().prop_map(|metrics| StreamChange::DisableMonitoring { metrics }),
     ]
 }
 
@@ -128,6 +160,11 @@ fn request() -> impl Strategy<Value = ControlRequest> {
         }),
         Just(ControlRequest::DeleteStream { stream: stream_ref() }),
         change().prop_map(|change| ControlRequest::ChangeStream { stream: stream_ref(), change }),
+        Just(ControlRequest::Attached { resource: ResourceRef::Stream(stream_ref()) }),
+        attached_change().prop_map(|change| ControlRequest::ChangeAttached {
+            resource: ResourceRef::Stream(stream_ref()),
+            change
+        }),
         Just(ControlRequest::DescribeStream { stream: stream_ref() }),
         any::<u32>().prop_map(|limit| ControlRequest::ListStreams {
             account: AccountId::DEFAULT,
@@ -170,6 +207,9 @@ fn reply() -> impl Strategy<Value = ControlReply> {
         stream().prop_map(|stream| ControlReply::Stream(Box::new(stream))),
         (prop::collection::vec(stream(), 0..3), any::<bool>())
             .prop_map(|(streams, more)| ControlReply::Streams { streams, more }),
+        (prop::collection::btree_map("\\PC{0,3}", "\\PC{0,3}", 0..3), prop::option::of("\\PC{0,5}"))
+            .prop_map(|(tags, policy)| ControlReply::Attached(Attached { tags, policy })),
+        (metrics(), metrics()).prop_map(|(before, after)| ControlReply::Monitoring { before, after }),
         member().prop_map(|member| ControlReply::Status(vec![ServerStatus {
             id: member.id,
             name: member.name,

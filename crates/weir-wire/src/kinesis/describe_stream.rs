@@ -1,8 +1,12 @@
 //! `DescribeStream`: what it takes and tells; also the shard as every operation shows it.
 
-use weir_core::{clock::WallMs, hash_key::HashKeyRange, id::ShardIndex, sequence::SequenceNumber};
+use weir_core::{
+    clock::WallMs, hash_key::HashKeyRange, id::ShardIndex, monitoring::ShardLevelMetrics,
+    sequence::SequenceNumber,
+};
 
 use super::{
+    enable_enhanced_monitoring::encode_metrics,
     encode::{Encoder, Reply},
     model,
     shape::{Text, structure},
@@ -39,6 +43,10 @@ pub struct StreamFacts {
     pub retention_hours: u32,
     /// When it was created.
     pub created: WallMs,
+    /// The shard-level metrics that are enabled.
+    pub metrics: ShardLevelMetrics,
+    /// The key of the key management service, if records are encrypted.
+    pub key_id: Option<String>,
 }
 
 impl StreamFacts {
@@ -60,12 +68,18 @@ impl StreamFacts {
         out.open_list();
         out.open_structure();
         out.member("ShardLevelMetrics");
-        out.open_list();
-        out.close_list();
+        encode_metrics(self.metrics, out);
         out.close_structure();
         out.close_list();
         out.member("EncryptionType");
-        out.text("NONE");
+        match &self.key_id {
+            None => out.text("NONE"),
+            Some(key) => {
+                out.text("KMS");
+                out.member("KeyId");
+                out.text(key);
+            }
+        }
     }
 }
 

@@ -22,6 +22,18 @@ pub enum ErrorCode {
     InvalidArgument,
     /// The signature does not hold.
     InvalidSignature,
+    /// The caller may not use the key.
+    KmsAccessDenied,
+    /// The key is disabled.
+    KmsDisabled,
+    /// The key is in a state in which it cannot be used.
+    KmsInvalidState,
+    /// There is no such key.
+    KmsNotFound,
+    /// The account has no subscription to the key management service.
+    KmsOptInRequired,
+    /// The key management service is asked too often.
+    KmsThrottling,
     /// A quota is met.
     LimitExceeded,
     /// No signature at all.
@@ -52,7 +64,7 @@ pub enum ErrorCode {
 
 impl ErrorCode {
     /// Every code, for metrics and documents.
-    pub const ALL: [Self; 20] = [
+    pub const ALL: [Self; 26] = [
         Self::AccessDenied,
         Self::ExpiredIterator,
         Self::ExpiredNextToken,
@@ -60,6 +72,12 @@ impl ErrorCode {
         Self::InternalFailure,
         Self::InvalidArgument,
         Self::InvalidSignature,
+        Self::KmsAccessDenied,
+        Self::KmsDisabled,
+        Self::KmsInvalidState,
+        Self::KmsNotFound,
+        Self::KmsOptInRequired,
+        Self::KmsThrottling,
         Self::LimitExceeded,
         Self::MissingAuthenticationToken,
         Self::ProvisionedThroughputExceeded,
@@ -85,6 +103,12 @@ impl ErrorCode {
             Self::InternalFailure => "InternalFailure",
             Self::InvalidArgument => "InvalidArgumentException",
             Self::InvalidSignature => "InvalidSignatureException",
+            Self::KmsAccessDenied => "KMSAccessDeniedException",
+            Self::KmsDisabled => "KMSDisabledException",
+            Self::KmsInvalidState => "KMSInvalidStateException",
+            Self::KmsNotFound => "KMSNotFoundException",
+            Self::KmsOptInRequired => "KMSOptInRequired",
+            Self::KmsThrottling => "KMSThrottlingException",
             Self::LimitExceeded => "LimitExceededException",
             Self::MissingAuthenticationToken => "MissingAuthenticationTokenException",
             Self::ProvisionedThroughputExceeded => "ProvisionedThroughputExceededException",
@@ -114,6 +138,12 @@ impl ErrorCode {
             | Self::IncompleteSignature
             | Self::InvalidArgument
             | Self::InvalidSignature
+            | Self::KmsAccessDenied
+            | Self::KmsDisabled
+            | Self::KmsInvalidState
+            | Self::KmsNotFound
+            | Self::KmsOptInRequired
+            | Self::KmsThrottling
             | Self::LimitExceeded
             | Self::MissingAuthenticationToken
             | Self::ProvisionedThroughputExceeded

@@ -6,6 +6,7 @@ use super::{
     describe_stream::encode_range,
     encode::{Encoder, Reply},
     model,
+    put_record::encode_encryption,
     shape::{Text, structure},
 };
 
@@ -34,6 +35,8 @@ pub struct RecordFacts<'a> {
     pub data: &'a [u8],
     /// The partition key.
     pub partition_key: &'a str,
+    /// Is it shown as encrypted?
+    pub encrypted: bool,
 }
 
 /// What `GetRecords` tells.
@@ -92,6 +95,7 @@ impl Reply for GetRecordsReply<'_> {
             out.blob(record.data);
             out.member("PartitionKey");
             out.text(record.partition_key);
+            encode_encryption(record.encrypted, out);
             out.close_structure();
         }
         out.close_list();

@@ -173,9 +173,21 @@ fn calls(operation: Operation) -> Option<Description> {
         Operation::DescribeStream => rate(10, Scope::Account, API_REFERENCE),
         Operation::DescribeStreamSummary => rate(20, Scope::Account, API_REFERENCE),
         Operation::ListShards => rate(1_000, Scope::Stream, API_REFERENCE),
-        Operation::DecreaseStreamRetentionPeriod | Operation::IncreaseStreamRetentionPeriod => {
-            rate(5, Scope::Stream, QUOTAS_PAGE)
-        }
+        Operation::AddTagsToStream
+        | Operation::RemoveTagsFromStream
+        | Operation::ListTagsForStream
+        | Operation::TagResource
+        | Operation::UntagResource
+        | Operation::ListTagsForResource => rate(5, Scope::Account, API_REFERENCE),
+        Operation::DecreaseStreamRetentionPeriod
+        | Operation::IncreaseStreamRetentionPeriod
+        | Operation::StartStreamEncryption
+        | Operation::StopStreamEncryption
+        | Operation::EnableEnhancedMonitoring
+        | Operation::DisableEnhancedMonitoring
+        | Operation::PutResourcePolicy
+        | Operation::GetResourcePolicy
+        | Operation::DeleteResourcePolicy => rate(5, Scope::Stream, QUOTAS_PAGE),
     }
 }
 

@@ -5,7 +5,7 @@
 
 use weir_core::limits::{
     GET_RECORDS_COUNT_MAX, PARTITION_KEY_CHARS_MAX, PUT_RECORDS_COUNT_MAX, RECORD_BYTES_MAX,
-    SHARD_ITERATOR_CHARS_MAX,
+    SHARD_ITERATOR_CHARS_MAX, TAGS_MAX,
 };
 
 use super::shape::{Bound, Pattern, Shape};
@@ -91,15 +91,53 @@ pub const RETENTION_PERIOD_HOURS: Shape = Shape::of(&[Bound::Min(1)]);
 /// The capacity mode.
 pub const STREAM_MODE: Shape = Shape::of(&[Bound::OneOf(&["PROVISIONED", "ON_DEMAND"])]);
 
-const TAG_KEY: &[Bound] = &[Bound::LengthMin(1), Bound::LengthMax(128)];
+const TAG_KEY_BOUNDS: &[Bound] = &[Bound::LengthMin(1), Bound::LengthMax(128)];
 
 const TAG_VALUE: &[Bound] = &[Bound::LengthMin(0), Bound::LengthMax(256)];
 
 /// Tags by key. How many one resource may have is less than a call may name, and another matter.
-pub const TAG_MAP: Shape = Shape::map(&[Bound::LengthMin(1), Bound::LengthMax(200)], TAG_KEY, TAG_VALUE);
+pub const TAG_MAP: Shape =
+    Shape::map(&[Bound::LengthMin(1), Bound::LengthMax(200)], TAG_KEY_BOUNDS, TAG_VALUE);
+
+/// A tag's key.
+pub const TAG_KEY: Shape = Shape::of(TAG_KEY_BOUNDS);
+
+/// How many tags a page may have.
+pub const LIST_TAGS_LIMIT: Shape = Shape::of(&[Bound::Min(1), Bound::Max(TAGS_MAX as i64)]);
 
 /// Keys of tags.
-pub const TAG_KEYS: Shape = Shape::list(&[Bound::LengthMin(1), Bound::LengthMax(50)], TAG_KEY);
+pub const TAG_KEYS: Shape = Shape::list(&[Bound::LengthMin(1), Bound::LengthMax(50)], TAG_KEY_BOUNDS);
+
+/// The ARN of what can have tags and a policy.
+pub const RESOURCE_ARN: Shape = Shape::of(&[
+    Bound::Pattern(Pattern {
+        text: r"arn:aws.*:kinesis:.*:\d{12}:.*(stream|channel|queue)/\S+",
+        matches: is_resource_arn,
+    }),
+    Bound::LengthMin(1),
+    Bound::LengthMax(2_048),
+]);
+
+/// How records are encrypted.
+pub const ENCRYPTION_TYPE: Shape = Shape::of(&[Bound::OneOf(&["NONE", "KMS"])]);
+
+/// A key of the key management service, in any form.
+pub const KEY_ID: Shape = Shape::of(&[Bound::LengthMin(1), Bound::LengthMax(2_048)]);
+
+/// Names of shard-level metrics.
+pub const SHARD_LEVEL_METRICS: Shape = Shape::list(
+    &[Bound::LengthMin(1), Bound::LengthMax(7)],
+    &[Bound::OneOf(&[
+        "IncomingBytes",
+        "IncomingRecords",
+        "OutgoingBytes",
+        "OutgoingRecords",
+        "WriteProvisionedThroughputExceeded",
+        "ReadProvisionedThroughputExceeded",
+        "IteratorAgeMilliseconds",
+        "ALL",
+    ])],
+);
 
 /// How shards are to divide the keys.
 pub const SCALING_TYPE: Shape = Shape::of(&[Bound::OneOf(&["UNIFORM_SCALING"])]);
@@ -141,6 +179,22 @@ fn is_stream_arn(text: &str) -> bool {
             .is_some_and(|name| !name.is_empty() && !name.contains(char::is_whitespace))
 }
 
+/// As a stream's ARN, but the resource may begin with anything and is of three kinds.
+fn is_resource_arn(text: &str) -> bool {
+    let fields: Vec<&str> = text.splitn(6, ':').collect();
+    let [arn, partition, service, _region, account, resource] = fields[..] else { return false };
+    let is_named = |kind: &str| {
+        let mut rests = resource.match_indices(kind).map(|(at, _)| &resource[at + kind.len()..]);
+        rests.any(|name| !name.is_empty() && !name.contains(char::is_whitespace))
+    };
+    arn == "arn"
+        && partition.starts_with("aws")
+        && service == "kinesis"
+        && account.len() == 12
+        && account.bytes().all(|byte| byte.is_ascii_digit())
+        && ["stream/", "channel/", "queue/"].into_iter().any(is_named)
+}
+
 fn is_stream_id(text: &str) -> bool {
     let part = |text: &str, len: usize| {
         text.len() == len && text.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit())
@@ -178,6 +232,22 @@ mod tests {
             "",
         ] {
             assert!(!is_stream_arn(arn), "{arn}");
+        }
+        for arn in [
+            "arn:aws:kinesis:us-east-1:000000000000:stream/a",
+            "arn:aws:kinesis:us-east-1:000000000000:stream/a/consumer/b:1606300000",
+            "arn:aws:kinesis:us-east-1:000000000000:queue/x",
+            "arn:aws:kinesis::000000000000:any/channel/x",
+        ] {
+            assert!(is_resource_arn(arn), "{arn}");
+        }
+        for arn in [
+            "arn:aws:kinesis:us-east-1:000000000000:stream/",
+            "arn:aws:kinesis:us-east-1:000000000000:stream/a b",
+            "arn:aws:kinesis:us-east-1:000000000000:table/a",
+            "arn:aws:kinesis:us-east-1:00000000000:stream/a",
+        ] {
+            assert!(!is_resource_arn(arn), "{arn}");
         }
         assert!(is_stream_id("abcdefghij0123456789-abc"));
         assert!(!is_stream_id("abcdefghij0123456789-abcd") && !is_stream_id("ABCDEFGHIJ0123456789-abc"));

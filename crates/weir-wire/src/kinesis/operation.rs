@@ -41,20 +41,33 @@ macro_rules! operations {
 }
 
 operations! {
+    AddTagsToStream: add_tags_to_stream::AddTagsToStreamInput,
     CreateStream: create_stream::CreateStreamInput,
     DecreaseStreamRetentionPeriod: decrease_stream_retention_period::DecreaseStreamRetentionPeriodInput,
+    DeleteResourcePolicy: delete_resource_policy::DeleteResourcePolicyInput,
     DeleteStream: delete_stream::DeleteStreamInput,
     DescribeStream: describe_stream::DescribeStreamInput,
     DescribeStreamSummary: describe_stream_summary::DescribeStreamSummaryInput,
+    DisableEnhancedMonitoring: disable_enhanced_monitoring::DisableEnhancedMonitoringInput,
+    EnableEnhancedMonitoring: enable_enhanced_monitoring::EnableEnhancedMonitoringInput,
     GetRecords: get_records::GetRecordsInput,
+    GetResourcePolicy: get_resource_policy::GetResourcePolicyInput,
     GetShardIterator: get_shard_iterator::GetShardIteratorInput,
     IncreaseStreamRetentionPeriod: increase_stream_retention_period::IncreaseStreamRetentionPeriodInput,
     ListShards: list_shards::ListShardsInput,
     ListStreams: list_streams::ListStreamsInput,
+    ListTagsForResource: list_tags_for_resource::ListTagsForResourceInput,
+    ListTagsForStream: list_tags_for_stream::ListTagsForStreamInput,
     MergeShards: merge_shards::MergeShardsInput,
     PutRecord: put_record::PutRecordInput,
     PutRecords: put_records::PutRecordsInput,
+    PutResourcePolicy: put_resource_policy::PutResourcePolicyInput,
+    RemoveTagsFromStream: remove_tags_from_stream::RemoveTagsFromStreamInput,
     SplitShard: split_shard::SplitShardInput,
+    StartStreamEncryption: start_stream_encryption::StartStreamEncryptionInput,
+    StopStreamEncryption: stop_stream_encryption::StopStreamEncryptionInput,
+    TagResource: tag_resource::TagResourceInput,
+    UntagResource: untag_resource::UntagResourceInput,
     UpdateShardCount: update_shard_count::UpdateShardCountInput,
 }
 

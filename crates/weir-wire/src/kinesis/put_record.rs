@@ -36,6 +36,8 @@ pub struct PutRecordReply {
     pub shard: ShardIndex,
     /// Its number.
     pub sequence: SequenceNumber,
+    /// Is it shown as encrypted?
+    pub encrypted: bool,
 }
 
 impl Reply for PutRecordReply {
@@ -45,6 +47,15 @@ impl Reply for PutRecordReply {
         out.shown(&self.shard);
         out.member("SequenceNumber");
         out.shown(&self.sequence);
+        encode_encryption(self.encrypted, out);
         out.close_structure();
+    }
+}
+
+/// Writes how a record is encrypted; nothing where it is not.
+pub(super) fn encode_encryption(encrypted: bool, out: &mut impl Encoder) {
+    if encrypted {
+        out.member("EncryptionType");
+        out.text("KMS");
     }
 }

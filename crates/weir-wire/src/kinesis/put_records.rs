@@ -7,6 +7,7 @@ use super::{
     encode::{Encoder, Reply},
     error::ApiError,
     model,
+    put_record::encode_encryption,
     shape::{Text, structure},
 };
 
@@ -55,6 +56,8 @@ pub enum PutRecordsResult {
 pub struct PutRecordsReply {
     /// One result for each record, in the order of the request.
     pub results: Vec<PutRecordsResult>,
+    /// Are records shown as encrypted?
+    pub encrypted: bool,
 }
 
 impl Reply for PutRecordsReply {
@@ -84,6 +87,7 @@ impl Reply for PutRecordsReply {
             out.close_structure();
         }
         out.close_list();
+        encode_encryption(self.encrypted, out);
         out.close_structure();
     }
 }

@@ -1,13 +1,19 @@
 //! Settings from outside: what each change is told, and what nodes and later lives of the control plane learn of it.
 
-use weir_core::id::StreamId;
+use std::time::Duration;
+
+use weir_core::{
+    clock::{Monotonic, WallMs},
+    id::StreamId,
+    monitoring::ShardLevelMetrics,
+};
 use weir_wire::{
     control::{ControlError, ControlReply, ControlRequest, Role, StreamChange, StreamDescription},
     fragment::Fragment,
 };
 
 use crate::machine::{
-    Machine,
+    ControlCommand, Machine,
     tests::{address, apply, call, create, machine, register, report, stream},
 };
 
@@ -35,7 +41,7 @@ fn hours(machine: &mut Machine, asked: StreamChange) -> Result<u32, String> {
 /// What nodes are told of streams that keep other than the default.
 fn told(machine: &mut Machine) -> Vec<(StreamId, u32)> {
     let (node, life) = register(machine, "node-2", Role::Backend, None);
-    let (address, ttl) = (address(1), std::time::Duration::from_secs(1));
+    let (address, ttl) = (address(1), Duration::from_secs(1));
     let fragment = Fragment { node, life, sequence: 1, address, ttl, shards: [].into() };
     match call(machine, ControlRequest::Report { fragment }).unwrap() {
         ControlReply::Assignments { retention_hours, .. } => retention_hours,
@@ -99,4 +105,54 @@ fn a_stream_that_does_not_serve_takes_no_change() {
     assert_eq!(change(&mut machine, asked.clone()), Err(ControlError::InUse(text.to_owned())));
     let refused = ControlRequest::ChangeStream { stream: stream("s"), change: asked };
     assert!(!apply(&mut machine, refused).save, "nothing is saved");
+}
+
+fn start(machine: &mut Machine, hour: u64, key: &str) -> Result<Option<String>, ControlError> {
+    change_at(machine, hour, StreamChange::StartEncryption { key: key.to_owned() })
+}
+
+/// The key after a change of the encryption at some hour.
+fn change_at(machine: &mut Machine, hour: u64, change: StreamChange) -> Result<Option<String>, ControlError> {
+    let request = ControlRequest::ChangeStream { stream: stream("s"), change };
+    let wall = WallMs(1_700_000_000_000 + hour * 3_600_000);
+    match machine.apply(Monotonic::ZERO, wall, ControlCommand::Call(request)).reply? {
+        ControlReply::Stream(stream) => Ok(stream.encryption_key),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn encryption_is_started_with_another_key_and_stopped_so_many_times_a_day() {
+    let mut machine = with_stream();
+    let stop = StreamChange::StopEncryption { key: "alias/a".to_owned() };
+    assert_eq!(change_at(&mut machine, 0, stop.clone()), Ok(None), "there is nothing to stop");
+    for hour in 0..24 {
+        let key = format!("alias/{hour}");
+        assert_eq!(start(&mut machine, hour, &key), Ok(Some(key)));
+    }
+    for _ in 0..30 {
+        assert!(start(&mut machine, 23, "alias/23").is_ok(), "the same key is no change");
+    }
+    start(&mut machine, 23, "alias/24").unwrap();
+    let refused = start(&mut machine, 23, "alias/25");
+    assert!(matches!(refused, Err(ControlError::LimitExceeded(_))), "{refused:?}");
+    assert_eq!(change_at(&mut machine, 23, stop), Ok(None));
+    start(&mut machine, 24, "alias/25").unwrap();
+}
+
+#[test]
+fn metrics_are_enabled_and_disabled_one_by_one() {
+    let mut machine = with_stream();
+    let some = |names: &[&str]| ShardLevelMetrics::of_names(names.iter().copied()).unwrap();
+    let mut ask =
+        |change| match call(&mut machine, ControlRequest::ChangeStream { stream: stream("s"), change }) {
+            Ok(ControlReply::Monitoring { before, after }) => (before, after),
+            other => panic!("{other:?}"),
+        };
+    let (one, two) = (some(&["IncomingBytes"]), some(&["IncomingBytes", "OutgoingRecords"]));
+    let enabled = ask(StreamChange::EnableMonitoring { metrics: one });
+    assert_eq!(enabled, (ShardLevelMetrics::NONE, one));
+    assert_eq!(ask(StreamChange::EnableMonitoring { metrics: two }), (one, two));
+    assert_eq!(ask(StreamChange::DisableMonitoring { metrics: one }), (two, some(&["OutgoingRecords"])));
+    assert_eq!(ask(StreamChange::DisableMonitoring { metrics: some(&["ALL"]) }).1, ShardLevelMetrics::NONE);
 }

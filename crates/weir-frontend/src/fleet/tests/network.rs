@@ -58,7 +58,12 @@ pub(super) fn config() -> FleetConfig {
 }
 
 pub(super) fn shared() -> SharedConfig {
-    SharedConfig { iterator_secret: "00".repeat(32), credentials: Vec::new(), limits: Default::default() }
+    SharedConfig {
+        streams: Vec::new(),
+        iterator_secret: "00".repeat(32),
+        credentials: Vec::new(),
+        limits: Default::default(),
+    }
 }
 
 pub(super) fn address(member: MemberId) -> SocketAddr {

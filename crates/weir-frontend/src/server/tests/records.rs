@@ -337,7 +337,8 @@ async fn an_iterator_is_of_use_to_its_own_account_and_stream_alone() {
             request.headers_mut().insert("authorization", value.parse().unwrap());
             request
         });
-    assert_eq!(fixture.send(other_account.unwrap()).await.message(), "Invalid ShardIterator.");
+    let refused = fixture.send(other_account.unwrap()).await;
+    assert_eq!(refused.code(), "AccessDeniedException", "no policy lets another account in");
 
     // The stream goes, and one of the same name comes: it is another stream.
     fixture.call("DeleteStream", json!({"StreamName": "s"})).await;

@@ -150,6 +150,8 @@ async fn before_the_first_configuration_every_call_fails_and_health_does_not() {
     assert_eq!(fixture.send(Request::get("/health").body(Bytes::new()).unwrap()).await.status, 200);
 }
 
+/// The fixture's stream.
+const ARN: &str = "arn:aws:kinesis:us-east-1:000000000000:stream/s";
 /// Stand for an iterator of the fixture's stream, and for the number of its only record, its index shifted by what
 /// follows: what no generator would find.
 const ITERATOR: &str = "ITERATOR";
@@ -233,6 +235,24 @@ fn whole_call(operation: Operation) -> Value {
         | Operation::ListShards => json!({"StreamName": "s"}),
         Operation::DecreaseStreamRetentionPeriod | Operation::IncreaseStreamRetentionPeriod => {
             json!({"StreamName": "s", "RetentionPeriodHours": 24})
+        }
+        Operation::AddTagsToStream => json!({"StreamName": "s", "Tags": {"a": "b"}}),
+        Operation::RemoveTagsFromStream => json!({"StreamName": "s", "TagKeys": ["a"]}),
+        Operation::ListTagsForStream => json!({"StreamName": "s"}),
+        Operation::TagResource => json!({"ResourceARN": ARN, "Tags": {"a": "b"}}),
+        Operation::UntagResource => json!({"ResourceARN": ARN, "TagKeys": ["a"]}),
+        Operation::ListTagsForResource | Operation::GetResourcePolicy | Operation::DeleteResourcePolicy => {
+            json!({"ResourceARN": ARN})
+        }
+        Operation::PutResourcePolicy => json!({
+            "ResourceARN": ARN,
+            "Policy": r#"{"Statement": {"Effect": "Allow", "Principal": "*", "Action": "kinesis:*"}}"#,
+        }),
+        Operation::StartStreamEncryption | Operation::StopStreamEncryption => {
+            json!({"StreamName": "s", "EncryptionType": "KMS", "KeyId": "alias/aws/kinesis"})
+        }
+        Operation::EnableEnhancedMonitoring | Operation::DisableEnhancedMonitoring => {
+            json!({"StreamName": "s", "ShardLevelMetrics": ["ALL"]})
         }
         Operation::ListStreams => json!({}),
         Operation::MergeShards => {

@@ -61,6 +61,7 @@ pub(super) fn shared_config(tenants: &[TenantAccess], seed: u64) -> SharedConfig
         iterator_secret: hex(&seeded(seed, "iterator secret").random::<[u8; 32]>()),
         credentials: tenants.iter().map(|tenant| tenant.credential.clone()).collect(),
         limits: ServiceLimits::of_shards(),
+        streams: Vec::new(),
     }
 }
 

@@ -1,0 +1,124 @@
+//! Tags and policies of streams and consumers.
+//!
+//! Part of the machine. What a policy allows is judged where requests come in; here it is kept, as it was put.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use weir_core::limits::{POLICIES_BYTES_MAX, TAGS_MAX};
+use weir_wire::control::{Attached, AttachedChange, ControlError, ControlReply, ResourceRef, StreamStatus};
+
+use super::{Applied, Machine};
+
+impl Machine {
+    pub(super) fn attached(&mut self, resource: &ResourceRef) -> Applied {
+        match self.attached_mut(resource) {
+            Ok(attached) => Applied::answer(ControlReply::Attached(attached.clone())),
+            Err(error) => Applied::refused(error),
+        }
+    }
+
+    pub(super) fn change_attached(&mut self, resource: &ResourceRef, change: AttachedChange) -> Applied {
+        if let AttachedChange::Policy(Some(policy)) = &change
+            && self.policies_bytes() + policy.len() > POLICIES_BYTES_MAX
+        {
+            return Applied::refused(ControlError::LimitExceeded(format!(
+                "Resource policies may have {POLICIES_BYTES_MAX} bytes together."
+            )));
+        }
+        let attached = match self.attached_mut(resource) {
+            Ok(attached) => attached,
+            Err(error) => return Applied::refused(error),
+        };
+        let changed = match change {
+            AttachedChange::AddTags(tags) => add_tags(&mut attached.tags, &whose(resource), tags),
+            AttachedChange::RemoveTags(keys) => remove_tags(&mut attached.tags, &whose(resource), &keys),
+            AttachedChange::Policy(policy) => {
+                attached.policy = policy;
+                Ok(())
+            }
+        };
+        match changed {
+            Ok(()) => Applied::changed(ControlReply::Done),
+            Err(error) => Applied::refused(error),
+        }
+    }
+
+    fn policies_bytes(&self) -> usize {
+        self.state.streams.iter().filter_map(|stream| stream.attached.policy.as_ref()).map(String::len).sum()
+    }
+
+    /// What the resource has, unless it is going away.
+    fn attached_mut(&mut self, resource: &ResourceRef) -> Result<&mut Attached, ControlError> {
+        let ResourceRef::Stream(stream) = resource;
+        let missing = || ControlError::NotFound(format!("stream {}", stream.name));
+        let known = self.state.streams.iter_mut().find(|known| known.is(stream)).ok_or_else(missing)?;
+        if known.status == StreamStatus::Deleting {
+            known.must_be_active()?;
+        }
+        Ok(&mut known.attached)
+    }
+}
+
+/// As texts name it.
+fn whose(resource: &ResourceRef) -> String {
+    let ResourceRef::Stream(stream) = resource;
+    format!("stream {} under account {}", stream.name, stream.account)
+}
+
+/// Adds tags to those that a resource has, all or none. `whose` names the resource in texts.
+pub(super) fn add_tags(
+    tags: &mut BTreeMap<String, String>,
+    whose: &str,
+    added: BTreeMap<String, String>,
+) -> Result<(), ControlError> {
+    check_characters(added.iter().flat_map(|(key, value)| [key, value]), &format!("add tags to {whose}"))?;
+    let is_reserved = |key: &String| key.get(..4).is_some_and(|start| start.eq_ignore_ascii_case("aws:"));
+    if added.keys().any(is_reserved) {
+        let text = "aws: prefixed tag key names are not allowed for external use.";
+        return Err(ControlError::Invalid(text.to_owned()));
+    }
+    let more = added.keys().filter(|key| !tags.contains_key(*key)).count();
+    if tags.len() + more > TAGS_MAX {
+        return Err(ControlError::Invalid(format!(
+            "Failed to add tags to {whose} because a given stream cannot have more than {TAGS_MAX} tags associated with \
+             it."
+        )));
+    }
+    tags.extend(added);
+    Ok(())
+}
+
+fn remove_tags(
+    tags: &mut BTreeMap<String, String>,
+    whose: &str,
+    keys: &BTreeSet<String>,
+) -> Result<(), ControlError> {
+    check_characters(keys, &format!("remove tags from {whose}"))?;
+    tags.retain(|key, _| !keys.contains(key));
+    Ok(())
+}
+
+/// Kinesis names `%` among the valid characters and refuses it, with another text.
+fn check_characters<'t>(texts: impl IntoIterator<Item = &'t String>, what: &str) -> Result<(), ControlError> {
+    let mut has_percent = false;
+    for character in texts.into_iter().flat_map(|text| text.chars()) {
+        if !character.is_alphanumeric() && !" _./=+-%@:".contains(character) {
+            return Err(ControlError::Invalid(
+                "Some tags contain invalid characters. Valid characters: Unicode letters, digits, white space, _ . / = + \
+                 - % @ :."
+                    .to_owned(),
+            ));
+        }
+        has_percent |= character == '%';
+    }
+    if has_percent {
+        return Err(ControlError::Invalid(format!(
+            "Failed to {what} because some tags contained illegal characters. The allowed characters are Unicode letters, \
+             white-spaces, '_',',','/','=','+','-','@',':'."
+        )));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,150 @@
+//! The gate between accounts: may this caller do this to that stream?
+//!
+//! Operations pass through it with every stream that they were named, and get a [`Permitted`] out: nothing else makes one
+//! of a stream of another account. An owner may do everything. Others may do what the stream's policy allows, of the
+//! operations that Kinesis lets a policy open at all; policies come with the front end's configuration, so that nobody is
+//! asked. It must never tell whether a stream that is refused exists.
+
+use std::collections::HashMap;
+
+use weir_core::id::StreamRef;
+use weir_wire::{control::StreamSettings, kinesis::operation::Operation};
+
+use crate::{authenticate::Caller, error::RequestError, lookup::stream_arn, policy::Policy};
+
+/// The policies of all streams that have one.
+#[derive(Debug, Default)]
+pub(crate) struct Policies {
+    by_stream: HashMap<StreamRef, Policy>,
+}
+
+/// Proof that the caller may do to the stream what it asks.
+#[derive(Debug)]
+pub(crate) struct Permitted(StreamRef);
+
+impl Permitted {
+    /// The stream.
+    pub(crate) fn into_stream(self) -> StreamRef {
+        self.0
+    }
+}
+
+impl Policies {
+    /// Reads the policies among `settings`. One that does not read, which none that was put is, allows nothing.
+    pub(crate) fn new(settings: &[StreamSettings]) -> Self {
+        let read = |settings: &StreamSettings| {
+            let document = settings.policy.as_deref()?;
+            match Policy::parse(document, &stream_arn(&settings.stream)) {
+                Ok(policy) => Some((settings.stream.clone(), policy)),
+                Err(error) => {
+                    tracing::error!(stream = %settings.stream.name, %error, "a policy does not read: it allows nothing");
+                    None
+                }
+            }
+        };
+        Self { by_stream: settings.iter().filter_map(read).collect() }
+    }
+
+    /// Lets the caller through, or not.
+    pub(crate) fn permit(
+        &self,
+        caller: &Caller,
+        operation: Operation,
+        stream: StreamRef,
+    ) -> Result<Permitted, RequestError> {
+        let is_shared = || {
+            let policy = self.by_stream.get(&stream);
+            can_be_shared(operation)
+                && policy.is_some_and(|policy| policy.permits(caller.account, operation.name()))
+        };
+        if stream.account == caller.account || is_shared() {
+            return Ok(Permitted(stream));
+        }
+        let (resource, operation) = (stream_arn(&stream), operation.name());
+        Err(RequestError::OtherAccount { caller: caller.account, resource, operation })
+    }
+}
+
+/// What Kinesis lets a policy open to other accounts. Everything else is its owner's, whatever a policy says.
+fn can_be_shared(operation: Operation) -> bool {
+    matches!(
+        operation,
+        Operation::DescribeStream
+            | Operation::DescribeStreamSummary
+            | Operation::GetRecords
+            | Operation::GetShardIterator
+            | Operation::ListShards
+            | Operation::PutRecord
+            | Operation::PutRecords
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+    use weir_core::{
+        id::{AccountId, Region, StreamId, StreamName, TenantName},
+        monitoring::ShardLevelMetrics,
+    };
+
+    use super::*;
+
+    fn stream() -> StreamRef {
+        StreamRef { account: AccountId::DEFAULT, region: Region::US_EAST_1, name: StreamName::new("s") }
+    }
+
+    fn caller(account: u64) -> Caller {
+        let account = AccountId::new(account).unwrap();
+        Caller { account, region: Region::US_EAST_1, tenant: TenantName::new("t") }
+    }
+
+    fn policies(document: &str) -> Policies {
+        Policies::new(&[StreamSettings {
+            id: StreamId(1),
+            stream: stream(),
+            encrypted_since_ms: None,
+            metrics: ShardLevelMetrics::NONE,
+            policy: Some(document.to_owned()),
+        }])
+    }
+
+    #[test]
+    fn an_owner_needs_no_policy_and_no_policy_keeps_it_out() {
+        let deny = json!({"Statement": {"Effect": "Deny", "Principal": "*", "Action": "*"}}).to_string();
+        for policies in [Policies::default(), policies(&deny)] {
+            for &operation in Operation::ALL {
+                let permitted = policies.permit(&caller(0), operation, stream()).unwrap();
+                assert_eq!(permitted.into_stream(), stream());
+            }
+        }
+    }
+
+    #[test]
+    fn a_policy_that_allows_everything_opens_only_what_can_be_shared() {
+        let all =
+            policies(&json!({"Statement": {"Effect": "Allow", "Principal": "*", "Action": "*"}}).to_string());
+        let open = |operation: &&Operation| all.permit(&caller(7), **operation, stream()).is_ok();
+        let opened: Vec<_> = Operation::ALL.iter().filter(open).map(|operation| operation.name()).collect();
+        assert_eq!(
+            opened,
+            [
+                "DescribeStream",
+                "DescribeStreamSummary",
+                "GetRecords",
+                "GetShardIterator",
+                "ListShards",
+                "PutRecord",
+                "PutRecords",
+            ]
+        );
+        let other = StreamRef { name: StreamName::new("t"), ..stream() };
+        assert!(all.permit(&caller(7), Operation::PutRecord, other).is_err(), "another stream");
+        let elsewhere = StreamRef { region: "eu-west-1".parse().unwrap(), ..stream() };
+        assert!(all.permit(&caller(7), Operation::PutRecord, elsewhere).is_err(), "another region");
+    }
+
+    #[test]
+    fn a_policy_that_does_not_read_allows_nothing() {
+        assert!(policies("no json").permit(&caller(7), Operation::PutRecord, stream()).is_err());
+    }
+}

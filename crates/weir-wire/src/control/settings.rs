@@ -1,0 +1,33 @@
+//! What front ends must know of a stream to serve its records, beside its shards.
+//!
+//! Part of the control plane's protocol: carried to front ends with what all of them agree on. Only streams with a setting
+//! other than a new stream's are in it.
+
+use serde::{Deserialize, Serialize};
+use weir_core::{
+    id::{StreamId, StreamRef},
+    monitoring::ShardLevelMetrics,
+};
+
+/// The settings of one stream.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct StreamSettings {
+    /// The stream as the log knows it.
+    pub id: StreamId,
+    /// The stream as callers know it.
+    pub stream: StreamRef,
+    /// Since when its records are shown as encrypted, milliseconds since 1970; none: they are not.
+    pub encrypted_since_ms: Option<u64>,
+    /// The shard-level metrics that are enabled.
+    pub metrics: ShardLevelMetrics,
+    /// Its resource policy, a JSON document.
+    pub policy: Option<String>,
+}
+
+impl StreamSettings {
+    /// Is it as a new stream is?
+    pub fn is_default(&self) -> bool {
+        self.encrypted_since_ms.is_none() && self.metrics.is_empty() && self.policy.is_none()
+    }
+}

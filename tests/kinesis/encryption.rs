@@ -1,0 +1,87 @@
+//! StartStreamEncryption, StopStreamEncryption, and what records and their answers show of it.
+
+use serde_json::{Value, json};
+use weir_tests::server::Server;
+
+const KEY: &str = "alias/aws/kinesis";
+
+fn put(server: &Server) -> Value {
+    server.ok("PutRecord", &json!({"StreamName": "secret", "PartitionKey": "k", "Data": "AAAA"}))
+}
+
+/// What the stream's summary shows, once it is ACTIVE.
+fn shown(server: &Server) -> (Value, Value) {
+    for _ in 0..2_000 {
+        let summary = server.ok("DescribeStreamSummary", &json!({"StreamName": "secret"}));
+        let summary = &summary["StreamDescriptionSummary"];
+        if summary["StreamStatus"] == "ACTIVE" {
+            return (summary["EncryptionType"].clone(), summary["KeyId"].clone());
+        }
+        std::thread::park_timeout(std::time::Duration::from_millis(5));
+    }
+    panic!("the stream did not become ACTIVE again");
+}
+
+/// Puts until a record's answer shows what is awaited: front ends hear of a change a moment later, as Kinesis's do.
+fn put_until(server: &Server, encryption: &Value) {
+    let seen = (0..2_000).any(|_| {
+        std::thread::park_timeout(std::time::Duration::from_millis(2));
+        put(server)["EncryptionType"] == *encryption
+    });
+    assert!(seen, "no record was ever stored as {encryption}");
+}
+
+#[test]
+fn records_show_that_they_are_encrypted_as_long_as_their_stream_is() {
+    let mut server = Server::start_with(&["--shard-limits", "off"]);
+    server.stream("secret", 1);
+    assert_eq!(shown(&server), (json!("NONE"), Value::Null));
+    assert_eq!(put(&server).get("EncryptionType"), None, "nothing is said where nothing is encrypted");
+
+    let start = json!({"StreamName": "secret", "EncryptionType": "KMS", "KeyId": KEY});
+    let started = server.call("StartStreamEncryption", &start);
+    assert_eq!((started.status, started.body.len()), (200, 0));
+    assert_eq!(shown(&server), (json!("KMS"), json!(KEY)));
+    put_until(&server, &json!("KMS"));
+    server.kill_9_and_restart();
+    assert_eq!(shown(&server), (json!("KMS"), json!(KEY)));
+    put_until(&server, &json!("KMS"));
+
+    let entry = json!({"PartitionKey": "k", "Data": "AAAA"});
+    let several = server.ok("PutRecords", &json!({"StreamName": "secret", "Records": [entry]}));
+    assert_eq!(several["EncryptionType"], "KMS");
+    let from = json!({"StreamName": "secret", "ShardId": "shardId-000000000000", "ShardIteratorType": "TRIM_HORIZON"});
+    let iterator = server.ok("GetShardIterator", &from)["ShardIterator"].clone();
+    let read = server.ok("GetRecords", &json!({"ShardIterator": iterator}));
+    let records = read["Records"].as_array().unwrap();
+    assert_eq!(records[0].get("EncryptionType"), None, "it was there before");
+    assert_eq!(records.last().unwrap()["EncryptionType"], "KMS");
+
+    server.ok("StopStreamEncryption", &start);
+    assert_eq!(shown(&server), (json!("NONE"), Value::Null));
+    put_until(&server, &Value::Null);
+}
+
+#[test]
+fn a_key_that_cannot_be_used_has_its_own_error() {
+    let server = Server::start();
+    server.stream("secret", 1);
+    for (key, code) in [
+        ("alias/weir/access-denied", "KMSAccessDeniedException"),
+        ("alias/weir/disabled", "KMSDisabledException"),
+        ("alias/weir/invalid-state", "KMSInvalidStateException"),
+        ("alias/weir/not-found", "KMSNotFoundException"),
+        ("alias/weir/opt-in-required", "KMSOptInRequired"),
+        ("arn:aws:kms:us-east-1:000000000000:alias/weir/throttling", "KMSThrottlingException"),
+        ("no-key", "KMSNotFoundException"),
+    ] {
+        let asked = json!({"StreamName": "secret", "EncryptionType": "KMS", "KeyId": key});
+        let refused = server.call("StartStreamEncryption", &asked);
+        assert_eq!((refused.status, refused.json()["__type"].as_str()), (400, Some(code)), "{key}");
+    }
+    let none = json!({"StreamName": "secret", "EncryptionType": "NONE", "KeyId": KEY});
+    assert_eq!(server.call("StartStreamEncryption", &none).json()["__type"], "InvalidArgumentException");
+    let nobody = json!({"StreamName": "nobody", "EncryptionType": "KMS", "KeyId": KEY});
+    assert_eq!(server.call("StopStreamEncryption", &nobody).json()["__type"], "ResourceNotFoundException");
+    assert_eq!(shown(&server), (json!("NONE"), Value::Null));
+}

@@ -1,0 +1,110 @@
+//! PutResourcePolicy, GetResourcePolicy, DeleteResourcePolicy, and what they let other accounts do.
+
+use serde_json::{Value, json};
+use weir_tests::{
+    http::{Answer, Caller},
+    server::Server,
+};
+
+const ARN: &str = "arn:aws:kinesis:us-east-1:000000000000:stream/shared";
+const FRIEND: Caller<'static> = Caller { access_key: "000000000007", region: "us-east-1" };
+const STRANGER: Caller<'static> = Caller { access_key: "000000000008", region: "us-east-1" };
+
+fn put_policy(server: &Server, statements: &Value) {
+    let policy = json!({"Version": "2012-10-17", "Statement": statements}).to_string();
+    server.ok("PutResourcePolicy", &json!({"ResourceARN": ARN, "Policy": policy}));
+}
+
+fn put_as(server: &Server, caller: Caller<'_>) -> Answer {
+    server.call_as(caller, "PutRecord", &json!({"StreamARN": ARN, "PartitionKey": "k", "Data": "AAAA"}))
+}
+
+/// Calls until the answer has the status that is awaited: front ends hear of a policy a moment after it was put.
+fn await_status(status: u16, call: impl Fn() -> Answer) -> Answer {
+    let mut answers = std::iter::repeat_with(|| {
+        std::thread::park_timeout(std::time::Duration::from_millis(5));
+        call()
+    });
+    let found = answers.by_ref().take(1_000).find(|answer| answer.status == status);
+    found.unwrap_or_else(|| panic!("never {status}"))
+}
+
+#[test]
+fn a_policy_is_put_got_and_deleted() {
+    let mut server = Server::start();
+    server.stream("shared", 1);
+    let get =
+        |server: &Server| server.ok("GetResourcePolicy", &json!({"ResourceARN": ARN}))["Policy"].clone();
+    assert_eq!(get(&server), "{}");
+    let policy = r#"{ "Statement": { "Effect": "Allow", "Principal": "*", "Action": "kinesis:*" } }"#;
+    let put = server.call("PutResourcePolicy", &json!({"ResourceARN": ARN, "Policy": policy}));
+    assert_eq!((put.status, put.body.len()), (200, 0));
+    server.kill_9_and_restart();
+    assert_eq!(get(&server), policy, "as it was put");
+    server.ok("DeleteResourcePolicy", &json!({"ResourceARN": ARN}));
+    assert_eq!(get(&server), "{}");
+    let refused = server.call("PutResourcePolicy", &json!({"ResourceARN": ARN, "Policy": "{}"}));
+    assert_eq!(refused.json()["__type"], "InvalidArgumentException");
+    let nobody = "arn:aws:kinesis:us-east-1:000000000000:stream/nobody";
+    for (operation, input) in [
+        ("PutResourcePolicy", json!({"ResourceARN": nobody, "Policy": policy})),
+        ("GetResourcePolicy", json!({"ResourceARN": nobody})),
+        ("DeleteResourcePolicy", json!({"ResourceARN": nobody})),
+    ] {
+        assert_eq!(
+            server.call(operation, &input).json()["__type"],
+            "ResourceNotFoundException",
+            "{operation}"
+        );
+    }
+}
+
+#[test]
+fn another_account_may_do_what_the_policy_allows_and_nothing_else() {
+    let server = Server::start();
+    server.stream("shared", 1);
+    let denied = put_as(&server, FRIEND);
+    assert_eq!((denied.status, denied.json()["__type"].as_str()), (400, Some("AccessDeniedException")));
+    assert_eq!(
+        denied.json()["message"],
+        format!(
+            "User: arn:aws:iam::000000000007:root is not authorized to perform: kinesis:PutRecord on resource: {ARN} \
+             because no resource-based policy allows the kinesis:PutRecord action"
+        )
+    );
+    put_policy(
+        &server,
+        &json!([
+            {"Effect": "Allow", "Principal": {"AWS": "arn:aws:iam::000000000007:root"}, "Action": "kinesis:*", "Resource": ARN},
+            {"Effect": "Deny", "Principal": "*", "Action": ["kinesis:ListShards", "kinesis:PutRecords"], "Resource": ARN},
+        ]),
+    );
+    let stored = await_status(200, || put_as(&server, FRIEND)).json();
+    let summary = server.call_as(FRIEND, "DescribeStreamSummary", &json!({"StreamARN": ARN}));
+    assert_eq!(summary.json()["StreamDescriptionSummary"]["StreamARN"], ARN);
+    let from = json!({"StreamARN": ARN, "ShardId": stored["ShardId"], "ShardIteratorType": "TRIM_HORIZON"});
+    let iterator = server.call_as(FRIEND, "GetShardIterator", &from).json()["ShardIterator"].clone();
+    let read = json!({"StreamARN": ARN, "ShardIterator": iterator});
+    let records = server.call_as(FRIEND, "GetRecords", &read).json()["Records"].clone();
+    assert_eq!(records[0]["SequenceNumber"], stored["SequenceNumber"]);
+
+    let denied = |caller, operation, input: Value| {
+        let answer = server.call_as(caller, operation, &input);
+        assert_eq!(answer.json()["__type"], "AccessDeniedException", "{operation}");
+    };
+    denied(FRIEND, "ListShards", json!({"StreamARN": ARN}));
+    denied(FRIEND, "PutRecords", json!({"StreamARN": ARN, "Records": [{"PartitionKey": "k", "Data": ""}]}));
+    denied(STRANGER, "DescribeStreamSummary", json!({"StreamARN": ARN}));
+    denied(STRANGER, "GetRecords", read.clone());
+    // What no policy opens to another account, whatever it says.
+    denied(FRIEND, "DeleteStream", json!({"StreamARN": ARN}));
+    denied(FRIEND, "AddTagsToStream", json!({"StreamARN": ARN, "Tags": {"a": "b"}}));
+    denied(FRIEND, "PutResourcePolicy", json!({"ResourceARN": ARN, "Policy": "{}"}));
+    denied(FRIEND, "IncreaseStreamRetentionPeriod", json!({"StreamARN": ARN, "RetentionPeriodHours": 48}));
+
+    server.ok("DeleteResourcePolicy", &json!({"ResourceARN": ARN}));
+    await_status(400, || put_as(&server, FRIEND));
+    denied(FRIEND, "GetRecords", read);
+    let own = json!({"StreamARN": ARN, "PartitionKey": "k", "Data": "AAAA"});
+    server.ok("PutRecord", &own);
+}
