@@ -1,9 +1,11 @@
-//! A connection whose other side must keep reading, and which is closed so that the other side hears the last word.
+//! A connection whose other side must keep reading, which takes turns, and which is closed so that the other side hears the
+//! last word.
 //!
 //! Wrapped around every accepted socket. A client that takes nothing of its answer, or takes it by the spoonful, would hold
 //! the answer's memory for as long as it likes; here it is cut off when no byte has gone out for a while, or when it has
 //! fallen behind a least pace. Closing waits a moment for the client to end, too: a socket closed over unread bytes is
-//! reset, and a reset overtakes the answer. Reading has its own bounds elsewhere.
+//! reset, and a reset overtakes the answer. How much is read altogether is bounded elsewhere; here, how much at a time, for all
+//! connections of a listener share one thread.
 
 use std::{
     io::{self, IoSlice},
@@ -21,6 +23,9 @@ use weir_core::limits::{KIB, MIB};
 
 use super::{exchanges::Exchanges, pace::Behind};
 
+/// Bytes that a connection reads in one turn, before others have theirs: two frames of a body, but also two thousand of
+/// HTTP/2's smallest, whose flood would else take all turns for itself.
+const TURN_BYTES: usize = 32 * KIB;
 /// How long a closing connection waits for the other side to end.
 const LINGER_TIMEOUT: Duration = Duration::from_secs(1);
 /// Bytes that a closing connection reads and throws away while it waits.
@@ -36,6 +41,8 @@ pub(super) struct Paced<S> {
     exchanges: Arc<Exchanges>,
     /// From when a write found no room until everything has gone out.
     lag: Option<Lag>,
+    /// Bytes that were read since others last had a turn.
+    turn_bytes: usize,
     closing: Option<Closing>,
 }
 
@@ -61,7 +68,7 @@ struct Closing {
 
 impl<S> Paced<S> {
     pub(super) fn new(stream: S, exchanges: Arc<Exchanges>) -> Self {
-        Self { stream, exchanges, lag: None, closing: None }
+        Self { stream, exchanges, lag: None, turn_bytes: 0, closing: None }
     }
 
     /// Counts what a write got out.
@@ -104,7 +111,18 @@ impl<S: AsyncRead + Unpin> AsyncRead for Paced<S> {
         context: &mut Context<'_>,
         room: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_read(context, room)
+        if self.turn_bytes >= TURN_BYTES {
+            self.turn_bytes = 0;
+            context.waker().wake_by_ref(); // behind all who wait for their turn
+            return Poll::Pending;
+        }
+        let before = room.filled().len();
+        let outcome = Pin::new(&mut self.stream).poll_read(context, room);
+        match outcome {
+            Poll::Ready(_) => self.turn_bytes += room.filled().len() - before,
+            Poll::Pending => self.turn_bytes = 0, // others have theirs now
+        }
+        outcome
     }
 }
 
@@ -246,6 +264,32 @@ mod tests {
             };
             tokio::join!(slow, writing);
         }
+    }
+
+    #[tokio::test]
+    async fn a_client_that_sends_without_a_pause_leaves_turns_to_the_others() {
+        let (near, mut far) = tokio::io::duplex(4 * TURN_BYTES);
+        far.write_all(&[7; 4 * TURN_BYTES]).await.unwrap();
+        let mut paced = watched(near);
+        let mut turns = 0;
+        let others = async {
+            loop {
+                turns += 1;
+                tokio::task::yield_now().await;
+            }
+        };
+        let mut all = vec![0; 4 * TURN_BYTES];
+        let reading = async {
+            for part in all.chunks_mut(KIB) {
+                paced.read_exact(part).await.unwrap(); // there is always more to read
+            }
+        };
+        tokio::select! {
+            biased;
+            () = others => {}
+            () = reading => {}
+        }
+        assert_eq!(turns, 4, "one before each of four parts");
     }
 
     #[tokio::test(start_paused = true)]
