@@ -108,3 +108,15 @@ fn another_account_may_do_what_the_policy_allows_and_nothing_else() {
     let own = json!({"StreamARN": ARN, "PartitionKey": "k", "Data": "AAAA"});
     server.ok("PutRecord", &own);
 }
+
+#[test]
+fn nobody_uses_up_the_rates_of_a_stream_that_it_may_not_use() {
+    let often = ["--limit", "ListShards=3/s", "--limit", "DescribeStreamSummary=100000/s"];
+    let server = Server::start_with(&[&["--call-limits", "on"], &often[..]].concat());
+    server.stream("shared", 1);
+    for _ in 0..20 {
+        let refused = server.call_as(STRANGER, "ListShards", &json!({"StreamARN": ARN}));
+        assert_eq!(refused.json()["__type"], "AccessDeniedException");
+    }
+    server.ok("ListShards", &json!({"StreamARN": ARN}));
+}

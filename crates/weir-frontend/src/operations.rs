@@ -81,7 +81,12 @@ pub(crate) struct Call<'a> {
 impl<'a> Call<'a> {
     /// Counts the call to the rate of its operation.
     pub(crate) fn count(&self) -> Result<(), RequestError> {
-        let target = || CallTarget::read(self.encoding, self.body, self.caller());
+        let target = || {
+            let target = CallTarget::read(self.encoding, self.body, self.caller());
+            // Nobody uses up the rates of a stream that it may not use.
+            let stream = target.stream.filter(|stream| self.permitted(stream.clone()).is_ok());
+            CallTarget { stream, ..target }
+        };
         let calls = &self.common.throttle.calls;
         calls.admit(&self.config.limits, self.now(), self.caller(), self.operation, target)
     }
