@@ -82,7 +82,9 @@ fn producer_round(
 
 fn check(server: &Server, acknowledged: &Acknowledged, round: u64) {
     let mut found = BTreeMap::new();
-    for shard in (0..SHARDS).map(|n| format!("shardId-{n:012}")) {
+    let listed = server.ok("ListShards", &json!({"StreamName": "s"}));
+    let shards = listed["Shards"].as_array().expect("a list").iter();
+    for shard in shards.map(|shard| shard["ShardId"].as_str().expect("an id").to_owned()) {
         let mut last = String::new();
         for (sequence, key, _) in server.read_all("s", &shard) {
             assert!(sequence > last, "round {round}: {shard} is out of order at {sequence}");
@@ -128,6 +130,41 @@ fn acknowledged_records_survive_kill_9_at_any_moment() {
         server.kill_9_and_restart();
         check(&server, &acknowledged, round);
         check_streams(&server, round);
+    }
+}
+
+/// Killed at any step of a split or a merge: it goes on with the next life, and what was acknowledged before, between and
+/// after is there.
+#[test]
+fn a_reshard_survives_kill_9_at_any_moment() {
+    let mut server = Server::start_with(&["--shard-limits", "off", "--call-limits", "off"]);
+    server.stream("s", SHARDS);
+    let acknowledged = Acknowledged::default();
+    let next = Arc::new(AtomicU64::new(0));
+    for (round, target) in [4, 3, 6, 5, 4, 8, 4, 3, 2].into_iter().enumerate() {
+        let address = server.address();
+        let await_goal = |goal: usize| {
+            let mut patience = PATIENCE;
+            while count(&acknowledged) < goal {
+                patience =
+                    patience.checked_sub(POLL).unwrap_or_else(|| panic!("round {round}: nothing is taken"));
+                thread::park_timeout(POLL);
+            }
+        };
+        producer_round(address, &next, &acknowledged, || {
+            await_goal(count(&acknowledged) + 20);
+            let scale =
+                json!({"StreamName": "s", "TargetShardCount": target, "ScalingType": "UNIFORM_SCALING"});
+            server.ok("UpdateShardCount", &scale);
+            // From at once to when it is long over, by what is taken meanwhile.
+            await_goal(count(&acknowledged) + round * round * 3);
+            server.process().signal(Signal::SIGKILL);
+        });
+        server.kill_9_and_restart();
+        server.await_active("s");
+        check(&server, &acknowledged, round as u64);
+        let summary = server.ok("DescribeStreamSummary", &json!({"StreamName": "s"}));
+        assert_eq!(summary["StreamDescriptionSummary"]["OpenShardCount"], target, "round {round}");
     }
 }
 

@@ -3,6 +3,7 @@
 //! One file for each kind of operation; here is what all requests meet before they reach theirs.
 
 mod records;
+mod reshard;
 mod streams;
 mod trouble;
 
