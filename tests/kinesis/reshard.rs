@@ -192,14 +192,22 @@ fn a_shard_count_goes_to_uniform_ranges_and_says_where_it_is() {
     );
 }
 
+/// Holds the refusals of calls against their code and text.
+fn refused<const N: usize>(server: &Server, calls: [(&str, Value, &str, &str); N]) {
+    for (operation, asked, code, text) in calls {
+        let refused = server.call(operation, &asked);
+        let told = refused.json();
+        assert_eq!((refused.status, &told["__type"]), (400, &json!(code)), "{operation} {asked}: {told}");
+        assert_eq!(told["message"], text, "{operation} {asked}");
+    }
+}
+
 #[test]
-fn what_cannot_be_resharded_is_refused_in_kinesis_words() {
+fn what_cannot_be_split_or_merged_is_refused_in_kinesis_words() {
     let server = unlimited();
     server.stream("s", 2);
-    server.ok("CreateStream", &json!({"StreamName": "d", "StreamModeDetails": {"StreamMode": "ON_DEMAND"}}));
-    server.await_active("d");
     split(&server, 0, "9");
-    for (operation, asked, code, text) in [
+    let calls = [
         (
             "SplitShard",
             json!({"StreamName": "s", "ShardToSplit": "shardId-000000000009", "NewStartingHashKey": "9"}),
@@ -235,6 +243,17 @@ fn what_cannot_be_resharded_is_refused_in_kinesis_words() {
             "ResourceNotFoundException",
             "Stream nobody under account 000000000000 not found.",
         ),
+    ];
+    refused(&server, calls);
+}
+
+#[test]
+fn a_shard_count_that_cannot_be_is_refused_in_kinesis_words() {
+    let server = unlimited();
+    server.stream("s", 3);
+    server.ok("CreateStream", &json!({"StreamName": "d", "StreamModeDetails": {"StreamMode": "ON_DEMAND"}}));
+    server.await_active("d");
+    let calls = [
         (
             "UpdateShardCount",
             json!({"StreamName": "s", "TargetShardCount": 7, "ScalingType": "UNIFORM_SCALING"}),
@@ -263,16 +282,8 @@ fn what_cannot_be_resharded_is_refused_in_kinesis_words() {
              value greater than or equal to 1; Value 'EVEN' at 'scalingType' failed to satisfy constraint: Member must \
              satisfy enum value set: [UNIFORM_SCALING]",
         ),
-    ] {
-        let refused = server.call(operation, &asked);
-        assert_eq!(
-            (refused.status, refused.json()["__type"].as_str()),
-            (400, Some(code)),
-            "{operation} {asked}: {}",
-            refused.json()
-        );
-        assert_eq!(refused.json()["message"], text, "{operation} {asked}");
-    }
+    ];
+    refused(&server, calls);
 }
 
 /// Records that were acknowledged: for each key, in the order of its producer.
@@ -389,4 +400,28 @@ fn reshards_refuse_no_put_lose_no_record_and_keep_the_order_of_each_key() {
         acknowledged.extend(producer.join().expect("every put is taken"));
     }
     check(&server, &acknowledged);
+}
+
+#[test]
+fn an_on_demand_stream_grows_with_its_traffic() {
+    let server = unlimited();
+    server.ok("CreateStream", &json!({"StreamName": "s", "StreamModeDetails": {"StreamMode": "ON_DEMAND"}}));
+    server.await_active("s");
+    let data = "A".repeat(4 * 512);
+    let records: Vec<_> =
+        (0..500).map(|key| json!({"PartitionKey": key.to_string(), "Data": data})).collect();
+    let open = || {
+        let summary = server.ok("DescribeStreamSummary", &json!({"StreamName": "s"}));
+        summary["StreamDescriptionSummary"]["OpenShardCount"].as_u64().unwrap()
+    };
+    assert_eq!(open(), 4);
+    // About 750 KiB each: as fast as they are taken, until the stream has grown.
+    let mut puts = 0;
+    while open() != 8 {
+        let told = server.ok("PutRecords", &json!({"StreamName": "s", "Records": records}));
+        assert_eq!(told["FailedRecordCount"], 0);
+        puts += 1;
+        assert!(puts < 20_000, "it does not grow");
+    }
+    server.await_active("s");
 }

@@ -38,7 +38,8 @@ pub(crate) async fn follow(
     loop {
         let fragment = ownership.fragment();
         fragments.send_replace(Some(fragment.clone()));
-        let report = ControlRequest::Report { fragment };
+        let traffic = node.take_traffic();
+        let report = ControlRequest::Report { fragment, traffic: traffic.clone() };
         match control.call(report).await {
             Ok(ControlReply::Assignments { shards, closing, retention_hours, next_stream }) => {
                 let steps = ownership.assigned(clock.now(), shards, &closing, next_stream);
@@ -51,7 +52,10 @@ pub(crate) async fn follow(
                 }
             }
             Ok(other) => tracing::error!(?other, "the control plane answered another question"),
-            Err(error) => tracing::debug!(%error, "not reported"),
+            Err(error) => {
+                tracing::debug!(%error, "not reported");
+                node.give_back_traffic(traffic);
+            }
         }
         if let Some(fleet) = fleet_config(&control).await {
             ownership.ttl(fleet.fragment_ttl());

@@ -5,7 +5,7 @@
 //! journal does not hold.
 
 use std::{
-    collections::{BTreeSet, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap},
     sync::Arc,
     time::Duration,
 };
@@ -27,6 +27,7 @@ use weir_wire::{
         AppendReply, CellError, CellReply, CellRequest, Position, PositionReply, ReadReply, ShardAppend,
         TipReply,
     },
+    control::StreamTraffic,
     framing::Frame,
 };
 
@@ -41,6 +42,8 @@ pub struct Node {
     /// `None` until the control plane has said so: a node that has just started must not trim by a default what a stream
     /// keeps for a week.
     retention: Mutex<Option<Retention>>,
+    /// What streams took in and nobody has been told of yet.
+    traffic: Mutex<BTreeMap<StreamId, StreamTraffic>>,
 }
 
 /// How long records are kept.
@@ -56,7 +59,7 @@ impl Node {
     /// A node over an open journal.
     pub fn new(journal: Journal, clock: Clock, metrics: Arc<NodeMetrics>) -> Self {
         metrics.watch(journal.metrics());
-        Self { journal, clock, metrics, retention: Mutex::default() }
+        Self { journal, clock, metrics, retention: Mutex::default(), traffic: Mutex::default() }
     }
 
     /// The journal, to look at.
@@ -95,15 +98,20 @@ impl Node {
         let pending: Vec<_> = appends
             .into_iter()
             .map(|ShardAppend { key, batch }| {
+                let (bytes, records) = (batch.body().len() as u64, u64::from(batch.count()));
                 let (done, outcome) = completion();
                 self.journal.append(key, batch, move |result| done.complete(result));
-                outcome
+                (outcome, StreamTraffic { stream: key.stream, bytes, records })
             })
             .collect();
         let mut results = Vec::with_capacity(pending.len());
-        for outcome in pending {
-            results.push(answered(outcome).await.map(append_reply).map_err(|error| append_error(&error)));
+        let mut taken = Vec::new();
+        for (outcome, traffic) in pending {
+            let result = answered(outcome).await.map(append_reply).map_err(|error| append_error(&error));
+            taken.extend(result.is_ok().then_some(traffic));
+            results.push(result);
         }
+        self.give_back_traffic(taken);
         CellReply::Append(results)
     }
 
@@ -212,6 +220,21 @@ impl Node {
         self.journal.retain(keep, now, move |result| done.complete(result));
         if let Err(error) = answered(outcome).await {
             tracing::warn!(%error, "retention did not run");
+        }
+    }
+
+    /// What streams took in since this was last asked for.
+    pub fn take_traffic(&self) -> Vec<StreamTraffic> {
+        std::mem::take(&mut *self.traffic.lock()).into_values().collect()
+    }
+
+    /// Adds what was taken in, or what could not be told.
+    pub fn give_back_traffic(&self, traffic: Vec<StreamTraffic>) {
+        let mut known = self.traffic.lock();
+        for StreamTraffic { stream, bytes, records } in traffic {
+            let sum = known.entry(stream).or_insert(StreamTraffic { stream, bytes: 0, records: 0 });
+            sum.bytes += bytes;
+            sum.records += records;
         }
     }
 

@@ -265,7 +265,7 @@ impl ControlService for FakeControl {
                 let cluster = self.cluster;
                 Ok(ControlReply::Registered { member: MemberId(7), life: Incarnation(3), cluster })
             }
-            ControlRequest::Report { fragment } => {
+            ControlRequest::Report { fragment, traffic: _ } => {
                 let keys = fragment.shards.iter().map(|shard| shard.key).collect();
                 self.reported.lock().unwrap().insert(fragment.sequence, keys);
                 let shards = self.assigned.lock().unwrap().clone();

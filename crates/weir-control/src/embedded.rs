@@ -239,7 +239,7 @@ mod tests {
         let address = SocketAddr::from(([127, 0, 0, 1], 1));
         let ttl = Duration::from_secs(1);
         let fragment = Fragment { node, life, sequence, address, ttl, shards: shards.into() };
-        match call(control, ControlRequest::Report { fragment })? {
+        match call(control, ControlRequest::Report { fragment, traffic: Vec::new() })? {
             ControlReply::Assignments { shards, .. } => Ok(shards),
             other => panic!("{other:?}"),
         }

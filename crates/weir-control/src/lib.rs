@@ -15,6 +15,7 @@ pub mod store;
 
 pub mod embedded;
 pub mod metrics;
+pub mod on_demand;
 mod probe;
 pub mod run;
 mod server;

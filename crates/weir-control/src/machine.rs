@@ -27,6 +27,7 @@ use weir_wire::{
 
 use crate::{
     health::{HealthBook, NodeBook, ProbeOutcome},
+    on_demand::TrafficBook,
     state::State,
 };
 
@@ -75,13 +76,14 @@ pub struct Machine {
     health: HealthBook,
     nodes: NodeBook,
     fragments: BTreeMap<MemberId, Fragment>,
+    traffic: TrafficBook,
 }
 
 impl Machine {
     /// Goes on from a kept state.
     pub fn new(state: State) -> Self {
         let (health, nodes) = (HealthBook::default(), NodeBook::default());
-        Self { state, health, nodes, fragments: BTreeMap::new() }
+        Self { state, health, nodes, fragments: BTreeMap::new(), traffic: TrafficBook::default() }
     }
 
     /// What is kept.
@@ -120,7 +122,7 @@ impl Machine {
             ControlRequest::View { cell } => self.view(&cell),
             ControlRequest::Census { cell } => self.census(&cell),
             ControlRequest::Endpoints { tenant } => self.endpoints(tenant.as_ref()),
-            ControlRequest::Report { fragment } => self.report(now, wall, fragment),
+            ControlRequest::Report { fragment, traffic } => self.report(now, wall, fragment, traffic),
             ControlRequest::Fragments => Applied::answer(ControlReply::Fragments(self.last_words(now))),
             ControlRequest::Cells => self.cells(),
             ControlRequest::CreateStream { stream, shards, on_demand } => {

@@ -218,7 +218,7 @@ mod tests {
             prop_assert_eq!(open.len(), target as usize);
             for (shard, ideal) in open.iter().zip(uniform(target)) {
                 let off = shard.range.start.0.abs_diff(ideal.range.start.0);
-                prop_assert!(off <= u128::MAX / u128::from(target) >> NEAR_SHIFT, "{} of {}", off, target);
+                prop_assert!(off <= (u128::MAX / u128::from(target)) >> NEAR_SHIFT, "{} of {}", off, target);
             }
             prop_assert!(rounds <= 13, "{} rounds", rounds);
         }

@@ -218,6 +218,17 @@ impl StreamStatus {
     }
 }
 
+/// What the shards of a stream on one node took in, in some time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StreamTraffic {
+    /// The stream.
+    pub stream: StreamId,
+    /// Bytes of its batches, as they lie in the log.
+    pub bytes: u64,
+    /// Records.
+    pub records: u64,
+}
+
 /// A stream as the configuration store has it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StreamDescription {
@@ -314,6 +325,9 @@ pub enum ControlRequest {
     Report {
         /// What it owns now.
         fragment: Fragment,
+        /// What its streams took in since the last report that was answered; none of a stream that took nothing.
+        #[serde(default)]
+        traffic: Vec<StreamTraffic>,
     },
     /// Every fragment in the store: the authoritative bootstrap.
     Fragments,

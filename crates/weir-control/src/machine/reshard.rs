@@ -18,10 +18,11 @@ use weir_core::{
     limits::{SHARDS_PER_STREAM_MAX, UPDATE_SHARD_COUNT_PERIOD, UPDATE_SHARD_COUNTS_MAX},
     shard::OwnedShard,
 };
-use weir_wire::control::{ControlError, StreamStatus};
+use weir_wire::control::{ControlError, StreamStatus, StreamTraffic};
 
 use super::Machine;
 use crate::{
+    config::StreamDelays,
     placement,
     reshard::{OpenShard, Reshard, ReshardStep, births_toward_uniform, merge, split, toward_uniform},
     state::{AssignedShard, Stream},
@@ -105,6 +106,39 @@ impl Machine {
         let more = target.get().saturating_sub(u32::try_from(open.len()).expect("shards are bounded"));
         self.check_shard_quotas(&stream.reference(), more, births_toward_uniform(&open, target))?;
         self.begin_reshard(at, Reshard { steps: toward_uniform(&open, target), target: Some(target) })
+    }
+
+    /// Doubles on-demand streams that take in much; true when one begins to grow.
+    pub(super) fn grow_on_demand(
+        &mut self,
+        now: Monotonic,
+        wall: WallMs,
+        traffic: Vec<StreamTraffic>,
+    ) -> bool {
+        let held_until_ms = StreamDelays::held_until_ms(wall, self.state.config.delays.update);
+        let mut grew = false;
+        for taken in traffic {
+            let found = self.state.streams.binary_search_by_key(&taken.stream, |stream| stream.id);
+            let Ok(at) = found else { continue };
+            let stream = &self.state.streams[at];
+            if !stream.on_demand || stream.status != StreamStatus::Active {
+                self.traffic.forget(taken.stream);
+                continue;
+            }
+            let open = stream.shards.iter().filter(|known| known.shard.is_open()).count();
+            let open = u32::try_from(open).expect("shards are bounded");
+            let Some(target) = self.traffic.add(now, taken, open) else { continue };
+            match self.scale(at, target) {
+                Ok(()) => {
+                    self.state.streams[at].begin_update(held_until_ms);
+                    grew = true;
+                }
+                Err(error) => {
+                    tracing::info!(stream = %taken.stream, %error, "an on-demand stream does not grow")
+                }
+            }
+        }
+        grew
     }
 
     fn begin_reshard(&mut self, at: usize, reshard: Reshard) -> Result<(), ControlError> {

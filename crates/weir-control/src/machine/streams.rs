@@ -14,7 +14,7 @@ use weir_core::{
     shard::OwnedShard,
 };
 use weir_wire::{
-    control::{Attached, ControlError, ControlReply, StreamDescription, StreamStatus},
+    control::{Attached, ControlError, ControlReply, StreamDescription, StreamStatus, StreamTraffic},
     fragment::Fragment,
 };
 
@@ -145,7 +145,13 @@ impl Machine {
         Applied::answer(ControlReply::Streams { streams, more })
     }
 
-    pub(super) fn report(&mut self, now: Monotonic, wall: WallMs, fragment: Fragment) -> Applied {
+    pub(super) fn report(
+        &mut self,
+        now: Monotonic,
+        wall: WallMs,
+        fragment: Fragment,
+        traffic: Vec<StreamTraffic>,
+    ) -> Applied {
         let node = fragment.node;
         match self.state.servers.get(&node) {
             Some(server) if server.life == fragment.life => {}
@@ -160,7 +166,8 @@ impl Machine {
             self.fragments.insert(node, fragment);
         }
         let settled = newer && (self.advance_reshards(now, wall) | self.settle_streams());
-        let changed = settled | self.drop_expired_shards(wall) | returned;
+        let changed =
+            settled | self.drop_expired_shards(wall) | self.grow_on_demand(now, wall, traffic) | returned;
         Applied { reply: Ok(self.assignments(node)), save: changed, notify: changed }
     }
 

@@ -102,7 +102,7 @@ pub(super) fn report(
         ttl: Duration::from_secs(1),
         shards: shards.into(),
     };
-    match call(machine, ControlRequest::Report { fragment }).unwrap() {
+    match call(machine, ControlRequest::Report { fragment, traffic: Vec::new() }).unwrap() {
         ControlReply::Assignments { shards, .. } => shards,
         other => panic!("{other:?}"),
     }
@@ -237,7 +237,7 @@ fn a_restart_keeps_the_number_and_gets_a_higher_life() {
         ttl: Duration::ZERO,
         shards: [].into(),
     };
-    let stale = call(&mut machine, ControlRequest::Report { fragment });
+    let stale = call(&mut machine, ControlRequest::Report { fragment, traffic: Vec::new() });
     assert!(matches!(stale, Err(ControlError::Invalid(_))), "a life that is over is not heard");
 }
 
@@ -297,7 +297,7 @@ fn report_at(machine: &mut Machine, node: (MemberId, Incarnation), second: u64) 
     let (sequence, ttl) = (second, Duration::from_secs(30));
     let fragment =
         Fragment { node: node.0, life: node.1, sequence, address: address(1), ttl, shards: [].into() };
-    let report = ControlCommand::Call(ControlRequest::Report { fragment });
+    let report = ControlCommand::Call(ControlRequest::Report { fragment, traffic: Vec::new() });
     machine.apply(at(second), WallMs(0), report)
 }
 

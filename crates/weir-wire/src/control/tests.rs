@@ -150,7 +150,10 @@ fn request() -> impl Strategy<Value = ControlRequest> {
         Just(ControlRequest::Census { cell: CellName::new("a") }),
         any::<bool>()
             .prop_map(|all| ControlRequest::Endpoints { tenant: (!all).then(|| TenantName::new("t")) }),
-        fragment().prop_map(|fragment| ControlRequest::Report { fragment }),
+        (fragment(), any::<(u64, u64, u64)>()).prop_map(|(fragment, (stream, bytes, records))| {
+            let traffic = vec![StreamTraffic { stream: StreamId(stream), bytes, records }];
+            ControlRequest::Report { fragment, traffic }
+        }),
         Just(ControlRequest::Fragments),
         Just(ControlRequest::Cells),
         any::<(u32, bool)>().prop_map(|(shards, on_demand)| ControlRequest::CreateStream {

@@ -75,7 +75,7 @@ impl World {
             ttl: std::time::Duration::from_secs(1),
             shards: node.held.values().cloned().collect::<Vec<_>>().into(),
         };
-        let command = ControlCommand::Call(ControlRequest::Report { fragment });
+        let command = ControlCommand::Call(ControlRequest::Report { fragment, traffic: Vec::new() });
         let reply = self.machine.apply(Monotonic::ZERO, WallMs(self.wall), command).reply.unwrap();
         let ControlReply::Assignments { shards, closing, .. } = reply else { panic!("{reply:?}") };
         if !does {
@@ -287,6 +287,33 @@ fn closed_shards_go_when_their_records_are_too_old_parents_first() {
     world.change(split(3, 1 << 127)).unwrap();
     world.settle();
     assert_eq!(shards(&mut world), [3, 4, 5], "numbers go on");
+}
+
+#[test]
+fn an_on_demand_stream_is_doubled_by_its_traffic_and_a_provisioned_one_is_not() {
+    for (on_demand, open) in [(true, 8), (false, 4)] {
+        let mut world = World::new(1, 4);
+        world.machine.state.streams[0].on_demand = on_demand;
+        let busy = StreamTraffic { stream: world.machine.state.streams[0].id, bytes: 0, records: 30_000 };
+        for second in [0, 10] {
+            let now = Monotonic::ZERO + std::time::Duration::from_secs(second);
+            let node = &mut world.nodes[0];
+            node.sequence += 1;
+            let fragment = Fragment {
+                node: node.id.0,
+                life: node.id.1,
+                sequence: node.sequence,
+                address: address(1),
+                ttl: std::time::Duration::from_secs(1),
+                shards: node.held.values().cloned().collect::<Vec<_>>().into(),
+            };
+            let report = ControlRequest::Report { fragment, traffic: vec![busy] };
+            world.machine.apply(now, WallMs(START), ControlCommand::Call(report)).reply.unwrap();
+        }
+        world.settle();
+        world.check();
+        assert_eq!((world.stream().status, world.open()), (StreamStatus::Active, open));
+    }
 }
 
 proptest! {

@@ -43,7 +43,7 @@ fn told(machine: &mut Machine) -> Vec<(StreamId, u32)> {
     let (node, life) = register(machine, "node-2", Role::Backend, None);
     let (address, ttl) = (address(1), Duration::from_secs(1));
     let fragment = Fragment { node, life, sequence: 1, address, ttl, shards: [].into() };
-    match call(machine, ControlRequest::Report { fragment }).unwrap() {
+    match call(machine, ControlRequest::Report { fragment, traffic: Vec::new() }).unwrap() {
         ControlReply::Assignments { retention_hours, .. } => retention_hours,
         other => panic!("{other:?}"),
     }
