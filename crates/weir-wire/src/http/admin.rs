@@ -1,6 +1,7 @@
 //! The admin listener of a server: `/metrics` (OpenMetrics), `/health`, `/ready`.
 //!
-//! Every role of a fleet has one on its own port. The recorder scrapes it and people curl it; it changes nothing.
+//! Every role of a fleet has one on its own port. The recorder scrapes it and people curl it. What else a role shows there
+//! is a page of its own, for this host alone; only such a page may change anything.
 
 use std::{net::SocketAddr, sync::Arc};
 
@@ -13,10 +14,20 @@ use super::server::{Handler, ResponseBody, ResponseFuture, full, text_response};
 /// Is the server ready? Asked at each `/ready`.
 pub type Ready = Arc<dyn Fn() -> bool + Send + Sync>;
 
+/// One more page of a role, shown to clients on this host.
+pub trait AdminPage: Send + Sync {
+    /// Where it is.
+    fn path(&self) -> &'static str;
+
+    /// Answers a request for it.
+    fn answer(&self, method: &Method, body: &Bytes) -> Response<ResponseBody>;
+}
+
 /// Answers for one server.
 pub struct Admin {
     registry: Arc<Registry>,
     ready: Ready,
+    page: Option<Arc<dyn AdminPage>>,
 }
 
 impl std::fmt::Debug for Admin {
@@ -28,7 +39,12 @@ impl std::fmt::Debug for Admin {
 impl Admin {
     /// Shows `registry`; `ready` decides `/ready`.
     pub fn new(registry: Arc<Registry>, ready: Ready) -> Self {
-        Self { registry, ready }
+        Self { registry, ready, page: None }
+    }
+
+    /// The same, with one more page.
+    pub fn with_page(self, page: Option<Arc<dyn AdminPage>>) -> Self {
+        Self { page, ..self }
     }
 
     fn answer(&self, method: &Method, path: &str) -> Response<ResponseBody> {
@@ -54,8 +70,46 @@ impl Admin {
 }
 
 impl Handler for Admin {
-    fn handle(&self, request: Request<Bytes>, _peer: SocketAddr) -> ResponseFuture<'_> {
-        let response = self.answer(request.method(), request.uri().path());
+    fn handle(&self, request: Request<Bytes>, peer: SocketAddr) -> ResponseFuture<'_> {
+        let path = request.uri().path();
+        let response = match self.page.as_ref().filter(|page| page.path() == path) {
+            Some(_) if !peer.ip().is_loopback() => {
+                text_response(StatusCode::FORBIDDEN, "this page is for this host alone\n")
+            }
+            Some(page) => page.answer(request.method(), request.body()),
+            None => self.answer(request.method(), path),
+        };
         Box::pin(std::future::ready(response))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Page;
+
+    impl AdminPage for Page {
+        fn path(&self) -> &'static str {
+            "/page"
+        }
+
+        fn answer(&self, _method: &Method, body: &Bytes) -> Response<ResponseBody> {
+            text_response(StatusCode::OK, body.clone())
+        }
+    }
+
+    #[tokio::test]
+    async fn a_page_is_shown_to_this_host_alone() {
+        let admin = Admin::new(Arc::default(), Arc::new(|| true)).with_page(Some(Arc::new(Page)));
+        let status = async |peer: &str, path: &str| {
+            let request = Request::get(path).body(Bytes::new()).unwrap();
+            admin.handle(request, peer.parse().unwrap()).await.status().as_u16()
+        };
+        assert_eq!(status("127.0.0.1:9", "/page").await, 200);
+        assert_eq!(status("[::1]:9", "/page").await, 200);
+        assert_eq!(status("10.0.0.1:9", "/page").await, 403);
+        assert_eq!(status("10.0.0.1:9", "/health").await, 200);
+        assert_eq!(status("127.0.0.1:9", "/pages").await, 404);
     }
 }

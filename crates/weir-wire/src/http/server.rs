@@ -39,6 +39,17 @@ use self::{
 /// room for it, and is cut behind one when the server stops.
 pub type ResponseBody = UnsyncBoxBody<Bytes, Infallible>;
 
+/// In an answer's extensions: there is none, and its connection ends without a word.
+#[derive(Debug, Clone, Copy)]
+pub struct Cut;
+
+/// The answer that is none.
+pub fn cut() -> Response<ResponseBody> {
+    let mut response = Response::new(full(Bytes::new()));
+    response.extensions_mut().insert(Cut);
+    response
+}
+
 /// The answer, when it comes.
 pub type ResponseFuture<'a> = Pin<Box<dyn Future<Output = Response<ResponseBody>> + Send + 'a>>;
 

@@ -16,6 +16,7 @@ use hyper::{
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
+    sync::Notify,
     time::Instant,
 };
 use weir_core::limits::{
@@ -26,7 +27,7 @@ use weir_core::limits::{
 use weir_sync::Shutdown;
 
 use super::{
-    Refusal, ResponseBody, Shared, body,
+    Cut, Refusal, ResponseBody, Shared, body,
     delivered::Delivered,
     exchanges::{Exchanges, Verdict},
     paced::Paced,
@@ -45,6 +46,8 @@ struct Connection {
     exchanges: Arc<Exchanges>,
     peer: SocketAddr,
     stop: Shutdown,
+    /// Told when a handler has cut it.
+    cut: Arc<Notify>,
 }
 
 /// Why a connection ended that nobody wanted to end.
@@ -56,6 +59,8 @@ enum ConnectionError {
     Silent,
     #[error("the client does not take its answers")]
     Late,
+    #[error("it was cut on purpose")]
+    Cut,
     #[error(transparent)]
     Broken(#[from] hyper::Error),
 }
@@ -72,7 +77,7 @@ pub(super) async fn serve<S>(
 {
     let exchanges = Arc::new(Exchanges::new(shared.bounds.paces));
     let stream = Paced::new(stream, Arc::clone(&exchanges));
-    let connection = Connection { shared, exchanges, peer, stop };
+    let connection = Connection { shared, exchanges, peer, stop, cut: Arc::default() };
     let ended = match tls {
         None => connection.serve(stream).await,
         Some(tls) => connection.serve_secured(stream, &tls).await,
@@ -116,6 +121,7 @@ impl Connection {
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
         let (stop, head_timeout) = (self.stop.clone(), self.shared.bounds.head_timeout);
+        let cut = Arc::clone(&self.cut);
         let service = service_fn(move |request| self.clone().answer(request));
         let connection = http1::Builder::new()
             .timer(TokioTimer::new())
@@ -127,9 +133,13 @@ impl Connection {
         tokio::pin!(connection);
         tokio::select! {
             ended = connection.as_mut() => return Ok(ended?),
+            () = cut.notified() => return Err(ConnectionError::Cut),
             () = stop.wait_async() => connection.as_mut().graceful_shutdown(),
         }
-        Ok(connection.await?)
+        tokio::select! {
+            ended = connection.as_mut() => Ok(ended?),
+            () = cut.notified() => Err(ConnectionError::Cut),
+        }
     }
 
     async fn serve_http2<S>(self, stream: Opened<S>) -> Result<(), ConnectionError>
@@ -137,6 +147,7 @@ impl Connection {
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
         let (stop, exchanges, bounds) = (self.stop.clone(), Arc::clone(&self.exchanges), self.shared.bounds);
+        let cut = Arc::clone(&self.cut);
         let service = service_fn(move |request| self.clone().answer(request));
         let connection = http2::Builder::new(TokioExecutor::new())
             .timer(TokioTimer::new())
@@ -159,6 +170,7 @@ impl Connection {
             let end = tokio::select! {
                 ended = connection.as_mut() => return Ok(ended?),
                 () = &mut stopped, if !ending => true,
+                () = cut.notified() => return Err(ConnectionError::Cut),
                 _ = look.tick() => match exchanges.verdict(Instant::now(), bounds.idle_timeout) {
                     Verdict::Serve => false,
                     Verdict::Idle => true,
@@ -184,6 +196,10 @@ impl Connection {
         } else {
             close(self.shared.handler.refuse(Refusal::Busy, &head), head.version)
         };
+        if response.extensions().get::<Cut>().is_some() {
+            self.cut.notify_one();
+            std::future::pending::<()>().await; // dropped with the connection
+        }
         Ok(response.map(|body| Delivered::new(body, exchange, http2, &self.stop)))
     }
 

@@ -69,6 +69,24 @@ async fn one_port_speaks_both_and_a_handler_sees_one_form_of_request() {
     assert!(server.exchange(GOOD).await.ends_with("Some(\"h\") / 5"));
 }
 
+/// Cuts every connection.
+struct Cutter;
+
+impl Handler for Cutter {
+    fn handle(&self, _request: Request<Bytes>, _peer: SocketAddr) -> ResponseFuture<'_> {
+        Box::pin(std::future::ready(cut()))
+    }
+}
+
+#[tokio::test]
+async fn a_connection_that_its_handler_cuts_ends_without_an_answer() {
+    let server = Server::start_with(patient(), Arc::new(Cutter));
+    assert_eq!(server.exchange(GOOD).await, "");
+    let client = client(&server, HTTP2_WINDOW_BYTES).await;
+    assert!(exchange(&client, Vec::new()).await.is_err());
+    assert!(exchange(&client, Vec::new()).await.is_err(), "the whole connection is gone");
+}
+
 #[tokio::test]
 async fn bodies_have_the_bounds_that_they_have_on_http1_and_the_connection_lives_on() {
     let server = Server::start(Bounds { body_timeout: Duration::from_secs(2), ..patient() });
