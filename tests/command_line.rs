@@ -118,6 +118,7 @@ fn mistakes_are_usage_errors_of_one_sentence_with_the_mend() {
         (&["serve", "--limit", "CreateStrem=5/s"], "did you mean \"CreateStream\"?"),
         (&["serve", "--limit", "shard-write-bytes=1"], "4MiB/s"),
         (&["serve", "--limits-scale", "0"], "between 0.001 and 1000"),
+        (&["serve", "--faults", "/nowhere/faults.toml"], "/nowhere/faults.toml"),
         (&["serve", "--credentials", "/nowhere/credentials"], "/nowhere/credentials"),
         (&["serve", "--tls-cert", "/nowhere/cert.pem"], "give both"),
         (&["serve", "--tls-listen", "127.0.0.1:0"], "--tls-self-signed"),

@@ -7,6 +7,8 @@
 mod cbor;
 #[path = "kinesis/encryption.rs"]
 mod encryption;
+#[path = "kinesis/faults.rs"]
+mod faults;
 #[path = "kinesis/get_records.rs"]
 mod get_records;
 #[path = "kinesis/limits.rs"]

@@ -4,10 +4,14 @@
 //! cheap where it matters: bodies with records are read only when somebody set a fault for a stream. It must never refuse
 //! a call: an input that does not read is the operation's to tell.
 
+use weir_core::hash_key::HashKey;
 use weir_core::id::StreamRef;
 use weir_wire::kinesis::{encoding::Encoding, named::NamedInput};
 
-use crate::{authenticate::Caller, lookup::StreamSelector};
+use crate::{
+    authenticate::Caller, iterator::ShardIterator, lookup::StreamSelector, operations::Call,
+    route::usable_map,
+};
 
 /// Between a stream's ARN and its consumer's name.
 const CONSUMER: &str = "/consumer/";
@@ -38,6 +42,32 @@ impl CallTarget {
             shard: named.shard_id.map(std::borrow::Cow::into_owned),
             consumer,
         }
+    }
+}
+
+impl CallTarget {
+    /// The same, with the stream and the shard of an iterator, and the shard of one record's key.
+    pub(crate) fn with_data(call: &Call<'_>) -> Self {
+        let target = Self::read(call.encoding, call.body, call.caller());
+        let Ok(named) = call.encoding.decode::<NamedInput<'_>>(call.body) else { return target };
+        if let Some(text) = named.shard_iterator.as_deref() {
+            let Ok(iterator) = ShardIterator::open(&call.config.sealer, text, call.wall()) else {
+                return target;
+            };
+            let shard = Some(iterator.key.shard.to_string());
+            return Self { stream: Some(iterator.stream), shard, ..target };
+        }
+        let hash_key = match (named.explicit_hash_key.as_deref(), named.partition_key.as_deref()) {
+            (Some(text), _) => text.parse().ok(),
+            (None, Some(key)) => Some(HashKey::of_partition_key(key)),
+            (None, None) => None,
+        };
+        let (Some(hash_key), Some(stream)) = (hash_key, &target.stream) else { return target };
+        let shard = usable_map(call.maps, call.now()).ok().and_then(|map| {
+            let routed = map.stream(stream)?.route(hash_key)?;
+            Some(routed.shard.key.shard.to_string())
+        });
+        Self { shard: shard.or(target.shard), ..target }
     }
 }
 

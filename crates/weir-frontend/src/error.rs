@@ -13,7 +13,11 @@ use weir_core::{
 };
 use weir_wire::{
     control::ControlError,
-    kinesis::{error::ApiError, limits::Scope, operation::Operation},
+    kinesis::{
+        error::{ApiError, ErrorCode},
+        limits::Scope,
+        operation::Operation,
+    },
     sigv4::SignatureError,
 };
 
@@ -52,6 +56,17 @@ pub enum RequestError {
         /// What was one too many.
         operation: Operation,
     },
+    /// A rule of faults says so.
+    #[error("a fault on purpose: {}", .code.name())]
+    Injected {
+        /// The error.
+        code: ErrorCode,
+        /// Its text, if it is not the usual one.
+        message: Option<String>,
+    },
+    /// A rule of faults has the connection end without an answer.
+    #[error("a fault on purpose: the connection is cut")]
+    ConnectionCut(Effect),
     /// The operation is called more often than it may be.
     #[error("too many calls of {} for this {scope}", .operation.name())]
     CallThrottled {
@@ -160,6 +175,7 @@ impl RequestError {
     pub fn effect(&self) -> Effect {
         match self {
             Self::Forward(error) => error.effect(),
+            Self::ConnectionCut(effect) => *effect,
             Self::Control(ControlError::Unavailable(_)) | Self::ControlNonsense => Effect::Unknown,
             Self::Control(
                 ControlError::NotFound(_)
@@ -176,6 +192,7 @@ impl RequestError {
             | Self::Input(_)
             | Self::OtherAccount { .. }
             | Self::TenantBusy { .. }
+            | Self::Injected { .. }
             | Self::CallThrottled { .. }
             | Self::ShardThrottled { .. }
             | Self::StreamNotFound(_)

@@ -34,6 +34,7 @@ pub(crate) use self::control::FakeControl;
 pub(crate) use self::node::{FakeNode, NodeMood};
 use crate::{
     authenticate::tests::shared,
+    faults::Faults,
     forward::EmbeddedDial,
     server::{Frontend, FrontendParts},
     shard_map::{CurrentMap, RoutedShard, Routes, ShardMap},
@@ -116,6 +117,7 @@ impl Fixture {
             control: Arc::clone(&control) as _,
             maps: Arc::clone(&maps),
             shared: config.map(Arc::new),
+            faults: Arc::new(Faults::new(clock)),
             dial: Arc::new(EmbeddedDial::new([front])),
             clock,
         };

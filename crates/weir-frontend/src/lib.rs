@@ -26,6 +26,7 @@ mod seal;
 
 pub mod credentials;
 pub mod error;
+pub mod faults;
 mod metrics;
 
 #[cfg(test)]

@@ -38,6 +38,7 @@ mod change;
 mod monitoring;
 mod reshard;
 mod shard_id;
+mod spared;
 mod store;
 mod view;
 
@@ -55,6 +56,7 @@ use crate::{
     authenticate::Caller,
     call_target::CallTarget,
     error::RequestError,
+    faults::Decision,
     forward::Forwarder,
     lookup::{StreamSelector, stream_of_arn},
     request_config::RequestConfig,
@@ -76,6 +78,8 @@ pub(crate) struct Call<'a> {
     pub(crate) operation: Operation,
     pub(crate) encoding: Encoding,
     pub(crate) body: &'a [u8],
+    /// What it is made to meet on purpose.
+    pub(crate) decision: Decision,
 }
 
 impl<'a> Call<'a> {
@@ -108,7 +112,7 @@ impl<'a> Call<'a> {
         answers.settle(permit, self.encoding.encode(reply, bytes))
     }
 
-    fn caller(&self) -> &'a Caller {
+    pub(crate) fn caller(&self) -> &'a Caller {
         self.admitted.caller()
     }
 
@@ -134,11 +138,11 @@ impl<'a> Call<'a> {
         self.config.shard_limits.then(|| (&self.common.throttle.shards, map.shards_count()))
     }
 
-    fn now(&self) -> Monotonic {
+    pub(crate) fn now(&self) -> Monotonic {
         self.common.clock.now()
     }
 
-    fn wall(&self) -> WallMs {
+    pub(crate) fn wall(&self) -> WallMs {
         self.common.clock.wall()
     }
 }

@@ -52,6 +52,11 @@ pub(crate) fn api_error(error: &RequestError) -> ApiError {
         RequestError::TenantBusy { tenant, operation } => {
             ApiError::new(busy_code(*operation), format!("Rate exceeded for tenant {tenant}."))
         }
+        RequestError::Injected { code, message } => match message {
+            Some(text) => ApiError::new(*code, text.clone()),
+            None => usual(*code),
+        },
+        RequestError::ConnectionCut(_) => internal_failure(), // nobody hears it
         RequestError::CallThrottled { account, operation, scope, target } => {
             ApiError::new(busy_code(*operation), calls_exceeded(*account, *scope, target))
         }
@@ -163,6 +168,15 @@ fn calls_exceeded(account: AccountId, scope: Scope, target: &CallTarget) -> Stri
 
 fn of(stream: &StreamRef) -> String {
     format!("stream {} under account {}", stream.name, stream.account)
+}
+
+/// An error of a kind with the text that it has whatever the reason; most have none.
+fn usual(code: ErrorCode) -> ApiError {
+    match code {
+        ErrorCode::InternalFailure => internal_failure(),
+        ErrorCode::ServiceUnavailable => unavailable(),
+        _ => ApiError::bare(code),
+    }
 }
 
 fn unavailable() -> ApiError {

@@ -19,7 +19,7 @@ use weir_core::{
 use weir_sync::{Snapshot, SnapshotReader};
 use weir_wire::{
     control::{Control, SharedConfig},
-    http::server::{Handler, Refusal, ResponseBody, ResponseFuture, text_response},
+    http::server::{Handler, Refusal, ResponseBody, ResponseFuture, cut, text_response},
     kinesis::{
         encoding::Encoding,
         error::{ApiError, ErrorCode},
@@ -32,6 +32,7 @@ use crate::{
     authenticate::authenticate,
     cors,
     error::RequestError,
+    faults::{self, Decision, Faults, Stall},
     forward::{Dial, Forwarder},
     lookup::Lookup,
     metrics::{RequestMetrics, ShardMetrics},
@@ -55,6 +56,8 @@ pub struct FrontendParts {
     pub dial: Arc<dyn Dial>,
     /// The time.
     pub clock: Clock,
+    /// What calls are made to meet on purpose.
+    pub faults: Arc<Faults>,
 }
 
 /// The request half of a front end, for the connections of one thread.
@@ -70,6 +73,7 @@ pub struct Frontend {
 pub(crate) struct Common {
     pub(crate) lookup: Lookup,
     pub(crate) throttle: Throttle,
+    pub(crate) faults: Arc<Faults>,
     pub(crate) answers: AnswerBudget,
     /// Room for puts that wait for a reshard.
     pub(crate) resharding: Semaphore,
@@ -83,7 +87,7 @@ pub(crate) struct Common {
 impl Frontend {
     /// Puts the parts together and registers the metrics of requests.
     pub fn new(parts: FrontendParts, registry: &mut Registry) -> Result<Self, SecretError> {
-        let FrontendParts { control, maps, shared, dial, clock } = parts;
+        let FrontendParts { control, maps, shared, dial, clock, faults } = parts;
         let throttle = Throttle::default();
         let shard_metrics = ShardMetrics::new(registry);
         if let Some(shared) = &shared {
@@ -99,6 +103,7 @@ impl Frontend {
         let common = Common {
             lookup: Lookup::new(control, clock),
             throttle,
+            faults,
             answers: AnswerBudget::default(),
             resharding: Semaphore::new(RESHARD_WAITING_MAX),
             metrics: Arc::new(RequestMetrics::new(registry, clock)),
@@ -154,11 +159,17 @@ impl Frontend {
             }
         };
         let served = operation.ok_or_else(|| not_served(target));
-        match self.outcome(served, encoding, head, body).await {
+        let mut stall = None;
+        match self.outcome(served, encoding, head, body, &mut stall).await {
             Ok(answer) => {
                 guard.end(None);
-                self.common.responder.answer(encoding, answer)
+                let response = self.common.responder.answer(encoding, answer);
+                match stall {
+                    Some(stall) => response.map(|body| faults::stalled(body, stall)),
+                    None => response,
+                }
             }
+            Err(RequestError::ConnectionCut(_)) => cut(),
             Err(error) => {
                 let told = api_error(&error);
                 log(operation, &error, &told);
@@ -174,6 +185,7 @@ impl Frontend {
         encoding: Encoding,
         head: &Parts,
         body: &Bytes,
+        stall: &mut Option<Stall>,
     ) -> Result<Answer, RequestError> {
         let operation = operation?;
         let common = &self.common;
@@ -182,9 +194,14 @@ impl Frontend {
         let authenticated = authenticate(config, head, body, common.clock.wall())?;
         let admitted = common.throttle.admit(authenticated, operation)?;
         let (maps, forwarder) = (&self.maps, &self.forwarder);
-        let call = Call { common, maps, forwarder, config, admitted: &admitted, operation, encoding, body };
+        let (admitted, decision) = (&admitted, Decision::default());
+        let mut call =
+            Call { common, maps, forwarder, config, admitted, operation, encoding, body, decision };
+        call.decision = faults::decide(&call);
+        *stall = call.decision.stall;
+        faults::suffer(&call).await?;
         call.count()?;
-        operations::run(&call).await
+        faults::conclude(&call.decision, operations::run(&call).await)
     }
 }
 

@@ -13,7 +13,7 @@ use tokio::{
 };
 use weir_sync::Shutdown;
 use weir_wire::http::{
-    admin::{Admin, Ready},
+    admin::{Admin, AdminPage, Ready},
     server,
 };
 
@@ -48,6 +48,7 @@ pub(crate) fn listen(flag: &str, address: SocketAddr) -> Result<TcpListener, Fai
 pub(crate) fn until_stopped<E>(
     admin: Option<SocketAddr>,
     registered: watch::Receiver<Option<(Arc<Registry>, Ready)>>,
+    page: Option<Arc<dyn AdminPage>>,
     stop: Shutdown,
     roles: impl IntoIterator<Item = JoinHandle<Result<(), E>>>,
 ) -> Result<(), Failure>
@@ -55,7 +56,7 @@ where
     Failure: From<E>,
 {
     let watched = runtime().map_err(Failure::environment);
-    let watched = watched.and_then(|runtime| runtime.block_on(main_thread(admin, registered, &stop)));
+    let watched = watched.and_then(|runtime| runtime.block_on(main_thread(admin, registered, page, &stop)));
     stop.begin(); // also after an error: nobody would be there to hear a signal
     roles.into_iter().fold(watched, |outcome, role| {
         let ended = role.join().expect("a panic aborts the process");
@@ -68,6 +69,7 @@ where
 async fn main_thread(
     admin: Option<SocketAddr>,
     mut registered: watch::Receiver<Option<(Arc<Registry>, Ready)>>,
+    page: Option<Arc<dyn AdminPage>>,
     stop: &Shutdown,
 ) -> Result<(), Failure> {
     let listener = admin.map(|address| listen("--admin", address)).transpose()?;
@@ -81,7 +83,8 @@ async fn main_thread(
             Err(_) => None, // the role ended before it had any
         };
         let Some((registry, ready)) = shown else { return };
-        server::serve(listener, Arc::new(Admin::new(registry, ready)), admin_stopped, ADMIN_GRACE).await;
+        let admin = Admin::new(registry, ready).with_page(page);
+        server::serve(listener, Arc::new(admin), admin_stopped, ADMIN_GRACE).await;
     };
     let serving = tokio::spawn(serve_admin);
     tokio::select! {

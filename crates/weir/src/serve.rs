@@ -34,6 +34,7 @@ use weir_core::{
 };
 use weir_frontend::{
     credentials::read_credentials,
+    faults::{FaultPlan, Faults},
     forward::EmbeddedDial,
     run::{FleetHalf, FleetOutlet, FrontendConfig},
     server::{Frontend, FrontendParts},
@@ -92,7 +93,10 @@ pub(crate) struct ServeArgs {
     /// Print lists as one JSON object.
     #[arg(long, requires = "list_limits")]
     json: bool,
-    /// Serve /metrics, /health and /ready here.
+    /// Inject the faults of this file (docs/FAULTS.md).
+    #[arg(long, value_name = "FILE")]
+    faults: Option<PathBuf>,
+    /// Serve /metrics, /health and /ready here, and /faults to clients on this host.
     #[arg(long, value_name = "ADDRESS")]
     admin: Option<SocketAddr>,
 }
@@ -104,6 +108,7 @@ struct Config {
     tenants: Vec<TenantConfig>,
     data: PathBuf,
     secure: Option<SecurePort>,
+    faults: Option<FaultPlan>,
 }
 
 #[expect(clippy::print_stdout, reason = "stdout is the product of a list")]
@@ -117,6 +122,7 @@ pub(crate) fn run(args: ServeArgs) -> Result<u8, Failure> {
         }
         return Ok(exit::HELD);
     }
+    let faults = args.faults.clone().map(FaultPlan::read).transpose().map_err(Failure::usage)?;
     let credentials = match &args.credentials {
         Some(file) => read_credentials(file).map_err(Failure::usage)?,
         None => Vec::new(),
@@ -144,34 +150,46 @@ pub(crate) fn run(args: ServeArgs) -> Result<u8, Failure> {
         }
     };
     let secure = args.tls.port(&data)?;
-    serve(Config { args, shared, tenants, data, secure })?;
+    serve(Config { args, shared, tenants, data, secure, faults })?;
     Ok(exit::HELD)
 }
 
-fn serve(config: Config) -> Result<(), Failure> {
+fn serve(mut config: Config) -> Result<(), Failure> {
     let stop = Shutdown::new();
+    let clock = Clock::new();
+    let faults = Arc::new(Faults::new(clock));
+    if let Some(plan) = config.faults.take() {
+        faults.replace(plan);
+    }
     let threads = Threads::new();
     let admin = config.args.admin;
     let (registered, registry) = watch::channel(None);
     let role = {
-        let (threads, stop) = (threads.clone(), stop.clone());
+        let (threads, stop, faults) = (threads.clone(), stop.clone(), Arc::clone(&faults));
         threads.clone().spawn("serve", move || -> Result<(), Failure> {
-            let outcome =
-                process::runtime()?.block_on(serve_all(&config, threads, &registered, stop.clone()));
+            let outcome = process::runtime()?.block_on(serve_all(
+                &config,
+                threads,
+                clock,
+                faults,
+                &registered,
+                stop.clone(),
+            ));
             stop.begin(); // a role that ended by itself ends the process
             outcome
         })?
     };
-    process::until_stopped(admin, registry, stop, [role])
+    process::until_stopped(admin, registry, Some(faults), stop, [role])
 }
 
 async fn serve_all(
     config: &Config,
     threads: Threads,
+    clock: Clock,
+    faults: Arc<Faults>,
     registered: &process::Registered,
     stop: Shutdown,
 ) -> Result<(), Failure> {
-    let clock = Clock::new();
     let (doors, address, place) = open_doors(config)?;
     let opened = open_control(config, clock)?;
     tokio::spawn(let_streams_go_on(Arc::clone(&opened)));
@@ -211,6 +229,7 @@ async fn serve_all(
         shared: None, // the fleet brings it with its first poll, before anything is announced
         dial: Arc::new(EmbeddedDial::new([near])),
         clock,
+        faults,
     };
     let frontend = Arc::new(Frontend::new(parts, &mut registry)?);
     let (ready, held) = (outlet.clone(), Arc::clone(node.node()));

@@ -17,6 +17,8 @@ use prometheus_client::{
 use weir_core::clock::{Clock, Monotonic};
 use weir_wire::kinesis::{error::ErrorCode, operation::Operation};
 
+use crate::faults::Effect;
+
 /// The label of requests that name no operation.
 const UNKNOWN: &str = "Unknown";
 /// The label of requests that were served.
@@ -26,6 +28,11 @@ const OK: &str = "OK";
 struct RequestLabels {
     operation: &'static str,
     code: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct EffectLabels {
+    effect: &'static str,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -48,6 +55,7 @@ pub(crate) struct RequestMetrics {
     bytes_out: Counter,
     throttled_records: Counter,
     failed_records: Counter,
+    faults: Family<EffectLabels, Counter>,
 }
 
 impl RequestMetrics {
@@ -74,6 +82,15 @@ impl RequestMetrics {
             registry.register(name, help, counter.clone());
             counter
         };
+        let faults: Family<EffectLabels, Counter> = Family::default();
+        for effect in Effect::ALL {
+            drop(faults.get_or_create(&EffectLabels { effect: effect.name() }));
+        }
+        registry.register(
+            "weir_frontend_faults_injected",
+            "What rules of faults have done to calls, by effect",
+            faults.clone(),
+        );
         let in_flight = Gauge::default();
         registry.register("weir_frontend_requests_in_flight", "Requests being served", in_flight.clone());
         Self {
@@ -95,6 +112,7 @@ impl RequestMetrics {
                 "weir_frontend_records_failed",
                 "Records of served calls that were not stored for another reason",
             ),
+            faults,
         }
     }
 
@@ -119,6 +137,11 @@ impl RequestMetrics {
     /// Records were refused by their shard's limits.
     pub(crate) fn throttled(&self, records: usize) {
         self.throttled_records.inc_by(records as u64);
+    }
+
+    /// A rule of faults has done this to a call.
+    pub(crate) fn injected(&self, effect: Effect) {
+        self.faults.get_or_create(&EffectLabels { effect: effect.name() }).inc();
     }
 
     /// Records failed.

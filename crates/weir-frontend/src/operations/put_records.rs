@@ -13,6 +13,7 @@ use weir_wire::kinesis::{
 
 use super::{
     Call, SMALL_ANSWER_BYTES,
+    spared::store_spared,
     store::{StoreOutcome, store},
 };
 use crate::{answer::Answer, error::RequestError, lookup::selector, respond::record_error, route::NewRecord};
@@ -30,7 +31,10 @@ pub(super) async fn run(call: &Call<'_>) -> Result<Answer, RequestError> {
         let text = format!("Records size exceeds {} MB limit", PUT_RECORDS_BYTES_MAX / MIB);
         return Err(ApiError::new(ErrorCode::InvalidArgument, text).into());
     }
-    let StoreOutcome { results, encrypted } = store(call, &stream, &records).await?;
+    let StoreOutcome { results, encrypted } = match &call.decision.records {
+        None => store(call, &stream, &records).await?,
+        Some(fault) => store_spared(call, &stream, &records, fault).await?,
+    };
     let bytes = SMALL_ANSWER_BYTES + results.len() * RESULT_BYTES;
     let results = results.into_iter().map(|result| match result {
         Ok(stored) => PutRecordsResult::Stored { shard: stored.shard, sequence: stored.sequence },

@@ -37,7 +37,8 @@ impl NewRecord<'_> {
         self.partition_key.len() + self.data.decoded_len()
     }
 
-    fn hash_key(&self) -> HashKey {
+    /// The key that its shard is found by.
+    pub(crate) fn hash_key(&self) -> HashKey {
         self.explicit_hash_key.unwrap_or_else(|| HashKey::of_partition_key(self.partition_key))
     }
 

@@ -26,5 +26,9 @@ structure! {
         resource_arn: Text<'a> = "ResourceARN", ARN;
         /// Where reading goes on: sealed, it names a stream and a shard.
         shard_iterator: Text<'a> = "ShardIterator", model::SHARD_ITERATOR;
+        /// The key of one record, which names a shard of its stream.
+        partition_key: Text<'a> = "PartitionKey", model::PARTITION_KEY;
+        /// What counts in its place.
+        explicit_hash_key: Text<'a> = "ExplicitHashKey", model::HASH_KEY;
     }
 }

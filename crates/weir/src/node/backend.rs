@@ -75,7 +75,7 @@ pub(super) fn run(args: BackendArgs) -> Result<u8, Failure> {
             outcome
         })?
     };
-    process::until_stopped(Some(args.place.admin()), registry, stop, [role])?;
+    process::until_stopped(Some(args.place.admin()), registry, None, stop, [role])?;
     Ok(crate::exit::HELD)
 }
 

@@ -192,6 +192,6 @@ pub(super) fn run(args: ConsumerArgs) -> Result<u8, Failure> {
             })
         })?
     };
-    process::until_stopped(None, registry, stop, [role])?;
+    process::until_stopped(None, registry, None, stop, [role])?;
     Ok(crate::exit::HELD)
 }

@@ -53,6 +53,6 @@ pub(super) fn run(args: ControlArgs) -> Result<u8, Failure> {
             StartError::Listen { .. } => Failure::environment(error),
         })
     })?;
-    process::until_stopped(Some(args.place.admin()), registry, stop, [role])?;
+    process::until_stopped(Some(args.place.admin()), registry, None, stop, [role])?;
     Ok(crate::exit::HELD)
 }

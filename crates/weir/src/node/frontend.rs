@@ -15,6 +15,7 @@ use prometheus_client::registry::Registry;
 use tokio::sync::watch;
 use weir_core::{clock::Clock, id::CellName, threads::Threads};
 use weir_frontend::{
+    faults::Faults,
     forward::SocketDial,
     run::{FleetError, FleetHalf, FleetOutlet, FrontendConfig},
     server::{Frontend, FrontendParts},
@@ -95,7 +96,7 @@ pub(super) fn run(args: &FrontendArgs, role: Role) -> Result<u8, Failure> {
         })?
     };
     let roles = [Some(fleet_thread), serve_thread].into_iter().flatten();
-    process::until_stopped(Some(args.place.admin()), registry, stop, roles)?;
+    process::until_stopped(Some(args.place.admin()), registry, None, stop, roles)?;
     Ok(crate::exit::HELD)
 }
 
@@ -116,6 +117,7 @@ impl RequestHalf {
         let listener = tokio::net::TcpListener::from_std(self.listener).context("take over the listener")?;
         let mut registry = Registry::default();
         let parts = FrontendParts {
+            faults: Arc::new(Faults::new(self.clock)), // a fleet breaks by itself
             control: self.control,
             maps: Arc::clone(&self.outlet.map),
             shared: None, // requests fail until the first poll has brought it
