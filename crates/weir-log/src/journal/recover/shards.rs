@@ -308,3 +308,36 @@ impl Shards {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use weir_core::id::{ShardIndex, StreamId};
+
+    use super::*;
+    use crate::{frame::FrameKind, snapshot::opened_body};
+
+    #[test]
+    fn a_closing_that_tells_of_more_records_than_were_found_is_damage_from_the_first_that_is_missing() {
+        let place = |offset| LogPlace { segment: SegmentSequence(1), offset };
+        let key = ShardKey { stream: StreamId(1), shard: ShardIndex(0) };
+        let (opened, closing) = (place(4_096), place(8_192));
+        for end in [0, 3] {
+            let mut shards = Shards::default();
+            let mut owned = Learned::orphan(key, opened).owned;
+            for (here, closed) in [(opened, None), (closing, Some(ClosedShard { at_ms: 1, end }))] {
+                owned.closed = closed;
+                let body = opened_body(&owned);
+                let header = FrameHeader {
+                    shard: key,
+                    ..FrameHeader::of_journal(FrameKind::ShardOpened, &body, 0, opened)
+                };
+                assert!(shards.take_opened(here, &header, &body));
+            }
+            let (shards, blamed) = shards.finish();
+            let state = shards[0].state.lock();
+            assert_eq!((state.tip, state.owned.closed), (end, owned.closed));
+            let damage = (end > 0).then_some(DamageMark { from: 0, place: closing });
+            assert_eq!((state.damage, blamed.len()), (damage, usize::from(end > 0)));
+        }
+    }
+}
