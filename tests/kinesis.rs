@@ -5,6 +5,8 @@
 
 #[path = "kinesis/cbor.rs"]
 mod cbor;
+#[path = "kinesis/consumers.rs"]
+mod consumers;
 #[path = "kinesis/encryption.rs"]
 mod encryption;
 #[path = "kinesis/faults.rs"]
@@ -29,6 +31,8 @@ mod retention;
 mod shard_iterators;
 #[path = "kinesis/streams.rs"]
 mod streams;
+#[path = "kinesis/subscribe_to_shard.rs"]
+mod subscribe_to_shard;
 #[path = "kinesis/tags.rs"]
 mod tags;
 #[path = "kinesis/tls.rs"]

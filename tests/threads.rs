@@ -206,7 +206,7 @@ fn a_consumer_has_the_threads_of_its_kind_and_its_workers() {
 
 #[test]
 fn weir_serve_has_four_threads_whatever_is_asked_of_it() {
-    let mut server = Server::start_with(&["--tls-self-signed", "--tls-listen", "127.0.0.1:0"]);
+    let mut server = Server::start();
     server.stream("one", 4);
     for number in 0..50 {
         server.ok(

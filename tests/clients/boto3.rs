@@ -9,6 +9,12 @@ fn boto3_works_unmodified() {
 }
 
 #[test]
+fn boto3_subscribes_to_a_shard_unmodified() {
+    let server = Server::start();
+    client::run(client::python("boto3_subscribe.py").arg(server.url()));
+}
+
+#[test]
 fn aggregated_records_of_the_kpl_go_in_and_come_out_whole() {
     let server = Server::start();
     client::run(client::python("aggregation_walk.py").arg(server.url()));

@@ -12,6 +12,7 @@ pub mod page;
 pub mod process;
 pub mod scratch;
 pub mod server;
+pub mod subscription;
 pub mod user;
 
 use std::{env, fs::OpenOptions, io::Write, path::PathBuf};

@@ -5,6 +5,7 @@
 //! lock for the whole control plane, which is why nothing on the data path may ask it.
 
 mod attached;
+mod consumers;
 mod fleet;
 mod quotas;
 mod reshard;
@@ -112,6 +113,7 @@ impl Machine {
     }
 
     fn call(&mut self, now: Monotonic, wall: WallMs, request: ControlRequest) -> Applied {
+        self.settle_consumers(wall);
         match request {
             ControlRequest::Register { cluster, name, role, cell, service, mesh, admin } => {
                 let new = fleet::Registration { name, role, cell, service, mesh, admin };
@@ -128,7 +130,9 @@ impl Machine {
             ControlRequest::CreateStream { stream, shards, on_demand } => {
                 self.create_stream(now, wall, streams::NewStream { stream, shards, on_demand })
             }
-            ControlRequest::DeleteStream { stream } => self.delete_stream(wall, &stream),
+            ControlRequest::DeleteStream { stream, with_consumers } => {
+                self.delete_stream(wall, &stream, with_consumers)
+            }
             ControlRequest::Attached { resource } => self.attached(&resource),
             ControlRequest::ChangeAttached { resource, change } => self.change_attached(&resource, change),
             ControlRequest::ChangeStream { stream, change } => self.change_stream(wall, &stream, change),
@@ -136,6 +140,7 @@ impl Machine {
             ControlRequest::ListStreams { account, region, after, limit } => {
                 self.list_streams(account, region, after.as_ref(), limit)
             }
+            ControlRequest::Consumers { stream, about } => self.consumers(wall, &stream, about),
             ControlRequest::PlaceTenant { tenant, cell } => self.place_tenant(tenant, cell),
             ControlRequest::SetFleet { fleet } => self.set_fleet(fleet),
             ControlRequest::Status => self.status(now),

@@ -8,8 +8,8 @@ use std::{collections::BTreeMap, net::SocketAddr};
 use serde::{Deserialize, Serialize, Serializer};
 use weir_core::{
     id::{
-        AccountId, CellName, ClusterId, Epoch, Incarnation, MemberId, Region, ServerName, ShardIndex,
-        StreamId, StreamName, StreamRef, TenantName,
+        AccountId, CellName, ClusterId, ConsumerName, Epoch, Incarnation, MemberId, Region, ServerName,
+        ShardIndex, StreamId, StreamName, StreamRef, TenantName,
     },
     monitoring::ShardLevelMetrics,
     shard::OwnedShard,
@@ -102,6 +102,9 @@ pub struct Stream {
     pub metrics: ShardLevelMetrics,
     /// Its shards, by number: those that take records and, until their records are too old, those that did.
     pub shards: Vec<AssignedShard>,
+    /// Its registered consumers, in order of registration.
+    #[serde(default)]
+    pub consumers: Vec<Consumer>,
     /// The splits and merges that are under way.
     #[serde(default)]
     pub reshard: Option<Reshard>,
@@ -137,6 +140,21 @@ impl Stream {
     pub fn reference(&self) -> StreamRef {
         StreamRef { account: self.account, region: self.region, name: self.name.clone() }
     }
+}
+
+/// A registered consumer of a stream.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Consumer {
+    /// The name.
+    pub name: ConsumerName,
+    /// When it was registered, milliseconds since 1970.
+    pub created_ms: u64,
+    /// From when on it is what it is becoming: active, or gone if it is being deleted.
+    pub settles_ms: u64,
+    /// It is being deleted.
+    pub deleting: bool,
+    /// Its tags.
+    pub tags: BTreeMap<String, String>,
 }
 
 /// Everything that is kept.

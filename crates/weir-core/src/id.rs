@@ -159,6 +159,10 @@ text_id! {
     StreamName
 }
 text_id! {
+    /// A registered consumer's name, unique within a stream.
+    ConsumerName
+}
+text_id! {
     /// A tenant: who shares a placement. An access key belongs to one.
     TenantName
 }

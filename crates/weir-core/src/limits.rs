@@ -61,6 +61,9 @@ pub const POLICIES_BYTES_MAX: usize = 2 * MIB;
 pub const POLICY_STATEMENTS_MAX: usize = 100;
 /// Shards of monitored streams that one front end counts for: seven lines each in every scrape.
 pub const MONITORED_SHARDS_MAX: usize = 1_000;
+/// Bytes of data and keys in one event of a subscription, but always one record if there is one: half of
+/// what a second lets pass.
+pub const SUBSCRIPTION_EVENT_BYTES_MAX: usize = MIB;
 
 // ---- HTTP: what a socket may cost ----
 

@@ -109,7 +109,7 @@ impl fmt::Display for Size {
 text_serde!(Size, "size", "B");
 
 /// A length of time: `250ms`, `1.5s`, `2m`, `1h`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Span(pub Duration);
 
 impl FromStr for Span {

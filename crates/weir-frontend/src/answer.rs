@@ -8,8 +8,12 @@
 //! Some seventy reads that wait for a silent node hold all of it until their calls end (`NODE_CALL_TIMEOUT`), and reads
 //! of other nodes are refused meanwhile.
 
-use weir_core::limits::{GET_RECORDS_BYTES_MAX, HTTP_ANSWERS_BYTES_MAX, RECORD_BYTES_MAX};
+use bytes::Bytes;
+use weir_core::limits::{
+    GET_RECORDS_BYTES_MAX, HTTP_ANSWERS_BYTES_MAX, RECORD_BYTES_MAX, SUBSCRIPTION_EVENT_BYTES_MAX,
+};
 use weir_sync::{ByteBudget, byte_budget::Permit};
+use weir_wire::http::server::{ResponseBody, held_bytes};
 
 use crate::error::RequestError;
 
@@ -17,11 +21,23 @@ use crate::error::RequestError;
 /// refused.
 const READ_SHARE: usize = 16;
 
-/// The body of an answer, and what it holds of the budget.
-#[derive(Debug, Default)]
-pub(crate) struct Answer {
-    pub(crate) body: Vec<u8>,
-    pub(crate) held: Option<Permit>,
+/// What a served call is answered with.
+#[derive(Debug)]
+pub(crate) enum Answer {
+    /// A whole body, and what it holds of the budget.
+    Whole {
+        /// In the request's encoding; empty where an operation tells nothing.
+        body: Vec<u8>,
+        /// None: it is not counted.
+        held: Option<Permit>,
+    },
+    /// A body that is made while it is read.
+    Stream {
+        /// What it is.
+        content_type: &'static str,
+        /// Its parts count themselves.
+        body: ResponseBody,
+    },
 }
 
 /// The budget of all large answers of a front end.
@@ -51,6 +67,11 @@ impl AnswerBudget {
         Ok((self.reserve(page_bytes(records_bytes))?, records_bytes))
     }
 
+    /// Room for one event of a subscription; and how many bytes of records the event may have.
+    pub(crate) fn reserve_event(&self) -> Result<(Permit, usize), RequestError> {
+        Ok((self.reserve(page_bytes(SUBSCRIPTION_EVENT_BYTES_MAX))?, SUBSCRIPTION_EVENT_BYTES_MAX))
+    }
+
     /// Bytes that are free.
     #[cfg(test)]
     pub(crate) fn available(&self) -> usize {
@@ -58,20 +79,34 @@ impl AnswerBudget {
     }
 
     /// The answer that `permit` was reserved for, now that it is encoded and its size is known.
-    pub(crate) fn settle(&self, mut permit: Permit, body: Vec<u8>) -> Result<Answer, RequestError> {
-        if permit.try_resize(body.capacity()) {
-            Ok(Answer { body, held: Some(permit) })
-        } else {
-            Err(RequestError::AnswersFull)
-        }
+    pub(crate) fn settle(&self, permit: Permit, body: Vec<u8>) -> Result<Answer, RequestError> {
+        let permit = resized(permit, body.capacity())?;
+        Ok(Answer::Whole { body, held: Some(permit) })
+    }
+
+    /// The same for one part of an answer that is a stream.
+    pub(crate) fn settle_part(&self, permit: Permit, part: Vec<u8>) -> Result<Bytes, RequestError> {
+        let permit = resized(permit, part.capacity())?;
+        Ok(held_bytes(part, permit))
     }
 }
 
 impl From<Vec<u8>> for Answer {
     /// An answer that is not counted.
     fn from(body: Vec<u8>) -> Self {
-        Self { body, held: None }
+        Self::Whole { body, held: None }
     }
+}
+
+impl Default for Answer {
+    /// That it was done, and nothing more.
+    fn default() -> Self {
+        Vec::new().into()
+    }
+}
+
+fn resized(mut permit: Permit, bytes: usize) -> Result<Permit, RequestError> {
+    if permit.try_resize(bytes) { Ok(permit) } else { Err(RequestError::AnswersFull) }
 }
 
 /// About what a page takes that has so many bytes of records: base64 makes four of three, and the rest is for what stands

@@ -8,7 +8,7 @@ use std::time::Duration;
 use weir_core::{
     clock::WallMs,
     effect::Effect,
-    id::{AccountId, ShardIndex, StreamRef, TenantName},
+    id::{AccountId, ConsumerName, ShardIndex, StreamRef, TenantName},
     sequence::RecordIndex,
 };
 use weir_wire::{
@@ -99,6 +99,9 @@ pub enum RequestError {
     /// A quota is met.
     #[error("{0}")]
     LimitExceeded(String),
+    /// A consumer or its subscription does not allow this.
+    #[error("{0}")]
+    Consumer(#[from] ConsumerError),
     /// There is no such shard in the stream.
     #[error("no shard {shard} in {}", .stream.name)]
     ShardNotFound {
@@ -170,6 +173,53 @@ pub enum RequestError {
     ControlNonsense,
 }
 
+/// What goes wrong with consumers and their subscriptions. None of it has done anything.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+pub enum ConsumerError {
+    /// The stream has consumers, and they were not to go with it.
+    #[error("stream {} has consumers", .0.name)]
+    StreamHas(StreamRef),
+    /// The consumer cannot read yet, or not any more.
+    #[error("consumer {consumer} of {} is not active", .stream.name)]
+    NotActive {
+        /// The stream.
+        stream: StreamRef,
+        /// The consumer.
+        consumer: ConsumerName,
+        /// When it was registered.
+        created: WallMs,
+    },
+    /// The consumer is not registered any more.
+    #[error("consumer {consumer} of {} is gone", .stream.name)]
+    Gone {
+        /// The stream.
+        stream: StreamRef,
+        /// The consumer.
+        consumer: ConsumerName,
+    },
+    /// Another subscription has the consumer's place at this shard.
+    #[error("consumer {consumer} is subscribed to {shard} of {} elsewhere", .stream.name)]
+    InUse {
+        /// The stream.
+        stream: StreamRef,
+        /// The shard.
+        shard: ShardIndex,
+        /// The consumer.
+        consumer: ConsumerName,
+    },
+    /// This server serves as many subscriptions as it may.
+    #[error("no room for one more subscription")]
+    Full,
+    /// A subscription was to start behind the end of its shard.
+    #[error("a subscription was to start at record {record}, and the shard ends at {tip}")]
+    StartAhead {
+        /// Where.
+        record: RecordIndex,
+        /// Where the shard ends.
+        tip: RecordIndex,
+    },
+}
+
 impl RequestError {
     /// May the write have happened? No `_` arm, on purpose.
     pub fn effect(&self) -> Effect {
@@ -182,6 +232,7 @@ impl RequestError {
                 | ControlError::AlreadyExists(_)
                 | ControlError::InUse(_)
                 | ControlError::ShardNotFound(_)
+                | ControlError::HasConsumers
                 | ControlError::LimitExceeded(_)
                 | ControlError::Invalid(_)
                 | ControlError::OtherCluster(_),
@@ -199,6 +250,7 @@ impl RequestError {
             | Self::StreamExists(_)
             | Self::StreamInUse(_)
             | Self::LimitExceeded(_)
+            | Self::Consumer(_)
             | Self::ShardNotFound { .. }
             | Self::ShardUnreadable { .. }
             | Self::IteratorInvalid

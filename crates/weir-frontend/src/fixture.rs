@@ -38,6 +38,7 @@ use crate::{
     forward::EmbeddedDial,
     server::{Frontend, FrontendParts},
     shard_map::{CurrentMap, RoutedShard, Routes, ShardMap},
+    subscription::SubscriptionTimes,
 };
 
 /// Where the fake node would be.
@@ -120,6 +121,8 @@ impl Fixture {
             faults: Arc::new(Faults::new(clock)),
             dial: Arc::new(EmbeddedDial::new([front])),
             clock,
+            // A subscription is over before its first event: nobody here waits for one.
+            subscriptions: SubscriptionTimes { lifetime: Duration::ZERO, ..SubscriptionTimes::KINESIS },
         };
         let frontend = Arc::new(Frontend::new(parts, &mut registry).unwrap());
         Self { frontend, registry, maps, control, node, clock }
@@ -173,6 +176,7 @@ impl Fixture {
             on_demand: false,
             encryption_key: None,
             metrics: ShardLevelMetrics::NONE,
+            consumers: 0,
             shards: shards.clone(),
         });
         shards

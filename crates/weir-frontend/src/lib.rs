@@ -7,9 +7,12 @@
 mod answer;
 mod authenticate;
 mod call_target;
+mod consumer;
 mod cors;
 mod operations;
+mod page;
 pub mod server;
+pub mod subscription;
 mod throttle;
 
 pub mod forward;

@@ -12,7 +12,10 @@ use weir_core::{
     id::{AccountId, Region, StreamName, StreamRef},
 };
 use weir_wire::{
-    control::{Control, ControlError, ControlReply, ControlRequest, StreamDescription, StreamStatus},
+    control::{
+        ConsumerCall, ConsumerDescription, ConsumerKey, Control, ControlError, ControlReply, ControlRequest,
+        StreamDescription, StreamStatus,
+    },
     kinesis::{
         error::{ApiError, ErrorCode},
         validate::null_member,
@@ -176,6 +179,28 @@ impl Lookup {
             Ok(_) => Err(RequestError::ControlNonsense),
             Err(ControlError::NotFound(_)) => Err(RequestError::StreamNotFound(stream.clone())),
             Err(error) => Err(RequestError::Control(error)),
+        }
+    }
+
+    /// Asks about the consumers of a stream.
+    pub(crate) async fn consumers(
+        &self,
+        stream: &StreamRef,
+        about: ConsumerCall,
+    ) -> Result<ControlReply, RequestError> {
+        let request = ControlRequest::Consumers { stream: stream.clone(), about };
+        self.ask(request).await.map_err(RequestError::Control)
+    }
+
+    /// A consumer as the control plane has it.
+    pub(crate) async fn consumer(
+        &self,
+        stream: &StreamRef,
+        key: &ConsumerKey,
+    ) -> Result<ConsumerDescription, RequestError> {
+        match self.consumers(stream, ConsumerCall::Describe { key: key.clone() }).await? {
+            ControlReply::Consumer(consumer) => Ok(consumer),
+            _ => Err(RequestError::ControlNonsense),
         }
     }
 

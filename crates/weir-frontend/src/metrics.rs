@@ -6,4 +6,7 @@
 mod requests;
 mod shards;
 
-pub(crate) use self::{requests::RequestMetrics, shards::ShardMetrics};
+pub(crate) use self::{
+    requests::{RequestMetrics, SubscriptionGuard},
+    shards::ShardMetrics,
+};

@@ -9,7 +9,9 @@ mod create_stream;
 mod decrease_stream_retention_period;
 mod delete_resource_policy;
 mod delete_stream;
+mod deregister_stream_consumer;
 mod describe_stream;
+mod describe_stream_consumer;
 mod describe_stream_summary;
 mod disable_enhanced_monitoring;
 mod enable_enhanced_monitoring;
@@ -18,6 +20,7 @@ mod get_resource_policy;
 mod get_shard_iterator;
 mod increase_stream_retention_period;
 mod list_shards;
+mod list_stream_consumers;
 mod list_streams;
 mod list_tags_for_resource;
 mod list_tags_for_stream;
@@ -25,10 +28,12 @@ mod merge_shards;
 mod put_record;
 mod put_records;
 mod put_resource_policy;
+mod register_stream_consumer;
 mod remove_tags_from_stream;
 mod split_shard;
 mod start_stream_encryption;
 mod stop_stream_encryption;
+mod subscribe_to_shard;
 mod tag_resource;
 mod untag_resource;
 mod update_shard_count;
@@ -39,15 +44,18 @@ mod monitoring;
 mod reshard;
 mod shard_id;
 mod spared;
+mod start;
 mod store;
 mod view;
+
+use std::sync::Arc;
 
 use weir_core::{
     clock::{Monotonic, WallMs},
     id::StreamRef,
 };
 use weir_wire::{
-    control::ResourceRef,
+    control::{ConsumerKey, ResourceRef},
     kinesis::{encode::Reply, encoding::Encoding, operation::Operation, shape::Fields},
 };
 
@@ -55,6 +63,7 @@ use crate::{
     answer::Answer,
     authenticate::Caller,
     call_target::CallTarget,
+    consumer::ConsumerSelector,
     error::RequestError,
     faults::Decision,
     forward::Forwarder,
@@ -70,9 +79,9 @@ const SMALL_ANSWER_BYTES: usize = 512;
 
 /// One admitted call.
 pub(crate) struct Call<'a> {
-    pub(crate) common: &'a Common,
-    pub(crate) maps: &'a MapReader,
-    pub(crate) forwarder: &'a Forwarder,
+    pub(crate) common: &'a Arc<Common>,
+    pub(crate) maps: &'a Arc<MapReader>,
+    pub(crate) forwarder: &'a Arc<Forwarder>,
     pub(crate) config: &'a RequestConfig,
     pub(crate) admitted: &'a Admitted,
     pub(crate) operation: Operation,
@@ -133,6 +142,12 @@ impl<'a> Call<'a> {
         Ok(ResourceRef::Stream(self.permitted(stream)?))
     }
 
+    /// The stream and the consumer that the input names, if the caller may do this to the stream.
+    fn consumer(&self, selector: ConsumerSelector<'_>) -> Result<(StreamRef, ConsumerKey), RequestError> {
+        let (stream, key) = selector.resolve(self.caller())?;
+        Ok((self.permitted(stream)?, key))
+    }
+
     /// The shards' buckets and how many shards `map` has; none when no limit of a shard is kept.
     fn gate(&self, map: &ShardMap) -> Option<(&'a ShardGate, usize)> {
         self.config.shard_limits.then(|| (&self.common.throttle.shards, map.shards_count()))
@@ -155,7 +170,9 @@ pub(crate) async fn run(call: &Call<'_>) -> Result<Answer, RequestError> {
         Operation::DecreaseStreamRetentionPeriod => decrease_stream_retention_period::run(call).await,
         Operation::DeleteResourcePolicy => delete_resource_policy::run(call).await,
         Operation::DeleteStream => delete_stream::run(call).await,
+        Operation::DeregisterStreamConsumer => deregister_stream_consumer::run(call).await,
         Operation::DescribeStream => describe_stream::run(call).await,
+        Operation::DescribeStreamConsumer => describe_stream_consumer::run(call).await,
         Operation::DescribeStreamSummary => describe_stream_summary::run(call).await,
         Operation::DisableEnhancedMonitoring => disable_enhanced_monitoring::run(call).await,
         Operation::EnableEnhancedMonitoring => enable_enhanced_monitoring::run(call).await,
@@ -164,6 +181,7 @@ pub(crate) async fn run(call: &Call<'_>) -> Result<Answer, RequestError> {
         Operation::GetShardIterator => get_shard_iterator::run(call).await,
         Operation::IncreaseStreamRetentionPeriod => increase_stream_retention_period::run(call).await,
         Operation::ListShards => list_shards::run(call).await,
+        Operation::ListStreamConsumers => list_stream_consumers::run(call).await,
         Operation::ListStreams => list_streams::run(call).await,
         Operation::ListTagsForResource => list_tags_for_resource::run(call).await,
         Operation::ListTagsForStream => list_tags_for_stream::run(call).await,
@@ -171,10 +189,12 @@ pub(crate) async fn run(call: &Call<'_>) -> Result<Answer, RequestError> {
         Operation::PutRecord => put_record::run(call).await,
         Operation::PutRecords => put_records::run(call).await,
         Operation::PutResourcePolicy => put_resource_policy::run(call).await,
+        Operation::RegisterStreamConsumer => register_stream_consumer::run(call).await,
         Operation::RemoveTagsFromStream => remove_tags_from_stream::run(call).await,
         Operation::SplitShard => split_shard::run(call).await,
         Operation::StartStreamEncryption => start_stream_encryption::run(call).await,
         Operation::StopStreamEncryption => stop_stream_encryption::run(call).await,
+        Operation::SubscribeToShard => subscribe_to_shard::run(call).await,
         Operation::TagResource => tag_resource::run(call).await,
         Operation::UntagResource => untag_resource::run(call).await,
         Operation::UpdateShardCount => update_shard_count::run(call).await,

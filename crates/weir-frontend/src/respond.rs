@@ -24,12 +24,18 @@ use weir_wire::{
         error::{ApiError, ErrorCode},
         limits::Scope,
         operation::Operation,
+        subscribe_to_shard::StreamErrorReply,
     },
     sigv4::SignatureError,
 };
 
 use crate::{
-    answer::Answer, call_target::CallTarget, error::RequestError, forward::ForwardError, kms::KeyFault,
+    answer::Answer,
+    call_target::CallTarget,
+    error::{ConsumerError, RequestError},
+    forward::ForwardError,
+    kms::KeyFault,
+    lookup::stream_arn,
 };
 
 /// What a caller is told about an error. No `_` arm, on purpose.
@@ -72,6 +78,7 @@ pub(crate) fn api_error(error: &RequestError) -> ApiError {
             let text = format!("Stream {} under account {} already exists.", stream.name, stream.account);
             ApiError::new(ErrorCode::ResourceInUse, text)
         }
+        RequestError::Consumer(error) => consumer_error(error),
         RequestError::StreamInUse(text) => ApiError::new(ErrorCode::ResourceInUse, text.clone()),
         RequestError::LimitExceeded(text) => ApiError::new(ErrorCode::LimitExceeded, text.clone()),
         RequestError::ShardNotFound { stream, shard } => {
@@ -106,6 +113,69 @@ pub(crate) fn api_error(error: &RequestError) -> ApiError {
     }
 }
 
+fn consumer_error(error: &ConsumerError) -> ApiError {
+    match error {
+        ConsumerError::StreamHas(stream) => ApiError::new(
+            ErrorCode::ResourceInUse,
+            format!(
+                "DeleteStream can't delete {} because there are consumers associated with this data stream. To delete {} \
+                 anyway, set the EnforceConsumerDeletion parameter to true to force the deletion of all the consumers that \
+                 are associated with it.",
+                stream_arn(stream),
+                stream.name
+            ),
+        ),
+        ConsumerError::NotActive { stream, consumer, created } => ApiError::new(
+            ErrorCode::ResourceInUse,
+            format!(
+                "Consumer {consumer} with creation timestamp {} under stream: {} , account {} is not in ACTIVE status.",
+                created.secs(),
+                stream.name,
+                stream.account
+            ),
+        ),
+        ConsumerError::Gone { stream, consumer } => ApiError::new(
+            ErrorCode::ResourceNotFound,
+            format!("Consumer {consumer} of {} not found.", of(stream)),
+        ),
+        ConsumerError::InUse { stream, shard, consumer } => ApiError::new(
+            ErrorCode::ResourceInUse,
+            format!(
+                "Another active subscription exists for this consumer: {}:{}:{shard}:{consumer}",
+                stream.account, stream.name
+            ),
+        ),
+        ConsumerError::Full => {
+            ApiError::new(ErrorCode::LimitExceeded, "This server serves as many subscriptions as it can.")
+        }
+        ConsumerError::StartAhead { .. } => {
+            ApiError::new(ErrorCode::InvalidArgument, "The sequence number is behind the end of the shard.")
+        }
+    }
+}
+
+/// An error inside an event stream: its name, which the model spells in full, and its payload.
+pub(crate) struct StreamException {
+    /// What the header says.
+    pub(crate) name: &'static str,
+    /// The payload.
+    pub(crate) reply: StreamErrorReply,
+}
+
+/// What a subscriber is told about the end of its stream: Kinesis knows three kinds there.
+pub(crate) fn stream_exception(error: &RequestError) -> StreamException {
+    let told = api_error(error);
+    let told = match told.code {
+        ErrorCode::ResourceInUse | ErrorCode::ResourceNotFound => told,
+        _ => internal_failure(),
+    };
+    let name = match told.code {
+        ErrorCode::InternalFailure => "InternalFailureException",
+        code => code.name(),
+    };
+    StreamException { name, reply: StreamErrorReply { message: told.message.unwrap_or_default() } }
+}
+
 /// What a record of `PutRecords` is told: Kinesis knows two codes there.
 pub(crate) fn record_error(error: &RequestError) -> ApiError {
     let told = api_error(error);
@@ -127,22 +197,27 @@ fn busy_code(operation: Operation) -> ErrorCode {
         | Operation::DecreaseStreamRetentionPeriod
         | Operation::DeleteResourcePolicy
         | Operation::DeleteStream
+        | Operation::DeregisterStreamConsumer
         | Operation::DescribeStream
+        | Operation::DescribeStreamConsumer
         | Operation::DescribeStreamSummary
         | Operation::DisableEnhancedMonitoring
         | Operation::EnableEnhancedMonitoring
         | Operation::GetResourcePolicy
         | Operation::IncreaseStreamRetentionPeriod
         | Operation::ListShards
+        | Operation::ListStreamConsumers
         | Operation::ListStreams
         | Operation::ListTagsForResource
         | Operation::ListTagsForStream
         | Operation::MergeShards
         | Operation::PutResourcePolicy
+        | Operation::RegisterStreamConsumer
         | Operation::RemoveTagsFromStream
         | Operation::SplitShard
         | Operation::StartStreamEncryption
         | Operation::StopStreamEncryption
+        | Operation::SubscribeToShard
         | Operation::TagResource
         | Operation::UntagResource
         | Operation::UpdateShardCount => ErrorCode::LimitExceeded,
@@ -249,6 +324,7 @@ fn control_error(error: &ControlError) -> ApiError {
         ControlError::ShardNotFound(shard) => {
             ApiError::new(ErrorCode::ResourceNotFound, format!("Could not find shard {shard}."))
         }
+        ControlError::HasConsumers => ApiError::new(ErrorCode::ResourceInUse, "It has consumers."),
         ControlError::InUse(text) => ApiError::new(ErrorCode::ResourceInUse, text.clone()),
         ControlError::LimitExceeded(text) => ApiError::new(ErrorCode::LimitExceeded, text.clone()),
         ControlError::Invalid(text) => ApiError::new(ErrorCode::InvalidArgument, text.clone()),
@@ -291,11 +367,12 @@ impl Responder {
 
     /// A served request. Operations without output have an empty body.
     pub(crate) fn answer(&self, encoding: Encoding, answer: Answer) -> Response<ResponseBody> {
-        let body = match answer.held {
-            Some(permit) => held(answer.body, permit),
-            None => full(answer.body),
+        let (content_type, body) = match answer {
+            Answer::Whole { body, held: Some(permit) } => (encoding.content_type(), held(body, permit)),
+            Answer::Whole { body, held: None } => (encoding.content_type(), full(body)),
+            Answer::Stream { content_type, body } => (content_type, body),
         };
-        self.respond(StatusCode::OK, encoding.content_type(), body)
+        self.respond(StatusCode::OK, content_type, body)
     }
 
     /// An error in the request's encoding.

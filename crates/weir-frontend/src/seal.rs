@@ -27,6 +27,8 @@ pub(crate) enum SealKind {
     ListShards = 2,
     /// A token of `ListStreams`.
     ListStreams = 3,
+    /// A token of `ListStreamConsumers`.
+    ListStreamConsumers = 4,
 }
 
 /// The shared secret is not 32 bytes in hexadecimal.

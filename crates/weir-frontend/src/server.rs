@@ -14,6 +14,7 @@ use tokio::sync::{Semaphore, watch};
 use weir_core::{
     clock::Clock,
     effect::Effect,
+    id::StreamId,
     limits::{NODE_CALL_TIMEOUT, RESHARD_WAITING_MAX},
 };
 use weir_sync::{Snapshot, SnapshotReader};
@@ -23,6 +24,7 @@ use weir_wire::{
     kinesis::{
         encoding::Encoding,
         error::{ApiError, ErrorCode},
+        get_records::RecordFacts,
         operation::{self, Operation},
     },
 };
@@ -41,6 +43,7 @@ use crate::{
     respond::{Responder, api_error},
     seal::SecretError,
     shard_map::{CurrentMap, MapReader},
+    subscription::{Seats, SubscriptionTimes},
     throttle::{ShardRates, Throttle},
 };
 
@@ -58,15 +61,17 @@ pub struct FrontendParts {
     pub clock: Clock,
     /// What calls are made to meet on purpose.
     pub faults: Arc<Faults>,
+    /// How long subscriptions to shards last.
+    pub subscriptions: SubscriptionTimes,
 }
 
 /// The request half of a front end, for the connections of one thread.
 pub struct Frontend {
-    pub(crate) common: Common,
-    maps: MapReader,
+    pub(crate) common: Arc<Common>,
+    maps: Arc<MapReader>,
     /// Behind a lock as in [`MapReader`], and as uncontended.
     config: Mutex<SnapshotReader<Option<RequestConfig>>>,
-    pub(crate) forwarder: Forwarder,
+    pub(crate) forwarder: Arc<Forwarder>,
 }
 
 /// What requests have in common beside the map, the configuration and the connections that each goes by.
@@ -80,14 +85,28 @@ pub(crate) struct Common {
     pub(crate) metrics: Arc<RequestMetrics>,
     pub(crate) shard_metrics: Arc<ShardMetrics>,
     pub(crate) clock: Clock,
+    pub(crate) subscriptions: SubscriptionTimes,
+    pub(crate) seats: Arc<Seats>,
     config: Arc<Snapshot<Option<RequestConfig>>>,
     responder: Responder,
+}
+
+impl Common {
+    /// Marks the records that are shown as encrypted, by the configuration of this moment.
+    pub(crate) fn show_encrypted(&self, stream: StreamId, records: &mut [RecordFacts<'_>]) {
+        let config = self.config.load();
+        for record in records {
+            let shown =
+                Option::as_ref(&config).is_some_and(|config| config.is_encrypted(stream, record.arrived));
+            record.encrypted = shown;
+        }
+    }
 }
 
 impl Frontend {
     /// Puts the parts together and registers the metrics of requests.
     pub fn new(parts: FrontendParts, registry: &mut Registry) -> Result<Self, SecretError> {
-        let FrontendParts { control, maps, shared, dial, clock, faults } = parts;
+        let FrontendParts { control, maps, shared, dial, clock, faults, subscriptions } = parts;
         let throttle = Throttle::default();
         let shard_metrics = ShardMetrics::new(registry);
         if let Some(shared) = &shared {
@@ -109,10 +128,13 @@ impl Frontend {
             metrics: Arc::new(RequestMetrics::new(registry, clock)),
             shard_metrics,
             clock,
+            subscriptions,
+            seats: Arc::new(Seats::new(subscriptions.takeover_after)),
             config,
             responder: Responder::new(),
         };
-        Ok(Self { common, maps: maps.reader(), config: seen, forwarder })
+        let (common, maps, forwarder) = (Arc::new(common), Arc::new(maps.reader()), Arc::new(forwarder));
+        Ok(Self { common, maps, config: seen, forwarder })
     }
 
     /// Takes over a changed configuration; requests that are being served end with the old one.

@@ -5,6 +5,7 @@
 
 mod attached;
 mod change;
+mod consumer;
 mod remote;
 mod settings;
 
@@ -24,6 +25,7 @@ use weir_core::{
 
 pub use self::attached::{Attached, AttachedChange, ResourceRef};
 pub use self::change::StreamChange;
+pub use self::consumer::{ConsumerCall, ConsumerDescription, ConsumerKey, ConsumerStatus};
 pub use self::remote::{CallOutcome, RemoteControl};
 pub use self::settings::StreamSettings;
 use crate::{fragment::Fragment, kinesis::limits::ServiceLimits};
@@ -250,6 +252,8 @@ pub struct StreamDescription {
     pub metrics: ShardLevelMetrics,
     /// Its shards, by number.
     pub shards: Vec<OwnedShard>,
+    /// Its registered consumers.
+    pub consumers: u32,
 }
 
 /// A registered server, as the control plane judges it.
@@ -346,6 +350,8 @@ pub enum ControlRequest {
     DeleteStream {
         /// The stream.
         stream: StreamRef,
+        /// Its consumers go with it; else a stream that has some stays.
+        with_consumers: bool,
     },
     /// Change a stream's settings.
     ChangeStream {
@@ -381,6 +387,13 @@ pub enum ControlRequest {
         after: Option<StreamName>,
         /// At most so many.
         limit: u32,
+    },
+    /// About the consumers of a stream.
+    Consumers {
+        /// The stream.
+        stream: StreamRef,
+        /// What.
+        about: ConsumerCall,
     },
     /// Put a tenant on a cell (or let rendezvous hashing place it).
     PlaceTenant {
@@ -463,6 +476,15 @@ pub enum ControlReply {
         /// Those that are enabled now.
         after: ShardLevelMetrics,
     },
+    /// To `Consumers`: one that was registered or described.
+    Consumer(ConsumerDescription),
+    /// To `Consumers`: a list.
+    Consumers {
+        /// In order of name.
+        consumers: Vec<ConsumerDescription>,
+        /// Are there more?
+        more: bool,
+    },
     /// To `Status`.
     Status(Vec<ServerStatus>),
 }
@@ -483,6 +505,9 @@ pub enum ControlError {
     /// There is no such shard in the stream.
     #[error("shard {0} not found")]
     ShardNotFound(ShardIndex),
+    /// To `DeleteStream`: the stream has consumers, and they were not to go with it.
+    #[error("it has consumers")]
+    HasConsumers,
     /// A bound was met.
     #[error("{0}")]
     LimitExceeded(String),

@@ -32,7 +32,7 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// A local Kinesis: every role in one process, no set-up.
-    Serve(serve::ServeArgs),
+    Serve(Box<serve::ServeArgs>),
     /// Run an experiment (`kinesis-2020` without a name) and judge it.
     Run(run::RunArgs),
     /// Open-loop load on any Kinesis endpoint.
@@ -77,7 +77,7 @@ fn main() -> ExitCode {
     }
     let screen = logging::start();
     exit::code(match cli.command {
-        Command::Serve(args) => serve::run(args),
+        Command::Serve(args) => serve::run(*args),
         Command::Run(args) => run::run(args, screen),
         Command::Load(args) => load::run(*args),
         Command::Report(args) => inspect::report(&args),

@@ -38,6 +38,7 @@ use weir_frontend::{
     forward::EmbeddedDial,
     run::{FleetHalf, FleetOutlet, FrontendConfig},
     server::{Frontend, FrontendParts},
+    subscription::SubscriptionTimes,
 };
 use weir_sync::Shutdown;
 use weir_wire::{
@@ -93,12 +94,29 @@ pub(crate) struct ServeArgs {
     /// Print lists as one JSON object.
     #[arg(long, requires = "list_limits")]
     json: bool,
+    /// End each subscription to a shard after this time; clients come again.
+    #[arg(long, value_name = "TIME", default_value = "300s")]
+    subscription_lifetime: Span,
+    /// Let a call of SubscribeToShard take over from another of the same consumer and shard after this time, and refuse
+    /// it before.
+    #[arg(long, value_name = "TIME", default_value = "5s")]
+    takeover_after: Span,
     /// Inject the faults of this file (docs/FAULTS.md).
     #[arg(long, value_name = "FILE")]
     faults: Option<PathBuf>,
     /// Serve /metrics, /health and /ready here, and /faults to clients on this host.
     #[arg(long, value_name = "ADDRESS")]
     admin: Option<SocketAddr>,
+}
+
+impl ServeArgs {
+    fn subscriptions(&self) -> SubscriptionTimes {
+        SubscriptionTimes {
+            lifetime: self.subscription_lifetime.0,
+            takeover_after: self.takeover_after.0,
+            ..SubscriptionTimes::KINESIS
+        }
+    }
 }
 
 /// Checked, with what it needs from disk.
@@ -230,6 +248,7 @@ async fn serve_all(
         dial: Arc::new(EmbeddedDial::new([near])),
         clock,
         faults,
+        subscriptions: config.args.subscriptions(),
     };
     let frontend = Arc::new(Frontend::new(parts, &mut registry)?);
     let (ready, held) = (outlet.clone(), Arc::clone(node.node()));

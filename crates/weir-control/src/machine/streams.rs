@@ -84,6 +84,7 @@ impl Machine {
             shards: (0..).zip(nodes).map(assign).collect(),
             reshard: None,
             scaled_ms: Vec::new(),
+            consumers: Vec::new(),
         };
         let description = describe(&stream);
         self.state.streams.push(stream);
@@ -104,11 +105,20 @@ impl Machine {
         load
     }
 
-    pub(super) fn delete_stream(&mut self, wall: WallMs, stream: &StreamRef) -> Applied {
+    pub(super) fn delete_stream(
+        &mut self,
+        wall: WallMs,
+        stream: &StreamRef,
+        with_consumers: bool,
+    ) -> Applied {
         let held_until_ms = StreamDelays::held_until_ms(wall, self.state.config.delays.delete);
         match self.state.streams.iter_mut().find(|known| known.is(stream)) {
             Some(known) if known.status == StreamStatus::Deleting => Applied::answer(ControlReply::Done),
+            Some(known) if !known.consumers.is_empty() && !with_consumers => {
+                Applied::refused(ControlError::HasConsumers)
+            }
             Some(known) => {
+                known.consumers.clear();
                 known.status = StreamStatus::Deleting;
                 known.held_until_ms = held_until_ms;
                 self.settle_streams();
@@ -228,6 +238,7 @@ pub(super) fn describe(stream: &Stream) -> StreamDescription {
         on_demand: stream.on_demand,
         encryption_key: stream.encryption.key.clone(),
         metrics: stream.metrics,
+        consumers: u32::try_from(stream.consumers.len()).expect("consumers of a stream are few"),
         shards: stream.shards.iter().map(|assigned| assigned.shard.clone()).collect(),
     }
 }

@@ -146,7 +146,7 @@ fn a_deleted_stream_is_gone_once_no_node_says_so_any_more() {
     create(&mut machine, "s", 1).unwrap();
     let shards = report(&mut machine, node, 1, &[]);
     report(&mut machine, node, 2, &shards);
-    let delete = ControlRequest::DeleteStream { stream: stream("s") };
+    let delete = ControlRequest::DeleteStream { stream: stream("s"), with_consumers: false };
     call(&mut machine, delete.clone()).unwrap();
     assert_eq!(status(&mut machine, "s"), Ok(StreamStatus::Deleting));
     assert_eq!(create(&mut machine, "s", 1).unwrap_err(), ControlError::AlreadyExists("stream s".to_owned()));
@@ -179,7 +179,8 @@ fn streams_of_one_name_in_two_regions_or_accounts_are_two() {
     for (shards, stream) in (1..).zip([&here, &elsewhere, &others]) {
         assert_eq!(listed(&mut machine, stream), [(stream.clone(), shards)]);
     }
-    call(&mut machine, ControlRequest::DeleteStream { stream: elsewhere.clone() }).unwrap();
+    call(&mut machine, ControlRequest::DeleteStream { stream: elsewhere.clone(), with_consumers: false })
+        .unwrap();
     assert_eq!(listed(&mut machine, &elsewhere), []);
     assert_eq!(listed(&mut machine, &here).len(), 1, "nobody but the one that was named");
 }
@@ -489,7 +490,7 @@ proptest! {
             let name = format!("s-{stream}");
             match step {
                 0 => drop(create(&mut machine, &name, shards)),
-                1 => drop(call(&mut machine, ControlRequest::DeleteStream { stream: self::stream(&name) })),
+                1 => drop(call(&mut machine, ControlRequest::DeleteStream { stream: self::stream(&name), with_consumers: true })),
                 _ => owned = report(&mut machine, node, sequence, &owned),
             }
             let json = serde_json::to_string(machine.state()).unwrap();

@@ -146,8 +146,10 @@ mod tests {
         tick(&mut machine, NOW + 500);
         let shards = report(&mut machine, node, 1, &[]);
         report(&mut machine, node, 2, &shards);
-        call(&mut machine, ControlRequest::DeleteStream { stream: stream("s") }).unwrap();
-        call(&mut machine, ControlRequest::DeleteStream { stream: stream("s") }).unwrap();
+        call(&mut machine, ControlRequest::DeleteStream { stream: stream("s"), with_consumers: false })
+            .unwrap();
+        call(&mut machine, ControlRequest::DeleteStream { stream: stream("s"), with_consumers: false })
+            .unwrap();
         assert_eq!(machine.next_due(), Some(WallMs(NOW + 900)), "asking twice does not put it off");
         assert_eq!(report(&mut machine, node, 3, &shards), shards);
         assert_eq!(status(&mut machine, "s"), Ok(StreamStatus::Deleting));

@@ -49,6 +49,7 @@ pub(crate) struct RequestMetrics {
     /// By operation (the last: unknown).
     durations: Vec<Histogram>,
     in_flight: Gauge,
+    subscriptions: Gauge,
     records_in: Counter,
     bytes_in: Counter,
     records_out: Counter,
@@ -93,11 +94,18 @@ impl RequestMetrics {
         );
         let in_flight = Gauge::default();
         registry.register("weir_frontend_requests_in_flight", "Requests being served", in_flight.clone());
+        let subscriptions = Gauge::default();
+        registry.register(
+            "weir_frontend_subscriptions",
+            "Subscriptions to shards being served",
+            subscriptions.clone(),
+        );
         Self {
             clock,
             requests: operations().map(row).collect(),
             durations: operations().map(duration).collect(),
             in_flight,
+            subscriptions,
             records_in: counter(registry, "weir_frontend_records_in", "Records stored"),
             bytes_in: counter(registry, "weir_frontend_bytes_in", "Bytes of data and keys stored"),
             records_out: counter(registry, "weir_frontend_records_out", "Records given out"),
@@ -120,6 +128,12 @@ impl RequestMetrics {
     pub(crate) fn begin(self: &Arc<Self>, operation: Option<Operation>) -> RequestGuard {
         self.in_flight.inc();
         RequestGuard { metrics: Arc::clone(self), operation, began: self.clock.now() }
+    }
+
+    /// A subscription begins. It counts until the guard is dropped.
+    pub(crate) fn subscribed(&self) -> SubscriptionGuard {
+        self.subscriptions.inc();
+        SubscriptionGuard(self.subscriptions.clone())
     }
 
     /// Records were stored.
@@ -147,6 +161,16 @@ impl RequestMetrics {
     /// Records failed.
     pub(crate) fn failed(&self, records: usize) {
         self.failed_records.inc_by(records as u64);
+    }
+}
+
+/// One subscription being served.
+#[derive(Debug)]
+pub(crate) struct SubscriptionGuard(Gauge);
+
+impl Drop for SubscriptionGuard {
+    fn drop(&mut self) {
+        self.0.dec();
     }
 }
 

@@ -6,15 +6,26 @@ use weir_wire::{
 };
 
 use super::Call;
-use crate::{answer::Answer, error::RequestError, lookup::selector};
+use crate::{
+    answer::Answer,
+    error::{ConsumerError, RequestError},
+    lookup::selector,
+};
 
 pub(super) async fn run(call: &Call<'_>) -> Result<Answer, RequestError> {
     let input: DeleteStreamInput<'_> = call.input()?;
     let stream = call.stream(selector!(input))?;
-    match call.common.lookup.ask(ControlRequest::DeleteStream { stream: stream.clone() }).await {
+    let with_consumers = input.enforce_consumer_deletion.unwrap_or(false);
+    match call
+        .common
+        .lookup
+        .ask(ControlRequest::DeleteStream { stream: stream.clone(), with_consumers })
+        .await
+    {
         Ok(ControlReply::Done | ControlReply::Stream(_)) => Ok(Answer::default()),
         Ok(_) => Err(RequestError::ControlNonsense),
         Err(ControlError::NotFound(_)) => Err(RequestError::StreamNotFound(stream)),
+        Err(ControlError::HasConsumers) => Err(ConsumerError::StreamHas(stream).into()),
         Err(error) => Err(RequestError::Control(error)),
     }
 }

@@ -10,6 +10,6 @@ pub(super) async fn run(call: &Call<'_>) -> Result<Answer, RequestError> {
     let stream = call.stream(selector!(input))?;
     let seen = view::look(call, &stream).await?;
     let open_shards = seen.open_count();
-    let reply = DescribeStreamSummaryReply { stream: seen.facts, open_shards, consumers: 0 };
+    let reply = DescribeStreamSummaryReply { stream: seen.facts, open_shards, consumers: seen.consumers };
     Ok(call.answer(&reply, SMALL_ANSWER_BYTES))
 }

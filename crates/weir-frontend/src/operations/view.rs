@@ -31,7 +31,7 @@ pub(super) async fn look(call: &Call<'_>, stream: &StreamRef) -> Result<View, Re
     let status = status(&description, Some(&map));
     let serves = matches!(status, StreamStatus::Active | StreamStatus::Updating);
     let shards = if serves { shown(&description.shards, &map) } else { Vec::new() };
-    Ok(View { facts: facts(&description, status), serves, shards })
+    Ok(View { facts: facts(&description, status), serves, consumers: description.consumers, shards })
 }
 
 /// What was seen.
@@ -41,6 +41,8 @@ pub(super) struct View {
     pub(super) facts: StreamFacts,
     /// Does it serve, here?
     pub(super) serves: bool,
+    /// Registered consumers.
+    pub(super) consumers: u32,
     shards: Vec<OwnedShard>,
 }
 

@@ -52,7 +52,7 @@ async fn who_does_not_speak_the_api_is_told_so_in_xml() {
 #[tokio::test]
 async fn an_unknown_operation_is_kinesis_own_error_without_a_text() {
     let fixture = Fixture::new();
-    for operation in ["ListStream", "SubscribeToShard", ""] {
+    for operation in ["ListStream", "ShredStream", ""] {
         let told = fixture.call(operation, json!({})).await;
         assert_eq!((told.status, &told.body), (400, &json!({"__type": "UnknownOperationException"})));
     }

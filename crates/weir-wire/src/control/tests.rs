@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 
-use weir_core::monitoring::ShardLevelMetric;
+use weir_core::{id::ConsumerName, monitoring::ShardLevelMetric};
 
 use super::*;
 use crate::mesh::tests::{address, fragment, owned_shard};
@@ -96,6 +96,7 @@ fn stream() -> impl Strategy<Value = StreamDescription> {
                 encryption_key,
                 metrics,
                 shards,
+                consumers: retention_hours,
             }
         },
     )
@@ -123,6 +124,24 @@ fn change() -> impl Strategy<Value = StreamChange> {
         "\\PC{0,9}".prop_map(|key| StreamChange::StopEncryption { key }),
         metrics().prop_map(|metrics| StreamChange::EnableMonitoring { metrics }),
         metrics().prop_map(|metrics| StreamChange::DisableMonitoring { metrics }),
+    ]
+}
+
+fn consumer(created_ms: u64) -> ConsumerDescription {
+    ConsumerDescription { name: ConsumerName::new("c"), status: ConsumerStatus::Deleting, created_ms }
+}
+
+fn consumer_call() -> impl Strategy<Value = ConsumerCall> {
+    let name = || ConsumerName::new("c");
+    let key = any::<Option<u64>>().prop_map(move |created_secs| ConsumerKey { name: name(), created_secs });
+    let tags = prop::collection::btree_map("[a-z]{1,4}", ".{0,4}", 0..3);
+    prop_oneof![
+        tags.prop_map(move |tags| ConsumerCall::Register { name: name(), tags }),
+        key.clone().prop_map(|key| ConsumerCall::Deregister { key }),
+        key.prop_map(|key| ConsumerCall::Describe { key }),
+        any::<(Option<u64>, bool, u32)>().prop_map(move |(stream_created_secs, first, limit)| {
+            ConsumerCall::List { stream_created_secs, after: (!first).then(name), limit }
+        }),
     ]
 }
 
@@ -161,7 +180,9 @@ fn request() -> impl Strategy<Value = ControlRequest> {
             shards,
             on_demand
         }),
-        Just(ControlRequest::DeleteStream { stream: stream_ref() }),
+        any::<bool>()
+            .prop_map(|with_consumers| ControlRequest::DeleteStream { stream: stream_ref(), with_consumers }),
+        consumer_call().prop_map(|about| ControlRequest::Consumers { stream: stream_ref(), about }),
         change().prop_map(|change| ControlRequest::ChangeStream { stream: stream_ref(), change }),
         Just(ControlRequest::Attached { resource: ResourceRef::Stream(stream_ref()) }),
         attached_change().prop_map(|change| ControlRequest::ChangeAttached {
@@ -213,6 +234,11 @@ fn reply() -> impl Strategy<Value = ControlReply> {
         (prop::collection::btree_map("\\PC{0,3}", "\\PC{0,3}", 0..3), prop::option::of("\\PC{0,5}"))
             .prop_map(|(tags, policy)| ControlReply::Attached(Attached { tags, policy })),
         (metrics(), metrics()).prop_map(|(before, after)| ControlReply::Monitoring { before, after }),
+        any::<u64>().prop_map(|created_ms| ControlReply::Consumer(consumer(created_ms))),
+        any::<(u64, bool)>().prop_map(|(created_ms, more)| ControlReply::Consumers {
+            consumers: vec![consumer(created_ms); 2],
+            more
+        }),
         member().prop_map(|member| ControlReply::Status(vec![ServerStatus {
             id: member.id,
             name: member.name,

@@ -14,6 +14,7 @@ mod held;
 mod pace;
 mod paced;
 mod preface;
+mod streamed;
 pub mod tls;
 
 use std::{convert::Infallible, future::Future, net::SocketAddr, pin::Pin, sync::Arc, time::Duration};
@@ -29,7 +30,8 @@ use weir_core::limits::{
 };
 use weir_sync::{ByteBudget, Shutdown};
 
-pub use self::held::held;
+pub use self::held::{held, held_bytes};
+pub use self::streamed::{Source, streamed};
 use self::{
     pace::{Pace, Paces},
     tls::Tls,

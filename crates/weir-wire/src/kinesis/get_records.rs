@@ -39,6 +39,23 @@ pub struct RecordFacts<'a> {
     pub encrypted: bool,
 }
 
+impl RecordFacts<'_> {
+    /// Writes the record.
+    pub(super) fn encode(&self, out: &mut impl Encoder) {
+        out.open_structure();
+        out.member("SequenceNumber");
+        out.shown(&self.sequence);
+        out.member("ApproximateArrivalTimestamp");
+        out.timestamp(self.arrived);
+        out.member("Data");
+        out.blob(self.data);
+        out.member("PartitionKey");
+        out.text(self.partition_key);
+        encode_encryption(self.encrypted, out);
+        out.close_structure();
+    }
+}
+
 /// What `GetRecords` tells.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct GetRecordsReply<'a> {
@@ -86,17 +103,7 @@ impl Reply for GetRecordsReply<'_> {
         out.member("Records");
         out.open_list();
         for record in &self.records {
-            out.open_structure();
-            out.member("SequenceNumber");
-            out.shown(&record.sequence);
-            out.member("ApproximateArrivalTimestamp");
-            out.timestamp(record.arrived);
-            out.member("Data");
-            out.blob(record.data);
-            out.member("PartitionKey");
-            out.text(record.partition_key);
-            encode_encryption(record.encrypted, out);
-            out.close_structure();
+            record.encode(out);
         }
         out.close_list();
         if let Some(iterator) = &self.next_shard_iterator {

@@ -19,6 +19,8 @@ pub enum Limit {
     ShardWriteRecords,
     /// Bytes of data and partition keys that a shard gives out to `GetRecords`.
     ShardReadBytes,
+    /// Bytes of data and partition keys that a shard gives out to one consumer's subscription.
+    SubscriptionBytes,
     /// Calls of one operation.
     Calls(Operation),
     /// Open shards of an account in a region.
@@ -27,6 +29,10 @@ pub enum Limit {
     StreamsInTransition,
     /// Streams of an account in a region in on-demand mode.
     OnDemandStreams,
+    /// Consumers of a stream.
+    StreamConsumers,
+    /// Consumers of an account in a region that are being created at once.
+    ConsumersCreating,
 }
 
 /// Which switch lifts a limit.
@@ -90,13 +96,16 @@ const QUOTAS_PAGE: &str = "Quotas and limits";
 pub const PER_SECOND_GRAIN: u64 = 1_000;
 
 impl Limit {
-    const NAMED: [Self; 6] = [
+    const NAMED: [Self; 9] = [
         Self::ShardWriteBytes,
         Self::ShardWriteRecords,
         Self::ShardReadBytes,
         Self::AccountShards,
         Self::StreamsInTransition,
         Self::OnDemandStreams,
+        Self::StreamConsumers,
+        Self::ConsumersCreating,
+        Self::SubscriptionBytes,
     ];
 
     /// All of them, by family and name.
@@ -140,6 +149,14 @@ impl Limit {
             Self::AccountShards => quota("account-shards", 20_000, QUOTAS_PAGE),
             Self::StreamsInTransition => quota("streams-in-transition", 5, API_REFERENCE),
             Self::OnDemandStreams => quota("on-demand-streams", 50, QUOTAS_PAGE),
+            Self::StreamConsumers => {
+                Description { scope: Scope::Stream, ..quota("stream-consumers", 20, API_REFERENCE) }
+            }
+            Self::ConsumersCreating => quota("consumers-creating", 5, API_REFERENCE),
+            Self::SubscriptionBytes => Description {
+                scope: Scope::ConsumerAndShard,
+                ..shard("subscription-bytes", Unit::BytesPerSecond, 2 << 20)
+            },
         })
     }
 }
@@ -168,8 +185,14 @@ fn calls(operation: Operation) -> Option<Description> {
         | Operation::DeleteStream
         | Operation::ListStreams
         | Operation::MergeShards
+        | Operation::RegisterStreamConsumer
         | Operation::SplitShard => rate(5, Scope::Account, API_REFERENCE),
         Operation::UpdateShardCount => rate(10, Scope::Account, API_REFERENCE),
+        Operation::DescribeStreamConsumer => rate(20, Scope::Stream, API_REFERENCE),
+        Operation::DeregisterStreamConsumer | Operation::ListStreamConsumers => {
+            rate(5, Scope::Stream, API_REFERENCE)
+        }
+        Operation::SubscribeToShard => rate(1, Scope::ConsumerAndShard, API_REFERENCE),
         Operation::DescribeStream => rate(10, Scope::Account, API_REFERENCE),
         Operation::DescribeStreamSummary => rate(20, Scope::Account, API_REFERENCE),
         Operation::ListShards => rate(1_000, Scope::Stream, API_REFERENCE),

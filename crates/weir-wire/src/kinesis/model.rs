@@ -20,6 +20,20 @@ const NAME: Pattern = Pattern { text: "[a-zA-Z0-9_.-]+", matches: is_name };
 /// A stream's name.
 pub const STREAM_NAME: Shape = Shape::of(&[Bound::Pattern(NAME), Bound::LengthMin(1), Bound::LengthMax(128)]);
 
+/// A consumer's name.
+pub const CONSUMER_NAME: Shape =
+    Shape::of(&[Bound::Pattern(NAME), Bound::LengthMin(1), Bound::LengthMax(128)]);
+
+/// A consumer's ARN.
+pub const CONSUMER_ARN: Shape = Shape::of(&[
+    Bound::Pattern(Pattern {
+        text: r"^(arn):aws.*:kinesis:.*:\d{12}:.*stream\/[a-zA-Z0-9_.-]+\/consumer\/[a-zA-Z0-9_.-]+:[0-9]+",
+        matches: is_consumer_arn,
+    }),
+    Bound::LengthMin(1),
+    Bound::LengthMax(2_048),
+]);
+
 /// A shard's id.
 pub const SHARD_ID: Shape = Shape::of(&[Bound::Pattern(NAME), Bound::LengthMin(1), Bound::LengthMax(128)]);
 
@@ -164,6 +178,17 @@ fn is_decimal(text: &str, digits_max: usize) -> bool {
     bounded && (digits[0] != b'0' || digits.len() == 1)
 }
 
+/// As a stream's ARN; the resource is a stream's, `/consumer/`, a name and the second of its registration.
+fn is_consumer_arn(text: &str) -> bool {
+    let Some((stream, consumer)) = text.rsplit_once("/consumer/") else { return false };
+    let Some((name, secs)) = consumer.rsplit_once(':') else { return false };
+    let is_secs = !secs.is_empty() && secs.bytes().all(|byte| byte.is_ascii_digit());
+    is_secs
+        && is_name(name)
+        && is_stream_arn(stream)
+        && stream.rsplit_once('/').is_some_and(|(_, s)| is_name(s))
+}
+
 /// `arn:aws` and anything, `:kinesis:` and anything, an account, a stream. The region has no colon in any real ARN, so
 /// the six fields are split rather than searched for.
 fn is_stream_arn(text: &str) -> bool {
@@ -248,6 +273,13 @@ mod tests {
             "arn:aws:kinesis:us-east-1:00000000000:stream/a",
         ] {
             assert!(!is_resource_arn(arn), "{arn}");
+        }
+        let stream = "arn:aws:kinesis:us-east-1:000000000000:stream/a.b";
+        assert!(is_consumer_arn(&format!("{stream}/consumer/c-1:1606300000")));
+        for rest in
+            ["", "/consumer/", "/consumer/c", "/consumer/c:", "/consumer/c:x", "/consumer/:1", "/c/c:1"]
+        {
+            assert!(!is_consumer_arn(&format!("{stream}{rest}")), "{rest}");
         }
         assert!(is_stream_id("abcdefghij0123456789-abc"));
         assert!(!is_stream_id("abcdefghij0123456789-abcd") && !is_stream_id("ABCDEFGHIJ0123456789-abc"));

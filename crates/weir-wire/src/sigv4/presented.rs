@@ -120,7 +120,7 @@ impl<'a> Presented<'a> {
     ) -> Result<(), SignatureError> {
         self.check_time(Stamp::at(now))?;
         self.check_scope(service)?;
-        if !self.signs("host") && !self.signs(AUTHORITY) {
+        if !self.signs("host") && !self.signs(":authority") {
             return Err(SignatureError::Invalid(
                 "'Host' or ':authority' must be a 'SignedHeader' in the AWS Authorization.".to_owned(),
             ));
@@ -281,15 +281,10 @@ fn query_lives(secs: &str) -> Result<u64, SignatureError> {
     }
 }
 
-/// What HTTP/2 calls the host, and what its clients may sign it as: the JavaScript SDK does. A listener hands it on as the
-/// host that it is.
-const AUTHORITY: &str = ":authority";
-
 /// Appends the value of a signed header: all of its values, in order, separated by commas. The host may have come as
 /// the URI's authority.
 fn push_header(head: &Parts, name: &str, out: &mut String) {
     let start = out.len();
-    let name = if name == AUTHORITY { "host" } else { name };
     for value in head.headers.get_all(name) {
         if out.len() > start {
             out.push(',');

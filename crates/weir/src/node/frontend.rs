@@ -19,6 +19,7 @@ use weir_frontend::{
     forward::SocketDial,
     run::{FleetError, FleetHalf, FleetOutlet, FrontendConfig},
     server::{Frontend, FrontendParts},
+    subscription::SubscriptionTimes,
 };
 use weir_sync::Shutdown;
 use weir_wire::{
@@ -123,6 +124,7 @@ impl RequestHalf {
             shared: None, // requests fail until the first poll has brought it
             dial: Arc::new(SocketDial),
             clock: self.clock,
+            subscriptions: SubscriptionTimes::KINESIS,
         };
         let frontend = Arc::new(Frontend::new(parts, &mut registry)?);
         show(registered, registry, &self.outlet);

@@ -255,6 +255,15 @@ fn whole_call(operation: Operation) -> Value {
             json!({"StreamName": "s", "ShardLevelMetrics": ["ALL"]})
         }
         Operation::ListStreams => json!({}),
+        Operation::RegisterStreamConsumer => json!({"StreamARN": ARN, "ConsumerName": "c"}),
+        Operation::ListStreamConsumers => json!({"StreamARN": ARN}),
+        Operation::DescribeStreamConsumer | Operation::DeregisterStreamConsumer => {
+            json!({"ConsumerARN": format!("{ARN}/consumer/c:1600000000")})
+        }
+        Operation::SubscribeToShard => json!({
+            "ConsumerARN": format!("{ARN}/consumer/c:1600000000"), "ShardId": "shardId-0",
+            "StartingPosition": {"Type": "AT_SEQUENCE_NUMBER", "SequenceNumber": format!("{NUMBER}0")},
+        }),
         Operation::MergeShards => {
             json!({"StreamName": "s", "ShardToMerge": "shardId-0", "AdjacentShardToMerge": "shardId-1"})
         }

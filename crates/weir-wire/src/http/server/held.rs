@@ -22,7 +22,12 @@ impl AsRef<[u8]> for Held {
 
 /// A body of `bytes`, which `permit` was taken for.
 pub fn held(bytes: Vec<u8>, permit: Permit) -> ResponseBody {
-    full(Bytes::from_owner(Held { bytes, _permit: permit }))
+    full(held_bytes(bytes, permit))
+}
+
+/// Bytes that hold what was taken for them: a part of an answer that is made while it is read.
+pub fn held_bytes(bytes: Vec<u8>, permit: Permit) -> Bytes {
+    Bytes::from_owner(Held { bytes, _permit: permit })
 }
 
 #[cfg(test)]

@@ -1,0 +1,155 @@
+//! Who is subscribed to what: one subscription for each consumer and shard, so many in all.
+//!
+//! A new call within five seconds of the last is refused, a later one takes the seat over and the old subscription is told.
+//! A seat given back is remembered for those five seconds and no longer. Each front end knows its own seats alone. It must
+//! never hold a lock while it wakes somebody.
+
+use std::{collections::HashMap, sync::Arc, time::Duration};
+
+use parking_lot::Mutex;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
+use weir_core::{
+    clock::Monotonic,
+    id::{ConsumerName, ShardKey},
+    limits::SUBSCRIPTIONS_MAX,
+};
+
+/// What one seat is for.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) struct SeatKey {
+    /// The shard.
+    pub(crate) shard: ShardKey,
+    /// The consumer.
+    pub(crate) consumer: ConsumerName,
+    /// The second of its registration: another of the same name is another consumer.
+    pub(crate) created_secs: u64,
+}
+
+/// All seats of a front end.
+#[derive(Debug)]
+pub(crate) struct Seats {
+    taken: Mutex<HashMap<SeatKey, Taken>>,
+    room: Arc<Semaphore>,
+    takeover_after: Duration,
+}
+
+#[derive(Debug)]
+struct Taken {
+    since: Monotonic,
+    /// Tells who sits there that it is over; none when it has left by itself.
+    end: Option<oneshot::Sender<()>>,
+}
+
+/// Why there is no seat.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum SeatRefused {
+    /// The last call is not long enough ago.
+    InUse,
+    /// All seats are taken.
+    Full,
+}
+
+impl Seats {
+    pub(crate) fn new(takeover_after: Duration) -> Self {
+        let room = Arc::new(Semaphore::new(SUBSCRIPTIONS_MAX));
+        Self { taken: Mutex::default(), room, takeover_after }
+    }
+
+    /// Takes a seat at `now`, from who has it if need be.
+    pub(crate) fn take(self: &Arc<Self>, key: SeatKey, now: Monotonic) -> Result<Seat, SeatRefused> {
+        let mut taken = self.taken.lock();
+        if taken.get(&key).is_some_and(|seat| now.since(seat.since) < self.takeover_after) {
+            return Err(SeatRefused::InUse);
+        }
+        let room = Arc::clone(&self.room).try_acquire_owned().map_err(|_| SeatRefused::Full)?;
+        if taken.len() >= 2 * SUBSCRIPTIONS_MAX {
+            let young = |seat: &Taken| now.since(seat.since) < self.takeover_after;
+            taken.retain(|_, seat| seat.end.is_some() || young(seat));
+        }
+        let (end, ended) = oneshot::channel();
+        let before = taken.insert(key.clone(), Taken { since: now, end: Some(end) });
+        drop(taken);
+        drop(before); // its other half hears of it
+        Ok(Seat { seats: Arc::clone(self), key, since: now, ended, _room: room })
+    }
+}
+
+/// A seat. Dropping it gives it back.
+#[derive(Debug)]
+pub(crate) struct Seat {
+    seats: Arc<Seats>,
+    key: SeatKey,
+    since: Monotonic,
+    ended: oneshot::Receiver<()>,
+    _room: OwnedSemaphorePermit,
+}
+
+impl Seat {
+    /// Resolves when somebody else has taken it. Not to be asked again then.
+    pub(crate) async fn lost(&mut self) {
+        let _ = (&mut self.ended).await; // nobody sends: the other half is dropped
+    }
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        let mut taken = self.seats.taken.lock();
+        let own = taken.get_mut(&self.key).filter(|seat| seat.since == self.since);
+        let end = own.and_then(|seat| seat.end.take());
+        drop(taken);
+        drop(end);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use weir_core::id::{ShardIndex, StreamId};
+
+    use super::*;
+
+    const AFTER: Duration = Duration::from_secs(5);
+
+    fn key(shard: u32) -> SeatKey {
+        let shard = ShardKey { stream: StreamId(1), shard: ShardIndex(shard) };
+        SeatKey { shard, consumer: ConsumerName::new("c"), created_secs: 7 }
+    }
+
+    fn at(ms: u64) -> Monotonic {
+        Monotonic::ZERO + Duration::from_millis(ms)
+    }
+
+    #[tokio::test]
+    async fn a_call_within_five_seconds_is_refused_and_a_later_one_takes_over() {
+        let seats = Arc::new(Seats::new(AFTER));
+        let mut first = seats.take(key(0), at(0)).unwrap();
+        assert_eq!(seats.take(key(0), at(4_999)).unwrap_err(), SeatRefused::InUse);
+        let second = seats.take(key(0), at(5_000)).unwrap();
+        first.lost().await;
+        drop(first);
+        assert_eq!(seats.take(key(0), at(9_999)).unwrap_err(), SeatRefused::InUse, "of the second");
+        drop(second);
+        assert_eq!(seats.take(key(0), at(9_999)).unwrap_err(), SeatRefused::InUse, "also when it has left");
+        assert!(seats.take(key(0), at(10_000)).is_ok());
+    }
+
+    #[test]
+    fn another_shard_and_another_consumer_of_the_name_have_seats_of_their_own() {
+        let seats = Arc::new(Seats::new(AFTER));
+        let _one = seats.take(key(0), at(0)).unwrap();
+        assert!(seats.take(key(1), at(0)).is_ok());
+        assert!(seats.take(SeatKey { created_secs: 8, ..key(0) }, at(0)).is_ok());
+    }
+
+    #[test]
+    fn seats_are_so_many_and_those_given_back_do_not_pile_up() {
+        let seats = Arc::new(Seats::new(AFTER));
+        let all: Vec<_> =
+            (0..SUBSCRIPTIONS_MAX as u32).map(|shard| seats.take(key(shard), at(0)).unwrap()).collect();
+        assert_eq!(seats.take(key(u32::MAX), at(0)).unwrap_err(), SeatRefused::Full);
+        drop(all);
+        for shard in 0..5 * SUBSCRIPTIONS_MAX as u32 {
+            drop(seats.take(key(shard), at(u64::from(shard) * 100 + 10_000)).unwrap());
+        }
+        assert!(seats.taken.lock().len() <= 2 * SUBSCRIPTIONS_MAX);
+    }
+}

@@ -1,0 +1,95 @@
+//! `SubscribeToShard`: what it takes, and the events of the stream that it answers with.
+
+use weir_core::sequence::SequenceNumber;
+
+use super::{
+    encode::{Encoder, Reply},
+    get_records::{ChildShard, RecordFacts},
+    model,
+    shape::{EpochMs, Shape, Text, structure},
+};
+
+structure! {
+    /// What `SubscribeToShard` takes.
+    SubscribeToShardInput {
+        /// The consumer's ARN.
+        consumer_arn: Text<'a> = "ConsumerARN", model::CONSUMER_ARN, required;
+        /// Reserved by the API: nothing gives it a meaning yet.
+        stream_id: Text<'a> = "StreamId", model::STREAM_ID;
+        /// The shard.
+        shard_id: Text<'a> = "ShardId", model::SHARD_ID, required;
+        /// Where to start.
+        starting_position: StartingPosition<'a> = "StartingPosition", Shape::FREE, required;
+    }
+}
+
+structure! {
+    /// Where a subscription starts.
+    StartingPosition {
+        /// How the place is told.
+        kind: Text<'a> = "Type", model::SHARD_ITERATOR_TYPE, required;
+        /// At or after this record.
+        sequence_number: Text<'a> = "SequenceNumber", model::SEQUENCE_NUMBER;
+        /// At the first record of this time or later.
+        timestamp: EpochMs = "Timestamp", Shape::FREE;
+    }
+}
+
+/// The name of the events that carry records.
+pub const EVENT: &str = "SubscribeToShardEvent";
+
+/// One event.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SubscribeToShardEvent<'a> {
+    /// The records, in order.
+    pub records: Vec<RecordFacts<'a>>,
+    /// After this record another subscription goes on; absent at the end of a closed shard.
+    pub continuation: Option<SequenceNumber>,
+    /// How far the subscriber is behind the newest record, in time.
+    pub millis_behind_latest: u64,
+    /// What goes on where a closed shard ends; empty before its end.
+    pub children: Vec<ChildShard>,
+}
+
+impl Reply for SubscribeToShardEvent<'_> {
+    fn encode(&self, out: &mut impl Encoder) {
+        out.open_structure();
+        out.member("Records");
+        out.open_list();
+        for record in &self.records {
+            record.encode(out);
+        }
+        out.close_list();
+        if let Some(continuation) = &self.continuation {
+            out.member("ContinuationSequenceNumber");
+            out.shown(continuation);
+        }
+        out.member("MillisBehindLatest");
+        out.integer(i64::try_from(self.millis_behind_latest).unwrap_or(i64::MAX));
+        if !self.children.is_empty() {
+            out.member("ChildShards");
+            out.open_list();
+            for child in &self.children {
+                child.encode(out);
+            }
+            out.close_list();
+        }
+        out.close_structure();
+    }
+}
+
+/// The payload of an error inside the stream: its kind stands in a header.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StreamErrorReply {
+    /// The text.
+    pub message: String,
+}
+
+impl Reply for StreamErrorReply {
+    fn encode(&self, out: &mut impl Encoder) {
+        out.open_structure();
+        out.member("message");
+        out.text(&self.message);
+        out.close_structure();
+    }
+}
