@@ -2,12 +2,18 @@
 //!
 //! A service holds one [`Consumer`] and asks it for one batch after another; it says what it has dealt with, and only
 //! that is written down. At least once: after a crash the records behind the last checkpoint come again. It must never
-//! skip a record: a lost iterator is asked for again behind the last record that was handed out.
+//! skip a record: a lost iterator is asked for again behind the last record that was handed out, and where a shard ends its
+//! children begin, so that records of one key come in their order over a reshard.
 
 pub mod checkpoint;
 mod cursor;
 
-use std::{collections::BTreeMap, path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::PathBuf,
+    sync::Arc,
+    time::Duration,
+};
 
 use weir_core::clock::{Clock, Monotonic};
 
@@ -17,7 +23,7 @@ use self::{
     cursor::Cursor,
 };
 use crate::{
-    calls::{GetRecords, GetShardIterator, Record},
+    calls::{GetRecords, GetShardIterator, Record, Shard},
     client::KinesisClient,
     error::CallError,
 };
@@ -100,9 +106,12 @@ impl Consumer {
         if !wait.is_zero() {
             tokio::time::sleep(wait).await;
         }
+        if self.cursors[&shard_id].is_at_end() {
+            return self.go_on_behind(shard_id).await;
+        }
         let read = self.read(&shard_id).await;
         let now = self.clock.now();
-        let cursor = self.cursors.get_mut(&shard_id).expect("cursors are never taken away");
+        let cursor = self.cursors.get_mut(&shard_id).expect("only one at its end is taken away");
         match read {
             Ok((records, next, behind)) => {
                 let caught_up = records.is_empty() || behind.is_zero();
@@ -126,9 +135,9 @@ impl Consumer {
     async fn find_shards(&mut self) -> Result<(), ConsumeError> {
         let shards = self.client.shards(&self.config.stream).await.map_err(ConsumeError::Shards)?;
         let now = self.clock.now();
-        for shard in shards {
+        for shard in first_to_read(&shards, self.config.start, |id| self.checkpoints.get(id).is_some()) {
             let after = self.checkpoints.get(&shard.shard_id).map(str::to_owned);
-            self.cursors.insert(shard.shard_id, Cursor::new(self.config.start, after, now));
+            self.cursors.insert(shard.shard_id.clone(), Cursor::new(self.config.start, after, now));
         }
         if self.cursors.is_empty() {
             tokio::time::sleep(self.config.error_pause).await;
@@ -142,6 +151,35 @@ impl Consumer {
         Ok(())
     }
 
+    /// A shard is read to its end: its children begin, each when all of its parents are. While the service shows none,
+    /// it is asked again.
+    async fn go_on_behind(&mut self, shard_id: String) -> Result<ShardBatch, ConsumeError> {
+        let listed = self.client.shards(&self.config.stream).await;
+        let now = self.clock.now();
+        let mut found = false;
+        for child in listed.as_deref().unwrap_or_default() {
+            if !child.parents().any(|parent| parent == shard_id) {
+                continue;
+            }
+            found = true;
+            let is_read = |parent: &str| self.cursors.get(parent).is_none_or(Cursor::is_at_end);
+            if child.parents().all(is_read) && !self.cursors.contains_key(&child.shard_id) {
+                let after = self.checkpoints.get(&child.shard_id).map(str::to_owned);
+                self.cursors.insert(child.shard_id.clone(), Cursor::new(StartAt::TrimHorizon, after, now));
+            }
+        }
+        let cursor = self.cursors.get_mut(&shard_id).expect("only one at its end is taken away");
+        match listed {
+            Ok(_) if found => drop(self.cursors.remove(&shard_id)),
+            Ok(_) => cursor.due = now + self.config.idle_pause,
+            Err(error) => {
+                cursor.due = now + self.config.error_pause;
+                return Err(ConsumeError::Shards(error));
+            }
+        }
+        Ok(ShardBatch { shard_id, records: Vec::new(), behind: Duration::ZERO })
+    }
+
     fn next_due(&self) -> (String, Monotonic) {
         let (shard_id, cursor) =
             self.cursors.iter().min_by_key(|(_, cursor)| cursor.due).expect("there is at least one shard");
@@ -149,7 +187,7 @@ impl Consumer {
     }
 
     async fn read(&mut self, shard_id: &str) -> Result<(Vec<Record>, Option<String>, Duration), CallError> {
-        let cursor = self.cursors.get_mut(shard_id).expect("cursors are never taken away");
+        let cursor = self.cursors.get_mut(shard_id).expect("only one at its end is taken away");
         let iterator = match cursor.iterator() {
             Some(iterator) => iterator.to_owned(),
             None => {
@@ -168,5 +206,65 @@ impl Consumer {
         let answer = self.client.call(&call).await?;
         let behind = Duration::from_millis(answer.millis_behind_latest);
         Ok((answer.records, answer.next_shard_iterator, behind))
+    }
+}
+
+/// The shards that are read before any other: those whose parents are not. Whoever begins behind the newest record leaves
+/// out what was closed before it first looked.
+fn first_to_read(
+    shards: &[Shard],
+    start: StartAt,
+    has_checkpoint: impl Fn(&str) -> bool,
+) -> impl Iterator<Item = &Shard> {
+    let is_read = move |shard: &&Shard| {
+        let is_open = shard.sequence_number_range.ending_sequence_number.is_none();
+        start == StartAt::TrimHorizon || is_open || has_checkpoint(&shard.shard_id)
+    };
+    let read: Vec<&Shard> = shards.iter().filter(is_read).collect();
+    let ids: BTreeSet<&str> = read.iter().map(|shard| shard.shard_id.as_str()).collect();
+    read.into_iter().filter(move |shard| !shard.parents().any(|parent| ids.contains(parent)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::calls::{HashKeyRange, SequenceNumberRange};
+
+    fn shard(id: &str, parents: [Option<&str>; 2], closed: bool) -> Shard {
+        let [parent, adjacent] = parents.map(|parent| parent.map(str::to_owned));
+        Shard {
+            shard_id: id.to_owned(),
+            parent_shard_id: parent,
+            adjacent_parent_shard_id: adjacent,
+            hash_key_range: HashKeyRange { starting_hash_key: "0".into(), ending_hash_key: "9".into() },
+            sequence_number_range: SequenceNumberRange {
+                starting_sequence_number: "1".into(),
+                ending_sequence_number: closed.then(|| "2".into()),
+            },
+        }
+    }
+
+    #[test]
+    fn parents_are_read_before_children_and_what_ended_before_the_newest_record_not_at_all() {
+        // a is split into b and c; b and c are merged into d; x was never touched.
+        let shards = [
+            shard("a", [None, None], true),
+            shard("b", [Some("a"), None], true),
+            shard("c", [Some("a"), None], true),
+            shard("d", [Some("b"), Some("c")], false),
+            shard("x", [Some("gone"), None], false),
+        ];
+        for (start, checkpoints, first) in [
+            (StartAt::TrimHorizon, &[][..], &["a", "x"][..]),
+            (StartAt::Latest, &[], &["d", "x"]),
+            (StartAt::Latest, &["c"], &["c", "x"]),
+            (StartAt::TrimHorizon, &["c"], &["a", "x"]),
+        ] {
+            let read = first_to_read(&shards, start, |id| checkpoints.contains(&id));
+            assert!(
+                read.map(|shard| shard.shard_id.as_str()).eq(first.iter().copied()),
+                "{start:?} {checkpoints:?}"
+            );
+        }
     }
 }

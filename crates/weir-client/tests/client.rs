@@ -230,6 +230,70 @@ fn a_consumer_goes_on_behind_its_checkpoint_after_a_restart() {
     assert!(read(1, 0).is_empty());
 }
 
+/// Shard 0 was split into 1 and 2; each has a record, and the list shows the children at the second look.
+fn stream_that_was_split() -> Script {
+    let mut looks = 0;
+    let shard = |number: u32, parent: Option<u32>, closed: bool| {
+        let mut numbers = json!({"StartingSequenceNumber": "0"});
+        if closed {
+            numbers["EndingSequenceNumber"] = json!("9");
+        }
+        json!({
+            "ShardId": number.to_string(), "ParentShardId": parent.map(|parent| parent.to_string()),
+            "HashKeyRange": {"StartingHashKey": "0", "EndingHashKey": "1"}, "SequenceNumberRange": numbers,
+        })
+    };
+    Box::new(move |seen| match seen.operation.as_str() {
+        "ListShards" => {
+            looks += 1;
+            let mut shown = vec![shard(0, None, true)];
+            if looks > 2 {
+                shown.extend([shard(1, Some(0), false), shard(2, Some(0), false)]);
+            }
+            (200, json!({ "Shards": shown }))
+        }
+        "GetShardIterator" => {
+            let from = (&seen.body["ShardIteratorType"], &seen.body["ShardId"]);
+            assert_eq!(from.0, "TRIM_HORIZON", "{}", seen.body);
+            (200, json!({"ShardIterator": format!("{}-begin", from.1.as_str().unwrap())}))
+        }
+        "GetRecords" => {
+            let iterator = seen.body["ShardIterator"].as_str().unwrap();
+            let (shard, place) = iterator.split_once('-').unwrap();
+            let record = json!({
+                "SequenceNumber": format!("{shard}1"), "ApproximateArrivalTimestamp": 1, "Data": "", "PartitionKey": "k",
+            });
+            let records = if place == "begin" { vec![record] } else { vec![] };
+            let next = (shard != "0").then(|| format!("{shard}-on"));
+            (200, json!({"Records": records, "NextShardIterator": next, "MillisBehindLatest": 0}))
+        }
+        other => panic!("{other}"),
+    })
+}
+
+#[test]
+fn where_a_shard_ends_a_consumer_goes_on_with_its_children_once_they_are_shown() {
+    let service = Service::start(stream_that_was_split());
+    let config = ConsumerConfig {
+        stream: "s".into(),
+        start: StartAt::TrimHorizon,
+        limit: 2,
+        idle_pause: Duration::from_millis(1),
+        error_pause: Duration::from_millis(1),
+        checkpoints: None,
+    };
+    let mut consumer = Consumer::open(client(&service, RetryPolicy::NEVER), Clock::new(), config).unwrap();
+    let numbers = on_a_runtime(async {
+        let mut numbers = Vec::new();
+        while numbers.len() < 3 {
+            let batch = consumer.poll().await.unwrap();
+            numbers.extend(batch.records.into_iter().map(|record| record.sequence_number));
+        }
+        numbers
+    });
+    assert_eq!(numbers, ["01", "11", "21"], "the parent's first");
+}
+
 #[test]
 fn without_anybody_to_trust_https_is_refused_before_anything_is_sent() {
     let service = Service::start(in_order(vec![]));

@@ -46,6 +46,14 @@ pub struct Shard {
     pub sequence_number_range: SequenceNumberRange,
 }
 
+impl Shard {
+    /// The shards that it was made of.
+    pub fn parents(&self) -> impl Iterator<Item = &str> {
+        let parents = [&self.parent_shard_id, &self.adjacent_parent_shard_id];
+        parents.into_iter().filter_map(|parent| parent.as_deref())
+    }
+}
+
 /// The keys of a shard, both ends included.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "PascalCase")]

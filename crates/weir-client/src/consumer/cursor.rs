@@ -27,11 +27,12 @@ pub(super) struct Cursor {
     /// When the first iterator was asked for.
     began: Option<WallMs>,
     iterator: Option<String>,
+    at_end: bool,
 }
 
 impl Cursor {
     pub(super) fn new(start: StartAt, checkpoint: Option<String>, due: Monotonic) -> Self {
-        Self { due, start, after: checkpoint, began: None, iterator: None }
+        Self { due, start, after: checkpoint, began: None, iterator: None, at_end: false }
     }
 
     /// The iterator to read with, if there is one.
@@ -55,12 +56,17 @@ impl Cursor {
         self.began.get_or_insert(asked);
     }
 
-    /// A batch came: its last record, and the next iterator. Without one, the shard is read to its end; asking again
-    /// behind the last record finds nothing, and harms nothing.
+    /// Is the shard closed and read to its end?
+    pub(super) fn is_at_end(&self) -> bool {
+        self.at_end
+    }
+
+    /// A batch came: its last record, and the next iterator. Without one, the shard is read to its end.
     pub(super) fn read(&mut self, last: Option<&str>, next: Option<String>) {
         if let Some(last) = last {
             self.after = Some(last.to_owned());
         }
+        self.at_end = next.is_none();
         self.iterator = next;
     }
 
