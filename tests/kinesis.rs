@@ -2,6 +2,7 @@
 //!
 //! What the SDKs cannot send is here; what they do send is in `clients.rs`.
 #![expect(clippy::unwrap_used, reason = "a test's panic is its report")]
+#![expect(clippy::disallowed_methods, reason = "a client has no clock but its own")]
 
 #[path = "kinesis/cbor.rs"]
 mod cbor;

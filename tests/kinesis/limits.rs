@@ -102,3 +102,41 @@ fn a_rate_is_set_by_its_name_and_all_are_scaled_together() {
         assert!(served >= burst, "{operation}: {served} of a burst of {burst}");
     }
 }
+
+#[test]
+fn five_streams_of_an_account_may_be_on_their_way() {
+    let server = Server::start_with(&["--create-delay", "1h"]);
+    let create = |number: u32| {
+        server.call("CreateStream", &json!({"StreamName": format!("s{number}"), "ShardCount": 1}))
+    };
+    assert!((0..5).all(|number| create(number).status == 200));
+    let text = "Only 5 streams can simultaneously be in CREATING or DELETING states.";
+    assert_eq!(create(5).json(), json!({"__type": "LimitExceededException", "message": text}));
+}
+
+#[test]
+fn quotas_of_a_stream_are_set_by_their_names() {
+    let server = Server::start_with(&["--limit", "shard-count-updates=1", "--limit", "encryption-changes=1"]);
+    server.stream("s", 1);
+    let update = |target: u32| {
+        let body = json!({
+            "StreamName": "s", "TargetShardCount": target, "ScalingType": "UNIFORM_SCALING",
+        });
+        let answer = server.call("UpdateShardCount", &body);
+        server.await_active("s");
+        answer
+    };
+    let encrypt = |key: &str| {
+        let body = json!({"StreamName": "s", "EncryptionType": "KMS", "KeyId": key});
+        let answer = server.call("StartStreamEncryption", &body);
+        server.await_active("s");
+        answer
+    };
+    assert_eq!((update(2).status, encrypt("alias/one").status), (200, 200));
+    for refused in [update(1), encrypt("alias/two")] {
+        let refused = refused.json();
+        assert_eq!(refused["__type"], "LimitExceededException");
+        let message = refused["message"].as_str().unwrap();
+        assert!(message.contains("1 times in a rolling 24-hour period"), "{message}");
+    }
+}

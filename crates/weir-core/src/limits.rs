@@ -32,9 +32,7 @@ pub const SHARD_ITERATOR_TTL: Duration = Duration::from_secs(300);
 pub const SHARD_ITERATOR_CHARS_MAX: usize = 512;
 /// Shards of one stream. AWS's default quota is 20,000 an account in the large regions; one host keeps less.
 pub const SHARDS_PER_STREAM_MAX: u32 = 10_000;
-/// `UpdateShardCount` calls on one stream (AWS) ...
-pub const UPDATE_SHARD_COUNTS_MAX: usize = 10;
-/// ... within this time, whenever it begins (AWS).
+/// The rolling period in which `UpdateShardCount` calls on one stream are counted (AWS).
 pub const UPDATE_SHARD_COUNT_PERIOD: Duration = Duration::from_secs(24 * 3_600);
 /// Shards that one control plane keeps, of all streams. However they are spread over the nodes, one node's journal lists
 /// them all in a snapshot and its report of them fits into one HTTP body, also when every name has 128 characters.
@@ -47,9 +45,7 @@ pub const RETENTION_HOURS_DEFAULT: u32 = 24;
 pub const RETENTION_HOURS_MIN: u32 = 24;
 /// The longest retention of a stream: 365 days (AWS).
 pub const RETENTION_HOURS_MAX: u32 = 8_760;
-/// Times that a stream's encryption is started, and times that it is stopped, within the period below (AWS).
-pub const ENCRYPTION_CHANGES_MAX: usize = 25;
-/// The rolling period in which they are counted (AWS).
+/// The rolling period in which starts and stops of a stream's encryption are counted (AWS).
 pub const ENCRYPTION_CHANGES_PERIOD: Duration = Duration::from_secs(24 * 3_600);
 /// Tags of one stream or consumer (AWS).
 pub const TAGS_MAX: usize = 50;

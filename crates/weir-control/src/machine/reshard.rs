@@ -15,10 +15,13 @@ use weir_core::{
     clock::{Monotonic, WallMs},
     hash_key::{HashKey, HashKeyRange},
     id::{Epoch, MemberId, ShardIndex, ShardKey},
-    limits::{SHARDS_PER_STREAM_MAX, UPDATE_SHARD_COUNT_PERIOD, UPDATE_SHARD_COUNTS_MAX},
+    limits::{SHARDS_PER_STREAM_MAX, UPDATE_SHARD_COUNT_PERIOD},
     shard::OwnedShard,
 };
-use weir_wire::control::{ControlError, StreamStatus, StreamTraffic};
+use weir_wire::{
+    control::{ControlError, StreamStatus, StreamTraffic},
+    kinesis::limits::Limit,
+};
 
 use super::Machine;
 use crate::{
@@ -85,9 +88,10 @@ impl Machine {
         let period = u64::try_from(UPDATE_SHARD_COUNT_PERIOD.as_millis()).expect("a day");
         let counts = |then: &u64| wall.0.saturating_sub(*then) < period;
         let mut scaled_ms: Vec<u64> = stream.scaled_ms.iter().copied().filter(counts).collect();
-        if scaled_ms.len() >= UPDATE_SHARD_COUNTS_MAX {
+        let most = self.state.config.shared.limits.quota(Limit::ShardCountUpdates);
+        if scaled_ms.len() >= most {
             return Err(ControlError::LimitExceeded(format!(
-                "UpdateShardCount cannot be called more than {UPDATE_SHARD_COUNTS_MAX} times in a rolling 24-hour period \
+                "UpdateShardCount cannot be called more than {most} times in a rolling 24-hour period \
                  for stream {} under account {}.",
                 stream.name, stream.account
             )));

@@ -7,10 +7,13 @@
 use weir_core::{
     clock::WallMs,
     id::StreamRef,
-    limits::{ENCRYPTION_CHANGES_MAX, ENCRYPTION_CHANGES_PERIOD, RETENTION_HOURS_MAX, RETENTION_HOURS_MIN},
+    limits::{ENCRYPTION_CHANGES_PERIOD, RETENTION_HOURS_MAX, RETENTION_HOURS_MIN},
     monitoring::ShardLevelMetrics,
 };
-use weir_wire::control::{ControlError, ControlReply, StreamChange, StreamSettings};
+use weir_wire::{
+    control::{ControlError, ControlReply, StreamChange, StreamSettings},
+    kinesis::limits::Limit,
+};
 
 use super::{Applied, Machine, streams::describe};
 use crate::{config::StreamDelays, state::Stream};
@@ -26,13 +29,14 @@ impl Machine {
         let Some(at) = self.state.streams.iter().position(|known| known.is(stream)) else {
             return Applied::refused(ControlError::NotFound(format!("stream {}", stream.name)));
         };
+        let most = self.state.config.shared.limits.quota(Limit::EncryptionChanges);
         let known = &mut self.state.streams[at];
         let before = known.metrics;
         let changed = match change {
             StreamChange::IncreaseRetention { hours } => increase_retention(known, hours),
             StreamChange::DecreaseRetention { hours } => decrease_retention(known, hours),
-            StreamChange::StartEncryption { key } => start_encryption(known, wall, key),
-            StreamChange::StopEncryption { .. } => stop_encryption(known, wall),
+            StreamChange::StartEncryption { key } => start_encryption(known, wall, most, key),
+            StreamChange::StopEncryption { .. } => stop_encryption(known, wall, most),
             StreamChange::EnableMonitoring { metrics } => monitor(known, before.with(metrics)),
             StreamChange::DisableMonitoring { metrics } => monitor(known, before.without(metrics)),
             StreamChange::SplitShard { shard, at: key } => self.split_shard(at, shard, key).map(Told::stream),
@@ -125,10 +129,15 @@ fn retention_hours(hours: i64) -> Result<u32, ControlError> {
     )))
 }
 
-fn start_encryption(stream: &mut Stream, wall: WallMs, key: String) -> Result<Told, ControlError> {
+fn start_encryption(
+    stream: &mut Stream,
+    wall: WallMs,
+    most: usize,
+    key: String,
+) -> Result<Told, ControlError> {
     stream.must_be_active()?;
     if stream.encryption.key.as_ref() != Some(&key) {
-        count_change(&mut stream.encryption.started_ms, wall, "StartStreamEncryption")?;
+        count_change(&mut stream.encryption.started_ms, wall, most, "StartStreamEncryption")?;
         if stream.encryption.key.replace(key).is_none() {
             stream.encryption.since_ms = wall.0;
         }
@@ -136,22 +145,27 @@ fn start_encryption(stream: &mut Stream, wall: WallMs, key: String) -> Result<To
     Ok(Told::Stream)
 }
 
-fn stop_encryption(stream: &mut Stream, wall: WallMs) -> Result<Told, ControlError> {
+fn stop_encryption(stream: &mut Stream, wall: WallMs, most: usize) -> Result<Told, ControlError> {
     stream.must_be_active()?;
     if stream.encryption.key.is_some() {
-        count_change(&mut stream.encryption.stopped_ms, wall, "StopStreamEncryption")?;
+        count_change(&mut stream.encryption.stopped_ms, wall, most, "StopStreamEncryption")?;
         stream.encryption.key = None;
     }
     Ok(Told::Stream)
 }
 
-/// Kinesis takes so many changes of one kind within any 24 hours. What is older is forgotten, so that the list is bounded.
-fn count_change(changes_ms: &mut Vec<u64>, wall: WallMs, operation: &str) -> Result<(), ControlError> {
+/// Kinesis takes at most `most` changes of one kind within any 24 hours. What is older is forgotten, so that the list is bounded.
+fn count_change(
+    changes_ms: &mut Vec<u64>,
+    wall: WallMs,
+    most: usize,
+    operation: &str,
+) -> Result<(), ControlError> {
     let period_ms = u64::try_from(ENCRYPTION_CHANGES_PERIOD.as_millis()).expect("a day");
     changes_ms.retain(|change| wall.0.saturating_sub(*change) < period_ms);
-    if changes_ms.len() >= ENCRYPTION_CHANGES_MAX {
+    if changes_ms.len() >= most {
         return Err(ControlError::LimitExceeded(format!(
-            "{operation} can be called successfully {ENCRYPTION_CHANGES_MAX} times in a rolling 24-hour period."
+            "{operation} can be called successfully {most} times in a rolling 24-hour period."
         )));
     }
     changes_ms.push(wall.0);

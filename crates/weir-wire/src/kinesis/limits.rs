@@ -33,6 +33,10 @@ pub enum Limit {
     StreamConsumers,
     /// Consumers of an account in a region that are being created at once.
     ConsumersCreating,
+    /// Times within 24 hours that a stream's shard count is updated.
+    ShardCountUpdates,
+    /// Times within 24 hours that a stream's encryption is started, and times that it is stopped.
+    EncryptionChanges,
 }
 
 /// Which switch lifts a limit.
@@ -83,6 +87,8 @@ pub struct Description {
     pub unit: Unit,
     /// AWS's default.
     pub default: u64,
+    /// The largest value that it can be set to, and what is kept when it is lifted where there must be a bound.
+    pub max: u64,
     /// Who says so.
     pub source: &'static str,
 }
@@ -95,8 +101,13 @@ const QUOTAS_PAGE: &str = "Quotas and limits";
 /// Thousandths of one event, the grain of rates: half a call a second is a rate, too.
 pub const PER_SECOND_GRAIN: u64 = 1_000;
 
+/// The largest value of any limit: what a bucket can count. More is lifted, not set.
+const VALUE_MAX: u64 = 1_000_000_000;
+/// Changes of one kind within a day that a stream can be allowed: each is remembered for that day.
+const CHANGES_A_DAY_MAX: u64 = 10_000;
+
 impl Limit {
-    const NAMED: [Self; 9] = [
+    const NAMED: [Self; 11] = [
         Self::ShardWriteBytes,
         Self::ShardWriteRecords,
         Self::ShardReadBytes,
@@ -106,6 +117,8 @@ impl Limit {
         Self::StreamConsumers,
         Self::ConsumersCreating,
         Self::SubscriptionBytes,
+        Self::ShardCountUpdates,
+        Self::EncryptionChanges,
     ];
 
     /// All of them, by family and name.
@@ -128,6 +141,7 @@ impl Limit {
             scope: Scope::Shard,
             unit,
             default,
+            max: VALUE_MAX,
             source: QUOTAS_PAGE,
         };
         let quota = |name, default, source| Description {
@@ -136,7 +150,13 @@ impl Limit {
             scope: Scope::Account,
             unit: Unit::Count,
             default,
+            max: VALUE_MAX,
             source,
+        };
+        let changes = |name, default| Description {
+            scope: Scope::Stream,
+            max: CHANGES_A_DAY_MAX,
+            ..quota(name, default, API_REFERENCE)
         };
         Some(match self {
             Self::ShardWriteBytes => shard("shard-write-bytes", Unit::BytesPerSecond, 1 << 20),
@@ -157,6 +177,8 @@ impl Limit {
                 scope: Scope::ConsumerAndShard,
                 ..shard("subscription-bytes", Unit::BytesPerSecond, 2 << 20)
             },
+            Self::ShardCountUpdates => changes("shard-count-updates", 10),
+            Self::EncryptionChanges => changes("encryption-changes", 25),
         })
     }
 }
@@ -172,6 +194,7 @@ fn calls(operation: Operation) -> Option<Description> {
             scope,
             unit: Unit::PerSecond,
             default: per_second * PER_SECOND_GRAIN,
+            max: VALUE_MAX,
             source,
         })
     };

@@ -11,10 +11,8 @@ use weir_core::{
     units::{ByteRate, Rate},
 };
 
-use super::{Description, Family, Limit, PER_SECOND_GRAIN, Unit};
+use super::{Description, Family, Limit, PER_SECOND_GRAIN, Unit, VALUE_MAX};
 
-/// The largest value of any limit: what a bucket can count. More is lifted, not set.
-const VALUE_MAX: u64 = 1_000_000_000;
 /// The word for a limit that is not kept.
 const LIFTED: &str = "off";
 
@@ -79,6 +77,12 @@ impl ServiceLimits {
         }
     }
 
+    /// How many there may be, for those who must have a bound.
+    pub fn quota(&self, limit: Limit) -> usize {
+        let max = limit.description().map_or(u64::MAX, |described| described.max);
+        usize::try_from(self.get(limit).unwrap_or(max)).unwrap_or(usize::MAX)
+    }
+
     /// Is any limit of a family kept?
     pub fn keeps(&self, family: Family) -> bool {
         self.changed.is_empty()
@@ -111,10 +115,10 @@ impl ServiceLimits {
         if !(0.001..=1_000.0).contains(&factor) {
             return Err(LimitError::Scale(factor.to_string()));
         }
-        for (limit, _) in Limit::all() {
+        for (limit, described) in Limit::all() {
             if let Some(value) = self.get(limit) {
                 let scaled = (value as f64 * factor).round() as u64;
-                self.set(limit, Some(scaled.clamp(1, VALUE_MAX)));
+                self.set(limit, Some(scaled.clamp(1, described.max)));
             }
         }
         Ok(())
@@ -172,9 +176,10 @@ impl Description {
                 text.parse().ok().map(|ByteRate(bytes)| bytes),
                 "a rate of bytes between 1B/s and 1000MB/s, as 4MiB/s",
             ),
+            Unit::Count if self.max < VALUE_MAX => (text.parse().ok(), "a whole number between 1 and 10000"),
             Unit::Count => (text.parse().ok(), "a whole number between 1 and 1000000000"),
         };
-        match value.filter(|value| (1..=VALUE_MAX).contains(value)) {
+        match value.filter(|value| (1..=self.max).contains(value)) {
             Some(value) => Ok(Some(value)),
             None => Err(LimitError::Value { name: self.name.to_owned(), value: text.to_owned(), mend }),
         }
@@ -241,6 +246,11 @@ mod tests {
         assert_eq!(set("CreateStream=0.5/s").get(create), Some(500));
         assert_eq!(set("CreateStream=off").get(create), None);
         assert_eq!(set("shard-write-bytes=4MiB/s").get(Limit::ShardWriteBytes), Some(4 << 20));
+        assert_eq!(
+            set("shard-count-updates=off").quota(Limit::ShardCountUpdates),
+            10_000,
+            "a bound all the same"
+        );
         assert_eq!(set("account-shards=7").get(Limit::AccountShards), Some(7));
         assert_eq!(ServiceLimits::default().get(Limit::Calls(Operation::PutRecords)), None);
     }
@@ -255,6 +265,7 @@ mod tests {
         assert!(told("CreateStream=0/s").contains("or off"));
         assert!(told("shard-write-bytes=9/s").contains("4MiB/s"));
         assert!(told("account-shards=-1").contains("whole number"));
+        assert!(told("encryption-changes=10001").contains("between 1 and 10000"));
     }
 
     #[test]
