@@ -120,3 +120,31 @@ fn nobody_uses_up_the_rates_of_a_stream_that_it_may_not_use() {
     }
     server.ok("ListShards", &json!({"StreamARN": ARN}));
 }
+
+#[test]
+fn a_consumer_is_opened_to_another_account_by_its_own_policy() {
+    let server = Server::start();
+    server.stream("shared", 1);
+    let register = json!({"StreamARN": ARN, "ConsumerName": "reader"});
+    let arn = server.ok("RegisterStreamConsumer", &register)["Consumer"]["ConsumerARN"]
+        .as_str()
+        .unwrap()
+        .to_owned();
+    let describe = |caller, input: &Value| server.call_as(caller, "DescribeStreamConsumer", input);
+    let by_arn = json!({"ConsumerARN": arn});
+    assert_eq!(describe(FRIEND, &by_arn).json()["__type"], "AccessDeniedException");
+    let policy = json!({"Statement": {
+        "Effect": "Allow", "Principal": {"AWS": "000000000007"}, "Resource": arn,
+        "Action": ["kinesis:DescribeStreamConsumer", "kinesis:SubscribeToShard"],
+    }});
+    server.ok("PutResourcePolicy", &json!({"ResourceARN": arn, "Policy": policy.to_string()}));
+    let described = await_status(200, || describe(FRIEND, &by_arn)).json();
+    assert_eq!(described["ConsumerDescription"]["ConsumerARN"], json!(arn));
+    for (caller, input) in [(STRANGER, &by_arn), (FRIEND, &register)] {
+        assert_eq!(describe(caller, input).json()["__type"], "AccessDeniedException", "{input}");
+    }
+    let stream = server.call_as(FRIEND, "DescribeStreamSummary", &json!({"StreamARN": ARN}));
+    assert_eq!(stream.json()["__type"], "AccessDeniedException", "the stream is another matter");
+    let kept = server.ok("GetResourcePolicy", &json!({"ResourceARN": arn}));
+    assert_eq!(kept["Policy"], policy.to_string());
+}

@@ -132,3 +132,21 @@ fn tags_that_cannot_be_are_refused_in_kinesis_words() {
     }
     assert_eq!(tags(&server), owned(&[]));
 }
+
+#[test]
+fn a_consumer_has_tags_of_its_own() {
+    let server = Server::start();
+    server.stream("tagged", 1);
+    let register = json!({"StreamARN": ARN, "ConsumerName": "reader", "Tags": {"a": "1"}});
+    let arn = server.ok("RegisterStreamConsumer", &register)["Consumer"]["ConsumerARN"].clone();
+    server.ok("TagResource", &json!({"ResourceARN": arn, "Tags": {"b": "2", "c": "3"}}));
+    server.ok("UntagResource", &json!({"ResourceARN": arn, "TagKeys": ["a", "c"]}));
+    let listed = server.ok("ListTagsForResource", &json!({"ResourceARN": arn}));
+    assert_eq!(listed, json!({"Tags": [{"Key": "b", "Value": "2"}]}));
+    assert_eq!(tags(&server), owned(&[]), "the stream's are others");
+    let nobody = json!({"ResourceARN": format!("{ARN}/consumer/nobody:1606300000")});
+    let missing = server.call("ListTagsForResource", &nobody).json();
+    assert_eq!(missing["__type"], "ResourceNotFoundException");
+    let reserved = server.call("TagResource", &json!({"ResourceARN": arn, "Tags": {"aws:x": ""}})).json();
+    assert_eq!(reserved["__type"], "InvalidArgumentException");
+}

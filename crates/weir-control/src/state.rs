@@ -153,8 +153,9 @@ pub struct Consumer {
     pub settles_ms: u64,
     /// It is being deleted.
     pub deleting: bool,
-    /// Its tags.
-    pub tags: BTreeMap<String, String>,
+    /// Its tags and policy.
+    #[serde(default)]
+    pub attached: Attached,
 }
 
 /// Everything that is kept.

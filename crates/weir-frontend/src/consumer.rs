@@ -70,6 +70,11 @@ macro_rules! consumer_selector {
 }
 pub(crate) use consumer_selector;
 
+/// Does the ARN of a resource name a consumer?
+pub(crate) fn is_consumer_arn(arn: &str) -> bool {
+    arn.contains("/consumer/")
+}
+
 /// The stream's ARN and the consumer of an ARN whose form was checked.
 fn split_arn(arn: &str) -> (&str, ConsumerKey) {
     let (stream, consumer) = arn.rsplit_once("/consumer/").unwrap_or((arn, ""));

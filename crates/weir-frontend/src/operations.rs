@@ -63,7 +63,7 @@ use crate::{
     answer::Answer,
     authenticate::Caller,
     call_target::CallTarget,
-    consumer::ConsumerSelector,
+    consumer::{ConsumerSelector, is_consumer_arn},
     error::RequestError,
     faults::Decision,
     forward::Forwarder,
@@ -138,14 +138,20 @@ impl<'a> Call<'a> {
 
     /// What the ARN names that can have tags and a policy, if the caller may do this to it.
     fn resource(&self, arn: &str) -> Result<ResourceRef, RequestError> {
+        if is_consumer_arn(arn) {
+            let selector = ConsumerSelector { stream_arn: None, name: None, arn: Some(arn) };
+            let (stream, key) = self.consumer(selector)?;
+            return Ok(ResourceRef::Consumer { stream, key });
+        }
         let stream = stream_of_arn(arn, self.caller())?;
         Ok(ResourceRef::Stream(self.permitted(stream)?))
     }
 
-    /// The stream and the consumer that the input names, if the caller may do this to the stream.
+    /// The stream and the consumer that the input names, if the caller may do this to it.
     fn consumer(&self, selector: ConsumerSelector<'_>) -> Result<(StreamRef, ConsumerKey), RequestError> {
         let (stream, key) = selector.resolve(self.caller())?;
-        Ok((self.permitted(stream)?, key))
+        let permitted = self.config.policies.permit_consumer(self.caller(), self.operation, stream, &key)?;
+        Ok((permitted.into_stream(), key))
     }
 
     /// The shards' buckets and how many shards `map` has; none when no limit of a shard is kept.

@@ -1,4 +1,4 @@
-//! The gate between accounts: may this caller do this to that stream?
+//! The gate between accounts: may this caller do this to that stream, or to that consumer of it?
 //!
 //! Operations pass through it with every stream that they were named, and get a [`Permitted`] out: nothing else makes one
 //! of a stream of another account. An owner may do everything. Others may do what the stream's policy allows, of the
@@ -7,15 +7,22 @@
 
 use std::collections::HashMap;
 
-use weir_core::id::StreamRef;
-use weir_wire::{control::StreamSettings, kinesis::operation::Operation};
+use weir_core::{clock::WallMs, id::StreamRef};
+use weir_wire::{
+    control::{ConsumerKey, StreamSettings},
+    kinesis::operation::Operation,
+};
 
-use crate::{authenticate::Caller, error::RequestError, lookup::stream_arn, policy::Policy};
+use crate::{
+    authenticate::Caller, consumer::consumer_arn, error::RequestError, lookup::stream_arn, policy::Policy,
+};
 
 /// The policies of all streams that have one.
 #[derive(Debug, Default)]
 pub(crate) struct Policies {
     by_stream: HashMap<StreamRef, Policy>,
+    /// By the consumers' ARNs.
+    by_consumer: HashMap<String, Policy>,
 }
 
 /// Proof that the caller may do to the stream what it asks.
@@ -32,17 +39,21 @@ impl Permitted {
 impl Policies {
     /// Reads the policies among `settings`. One that does not read, which none that was put is, allows nothing.
     pub(crate) fn new(settings: &[StreamSettings]) -> Self {
-        let read = |settings: &StreamSettings| {
-            let document = settings.policy.as_deref()?;
-            match Policy::parse(document, &stream_arn(&settings.stream)) {
-                Ok(policy) => Some((settings.stream.clone(), policy)),
-                Err(error) => {
-                    tracing::error!(stream = %settings.stream.name, %error, "a policy does not read: it allows nothing");
-                    None
+        let mut policies = Self::default();
+        for settings in settings {
+            let arn = stream_arn(&settings.stream);
+            if let Some(policy) = settings.policy.as_deref().and_then(|document| read(document, &arn)) {
+                policies.by_stream.insert(settings.stream.clone(), policy);
+            }
+            for consumer in &settings.consumers {
+                let created = WallMs(consumer.created_secs * 1_000);
+                let arn = consumer_arn(&settings.stream, &consumer.name, created);
+                if let Some(policy) = read(&consumer.policy, &arn) {
+                    policies.by_consumer.insert(arn, policy);
                 }
             }
-        };
-        Self { by_stream: settings.iter().filter_map(read).collect() }
+        }
+        policies
     }
 
     /// Lets the caller through, or not.
@@ -60,9 +71,45 @@ impl Policies {
         if stream.account == caller.account || is_shared() {
             return Ok(Permitted(stream));
         }
-        let (resource, operation) = (stream_arn(&stream), operation.name());
-        Err(RequestError::OtherAccount { caller: caller.account, resource, operation })
+        Err(refused(caller, operation, stream_arn(&stream)))
     }
+
+    /// The same for a consumer. Other accounts must name it by its ARN: only that is of one consumer and of no other.
+    pub(crate) fn permit_consumer(
+        &self,
+        caller: &Caller,
+        operation: Operation,
+        stream: StreamRef,
+        key: &ConsumerKey,
+    ) -> Result<Permitted, RequestError> {
+        let created = WallMs(key.created_secs.unwrap_or(0).saturating_mul(1_000));
+        let arn = consumer_arn(&stream, &key.name, created);
+        let is_shared = || {
+            let policy = self.by_consumer.get(&arn).filter(|_| key.created_secs.is_some());
+            can_be_shared_of_consumer(operation)
+                && policy.is_some_and(|policy| policy.permits(caller.account, operation.name()))
+        };
+        if stream.account == caller.account || is_shared() {
+            return Ok(Permitted(stream));
+        }
+        Err(refused(caller, operation, arn))
+    }
+}
+
+fn refused(caller: &Caller, operation: Operation, resource: String) -> RequestError {
+    RequestError::OtherAccount { caller: caller.account, resource, operation: operation.name() }
+}
+
+/// A policy of the resource of this ARN.
+fn read(document: &str, arn: &str) -> Option<Policy> {
+    Policy::parse(document, arn)
+        .inspect_err(|error| tracing::error!(arn, %error, "a policy does not read: it allows nothing"))
+        .ok()
+}
+
+/// What Kinesis lets the policy of a consumer open to other accounts.
+fn can_be_shared_of_consumer(operation: Operation) -> bool {
+    matches!(operation, Operation::DescribeStreamConsumer | Operation::SubscribeToShard)
 }
 
 /// What Kinesis lets a policy open to other accounts. Everything else is its owner's, whatever a policy says.
@@ -83,9 +130,11 @@ fn can_be_shared(operation: Operation) -> bool {
 mod tests {
     use serde_json::json;
     use weir_core::{
-        id::{AccountId, Region, StreamId, StreamName, TenantName},
+        id::{AccountId, ConsumerName, Region, StreamId, StreamName, TenantName},
         monitoring::ShardLevelMetrics,
     };
+
+    use weir_wire::control::ConsumerPolicy;
 
     use super::*;
 
@@ -105,6 +154,11 @@ mod tests {
             encrypted_since_ms: None,
             metrics: ShardLevelMetrics::NONE,
             policy: Some(document.to_owned()),
+            consumers: vec![ConsumerPolicy {
+                name: ConsumerName::new("c"),
+                created_secs: 5,
+                policy: document.to_owned(),
+            }],
         }])
     }
 
@@ -141,6 +195,24 @@ mod tests {
         assert!(all.permit(&caller(7), Operation::PutRecord, other).is_err(), "another stream");
         let elsewhere = StreamRef { region: "eu-west-1".parse().unwrap(), ..stream() };
         assert!(all.permit(&caller(7), Operation::PutRecord, elsewhere).is_err(), "another region");
+    }
+
+    #[test]
+    fn a_consumer_is_opened_by_its_own_policy_and_only_by_its_arn() {
+        let all =
+            policies(&json!({"Statement": {"Effect": "Allow", "Principal": "*", "Action": "*"}}).to_string());
+        let key = |name: &str, created_secs| ConsumerKey { name: ConsumerName::new(name), created_secs };
+        let open =
+            |operation, key: &ConsumerKey| all.permit_consumer(&caller(7), operation, stream(), key).is_ok();
+        let opened: Vec<_> =
+            Operation::ALL.iter().filter(|&&operation| open(operation, &key("c", Some(5)))).collect();
+        assert_eq!(opened, [&Operation::DescribeStreamConsumer, &Operation::SubscribeToShard]);
+        for other in [key("c", Some(6)), key("c", None), key("d", Some(5))] {
+            assert!(!open(Operation::SubscribeToShard, &other), "{other:?}");
+        }
+        let owner =
+            all.permit_consumer(&caller(0), Operation::DeregisterStreamConsumer, stream(), &key("c", None));
+        assert!(owner.is_ok());
     }
 
     #[test]

@@ -27,7 +27,7 @@ pub use self::attached::{Attached, AttachedChange, ResourceRef};
 pub use self::change::StreamChange;
 pub use self::consumer::{ConsumerCall, ConsumerDescription, ConsumerKey, ConsumerStatus};
 pub use self::remote::{CallOutcome, RemoteControl};
-pub use self::settings::StreamSettings;
+pub use self::settings::{ConsumerPolicy, StreamSettings};
 use crate::{fragment::Fragment, kinesis::limits::ServiceLimits};
 
 /// What a server is.

@@ -4,10 +4,16 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use weir_core::limits::{POLICIES_BYTES_MAX, TAGS_MAX};
+use weir_core::{
+    id::StreamRef,
+    limits::{POLICIES_BYTES_MAX, TAGS_MAX},
+};
 use weir_wire::control::{Attached, AttachedChange, ControlError, ControlReply, ResourceRef, StreamStatus};
 
-use super::{Applied, Machine};
+use super::{
+    Applied, Machine,
+    consumers::{no_consumer, no_stream},
+};
 
 impl Machine {
     pub(super) fn attached(&mut self, resource: &ResourceRef) -> Applied {
@@ -44,25 +50,42 @@ impl Machine {
     }
 
     fn policies_bytes(&self) -> usize {
-        self.state.streams.iter().filter_map(|stream| stream.attached.policy.as_ref()).map(String::len).sum()
+        let attached = self.state.streams.iter().flat_map(|stream| {
+            stream.consumers.iter().map(|consumer| &consumer.attached).chain([&stream.attached])
+        });
+        attached.filter_map(|attached| attached.policy.as_ref()).map(String::len).sum()
     }
 
     /// What the resource has, unless it is going away.
     fn attached_mut(&mut self, resource: &ResourceRef) -> Result<&mut Attached, ControlError> {
-        let ResourceRef::Stream(stream) = resource;
-        let missing = || ControlError::NotFound(format!("stream {}", stream.name));
-        let known = self.state.streams.iter_mut().find(|known| known.is(stream)).ok_or_else(missing)?;
-        if known.status == StreamStatus::Deleting {
-            known.must_be_active()?;
+        let stream = resource.stream();
+        let found = self.state.streams.iter_mut().find(|known| known.is(stream));
+        let known = found.ok_or_else(|| no_stream(stream))?;
+        match resource {
+            ResourceRef::Stream(_) => {
+                if known.status == StreamStatus::Deleting {
+                    known.must_be_active()?;
+                }
+                Ok(&mut known.attached)
+            }
+            ResourceRef::Consumer { key, .. } => match known.consumers.iter().position(|known| known.is(key))
+            {
+                Some(at) => Ok(&mut known.consumers[at].attached),
+                None => Err(no_consumer(known, &key.name)),
+            },
         }
-        Ok(&mut known.attached)
     }
 }
 
 /// As texts name it.
 fn whose(resource: &ResourceRef) -> String {
-    let ResourceRef::Stream(stream) = resource;
-    format!("stream {} under account {}", stream.name, stream.account)
+    let StreamRef { name, account, .. } = resource.stream();
+    match resource {
+        ResourceRef::Stream(_) => format!("stream {name} under account {account}"),
+        ResourceRef::Consumer { key, .. } => {
+            format!("consumer {} of stream {name} under account {account}", key.name)
+        }
+    }
 }
 
 /// Adds tags to those that a resource has, all or none. `whose` names the resource in texts.
@@ -79,8 +102,9 @@ pub(super) fn add_tags(
     }
     let more = added.keys().filter(|key| !tags.contains_key(*key)).count();
     if tags.len() + more > TAGS_MAX {
+        let kind = whose.split(' ').next().unwrap_or("resource");
         return Err(ControlError::Invalid(format!(
-            "Failed to add tags to {whose} because a given stream cannot have more than {TAGS_MAX} tags associated with \
+            "Failed to add tags to {whose} because a given {kind} cannot have more than {TAGS_MAX} tags associated with \
              it."
         )));
     }

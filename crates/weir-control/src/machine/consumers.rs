@@ -12,7 +12,9 @@ use weir_core::{
     units::Span,
 };
 use weir_wire::{
-    control::{ConsumerCall, ConsumerDescription, ConsumerKey, ConsumerStatus, ControlError, ControlReply},
+    control::{
+        Attached, ConsumerCall, ConsumerDescription, ConsumerKey, ConsumerStatus, ControlError, ControlReply,
+    },
     kinesis::limits::Limit,
 };
 
@@ -93,7 +95,13 @@ impl Machine {
             return Applied::refused(error);
         }
         let settles_ms = delayed_ms(wall, self.state.config.delays.create);
-        let consumer = Consumer { name, created_ms: wall.0, settles_ms, deleting: false, tags };
+        let consumer = Consumer {
+            name,
+            created_ms: wall.0,
+            settles_ms,
+            deleting: false,
+            attached: Attached { tags, policy: None },
+        };
         // It is new whatever the delay: Kinesis never answers with another state.
         let told = ConsumerDescription { status: ConsumerStatus::Creating, ..describe(&consumer, wall) };
         self.state.streams[at].consumers.push(consumer);
@@ -134,7 +142,7 @@ impl Consumer {
         }
     }
 
-    fn is(&self, key: &ConsumerKey) -> bool {
+    pub(super) fn is(&self, key: &ConsumerKey) -> bool {
         self.name == key.name && key.created_secs.is_none_or(|secs| secs == self.created_ms / 1_000)
     }
 }
@@ -160,11 +168,11 @@ fn describe(consumer: &Consumer, wall: WallMs) -> ConsumerDescription {
     }
 }
 
-fn no_stream(stream: &StreamRef) -> ControlError {
+pub(super) fn no_stream(stream: &StreamRef) -> ControlError {
     ControlError::NotFound(format!("Stream {} under account {}", stream.name, stream.account))
 }
 
-fn no_consumer(stream: &Stream, name: &ConsumerName) -> ControlError {
+pub(super) fn no_consumer(stream: &Stream, name: &ConsumerName) -> ControlError {
     ControlError::NotFound(format!(
         "Consumer {name} of stream {} under account {}",
         stream.name, stream.account

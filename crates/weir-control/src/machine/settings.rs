@@ -11,12 +11,15 @@ use weir_core::{
     monitoring::ShardLevelMetrics,
 };
 use weir_wire::{
-    control::{ControlError, ControlReply, StreamChange, StreamSettings},
+    control::{ConsumerPolicy, ControlError, ControlReply, StreamChange, StreamSettings},
     kinesis::limits::Limit,
 };
 
 use super::{Applied, Machine, streams::describe};
-use crate::{config::StreamDelays, state::Stream};
+use crate::{
+    config::StreamDelays,
+    state::{Consumer, Stream},
+};
 
 impl Machine {
     pub(super) fn change_stream(
@@ -70,9 +73,16 @@ impl Machine {
             encrypted_since_ms: stream.encryption.key.is_some().then_some(stream.encryption.since_ms),
             metrics: stream.metrics,
             policy: stream.attached.policy.clone(),
+            consumers: stream.consumers.iter().filter_map(consumer_policy).collect(),
         });
         settings.filter(|settings| !settings.is_default()).collect()
     }
+}
+
+fn consumer_policy(consumer: &Consumer) -> Option<ConsumerPolicy> {
+    let (name, created_secs) = (consumer.name.clone(), consumer.created_ms / 1_000);
+    let policy = consumer.attached.policy.clone()?;
+    Some(ConsumerPolicy { name, created_secs, policy })
 }
 
 /// What the caller hears of a change.

@@ -228,6 +228,7 @@ mod tests {
             encrypted_since_ms: None,
             metrics: ShardLevelMetrics::of_names(names.iter().copied()).unwrap(),
             policy: None,
+            consumers: Vec::new(),
         }
     }
 

@@ -8,19 +8,28 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 use weir_core::id::StreamRef;
 
+use super::consumer::ConsumerKey;
+
 /// What things can be attached to.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum ResourceRef {
     /// A stream.
     Stream(StreamRef),
+    /// A consumer of a stream.
+    Consumer {
+        /// The stream.
+        stream: StreamRef,
+        /// The consumer.
+        key: ConsumerKey,
+    },
 }
 
 impl ResourceRef {
     /// The stream that it is or belongs to.
     pub fn stream(&self) -> &StreamRef {
         match self {
-            Self::Stream(stream) => stream,
+            Self::Stream(stream) | Self::Consumer { stream, .. } => stream,
         }
     }
 }

@@ -5,7 +5,7 @@
 
 use serde::{Deserialize, Serialize};
 use weir_core::{
-    id::{StreamId, StreamRef},
+    id::{ConsumerName, StreamId, StreamRef},
     monitoring::ShardLevelMetrics,
 };
 
@@ -23,11 +23,29 @@ pub struct StreamSettings {
     pub metrics: ShardLevelMetrics,
     /// Its resource policy, a JSON document.
     pub policy: Option<String>,
+    /// The policies of its consumers.
+    #[serde(default)]
+    pub consumers: Vec<ConsumerPolicy>,
+}
+
+/// The policy of one consumer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ConsumerPolicy {
+    /// The consumer's name.
+    pub name: ConsumerName,
+    /// The second of its registration.
+    pub created_secs: u64,
+    /// The policy, a JSON document.
+    pub policy: String,
 }
 
 impl StreamSettings {
     /// Is it as a new stream is?
     pub fn is_default(&self) -> bool {
-        self.encrypted_since_ms.is_none() && self.metrics.is_empty() && self.policy.is_none()
+        self.encrypted_since_ms.is_none()
+            && self.metrics.is_empty()
+            && self.policy.is_none()
+            && self.consumers.is_empty()
     }
 }

@@ -63,6 +63,11 @@ fn view() -> impl Strategy<Value = MembershipView> {
                     encrypted_since_ms: Some(1),
                     metrics: ShardLevelMetrics::of_names(["ALL"]).unwrap(),
                     policy: Some("{}".to_owned()),
+                    consumers: vec![ConsumerPolicy {
+                        name: ConsumerName::new("c"),
+                        created_secs: 1,
+                        policy: "{}".to_owned(),
+                    }],
                 }],
                 iterator_secret: "00ff".to_owned(),
                 credentials: vec![Credential {
