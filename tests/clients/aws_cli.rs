@@ -37,6 +37,32 @@ fn the_aws_command_line_works_unmodified() {
     assert_eq!(described["StreamDescription"]["StreamStatus"], "ACTIVE");
     let summary = aws(&server, &["describe-stream-summary", "--stream-name", "cli"]);
     assert_eq!(summary["StreamDescriptionSummary"]["OpenShardCount"], 2);
+    settings(&server);
     aws(&server, &["delete-stream", "--stream-name", "cli"]);
     aws(&server, &["wait", "stream-not-exists", "--stream-name", "cli"]);
+}
+
+/// What scripts that set up an account do: tags, retention, monitoring, encryption, the number of shards.
+fn settings(server: &Server) {
+    let on_stream = |command: &str, more: &[&str]| {
+        aws(server, &[&[command, "--stream-name", "cli"], more].concat());
+        aws(server, &["wait", "stream-exists", "--stream-name", "cli"]);
+    };
+    on_stream("add-tags-to-stream", &["--tags", "team=weir,stage=test"]);
+    let tags = aws(server, &["list-tags-for-stream", "--stream-name", "cli"]);
+    assert_eq!(tags["Tags"][0], serde_json::json!({"Key": "stage", "Value": "test"}));
+    on_stream("increase-stream-retention-period", &["--retention-period-hours", "48"]);
+    on_stream("enable-enhanced-monitoring", &["--shard-level-metrics", "IncomingBytes"]);
+    on_stream("start-stream-encryption", &["--encryption-type", "KMS", "--key-id", "alias/aws/kinesis"]);
+    on_stream("update-shard-count", &["--target-shard-count", "4", "--scaling-type", "UNIFORM_SCALING"]);
+    let described = aws(server, &["describe-stream-summary", "--stream-name", "cli"]);
+    let summary = &described["StreamDescriptionSummary"];
+    assert_eq!(
+        (summary["RetentionPeriodHours"].as_u64(), summary["OpenShardCount"].as_u64()),
+        (Some(48), Some(4))
+    );
+    assert_eq!(
+        (summary["EncryptionType"].as_str(), summary["KeyId"].as_str()),
+        (Some("KMS"), Some("alias/aws/kinesis"))
+    );
 }
