@@ -1,4 +1,4 @@
-//! Other people's clients, unmodified: each in its own program.
+//! Other people's clients, unmodified: what docs/CLIENTS.md promises.
 //!
 //! `cargo xtask prepare` installs them; each test starts servers of its own and runs one client's program against them.
 
@@ -12,3 +12,5 @@ mod boto3;
 mod kcl;
 #[path = "clients/lifion.rs"]
 mod lifion;
+#[path = "clients/sdks.rs"]
+mod sdks;
