@@ -1,4 +1,4 @@
-//! The KCL 3 (its MultiLangDaemon), polling.
+//! The KCL 3 (its MultiLangDaemon), polling and with enhanced fan-out.
 
 use std::{
     collections::BTreeSet,
@@ -9,6 +9,7 @@ use std::{
 };
 
 use nix::sys::signal::Signal;
+use serde_json::json;
 use weir_tests::{client, leftovers, moto::Moto, prepared, process::Process, server::Server};
 
 /// How long a worker may take from its start to the last record, on a loaded machine; ten seconds when it has one.
@@ -112,12 +113,23 @@ fn put(server: &Server, prefix: &str) -> BTreeSet<String> {
 }
 
 #[test]
-fn the_kcl_works_unmodified_polling() {
+fn the_kcl_works_unmodified_polling_and_with_fan_out() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let (server, leases) = (Server::start(), Moto::start());
     server.stream("kcl", 2);
-    let mut workers = ["POLLING"].map(|mode| Worker::start(folder.path(), &server, &leases, "kcl", mode));
+    let mut workers =
+        ["POLLING", "FANOUT"].map(|mode| Worker::start(folder.path(), &server, &leases, "kcl", mode));
     let wanted = put(&server, "before");
+    for worker in &mut workers {
+        worker.await_lines(&wanted);
+    }
+    // Then a shard is split: its children are read once the parent is.
+    let parent = "shardId-000000000000";
+    let lower = (u128::MAX / 4).to_string();
+    server
+        .ok("SplitShard", &json!({"StreamName": "kcl", "ShardToSplit": parent, "NewStartingHashKey": lower}));
+    let mut wanted = put(&server, "after");
+    wanted.insert(format!("ended {parent}"));
     for worker in &mut workers {
         worker.await_lines(&wanted);
     }
