@@ -1,11 +1,11 @@
 // A producer and a consumer of lifion-kinesis, which keeps its state in DynamoDB.
-// Usage: lifion_walk.cjs KINESIS_URL DYNAMODB_URL polling|fan-out
+// Usage: lifion_walk.cjs KINESIS_URL DYNAMODB_URL
 "use strict";
 
 const assert = require("node:assert");
 const Kinesis = require("lifion-kinesis");
 
-const [endpoint, dynamoDb, mode] = process.argv.slice(2);
+const [endpoint, dynamoDb] = process.argv.slice(2);
 const RECORDS = 50;
 
 const kinesis = new Kinesis({
@@ -13,10 +13,8 @@ const kinesis = new Kinesis({
   region: "us-east-1",
   accessKeyId: "any",
   secretAccessKey: "any",
-  streamName: `lifion-${mode}`,
-  dynamoDb: { endpoint: dynamoDb, region: "us-east-1", tableName: `lifion-${mode}` },
-  useEnhancedFanOut: mode === "fan-out",
-  maxEnhancedConsumers: 1,
+  streamName: "lifion",
+  dynamoDb: { endpoint: dynamoDb, region: "us-east-1" },
   initialPositionInStream: "TRIM_HORIZON",
   consumerGroup: "walk",
   leaseAcquisitionInterval: 1000,

@@ -18,7 +18,9 @@ async def round_trip(stream, processor):
         for record in written:
             await producer.put(record)
     read = []
-    async with Consumer(stream, **here, iterator_type="TRIM_HORIZON", processor=processor()) as consumer:
+    async with Consumer(
+        stream, **here, iterator_type="TRIM_HORIZON", processor=processor(), idle_timeout=60
+    ) as consumer:
         async for record in consumer:
             read.append(record)
             if len(read) == RECORDS:
