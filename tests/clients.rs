@@ -12,5 +12,7 @@ mod boto3;
 mod kcl;
 #[path = "clients/lifion.rs"]
 mod lifion;
+#[path = "clients/page.rs"]
+mod page;
 #[path = "clients/sdks.rs"]
 mod sdks;

@@ -6,7 +6,9 @@ import sys
 import boto3
 import botocore.exceptions
 
-client = boto3.client("kinesis", endpoint_url=sys.argv[1])
+client = boto3.client(
+    "kinesis", endpoint_url=sys.argv[1], region_name="us-east-1", aws_access_key_id="any", aws_secret_access_key="any"
+)
 
 client.create_stream(StreamName="walk", ShardCount=3)
 client.get_waiter("stream_exists").wait(StreamName="walk", WaiterConfig={"Delay": 1})

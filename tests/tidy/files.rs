@@ -111,6 +111,7 @@ fn the_pages_that_a_reader_needs_are_there_and_have_one_title() {
         "README.md",
         "CHANGELOG.md",
         "docs/ARCHITECTURE.md",
+        "docs/CLIENTS.md",
         "docs/DATA_PATH.md",
         "docs/THREADS.md",
         "docs/GLOSSARY.md",
