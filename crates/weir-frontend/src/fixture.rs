@@ -109,7 +109,19 @@ impl Fixture {
         Self::over(None)
     }
 
+    /// A front end whose subscriptions live as long as Kinesis's.
+    pub(crate) fn subscribing() -> Self {
+        let fixture = Self::lasting(Some(shared(vec![])), SubscriptionTimes::KINESIS.lifetime);
+        fixture.publish(&[]);
+        fixture
+    }
+
+    /// A subscription is over before its first event: nobody waits for one.
     fn over(config: Option<SharedConfig>) -> Self {
+        Self::lasting(config, Duration::ZERO)
+    }
+
+    fn lasting(config: Option<SharedConfig>, lifetime: Duration) -> Self {
         let (front, back) = FrameLink::memory_pair();
         let (clock, maps) = (Clock::new(), Arc::new(CurrentMap::new(MAP_TTL)));
         let (control, node) = (Arc::new(FakeControl::default()), FakeNode::start(back));
@@ -121,8 +133,7 @@ impl Fixture {
             faults: Arc::new(Faults::new(clock)),
             dial: Arc::new(EmbeddedDial::new([front])),
             clock,
-            // A subscription is over before its first event: nobody here waits for one.
-            subscriptions: SubscriptionTimes { lifetime: Duration::ZERO, ..SubscriptionTimes::KINESIS },
+            subscriptions: SubscriptionTimes { lifetime, ..SubscriptionTimes::KINESIS },
         };
         let frontend = Arc::new(Frontend::new(parts, &mut registry).unwrap());
         Self { frontend, registry, maps, control, node, clock }

@@ -5,6 +5,7 @@
 mod records;
 mod reshard;
 mod streams;
+mod subscriptions;
 mod trouble;
 
 use http::{HeaderValue, Request};
