@@ -152,12 +152,13 @@ impl Machine {
         Ok(())
     }
 
-    /// Moves reshards on as far as the nodes' words allow; true when one moved.
+    /// Moves reshards on as far as the nodes' words allow; true when one moved. A stream that is deleted and still held
+    /// serves, so its reshard goes on as well.
     pub(super) fn advance_reshards(&mut self, now: Monotonic, wall: WallMs) -> bool {
         let mut changed = false;
         for at in 0..self.state.streams.len() {
             let stream = &mut self.state.streams[at];
-            if stream.status == StreamStatus::Updating
+            if stream.is_provided()
                 && let Some(reshard) = stream.reshard.take()
             {
                 changed |= self.advance(at, reshard, now, wall);

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use proptest::prelude::*;
-use weir_core::{id::Incarnation, shard::ClosedShard};
+use weir_core::{id::Incarnation, shard::ClosedShard, units::Span};
 use weir_wire::{
     control::{ControlReply, ControlRequest, Role, StreamChange, StreamDescription},
     fragment::Fragment,
@@ -190,6 +190,17 @@ fn a_reshard_goes_on_after_a_restart_at_any_step_and_waits_for_a_silent_node() {
         world.check();
         assert_eq!((world.stream().status, world.open()), (StreamStatus::Active, 3), "{reports}");
     }
+}
+
+#[test]
+fn a_stream_that_is_deleted_under_a_delay_is_resharded_to_the_end() {
+    let mut world = World::new(1, 1);
+    world.machine.state.config.delays.delete = Span(std::time::Duration::from_secs(9));
+    world.change(split(0, 1 << 127)).unwrap();
+    call(&mut world.machine, ControlRequest::DeleteStream { stream: stream("s"), with_consumers: false })
+        .unwrap();
+    world.settle();
+    assert_eq!((world.stream().status, world.open()), (StreamStatus::Deleting, 2));
 }
 
 #[test]
