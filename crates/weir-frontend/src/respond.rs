@@ -48,13 +48,9 @@ pub(crate) fn api_error(error: &RequestError) -> ApiError {
         ),
         RequestError::Signature(error) => ApiError::new(signature_code(error), error.to_string()),
         RequestError::Input(error) => error.clone(),
-        RequestError::OtherAccount { caller, resource, operation } => ApiError::new(
-            ErrorCode::AccessDenied,
-            format!(
-                "User: arn:aws:iam::{caller}:root is not authorized to perform: kinesis:{operation} on resource: \
-                 {resource} because no resource-based policy allows the kinesis:{operation} action"
-            ),
-        ),
+        RequestError::OtherAccount { caller, resource, operation } => {
+            ApiError::new(ErrorCode::AccessDenied, not_authorized(*caller, resource, operation))
+        }
         RequestError::TenantBusy { tenant, operation } => {
             ApiError::new(busy_code(*operation), format!("Rate exceeded for tenant {tenant}."))
         }
@@ -111,6 +107,13 @@ pub(crate) fn api_error(error: &RequestError) -> ApiError {
         RequestError::Forward(error) => forward_error(error),
         RequestError::Control(error) => control_error(error),
     }
+}
+
+fn not_authorized(caller: AccountId, resource: &str, operation: &str) -> String {
+    format!(
+        "User: arn:aws:iam::{caller}:root is not authorized to perform: kinesis:{operation} on resource: {resource} \
+         because no resource-based policy allows the kinesis:{operation} action"
+    )
 }
 
 fn consumer_error(error: &ConsumerError) -> ApiError {
