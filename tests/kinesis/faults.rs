@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use weir_tests::{
     http::{self, ANY_SIGNATURE},
     server::Server,
+    subscription::Subscription,
 };
 
 const DOCUMENT: &str = include_str!("../../docs/FAULTS.md");
@@ -212,6 +213,26 @@ fn a_cut_connection_tells_nothing_before_or_after_the_effect() {
     assert!(put("after").is_err(), "no answer");
     assert_eq!(faulty.put("then").status, 200, "the server lives");
     assert_eq!(faulty.keys(), ["after", "then"]);
+}
+
+#[test]
+fn events_stop_coming_and_go_on_where_they_stopped() {
+    let faulty = Faulty::start();
+    faulty.server.stream("orders", 1);
+    let stream = "arn:aws:kinesis:us-east-1:000000000000:stream/orders";
+    let consumer =
+        faulty.server.ok("RegisterStreamConsumer", &json!({"StreamARN": stream, "ConsumerName": "c"}));
+    let consumer = &consumer["Consumer"]["ConsumerARN"];
+    faulty.set(&example("stall").replace("30s", "2s"));
+    let from = json!({"ConsumerARN": consumer, "ShardId": SHARD, "StartingPosition": {"Type": "LATEST"}});
+    let mut events = Subscription::open(faulty.server.address(), &from).unwrap();
+    let second = events.next().unwrap();
+    assert_eq!(second.payload["Records"], json!([]), "the first was initial-response");
+    let begin = Instant::now();
+    assert_eq!(faulty.put("k").status, 200);
+    let (records, _) = events.records(1);
+    assert!(begin.elapsed() >= Duration::from_millis(1_800), "{:?}", begin.elapsed());
+    assert_eq!((records.len(), faulty.hits()), (1, vec![1]));
 }
 
 #[test]
