@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
-use weir_tests::server::Server;
+use weir_tests::{server::Server, subscription::Subscription};
 
 const ON: [&str; 2] = ["--call-limits", "on"];
 
@@ -104,6 +104,27 @@ fn a_rate_is_set_by_its_name_and_all_are_scaled_together() {
 }
 
 #[test]
+fn a_consumer_may_subscribe_to_a_shard_as_often_as_its_rate_says() {
+    let server = Server::start_with(&["--call-limits", "on", "--limit", "SubscribeToShard=0.01/s"]);
+    stream(&server, "s");
+    let arn = "arn:aws:kinesis:us-east-1:000000000000:stream/s";
+    let register = |name: &str| {
+        let body = json!({"StreamARN": arn, "ConsumerName": name});
+        server.ok("RegisterStreamConsumer", &body)["Consumer"]["ConsumerARN"].clone()
+    };
+    let (one, other) = (register("one"), register("other"));
+    let subscribe = |consumer: &Value| {
+        let shard = "shardId-000000000000";
+        let body = json!({"ConsumerARN": consumer, "ShardId": shard, "StartingPosition": {"Type": "LATEST"}});
+        Subscription::open(server.address(), &body)
+    };
+    let _held = subscribe(&one).unwrap();
+    let (status, refused) = subscribe(&one).unwrap_err();
+    assert_eq!((status, &refused["__type"]), (400, &json!("LimitExceededException")), "{refused}");
+    subscribe(&other).expect("each consumer has its own rate");
+}
+
+#[test]
 fn five_streams_of_an_account_may_be_on_their_way() {
     let server = Server::start_with(&["--create-delay", "1h"]);
     let create = |number: u32| {
@@ -116,8 +137,18 @@ fn five_streams_of_an_account_may_be_on_their_way() {
 
 #[test]
 fn quotas_of_a_stream_are_set_by_their_names() {
-    let server = Server::start_with(&["--limit", "shard-count-updates=1", "--limit", "encryption-changes=1"]);
+    let server = Server::start_with(&[
+        "--limit",
+        "shard-count-updates=1",
+        "--limit",
+        "encryption-changes=1",
+        "--limit",
+        "tags=2",
+    ]);
     server.stream("s", 1);
+    let tags = json!({"StreamName": "s", "Tags": {"a": "1", "b": "2", "c": "3"}});
+    let refused = server.call("AddTagsToStream", &tags).json();
+    assert!(refused["message"].as_str().unwrap().contains("more than 2 tags"), "{refused}");
     let update = |target: u32| {
         let body = json!({
             "StreamName": "s", "TargetShardCount": target, "ScalingType": "UNIFORM_SCALING",

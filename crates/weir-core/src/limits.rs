@@ -47,7 +47,7 @@ pub const RETENTION_HOURS_MIN: u32 = 24;
 pub const RETENTION_HOURS_MAX: u32 = 8_760;
 /// The rolling period in which starts and stops of a stream's encryption are counted (AWS).
 pub const ENCRYPTION_CHANGES_PERIOD: Duration = Duration::from_secs(24 * 3_600);
-/// Tags of one stream or consumer (AWS).
+/// Tags of one page of a list (AWS).
 pub const TAGS_MAX: usize = 50;
 /// Bytes of a resource policy: as much as AWS takes elsewhere.
 pub const POLICY_BYTES_MAX: usize = 20 * KIB;

@@ -4,11 +4,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use weir_core::{
-    id::StreamRef,
-    limits::{POLICIES_BYTES_MAX, TAGS_MAX},
+use weir_core::{id::StreamRef, limits::POLICIES_BYTES_MAX};
+use weir_wire::{
+    control::{Attached, AttachedChange, ControlError, ControlReply, ResourceRef, StreamStatus},
+    kinesis::limits::Limit,
 };
-use weir_wire::control::{Attached, AttachedChange, ControlError, ControlReply, ResourceRef, StreamStatus};
 
 use super::{
     Applied, Machine,
@@ -31,12 +31,13 @@ impl Machine {
                 "Resource policies may have {POLICIES_BYTES_MAX} bytes together."
             )));
         }
+        let tags_most = self.state.config.shared.limits.quota(Limit::Tags);
         let attached = match self.attached_mut(resource) {
             Ok(attached) => attached,
             Err(error) => return Applied::refused(error),
         };
         let changed = match change {
-            AttachedChange::AddTags(tags) => add_tags(&mut attached.tags, &whose(resource), tags),
+            AttachedChange::AddTags(tags) => add_tags(&mut attached.tags, tags_most, &whose(resource), tags),
             AttachedChange::RemoveTags(keys) => remove_tags(&mut attached.tags, &whose(resource), &keys),
             AttachedChange::Policy(policy) => {
                 attached.policy = policy;
@@ -88,9 +89,10 @@ fn whose(resource: &ResourceRef) -> String {
     }
 }
 
-/// Adds tags to those that a resource has, all or none. `whose` names the resource in texts.
+/// Adds tags to those that a resource has, all or none, to `most` at most. `whose` names the resource in texts.
 pub(super) fn add_tags(
     tags: &mut BTreeMap<String, String>,
+    most: usize,
     whose: &str,
     added: BTreeMap<String, String>,
 ) -> Result<(), ControlError> {
@@ -101,10 +103,10 @@ pub(super) fn add_tags(
         return Err(ControlError::Invalid(text.to_owned()));
     }
     let more = added.keys().filter(|key| !tags.contains_key(*key)).count();
-    if tags.len() + more > TAGS_MAX {
+    if tags.len() + more > most {
         let kind = whose.split(' ').next().unwrap_or("resource");
         return Err(ControlError::Invalid(format!(
-            "Failed to add tags to {whose} because a given {kind} cannot have more than {TAGS_MAX} tags associated with \
+            "Failed to add tags to {whose} because a given {kind} cannot have more than {most} tags associated with \
              it."
         )));
     }

@@ -63,8 +63,8 @@ impl Machine {
             return Err(ControlError::AlreadyExists(format!("Consumer {name} of {of}")));
         }
         let exceeds = |limit, there: usize| {
-            let quota = self.state.config.shared.limits.get(limit)?;
-            (there as u64 >= quota).then_some(quota)
+            let quota = self.state.config.shared.limits.quota(limit);
+            (there >= quota).then_some(quota)
         };
         if let Some(quota) = exceeds(Limit::StreamConsumers, stream.consumers.len()) {
             return Err(ControlError::LimitExceeded(format!(
@@ -91,7 +91,12 @@ impl Machine {
         added: BTreeMap<String, String>,
     ) -> Applied {
         let mut tags = BTreeMap::new();
-        if let Err(error) = add_tags(&mut tags, &format!("consumer {name}"), added) {
+        if let Err(error) = add_tags(
+            &mut tags,
+            self.state.config.shared.limits.quota(Limit::Tags),
+            &format!("consumer {name}"),
+            added,
+        ) {
             return Applied::refused(error);
         }
         let settles_ms = delayed_ms(wall, self.state.config.delays.create);

@@ -33,6 +33,8 @@ pub enum Limit {
     StreamConsumers,
     /// Consumers of an account in a region that are being created at once.
     ConsumersCreating,
+    /// Tags of a stream or a consumer.
+    Tags,
     /// Times within 24 hours that a stream's shard count is updated.
     ShardCountUpdates,
     /// Times within 24 hours that a stream's encryption is started, and times that it is stopped.
@@ -103,11 +105,11 @@ pub const PER_SECOND_GRAIN: u64 = 1_000;
 
 /// The largest value of any limit: what a bucket can count. More is lifted, not set.
 const VALUE_MAX: u64 = 1_000_000_000;
-/// Changes of one kind within a day that a stream can be allowed: each is remembered for that day.
-const CHANGES_A_DAY_MAX: u64 = 10_000;
+/// Things of one kind that a stream can be allowed to have: the control plane remembers each.
+const OF_STREAM_MAX: u64 = 10_000;
 
 impl Limit {
-    const NAMED: [Self; 11] = [
+    const NAMED: [Self; 12] = [
         Self::ShardWriteBytes,
         Self::ShardWriteRecords,
         Self::ShardReadBytes,
@@ -117,6 +119,7 @@ impl Limit {
         Self::StreamConsumers,
         Self::ConsumersCreating,
         Self::SubscriptionBytes,
+        Self::Tags,
         Self::ShardCountUpdates,
         Self::EncryptionChanges,
     ];
@@ -153,9 +156,9 @@ impl Limit {
             max: VALUE_MAX,
             source,
         };
-        let changes = |name, default| Description {
+        let of_stream = |name, default| Description {
             scope: Scope::Stream,
-            max: CHANGES_A_DAY_MAX,
+            max: OF_STREAM_MAX,
             ..quota(name, default, API_REFERENCE)
         };
         Some(match self {
@@ -169,16 +172,15 @@ impl Limit {
             Self::AccountShards => quota("account-shards", 20_000, QUOTAS_PAGE),
             Self::StreamsInTransition => quota("streams-in-transition", 5, API_REFERENCE),
             Self::OnDemandStreams => quota("on-demand-streams", 50, QUOTAS_PAGE),
-            Self::StreamConsumers => {
-                Description { scope: Scope::Stream, ..quota("stream-consumers", 20, API_REFERENCE) }
-            }
+            Self::StreamConsumers => of_stream("stream-consumers", 20),
             Self::ConsumersCreating => quota("consumers-creating", 5, API_REFERENCE),
             Self::SubscriptionBytes => Description {
                 scope: Scope::ConsumerAndShard,
                 ..shard("subscription-bytes", Unit::BytesPerSecond, 2 << 20)
             },
-            Self::ShardCountUpdates => changes("shard-count-updates", 10),
-            Self::EncryptionChanges => changes("encryption-changes", 25),
+            Self::Tags => of_stream("tags", 50),
+            Self::ShardCountUpdates => of_stream("shard-count-updates", 10),
+            Self::EncryptionChanges => of_stream("encryption-changes", 25),
         })
     }
 }
