@@ -53,8 +53,8 @@ fn main() -> anyhow::Result<()> {
             tally.close()
         }
         Command::Prepare => {
-            for (name, value) in prepare::settings()? {
-                println!("export {name}='{}'", value.display());
+            for (name, made) in prepare::settings() {
+                println!("export {name}='{}'", made?.display());
             }
             println!("export WEIR_SKIPS='{}'", tally::skip_file()?.display());
             Ok(())

@@ -20,17 +20,15 @@ const ORDINARY_USER: &str = "weir-test";
 /// Names under which distributions install a Chromium that runs headless.
 const BROWSERS: [&str; 4] = ["chromium", "chromium-browser", "google-chrome", "google-chrome-stable"];
 
-/// A variable that the tests read, and what it names.
-pub(crate) type Setting = (&'static str, PathBuf);
+/// A variable that the tests read, and what it names, or why that could not be made.
+pub(crate) type Setting = (&'static str, anyhow::Result<PathBuf>);
 
-/// Installs everything; the settings under which the tests find it.
-pub(crate) fn settings() -> anyhow::Result<Vec<Setting>> {
-    let mut settings = clients::settings()?;
-    settings.push(("WEIR_BROWSER", browser()?));
-    if let Some(user) = ordinary_user()? {
-        settings.push(("WEIR_ORDINARY_USER", user.into()));
-    }
-    Ok(settings)
+/// Installs everything; the settings under which the tests find it. What fails does not stop the rest.
+pub(crate) fn settings() -> Vec<Setting> {
+    let mut settings = clients::settings();
+    settings.push(("WEIR_BROWSER", browser()));
+    settings.extend(ordinary_user().transpose().map(|user| ("WEIR_ORDINARY_USER", user.map(PathBuf::from))));
+    settings
 }
 
 /// A browser that opens the report as a reader would.

@@ -37,6 +37,11 @@ impl Tally {
         }
     }
 
+    /// A failure inside a step that goes on.
+    pub(crate) fn fail(&mut self, what: String) {
+        self.failures.push(what);
+    }
+
     /// Takes the counts out of a line that a test runner printed, if it is one.
     pub(crate) fn see(&mut self, line: &str) {
         let Some(counts) = line.strip_prefix("test result: ").and_then(|rest| rest.split_once(". ")) else {

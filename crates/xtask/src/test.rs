@@ -2,33 +2,37 @@
 //!
 //! CI calls this and nothing else. A step that fails does not stop the others, so that one run tells all.
 
+use std::path::PathBuf;
+
 use crate::{
     cargo::{self, cargo, target},
-    check, loom,
-    prepare::{self, Setting},
+    check, loom, prepare,
     tally::{self, Tally},
 };
 
 /// All steps.
 pub(crate) fn run() -> anyhow::Result<()> {
     let mut tally = Tally::new();
-    let mut prepared = None;
-    tally.step("Prepare", |_| {
-        prepared = Some(prepare::settings()?);
+    let mut settings = Vec::new();
+    tally.step("Prepare", |tally| {
+        for (name, made) in prepare::settings() {
+            match made {
+                Ok(value) => settings.push((name, value)),
+                Err(error) => tally.fail(format!("{name}: {error:#}")),
+            }
+        }
         Ok(())
     });
     check::run(&mut tally);
     // Tests from outside look at what users run, and an unoptimised fleet of two hundred processes is another fleet.
     tally.step("Build", |_| cargo::run(cargo(&["build", "--quiet", "--release", "--package", "weir"])));
-    if let Some(settings) = &prepared {
-        tally.step("Tests", |tally| tests(tally, settings));
-    }
+    tally.step("Tests", |tally| tests(tally, &settings));
     tally.step("Loom models", |_| loom::run());
     tally.close()
 }
 
 /// Unit, property and outside tests, and the benches in small, in one cargo call: one build.
-fn tests(tally: &mut Tally, settings: &[Setting]) -> anyhow::Result<()> {
+fn tests(tally: &mut Tally, settings: &[(&str, PathBuf)]) -> anyhow::Result<()> {
     let skips = tally::skip_file()?;
     let mut command = cargo(&["test", "--workspace", "--all-targets", "--no-fail-fast"]);
     command

@@ -10,7 +10,7 @@ use std::{
     thread,
 };
 
-use anyhow::{Context, bail};
+use anyhow::{Context, anyhow, bail};
 
 use super::{Setting, install, on_path, succeeds};
 use crate::cargo::{cargo, prepared, root, run};
@@ -19,24 +19,25 @@ use crate::cargo::{cargo, prepared, root, run};
 const TRIES: usize = 3;
 
 /// All clients at once: package managers wait for the network, and the compiler of the Rust SDK does not.
-pub(super) fn settings() -> anyhow::Result<Vec<Setting>> {
-    interpreters()?;
-    let (python, asynchronous, node, rust) = thread::scope(|scope| {
+pub(super) fn settings() -> Vec<Setting> {
+    let interpreters = interpreters();
+    let mut settings = thread::scope(|scope| {
         let python = scope.spawn(|| venv("venv", "requirements.txt"));
         let asynchronous = scope.spawn(|| venv("venv-async", "requirements-async.txt"));
         let node = scope.spawn(node_modules);
         let rust = rust_client();
         let joined = "an installer reports, it does not panic";
-        (python.join().expect(joined), asynchronous.join().expect(joined), node.join().expect(joined), rust)
+        let python = python.join().expect(joined);
+        vec![
+            ("WEIR_KCL_JARS", python.as_deref().map_err(|_| anyhow!("no Python to ask")).and_then(kcl_jars)),
+            ("WEIR_PYTHON", python),
+            ("WEIR_PYTHON_ASYNC", asynchronous.join().expect(joined)),
+            ("WEIR_NODE_MODULES", node.join().expect(joined)),
+            ("WEIR_RUST_CLIENT", rust),
+        ]
     });
-    let python = python?;
-    Ok(vec![
-        ("WEIR_KCL_JARS", kcl_jars(&python)?),
-        ("WEIR_PYTHON", python),
-        ("WEIR_PYTHON_ASYNC", asynchronous?),
-        ("WEIR_NODE_MODULES", node?),
-        ("WEIR_RUST_CLIENT", rust?),
-    ])
+    settings.extend(interpreters.err().map(|error| ("PATH", Err(error))));
+    settings
 }
 
 /// Python, Node.js and a Java compiler: from the distribution where they are missing.
