@@ -115,7 +115,7 @@ fn put(server: &Server, prefix: &str) -> BTreeSet<String> {
 #[test]
 fn the_kcl_works_unmodified_polling_and_with_fan_out() {
     let folder = tempfile::tempdir().expect("a temporary folder");
-    let (server, leases) = (Server::start(), Moto::start());
+    let (server, leases) = (Server::start_with(&["--call-limits", "on"]), Moto::start());
     server.stream("kcl", 2);
     let mut workers =
         ["POLLING", "FANOUT"].map(|mode| Worker::start(folder.path(), &server, &leases, "kcl", mode));
