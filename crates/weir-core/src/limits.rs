@@ -121,6 +121,9 @@ pub const HTTP2_PING_INTERVAL: Duration = Duration::from_secs(30);
 pub const HTTP2_PING_TIMEOUT: Duration = Duration::from_secs(30);
 /// A connection without a request for this long is ended politely: clients open the next without an error.
 pub const HTTP2_IDLE_TIMEOUT: Duration = Duration::from_secs(60);
+/// A connection that is ended politely and has nothing open any more is closed after this long, whether its client has
+/// answered or not: a stop must not wait for clients that are asleep.
+pub const HTTP2_GOAWAY_TIMEOUT: Duration = Duration::from_millis(500);
 
 // ---- Between front end and node ----
 

@@ -3,7 +3,7 @@
 //! The listener gives each its own task. It finds out what is spoken, takes requests to the handler and ends when the
 //! client does, when it is idle or too slow, or when the server stops. It must wait for nobody without a bound.
 
-use std::{convert::Infallible, net::SocketAddr, sync::Arc};
+use std::{convert::Infallible, net::SocketAddr, sync::Arc, time::Duration};
 
 use hyper::{
     Request, Response, Uri, Version,
@@ -20,9 +20,9 @@ use tokio::{
     time::Instant,
 };
 use weir_core::limits::{
-    HTTP_HEADER_BYTES_MAX, HTTP2_FRAME_BYTES_MAX, HTTP2_HEADER_TABLE_BYTES, HTTP2_PING_INTERVAL,
-    HTTP2_PING_TIMEOUT, HTTP2_RESETS_FOR_ERRORS_MAX, HTTP2_RESETS_PENDING_MAX, HTTP2_SEND_BYTES_MAX,
-    HTTP2_STREAMS_MAX, HTTP2_WINDOW_BYTES, KIB,
+    HTTP_HEADER_BYTES_MAX, HTTP2_FRAME_BYTES_MAX, HTTP2_GOAWAY_TIMEOUT, HTTP2_HEADER_TABLE_BYTES,
+    HTTP2_PING_INTERVAL, HTTP2_PING_TIMEOUT, HTTP2_RESETS_FOR_ERRORS_MAX, HTTP2_RESETS_PENDING_MAX,
+    HTTP2_SEND_BYTES_MAX, HTTP2_STREAMS_MAX, HTTP2_WINDOW_BYTES, KIB,
 };
 use weir_sync::Shutdown;
 
@@ -167,19 +167,23 @@ impl Connection {
         let mut look = tokio::time::interval(bounds.look_interval());
         let (mut stopped, mut ending) = (stop.wait_async(), false);
         loop {
+            let idle_timeout = if ending { Duration::ZERO } else { bounds.idle_timeout };
             let end = tokio::select! {
                 ended = connection.as_mut() => return Ok(ended?),
                 () = &mut stopped, if !ending => true,
                 () = cut.notified() => return Err(ConnectionError::Cut),
-                _ = look.tick() => match exchanges.verdict(Instant::now(), bounds.idle_timeout) {
+                _ = look.tick() => match exchanges.verdict(Instant::now(), idle_timeout) {
                     Verdict::Serve => false,
+                    Verdict::Idle if ending => return Ok(()), // it was told, and had its time to answer
                     Verdict::Idle => true,
                     Verdict::Late => return Err(ConnectionError::Late),
                 },
             };
-            if end && !ending {
-                ending = true; // a client that does not hear of it does not answer the next ping either
+            if end {
+                ending = true;
                 connection.as_mut().graceful_shutdown();
+                let next = Instant::now() + HTTP2_GOAWAY_TIMEOUT;
+                look = tokio::time::interval_at(next, HTTP2_GOAWAY_TIMEOUT);
             }
         }
     }

@@ -66,7 +66,7 @@ impl Exchanges {
         open.watched.retain(|lying| lying.strong_count() > 0);
         if open.watched.iter().filter_map(Weak::upgrade).any(|lying| lying.is_late(now)) {
             Verdict::Late
-        } else if open.count == 0 && now >= open.quiet_since + idle {
+        } else if open.count == 0 && open.watched.is_empty() && now >= open.quiet_since + idle {
             Verdict::Idle
         } else {
             Verdict::Serve
@@ -209,9 +209,13 @@ mod tests {
         lying.remove(1_000, Instant::now());
         assert_eq!(verdict(), Verdict::Serve, "all is gone");
         lying.add(1, Instant::now());
-        drop((lying, exchange));
+        drop(exchange);
+        tokio::time::advance(29 * SECOND).await;
+        let idle_at_once = || exchanges.verdict(Instant::now(), Duration::ZERO);
+        assert_eq!(idle_at_once(), Verdict::Serve, "its last byte has not gone out");
+        drop(lying);
         tokio::time::advance(31 * SECOND).await;
-        assert_eq!(verdict(), Verdict::Serve, "an answer that is gone is not waited for");
+        assert_eq!(idle_at_once(), Verdict::Idle, "an answer that is gone is not waited for");
     }
 
     #[tokio::test(start_paused = true)]

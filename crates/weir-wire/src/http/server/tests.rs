@@ -22,6 +22,9 @@ impl Handler for Measure {
     }
 }
 
+/// How long a stopped server waits for what is being served: longer than any test wants to.
+const GRACE: Duration = Duration::from_secs(60);
+
 struct Server {
     address: SocketAddr,
     stop: Shutdown,
@@ -42,7 +45,7 @@ impl Server {
         let address = listener.local_addr().unwrap();
         let stop = Shutdown::new();
         let doors = vec![Door { listener, tls }];
-        let task = tokio::spawn(serve_within(bounds, doors, handler, stop.clone(), Duration::from_secs(5)));
+        let task = tokio::spawn(serve_within(bounds, doors, handler, stop.clone(), GRACE));
         Self { address, stop, task }
     }
 

@@ -251,6 +251,23 @@ async fn an_idle_connection_is_ended_politely() {
     assert_eq!(answered.await.unwrap().unwrap().status(), StatusCode::OK);
 }
 
+#[tokio::test]
+async fn a_client_that_is_asleep_holds_up_neither_the_end_of_its_idle_connection_nor_a_stop() {
+    let server = Server::start(Bounds { idle_timeout: Duration::from_millis(100), ..patient() });
+    let mut asleep = server.connect().await;
+    asleep.write_all(OPENING).await.unwrap(); // and no answer to what comes
+    let ended = tokio::time::timeout(GRACE / 2, read_to_end(asleep)).await;
+    ended.expect("it is not asked again and again whether it is there");
+
+    let server = Server::start(patient());
+    let mut asleep = server.connect().await;
+    asleep.write_all(OPENING).await.unwrap();
+    asleep.read_exact(&mut [0; 9]).await.unwrap(); // it is served
+    server.stop.begin();
+    let ended = tokio::time::timeout(GRACE / 2, server.task).await;
+    ended.expect("it does not wait for the end of the grace").unwrap();
+}
+
 /// Opens a connection and sends `frames` for as long as the server takes them; how many bytes that was.
 async fn flood(server: &Server, opening: &[u8], frames: &[u8]) -> usize {
     let mut stream = server.connect().await;
