@@ -41,7 +41,8 @@ pub(crate) struct Arena {
 
 /// A siege as the besieger sees it.
 pub(crate) struct Siege {
-    pub(crate) address: SocketAddr,
+    address: SocketAddr,
+    secure_address: SocketAddr,
     laid: SyncSender<()>,
     lifted: Receiver<()>,
 }
@@ -50,7 +51,9 @@ impl Arena {
     /// Starts a server with a stream `s` of one shard, without limits of its own that would hide those of the listener.
     pub(crate) fn open() -> Self {
         let turn = TURN.lock().unwrap_or_else(|failed| failed.into_inner());
-        let server = Server::start_with(&["--shard-limits", "off", "--durability", "memory"]);
+        let open = ["--shard-limits", "off", "--durability", "memory"];
+        let secured = ["--tls-self-signed", "--tls-listen", "127.0.0.1:0"];
+        let server = Server::start_with(&[open.as_slice(), &secured].concat());
         server.stream("s", 1);
         Self { server, _turn: turn }
     }
@@ -70,7 +73,8 @@ impl Arena {
         let before = self.p99();
         let (laid, is_laid) = sync_channel(1);
         let (lift, lifted) = sync_channel(1);
-        let siege = Siege { address: self.server.address(), laid, lifted };
+        let (address, secure_address) = (self.server.address(), self.server.secure_address());
+        let siege = Siege { address, secure_address, laid, lifted };
         let during = thread::scope(|scope| {
             let besieger = scope.spawn(move || attack(&siege));
             // Without a word the besieger has failed, and says how.
@@ -146,10 +150,12 @@ impl Siege {
 
     /// One more connection.
     pub(crate) fn connect(&self) -> TcpStream {
-        let stream = TcpStream::connect(self.address).unwrap();
-        stream.set_read_timeout(Some(PATIENCE)).unwrap();
-        stream.set_write_timeout(Some(PATIENCE)).unwrap();
-        stream
+        connect(self.address)
+    }
+
+    /// One more connection to the https port, without a handshake.
+    pub(crate) fn connect_securely(&self) -> TcpStream {
+        connect(self.secure_address)
     }
 
     /// Sends `parts` in turn and reads to the end; what was heard, if it was a close, nothing. A server may have closed
@@ -169,6 +175,13 @@ impl Siege {
             _ => answer,
         }
     }
+}
+
+fn connect(address: SocketAddr) -> TcpStream {
+    let stream = TcpStream::connect(address).unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    stream.set_write_timeout(Some(PATIENCE)).unwrap();
+    stream
 }
 
 /// As many open files as this host allows, for who opens many connections.

@@ -150,6 +150,28 @@ fn ten_thousand_idle_connections_are_kept_beside_the_others() {
     });
 }
 
+#[test]
+fn handshakes_that_are_never_finished_and_those_that_are_none_hold_nobody_up() {
+    Arena::open().besiege("500 unfinished TLS handshakes", |siege| {
+        let begun = [&[22, 3, 1, 2, 0, 1, 0, 1, 252, 3, 3], [7; 32].as_slice()].concat(); // a hello breaks off
+        let unfinished: Vec<TcpStream> = (0..500)
+            .map(|number| {
+                let mut stream = siege.connect_securely();
+                stream.write_all(&begun[..begun.len() * (number % 3) / 2]).unwrap();
+                stream
+            })
+            .collect();
+        siege.repeat(|| {
+            let mut stream = siege.connect_securely();
+            stream.write_all(b"POST / HTTP/1.1\r\nhost: h\r\n\r\n").unwrap();
+            let mut answer = Vec::new();
+            let _ = stream.read_to_end(&mut answer); // an alert and an end, or a reset
+            assert!(answer.len() < 16 && status(&answer).is_none(), "{}", String::from_utf8_lossy(&answer));
+        });
+        drop(unfinished);
+    });
+}
+
 /// A third says nothing, a third has asked for something once, a third speaks HTTP/2.
 fn idle(siege: &Siege, number: usize, opening: &[u8]) -> TcpStream {
     let mut stream = siege.connect();

@@ -64,10 +64,14 @@ impl Server {
         self.address
     }
 
+    /// Where it listens for https.
+    pub fn secure_address(&self) -> SocketAddr {
+        self.secure.expect("started with a flag for https")
+    }
+
     /// Where it serves https, under the name that its own certificate has.
     pub fn secure_url(&self) -> String {
-        let secure = self.secure.expect("started with a flag for https");
-        format!("https://localhost:{}", secure.port())
+        format!("https://localhost:{}", self.secure_address().port())
     }
 
     /// Its base URL.
