@@ -148,14 +148,15 @@ impl Lookup {
         }
     }
 
-    async fn why_missing(&self, stream: &StreamRef) -> RequestError {
+    /// Why nobody serves a stream: it is coming or going, is not there at all, or has lost an owner.
+    pub(crate) async fn why_missing(&self, stream: &StreamRef) -> RequestError {
         let now = self.clock.now();
         if let Some(miss) = self.misses.lock().get(stream).filter(|miss| now.since(miss.at) < MISS_TTL) {
             return miss.error.clone();
         }
         let error = match self.describe(stream).await {
-            // Kinesis does not find a stream before it is active.
-            Ok(known) if known.status == StreamStatus::Creating => {
+            // Kinesis does not find a stream before it is active, nor once it is being deleted.
+            Ok(known) if matches!(known.status, StreamStatus::Creating | StreamStatus::Deleting) => {
                 RequestError::StreamNotFound(stream.clone())
             }
             Ok(_) => RequestError::OwnerUnknown(stream.clone()),

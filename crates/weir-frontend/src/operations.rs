@@ -48,13 +48,14 @@ mod start;
 mod store;
 mod view;
 
-use std::sync::Arc;
+use std::{net::SocketAddr, sync::Arc};
 
 use weir_core::{
     clock::{Monotonic, WallMs},
     id::StreamRef,
 };
 use weir_wire::{
+    cell::{CellError, CellReply, CellRequest},
     control::{ConsumerKey, ResourceRef},
     kinesis::{encode::Reply, encoding::Encoding, operation::Operation, shape::Fields},
 };
@@ -66,7 +67,7 @@ use crate::{
     consumer::{ConsumerSelector, is_consumer_arn},
     error::RequestError,
     faults::Decision,
-    forward::Forwarder,
+    forward::{ForwardError, Forwarder},
     lookup::{StreamSelector, stream_of_arn},
     request_config::RequestConfig,
     server::Common,
@@ -166,10 +167,41 @@ impl<'a> Call<'a> {
     pub(crate) fn wall(&self) -> WallMs {
         self.common.clock.wall()
     }
+
+    /// Asks the node that owns a shard of `stream`, by the map.
+    async fn ask_owner(
+        &self,
+        stream: &StreamRef,
+        node: SocketAddr,
+        request: CellRequest,
+    ) -> Result<CellReply, RequestError> {
+        self.forwarder.call(node, request).await.map_err(|error| unowned(stream, error))
+    }
 }
 
-/// Runs the call's operation; gives back its answer.
+/// Runs the call's operation; gives back its answer. Where an owner is missing the stream may have gone meanwhile, and who
+/// asks hears of that rather than of a service that is not there.
 pub(crate) async fn run(call: &Call<'_>) -> Result<Answer, RequestError> {
+    let outcome = dispatch(call).await;
+    if let Err(RequestError::OwnerUnknown(stream) | RequestError::BetweenShards(stream)) = &outcome
+        && let gone @ RequestError::StreamNotFound(_) = call.common.lookup.why_missing(stream).await
+    {
+        return Err(gone);
+    }
+    outcome
+}
+
+/// What a node's refusal says of the stream: one that does not own the shard is not its owner, whatever the map says.
+fn unowned(stream: &StreamRef, error: ForwardError) -> RequestError {
+    match error {
+        ForwardError::Refused { error: CellError::NotOwner, .. } => {
+            RequestError::OwnerUnknown(stream.clone())
+        }
+        error => error.into(),
+    }
+}
+
+async fn dispatch(call: &Call<'_>) -> Result<Answer, RequestError> {
     match call.operation {
         Operation::AddTagsToStream => add_tags_to_stream::run(call).await,
         Operation::CreateStream => create_stream::run(call).await,
@@ -204,5 +236,25 @@ pub(crate) async fn run(call: &Call<'_>) -> Result<Answer, RequestError> {
         Operation::TagResource => tag_resource::run(call).await,
         Operation::UntagResource => untag_resource::run(call).await,
         Operation::UpdateShardCount => update_shard_count::run(call).await,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use weir_core::id::{AccountId, Region, StreamName};
+
+    use super::*;
+
+    #[test]
+    fn a_node_that_owns_nothing_of_a_stream_leaves_the_stream_without_an_owner() {
+        let stream = StreamRef {
+            account: AccountId::DEFAULT,
+            region: "us-east-1".parse::<Region>().expect("a region"),
+            name: StreamName::new("s"),
+        };
+        let node = ([127, 0, 0, 1], 1).into();
+        let refused = |error| unowned(&stream, ForwardError::Refused { node, error });
+        assert_eq!(refused(CellError::NotOwner), RequestError::OwnerUnknown(stream.clone()));
+        assert!(matches!(refused(CellError::Busy), RequestError::Forward(_)));
     }
 }

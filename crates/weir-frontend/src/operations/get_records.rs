@@ -1,6 +1,6 @@
 //! `GetRecords`: reads from where an iterator points, and says where to go on.
 
-use weir_core::{limits::GET_RECORDS_COUNT_MAX, sequence::RecordIndex};
+use weir_core::{id::StreamRef, limits::GET_RECORDS_COUNT_MAX, sequence::RecordIndex};
 use weir_wire::{
     cell::{CellReply, CellRequest, ReadReply},
     kinesis::{
@@ -35,7 +35,7 @@ pub(super) async fn run(call: &Call<'_>) -> Result<Answer, RequestError> {
     let limit = input.limit.map_or(GET_RECORDS_COUNT_MAX, |limit| limit as usize);
     let (permit, bytes_max) = call.common.answers.reserve_page(limit)?;
     let bounds = PageBounds { records_max: limit, bytes_max };
-    let read = read(call, &routed, iterator.record, bounds).await?;
+    let read = read(call, &routed, &iterator.stream, iterator.record, bounds).await?;
     // The number after the last of a closed shard is one that was given out.
     let behind_end = u64::from(read.closed);
     if read.from > read.tip + behind_end {
@@ -68,6 +68,7 @@ pub(super) async fn run(call: &Call<'_>) -> Result<Answer, RequestError> {
 async fn read(
     call: &Call<'_>,
     routed: &Routed<ReadTicket>,
+    stream: &StreamRef,
     from: RecordIndex,
     bounds: PageBounds,
 ) -> Result<ReadReply, RequestError> {
@@ -78,7 +79,7 @@ async fn read(
         records_max: u32::try_from(bounds.records_max).expect("at most 10,000"),
         bytes_max: u32::try_from(bounds.bytes_max).expect("at most 10 MiB"),
     };
-    match call.forwarder.call(node, request).await? {
+    match call.ask_owner(stream, node, request).await? {
         CellReply::Read(read) => Ok(read),
         _ => Err(ForwardError::Nonsense { node }.into()),
     }

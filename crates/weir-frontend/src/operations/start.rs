@@ -44,7 +44,7 @@ impl StartingPoint<'_> {
     ) -> Result<RecordIndex, RequestError> {
         match self.start(call.operation, stream, routed.get(), call.wall())? {
             Start::At(record) => Ok(record),
-            Start::Ask(position) => ask(call, routed, position).await,
+            Start::Ask(position) => ask(call, routed, stream, position).await,
         }
     }
 
@@ -85,10 +85,11 @@ enum Start {
 async fn ask(
     call: &Call<'_>,
     routed: &Routed<ShardPlace>,
+    stream: &StreamRef,
     at: Position,
 ) -> Result<RecordIndex, RequestError> {
     let ShardPlace { key, node, .. } = *routed.get();
-    match call.forwarder.call(node, CellRequest::Position { key, at }).await? {
+    match call.ask_owner(stream, node, CellRequest::Position { key, at }).await? {
         CellReply::Position(position) => Ok(position.record),
         _ => Err(ForwardError::Nonsense { node }.into()),
     }

@@ -14,7 +14,7 @@ use weir_core::{
 };
 use weir_wire::cell::{AppendReply, CellError, CellReply, CellRequest, ShardAppend};
 
-use super::Call;
+use super::{Call, unowned};
 use crate::{
     error::RequestError,
     forward::{ForwardError, Forwarder},
@@ -175,7 +175,7 @@ fn result_of(
         RecordPlace::NoOwner => Err(RequestError::OwnerUnknown(stream.clone())),
         RecordPlace::Throttled(shard) => Err(RequestError::ShardThrottled { stream: stream.clone(), shard }),
         RecordPlace::Placed { group, at } => {
-            let reply = outcomes[group].as_ref().map_err(|error| RequestError::Forward(error.clone()))?;
+            let reply = outcomes[group].as_ref().map_err(|error| unowned(stream, error.clone()))?;
             let ShardPlace { key, created_secs, .. } = shard_places[group];
             let record = reply.first + u64::from(at);
             let sequence = SequenceNumber::of_record(key.shard, created_secs, record, reply.arrived.secs());

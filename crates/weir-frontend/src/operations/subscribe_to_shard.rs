@@ -83,7 +83,8 @@ async fn must_be_reached(
 ) -> Result<(), RequestError> {
     let ShardPlace { key, node, .. } = *routed.get();
     let request = CellRequest::Await { key, record: 0, wait_ms: 0 };
-    let CellReply::Tip(TipReply { tip, .. }) = call.forwarder.call(node, request).await? else {
+    let reply = call.ask_owner(&subscription.stream, node, request).await?;
+    let CellReply::Tip(TipReply { tip, .. }) = reply else {
         return Err(ForwardError::Nonsense { node }.into());
     };
     if subscription.from > tip {
