@@ -32,18 +32,23 @@ const DIFFERENCES: &[(&str, &str, &str)] = &[
     ("SubscribeToShard.DryRun", "is missing", UNBUILT),
 ];
 
+/// The operations that are to be served and are not yet.
+const UNBUILT_OPERATIONS: &[&str] = &[
+    "DescribeAccountSettings",
+    "DescribeLimits",
+    "UpdateAccountSettings",
+    "UpdateMaxRecordSize",
+    "UpdateStreamMode",
+    "UpdateStreamRecordDistributionStrategy",
+    "UpdateStreamWarmThroughput",
+];
+
 const UNBUILT: &str = "the operation does not do it yet: delete the line with what makes it";
 const RECORDED: &str = "the service says so, as was recorded from it";
 
 /// The error shapes of the model that no answer of Weir carries under their name, and why.
 const UNREACHABLE: &[(&str, &str)] = &[
     ("DryRunOperationException", UNBUILT),
-    ("KMSAccessDeniedException", UNBUILT),
-    ("KMSDisabledException", UNBUILT),
-    ("KMSInvalidStateException", UNBUILT),
-    ("KMSNotFoundException", UNBUILT),
-    ("KMSOptInRequired", UNBUILT),
-    ("KMSThrottlingException", UNBUILT),
     (
         "InternalFailureException",
         "on the wire its code is InternalFailure, as recorded; in an event stream it has this name",
@@ -231,6 +236,9 @@ fn the_list_of_operations_is_the_models_and_each_is_known() {
     for operation in Operation::ALL {
         assert!(names.contains(&operation.name()), "{} is in the model", operation.name());
     }
+    let known = |name: &&&str| Operation::of_name(name).is_some() || UNSUPPORTED.contains(*name);
+    let missing: Vec<&str> = names.iter().filter(|name| !known(name)).copied().collect();
+    assert_eq!(missing, UNBUILT_OPERATIONS, "neither served nor known as not supported");
 }
 
 #[test]
