@@ -1,6 +1,7 @@
 //! `weir serve` as a process: started, killed, started again on the same data.
 
 use std::{
+    fs,
     net::SocketAddr,
     path::{Path, PathBuf},
     process::{Command, Stdio},
@@ -45,13 +46,27 @@ impl Server {
         server
     }
 
+    /// The same, with what it logs in a file of its own: for tests that look for panics.
+    pub fn start_logging_to(log: &Path, arguments: &[&str]) -> Self {
+        let log = fs::File::create(log).expect("a file for the log");
+        let arguments = arguments.iter().map(|&argument| argument.to_owned()).collect();
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let mut server = Self::launch_with(folder.path().to_path_buf(), arguments, log.into());
+        server._own_data = Some(folder);
+        server
+    }
+
     fn launch(data: PathBuf, arguments: Vec<String>) -> Self {
+        Self::launch_with(data, arguments, Stdio::inherit())
+    }
+
+    fn launch_with(data: PathBuf, arguments: Vec<String>, stderr: Stdio) -> Self {
         let mut command = Command::new(weir());
         command.args(["serve", "--listen", "127.0.0.1:0", "--data"]).arg(&data).args(&arguments);
         if !arguments.iter().any(|argument| argument == "--call-limits") {
             command.args(["--call-limits", "off"]);
         }
-        let mut process = Process::start(command.stdin(Stdio::null()).stdout(Stdio::piped()));
+        let mut process = Process::start(command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(stderr));
         let out = process.child().stdout.take().expect("piped");
         let (address, secure) = wait_for_line(out, READY_TIMEOUT, |line| {
             Some((address_after("http://", line)?, address_after("https://", line)))
