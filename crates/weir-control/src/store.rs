@@ -145,6 +145,7 @@ mod tests {
         known.config.shared.credentials = vec![Credential {
             access_key: "AKIDEXAMPLE".to_owned(),
             secret_key: "wJalrXUtnFEMI".to_owned(),
+            session_token: None,
             account: AccountId::DEFAULT,
             tenant: TenantName::new("t"),
         }];

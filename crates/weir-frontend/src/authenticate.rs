@@ -49,6 +49,7 @@ pub(crate) fn authenticate(
         Some(table) => {
             let known = table.get(presented.access_key()).ok_or(SignatureError::UnknownKey)?;
             presented.check(head, body, &known.secret_key, SERVICE, now, &table.keys)?;
+            presented.check_token(head, known.session_token.as_deref())?;
             Caller { account: known.account, region: presented.region()?, tenant: known.tenant.clone() }
         }
     };
@@ -91,6 +92,7 @@ pub(crate) mod tests {
         vec![Credential {
             access_key: "AKID".into(),
             secret_key: "secret".into(),
+            session_token: None,
             account: AccountId::new(42).unwrap(),
             tenant: TenantName::new("team"),
         }]
@@ -121,6 +123,14 @@ pub(crate) mod tests {
         assert!(matches!(wrong, Err(SignatureError::Invalid(_))));
         let changed = authenticate(&config, &signed_by("AKID", "secret"), b"{ }", NOW);
         assert!(matches!(changed, Err(SignatureError::Invalid(_))));
+    }
+
+    #[test]
+    fn a_temporary_key_speaks_only_with_its_token() {
+        let mut temporary = known();
+        temporary[0].session_token = Some("token".into());
+        let outcome = authenticate(&config(temporary), &signed_by("AKID", "secret"), b"{}", NOW);
+        assert_eq!(outcome.unwrap_err(), SignatureError::UnknownKey);
     }
 
     #[test]

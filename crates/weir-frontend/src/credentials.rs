@@ -16,7 +16,8 @@ use weir_wire::control::Credential;
 const FILE_BYTES_MAX: u64 = 4 * 1024 * 1024;
 
 /// The keys of a profile that are read.
-const KEYS_KNOWN: [&str; 4] = ["aws_access_key_id", "aws_secret_access_key", "account_id", "tenant"];
+const KEYS_KNOWN: [&str; 5] =
+    ["aws_access_key_id", "aws_secret_access_key", "aws_session_token", "account_id", "tenant"];
 
 /// What is wrong with a credentials file.
 #[derive(Debug, thiserror::Error)]
@@ -72,6 +73,7 @@ struct Profile {
     line: usize,
     access_key: Option<String>,
     secret_key: Option<String>,
+    session_token: Option<String>,
     account: Option<AccountId>,
     tenant: Option<TenantName>,
 }
@@ -106,7 +108,7 @@ fn parse(text: &str) -> Result<Vec<Credential>, Mistake> {
 }
 
 impl Profile {
-    /// What a profile does not need (a session token, a region) is passed over: the same file serves the SDKs.
+    /// What a profile does not need (a region, an output format) is passed over: the same file serves the SDKs.
     fn take(&mut self, key: &str, value: &str) -> Result<(), String> {
         if !KEYS_KNOWN.contains(&key) {
             return Ok(());
@@ -122,6 +124,7 @@ impl Profile {
                 self.access_key = Some(value.to_owned());
             }
             "aws_secret_access_key" => self.secret_key = Some(value.to_owned()),
+            "aws_session_token" => self.session_token = Some(value.to_owned()),
             "account_id" => self.account = Some(value.parse().map_err(|error| format!("{error}"))?),
             _ => self.tenant = Some(TenantName::new(value)),
         }
@@ -136,7 +139,7 @@ impl Profile {
         let account = self.account.unwrap_or(AccountId::DEFAULT);
         // One tenant an account unless the file says otherwise: keys of one account share its placement.
         let tenant = self.tenant.unwrap_or_else(|| TenantName::new(account.to_string()));
-        Ok(Credential { access_key, secret_key, account, tenant })
+        Ok(Credential { access_key, secret_key, session_token: self.session_token, account, tenant })
     }
 }
 
@@ -164,7 +167,7 @@ mod tests {
 
     const GOOD: &str = "# the file of the SDKs\n[default]\naws_access_key_id = AKID1\naws_secret_access_key=abc/def+=\n\
                         region = us-east-1\n\n[ other ]\naws_access_key_id=AKID2\naws_secret_access_key=x\n\
-                        account_id = 123456789012\ntenant = team-a\n";
+                        aws_session_token = a+b/c==\naccount_id = 123456789012\ntenant = team-a\n";
 
     fn wrong(text: &str) -> (usize, String) {
         let Mistake { line, what } = parse(text).expect_err(text);
@@ -178,6 +181,10 @@ mod tests {
         assert_eq!((read[0].access_key.as_str(), read[0].secret_key.as_str()), ("AKID1", "abc/def+="));
         assert_eq!(read[0].account, AccountId::DEFAULT);
         assert_eq!(read[0].tenant, TenantName::new("000000000000"));
+        assert_eq!(
+            (read[0].session_token.as_deref(), read[1].session_token.as_deref()),
+            (None, Some("a+b/c=="))
+        );
         assert_eq!(read[1].account.to_string(), "123456789012");
         assert_eq!(read[1].tenant, TenantName::new("team-a"));
     }

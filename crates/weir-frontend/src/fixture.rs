@@ -145,6 +145,7 @@ impl Fixture {
         let credential = Credential {
             access_key: "AKID".into(),
             secret_key: "secret".into(),
+            session_token: None,
             account,
             tenant: weir_core::id::TenantName::new("team"),
         };

@@ -118,6 +118,9 @@ pub struct Credential {
     pub access_key: String,
     /// The secret access key.
     pub secret_key: String,
+    /// The session token, if the key is a temporary one: requests must bring it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub session_token: Option<String>,
     /// The account.
     pub account: AccountId,
     /// The tenant that the key is placed and throttled as.

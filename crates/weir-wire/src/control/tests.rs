@@ -73,6 +73,7 @@ fn view() -> impl Strategy<Value = MembershipView> {
                 credentials: vec![Credential {
                     access_key: "AKIA".to_owned(),
                     secret_key: "secret".to_owned(),
+                    session_token: None,
                     account: AccountId::DEFAULT,
                     tenant: TenantName::new("t"),
                 }],

@@ -13,6 +13,9 @@ use super::{ALGORITHM, KeyCache, SKEW_SECS_MAX, Scope, SignatureError, Stamp, TE
 
 const QUERY_ALGORITHM: &str = "X-Amz-Algorithm";
 const TARGET: &str = "x-amz-target";
+const TOKEN: &str = "x-amz-security-token";
+const QUERY_TOKEN: &str = "X-Amz-Security-Token";
+const BODY_HASH: &str = "x-amz-content-sha256";
 const NO_REGION: &str = "Credential should be scoped to a valid region. ";
 /// How long a signed query may live, in seconds: a week (AWS).
 const QUERY_LIVES_SECS_MAX: u64 = 604_800;
@@ -125,7 +128,7 @@ impl<'a> Presented<'a> {
                 "'Host' or ':authority' must be a 'SignedHeader' in the AWS Authorization.".to_owned(),
             ));
         }
-        self.check_target(&head.headers)?;
+        self.check_signed(&head.headers)?;
         let hash = body_hash(body);
         let canonical = Canonical {
             method: head.method.as_str(),
@@ -136,20 +139,43 @@ impl<'a> Presented<'a> {
         };
         let scope = Scope { date: self.element(1), region: self.element(2), service: self.element(3) };
         let to_sign = canonical.string_to_sign(self.stamp, scope, |name, out| push_header(head, name, out));
-        if keys.verify(self.access_key(), secret, scope, &to_sign, &self.signature) {
-            Ok(())
-        } else {
-            Err(SignatureError::mismatch())
+        if !keys.verify(self.access_key(), secret, scope, &to_sign, &self.signature) {
+            return Err(SignatureError::mismatch());
+        }
+        // A body is always signed here: what S3 calls an unsigned payload was refused above, as any other hash.
+        match head.headers.get(BODY_HASH) {
+            Some(told) if !told.as_bytes().eq_ignore_ascii_case(hash.as_bytes()) => {
+                Err(SignatureError::Invalid(format!(
+                    "The provided '{BODY_HASH}' header does not match what was computed."
+                )))
+            }
+            _ => Ok(()),
         }
     }
 
-    /// What names the operation must be signed with the rest: else whoever sees a request could make another one of it.
-    /// Other `x-amz-` headers say nothing here that counts, and some clients sign not all of theirs.
-    fn check_target(&self, headers: &HeaderMap) -> Result<(), SignatureError> {
-        if headers.contains_key(TARGET) && !self.signs(TARGET) {
-            return Err(SignatureError::Invalid(format!(
-                "'{TARGET}' must be a 'SignedHeader' in the AWS Authorization."
-            )));
+    /// Does the request bring the session token that its access key was given out with, or none where there was none?
+    /// Compared by their hashes, so that the time it takes says nothing of the token.
+    pub fn check_token(&self, head: &Parts, expected: Option<&str>) -> Result<(), SignatureError> {
+        let header = head.headers.get(TOKEN).map(|token| token.as_bytes().to_vec());
+        let told = header.or_else(|| query_value(head.uri.query().unwrap_or(""), QUERY_TOKEN));
+        let hash = |token: &[u8]| body_hash(token);
+        if told.as_deref().map(hash) == expected.map(|token| hash(token.as_bytes())) {
+            Ok(())
+        } else {
+            Err(SignatureError::UnknownKey)
+        }
+    }
+
+    /// What names the operation and what proves a session must be signed with the rest: else whoever sees a request could
+    /// make another one of it. Other `x-amz-` headers say nothing here that counts, and some clients sign not all of
+    /// theirs.
+    fn check_signed(&self, headers: &HeaderMap) -> Result<(), SignatureError> {
+        for name in [TARGET, TOKEN] {
+            if headers.contains_key(name) && !self.signs(name) {
+                return Err(SignatureError::Invalid(format!(
+                    "'{name}' must be a 'SignedHeader' in the AWS Authorization."
+                )));
+            }
         }
         Ok(())
     }
@@ -245,11 +271,7 @@ fn from_header<'a>(value: &'a str, headers: &'a HeaderMap) -> Result<Raw<'a>, Si
 
 fn from_query(query: &str) -> Result<Raw<'static>, SignatureError> {
     let find = |name: &str| {
-        query
-            .split('&')
-            .filter_map(|pair| pair.split_once('='))
-            .find(|(key, value)| *key == name && !value.is_empty())
-            .map(|(_, value)| Cow::<str>::Owned(String::from_utf8_lossy(&decoded(value)).into_owned()))
+        query_value(query, name).map(|value| Cow::<str>::Owned(String::from_utf8_lossy(&value).into_owned()))
     };
     let names = [QUERY_ALGORITHM, "X-Amz-Credential", QUERY_SIGNATURE, "X-Amz-SignedHeaders", "X-Amz-Date"];
     let lives_secs = find("X-Amz-Expires").map_or(Ok(SKEW_SECS_MAX), |secs| query_lives(&secs))?;
@@ -267,6 +289,12 @@ fn from_query(query: &str) -> Result<Raw<'static>, SignatureError> {
             Err(SignatureError::Incomplete(format!("{missing}Re-examine the query-string parameters.")))
         }
     }
+}
+
+/// The value of a parameter of the query, if it has one.
+fn query_value(query: &str, name: &str) -> Option<Vec<u8>> {
+    let mut pairs = query.split('&').filter_map(|pair| pair.split_once('='));
+    pairs.find(|(key, value)| *key == name && !value.is_empty()).map(|(_, value)| decoded(value))
 }
 
 fn query_lives(secs: &str) -> Result<u64, SignatureError> {

@@ -45,6 +45,7 @@ pub(in crate::run) fn tenants(plan: &Plan, cells: &[String], seed: u64) -> Vec<T
         let credential = Credential {
             access_key: format!("AKIAWEIR{number:012}"),
             secret_key,
+            session_token: None,
             account,
             tenant: TenantName::new(format!("tenant-{number}")),
         };

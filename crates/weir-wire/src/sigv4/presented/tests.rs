@@ -133,9 +133,8 @@ fn the_header_that_names_the_operation_must_be_signed() {
 }
 
 /// Signed by botocore 1.43's `SigV4Auth` for the same moment, key and body.
-#[test]
-fn a_request_of_the_python_sdk_passes() {
-    let head = Request::post("/")
+fn signed_by_botocore() -> Parts {
+    Request::post("/")
         .header("host", "127.0.0.1:4567")
         .header("content-type", "application/x-amz-json-1.1")
         .header("x-amz-target", "Kinesis_20131202.ListStreams")
@@ -150,8 +149,55 @@ fn a_request_of_the_python_sdk_passes() {
         .body(())
         .unwrap()
         .into_parts()
-        .0;
-    assert_eq!(check(&head, BODY, NOW), Ok(()));
+        .0
+}
+
+#[test]
+fn a_request_of_the_python_sdk_passes() {
+    assert_eq!(check(&signed_by_botocore(), BODY, NOW), Ok(()));
+}
+
+#[test]
+fn a_session_token_must_be_signed_and_be_the_one_of_its_key() {
+    let token = |head: &Parts, expected| Presented::read(head).unwrap().check_token(head, expected);
+    let head = signed_by_botocore();
+    assert_eq!(token(&head, Some("tok/en+1==")), Ok(()));
+    for expected in [None, Some("tok/en+1="), Some("")] {
+        assert_eq!(token(&head, expected), Err(SignatureError::UnknownKey), "{expected:?}");
+    }
+    let mut head = signed();
+    assert_eq!(token(&head, None), Ok(()));
+    assert_eq!(token(&head, Some("token")), Err(SignatureError::UnknownKey));
+    head.headers.insert("x-amz-security-token", HeaderValue::from_static("token"));
+    assert_eq!(
+        invalid(check(&head, BODY, NOW)),
+        "'x-amz-security-token' must be a 'SignedHeader' in the AWS Authorization."
+    );
+    let uri = "/?X-Amz-Algorithm=AWS4-HMAC-SHA256&X-Amz-Credential=a%2Fb%2Fc%2Fd%2Fe&X-Amz-Date=20150830T123600Z&\
+               X-Amz-SignedHeaders=host&X-Amz-Signature=0&X-Amz-Security-Token=tok%2Fen";
+    let query = Request::get(uri).body(()).unwrap().into_parts().0;
+    assert_eq!(token(&query, Some("tok/en")), Ok(()));
+    assert_eq!(token(&query, Some("tok%2Fen")), Err(SignatureError::UnknownKey));
+}
+
+#[test]
+fn the_hash_that_a_request_tells_of_its_body_must_be_the_bodys() {
+    let told = |hash: &str| {
+        let mut head = signed();
+        head.headers.insert("x-amz-content-sha256", HeaderValue::from_str(hash).unwrap());
+        head
+    };
+    let own = body_hash(BODY);
+    for hash in [own.clone(), own.to_uppercase()] {
+        assert_eq!(check(&told(&hash), BODY, NOW), Ok(()));
+    }
+    for hash in [&body_hash(b"other"), "UNSIGNED-PAYLOAD", ""] {
+        assert_eq!(
+            invalid(check(&told(hash), BODY, NOW)),
+            "The provided 'x-amz-content-sha256' header does not match what was computed.",
+            "{hash}"
+        );
+    }
 }
 
 #[test]
