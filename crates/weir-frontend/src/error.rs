@@ -156,7 +156,7 @@ pub enum RequestError {
     /// The stream exists, but the shard map has no owner for (a part of) it.
     #[error("no owner of {} is known", .0.name)]
     OwnerUnknown(StreamRef),
-    /// A shard was closed, and the map has no owner yet for (a part of) its children.
+    /// A shard was closed, or a stream came, and the map has no owner yet for (a part of) what is new.
     #[error("{} is between two sets of shards", .0.name)]
     BetweenShards(StreamRef),
     /// The answers that wait for their clients take all the memory there is for answers.

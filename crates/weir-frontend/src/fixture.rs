@@ -161,6 +161,17 @@ impl Fixture {
 
     /// Makes a stream exist at the control plane alone.
     pub(crate) fn stream_unmapped(&self, name: &str, shards: u32, status: StreamStatus) -> Vec<OwnedShard> {
+        self.stream_unmapped_since(1_600_000_000_123, name, shards, status)
+    }
+
+    /// The same, created at a time.
+    pub(crate) fn stream_unmapped_since(
+        &self,
+        created_ms: u64,
+        name: &str,
+        shards: u32,
+        status: StreamStatus,
+    ) -> Vec<OwnedShard> {
         let id = StreamId(self.control.count() as u64 + 1);
         let count = NonZeroU32::new(shards).unwrap();
         let shards: Vec<_> = (0..shards)
@@ -170,7 +181,7 @@ impl Fixture {
                 region: Region::US_EAST_1,
                 stream_name: StreamName::new(name),
                 range: HashKeyRange::uniform(index, count),
-                created_ms: 1_600_000_000_123,
+                created_ms,
                 epoch: Epoch(1),
                 parents: [None; 2],
                 closed: None,
@@ -183,7 +194,7 @@ impl Fixture {
                 name: StreamName::new(name),
             },
             status,
-            created_ms: 1_600_000_000_123,
+            created_ms,
             retention_hours: 24,
             on_demand: false,
             encryption_key: None,

@@ -8,8 +8,10 @@ use std::{collections::HashMap, time::Duration};
 
 use parking_lot::Mutex;
 use weir_core::{
-    clock::{Clock, Monotonic},
+    clock::{Clock, Monotonic, WallMs},
     id::{AccountId, Region, StreamName, StreamRef},
+    limits::RESHARD_WAIT,
+    shard::OwnedShard,
 };
 use weir_wire::{
     control::{
@@ -159,6 +161,7 @@ impl Lookup {
             Ok(known) if matches!(known.status, StreamStatus::Creating | StreamStatus::Deleting) => {
                 RequestError::StreamNotFound(stream.clone())
             }
+            Ok(known) if is_new(&known, self.clock.wall()) => RequestError::BetweenShards(stream.clone()),
             Ok(_) => RequestError::OwnerUnknown(stream.clone()),
             Err(error) => error,
         };
@@ -209,6 +212,14 @@ impl Lookup {
     pub(crate) async fn ask(&self, request: ControlRequest) -> Result<ControlReply, ControlError> {
         self.control.call(request).await
     }
+}
+
+/// Are there shards that this front end cannot be blamed for not having heard of?
+fn is_new(stream: &StreamDescription, now: WallMs) -> bool {
+    let wait_ms = u64::try_from(RESHARD_WAIT.as_millis()).expect("seconds");
+    let closed = |shard: &OwnedShard| shard.closed.map_or(0, |closed| closed.at_ms);
+    let newest = stream.shards.iter().map(|shard| shard.created_ms.max(closed(shard))).max();
+    newest.is_some_and(|newest| now.0.saturating_sub(newest) <= wait_ms)
 }
 
 impl std::fmt::Debug for Lookup {

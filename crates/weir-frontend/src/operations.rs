@@ -50,9 +50,11 @@ mod view;
 
 use std::{net::SocketAddr, sync::Arc};
 
+use tokio::time::{Instant, timeout_at};
 use weir_core::{
     clock::{Monotonic, WallMs},
     id::StreamRef,
+    limits::RESHARD_WAIT,
 };
 use weir_wire::{
     cell::{CellError, CellReply, CellRequest},
@@ -180,15 +182,33 @@ impl<'a> Call<'a> {
 }
 
 /// Runs the call's operation; gives back its answer. Where an owner is missing the stream may have gone meanwhile, and who
-/// asks hears of that rather than of a service that is not there.
+/// asks hears of that rather than of a service that is not there; or it is so new that the next map brings it, and is
+/// waited for.
 pub(crate) async fn run(call: &Call<'_>) -> Result<Answer, RequestError> {
-    let outcome = dispatch(call).await;
-    if let Err(RequestError::OwnerUnknown(stream) | RequestError::BetweenShards(stream)) = &outcome
-        && let gone @ RequestError::StreamNotFound(_) = call.common.lookup.why_missing(stream).await
-    {
-        return Err(gone);
+    let deadline = call.now() + RESHARD_WAIT;
+    let mut changes = None;
+    loop {
+        let outcome = dispatch(call).await;
+        let (Err(RequestError::OwnerUnknown(stream)) | Err(RequestError::BetweenShards(stream))) = &outcome
+        else {
+            return outcome;
+        };
+        match call.common.lookup.why_missing(stream).await {
+            gone @ RequestError::StreamNotFound(_) => return Err(gone),
+            RequestError::BetweenShards(_) if call.now() < deadline => {}
+            _ => return outcome,
+        }
+        // A map that came meanwhile must not be missed: the first look behind the subscription is a look, not a wait.
+        let Some(changes) = &mut changes else {
+            changes = Some(call.maps.changes());
+            continue;
+        };
+        let Ok(_waiting) = call.common.resharding.try_acquire() else { return outcome };
+        let until = Instant::from_std(call.common.clock.instant(deadline));
+        if !matches!(timeout_at(until, changes.changed()).await, Ok(Ok(()))) {
+            return outcome;
+        }
     }
-    outcome
 }
 
 /// What a node's refusal says of the stream: one that does not own the shard is not its owner, whatever the map says.

@@ -79,6 +79,22 @@ async fn a_stream_that_the_map_misses_is_unavailable_if_it_exists_and_not_found_
 }
 
 #[tokio::test]
+async fn a_stream_so_new_that_the_map_has_not_heard_of_it_is_waited_for() {
+    let fixture = Fixture::new();
+    let now = fixture.clock.wall().0;
+    let shards = fixture.stream_unmapped_since(now, "s", 1, StreamStatus::Active);
+    let iterator = json!({"StreamName": "s", "ShardId": "shardId-0", "ShardIteratorType": "TRIM_HORIZON"});
+    let published = async {
+        for _ in 0..20 {
+            tokio::task::yield_now().await; // the call has begun to wait
+        }
+        fixture.publish(&shards);
+    };
+    let (told, ()) = tokio::join!(fixture.call("GetShardIterator", iterator), published);
+    assert!(told.ok()["ShardIterator"].is_string());
+}
+
+#[tokio::test]
 async fn a_hole_in_the_map_fails_the_records_that_fall_into_it() {
     let fixture = Fixture::new();
     let shards = fixture.stream("s", 2);
