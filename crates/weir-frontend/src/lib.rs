@@ -39,3 +39,5 @@ pub mod fleet;
 mod mesh;
 pub mod run;
 pub mod shard_map;
+
+pub mod fuzz;

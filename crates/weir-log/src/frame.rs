@@ -14,7 +14,7 @@ use crate::segment::LogPlace;
 /// Bytes of a frame's header.
 pub(crate) const FRAME_HEADER_BYTES: usize = 64;
 /// The first thing behind a header's checksum: "WEIR" in a file. Persisted, never change.
-const MAGIC: [u8; 4] = *b"WEIR";
+pub(crate) const MAGIC: [u8; 4] = *b"WEIR";
 
 /// What a frame's body is. Persisted, never renumber.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -149,7 +149,7 @@ impl FrameHeader {
     }
 }
 
-fn header_crc(salt: u32, offset: u32, header: &[u8; FRAME_HEADER_BYTES]) -> u32 {
+pub(crate) fn header_crc(salt: u32, offset: u32, header: &[u8; FRAME_HEADER_BYTES]) -> u32 {
     let mut covered = [0; FRAME_HEADER_BYTES + 4];
     covered[..4].copy_from_slice(&salt.to_le_bytes());
     covered[4..8].copy_from_slice(&offset.to_le_bytes());

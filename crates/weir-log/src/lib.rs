@@ -21,6 +21,8 @@ mod shard_index;
 
 mod journal;
 
+pub mod fuzz;
+
 pub use error::{
     AppendError, CloseShardError, DeleteShardError, OpenError, OpenShardError, ReadError, ShardDamaged,
     StorageError, WriteError,

@@ -17,3 +17,5 @@ pub mod http;
 
 pub mod kinesis;
 pub mod sigv4;
+
+pub mod fuzz;

@@ -1,4 +1,4 @@
-//! What people and CI run besides the product: `cargo xtask test`, `check`, `prepare`, `loom`, `bench`.
+//! What people and CI run besides the product: `cargo xtask test`, `check`, `prepare`, `loom`, `bench`, `fuzz`.
 //!
 //! Nothing has to be installed first but Rust: each command prepares what it needs or fails with the exact command
 //! to run. It must never skip in silence.
@@ -8,6 +8,7 @@
 mod bench;
 mod cargo;
 mod check;
+mod fuzz;
 mod loom;
 mod prepare;
 mod tally;
@@ -42,6 +43,14 @@ enum Command {
         #[arg(long, default_value_t = 1)]
         runs: usize,
     },
+    /// One fuzz target of `tests/fuzz`, by cargo-fuzz on a nightly compiler.
+    Fuzz {
+        /// `json`, `cbor`, `sigv4`, `event_stream`, `tokens` or `frames`.
+        target: String,
+        /// For how many seconds.
+        #[arg(long, default_value_t = 60)]
+        seconds: u64,
+    },
 }
 
 fn main() -> anyhow::Result<()> {
@@ -61,5 +70,6 @@ fn main() -> anyhow::Result<()> {
         }
         Command::Loom => loom::run(),
         Command::Bench { filter, runs } => bench::run(filter.as_deref(), runs),
+        Command::Fuzz { target, seconds } => fuzz::run(&target, seconds),
     }
 }

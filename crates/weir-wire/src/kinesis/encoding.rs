@@ -42,12 +42,17 @@ impl Encoding {
     /// Reads a body and checks it against the description of the input.
     pub fn decode<'a, T: Fields<'a> + Default>(self, body: &'a [u8]) -> Result<T, ApiError> {
         let mut input = T::default();
-        match self {
-            Self::Json => json::decode(body, &mut input)?,
-            Self::Cbor => cbor::decode(body, &mut input)?,
-        }
+        self.decode_into(body, &mut input)?;
         validate(&input)?;
         Ok(input)
+    }
+
+    /// Reads a body, and leaves the bounds to whoever asks.
+    pub fn decode_into<'a>(self, body: &'a [u8], input: &mut dyn Fields<'a>) -> Result<(), ApiError> {
+        match self {
+            Self::Json => json::decode(body, input),
+            Self::Cbor => cbor::decode(body, input),
+        }
     }
 
     /// Writes an answer of about `bytes`.

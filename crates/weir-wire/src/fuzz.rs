@@ -1,0 +1,76 @@
+//! What the fuzz targets drive: arbitrary bytes into each reader that faces a client.
+//!
+//! Called by the targets in `tests/fuzz` and by the tests that replay their corpus; each function holds what must hold for
+//! every input, and panics where it does not. Nothing that ships calls it.
+
+use http::{HeaderName, HeaderValue, Request};
+use weir_core::clock::WallMs;
+
+use crate::{
+    kinesis::{encoding::Encoding, event_stream::Message, operation::Operation, validate::validate},
+    sigv4::{KeyCache, Presented, SERVICE},
+};
+
+/// A moment in November 2020, so that dates in the corpus stay right.
+const NOW: WallMs = WallMs(1_606_300_000_000);
+
+/// A body in JSON. The first byte says of which operation.
+pub fn json(input: &[u8]) {
+    body(Encoding::Json, input);
+}
+
+/// A body in CBOR. The first byte says of which operation.
+pub fn cbor(input: &[u8]) {
+    body(Encoding::Cbor, input);
+}
+
+/// Whatever is wrong with a body can be told in both encodings, and does not grow without end.
+fn body(encoding: Encoding, input: &[u8]) {
+    let Some((&kind, body)) = input.split_first() else { return };
+    let mut input = Operation::ALL[usize::from(kind) % Operation::ALL.len()].empty_input();
+    let outcome = encoding.decode_into(body, input.as_mut()).and_then(|()| validate(input.as_ref()));
+    if let Err(error) = outcome {
+        let told = error.message.as_ref().map_or(0, String::len);
+        assert!(told < 1_000_000 + body.len(), "a text of {told} bytes for a body of {}", body.len());
+        for encoding in Encoding::ALL {
+            assert!(!encoding.encode(&error, 0).is_empty());
+        }
+    }
+}
+
+/// A proof: the request's target, then a line for each header (name, colon, value), an empty line, the body.
+pub fn sigv4(input: &[u8]) {
+    let mut lines = input.split(|&byte| byte == b'\n');
+    let uri = lines.next().unwrap_or_default();
+    let Ok(request) = Request::post(uri).body(()) else { return };
+    let mut head = request.into_parts().0;
+    for line in lines.by_ref().take_while(|line| !line.is_empty()) {
+        let mut parts = line.splitn(2, |&byte| byte == b':');
+        let (name, value) = (parts.next().unwrap_or_default(), parts.next().unwrap_or_default());
+        if let (Ok(name), Ok(value)) = (HeaderName::from_bytes(name), HeaderValue::from_bytes(value)) {
+            head.headers.append(name, value);
+        }
+    }
+    let body: Vec<&[u8]> = lines.collect();
+    if let Ok(presented) = Presented::read(&head) {
+        let keys = KeyCache::new();
+        let outcome =
+            presented.check(&head, &body.join(&b'\n'), "a secret of the corpus", SERVICE, NOW, &keys);
+        let _ = presented.check_token(&head, Some("token"));
+        if outcome.is_ok() {
+            let other = [&body.join(&b'\n')[..], b"x"].concat();
+            let outcome = presented.check(&head, &other, "a secret of the corpus", SERVICE, NOW, &keys);
+            assert!(outcome.is_err(), "a signature holds for one body");
+        }
+    }
+}
+
+/// A message of an event stream: one that reads is written and read again as it was.
+pub fn event_stream(input: &[u8]) {
+    if let Ok(Some((message, len))) = Message::decode(input) {
+        assert!(len <= input.len());
+        let written = message.encode();
+        let (again, whole) = Message::decode(&written).expect("our own reads").expect("our own is whole");
+        assert_eq!((again, whole), (message, written.len()));
+    }
+}
