@@ -7,13 +7,9 @@
 
 pub mod checkpoint;
 mod cursor;
+mod lineage;
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    path::PathBuf,
-    sync::Arc,
-    time::Duration,
-};
+use std::{collections::BTreeMap, path::PathBuf, sync::Arc, time::Duration};
 
 use weir_core::clock::{Clock, Monotonic};
 
@@ -21,9 +17,10 @@ pub use self::cursor::StartAt;
 use self::{
     checkpoint::{CheckpointError, Checkpoints},
     cursor::Cursor,
+    lineage::Lineage,
 };
 use crate::{
-    calls::{GetRecords, GetShardIterator, Record, Shard},
+    calls::{GetRecords, GetShardIterator, Record},
     client::KinesisClient,
     error::CallError,
 };
@@ -82,6 +79,8 @@ pub struct Consumer {
     clock: Clock,
     config: ConsumerConfig,
     checkpoints: Checkpoints,
+    lineage: Lineage,
+    /// The shards that are being read.
     cursors: BTreeMap<String, Cursor>,
 }
 
@@ -93,7 +92,8 @@ impl Consumer {
         config: ConsumerConfig,
     ) -> Result<Self, ConsumeError> {
         let checkpoints = Checkpoints::open(config.checkpoints.as_deref(), &config.stream)?;
-        Ok(Self { client, clock, config, checkpoints, cursors: BTreeMap::new() })
+        let (lineage, cursors) = Default::default();
+        Ok(Self { client, clock, config, checkpoints, lineage, cursors })
     }
 
     /// The next batch, of the shard whose turn it is. Waits for that turn, then makes at most two calls.
@@ -134,11 +134,9 @@ impl Consumer {
 
     async fn find_shards(&mut self) -> Result<(), ConsumeError> {
         let shards = self.client.shards(&self.config.stream).await.map_err(ConsumeError::Shards)?;
-        let now = self.clock.now();
-        for shard in first_to_read(&shards, self.config.start, |id| self.checkpoints.get(id).is_some()) {
-            let after = self.checkpoints.get(&shard.shard_id).map(str::to_owned);
-            self.cursors.insert(shard.shard_id.clone(), Cursor::new(self.config.start, after, now));
-        }
+        let begin = self.lineage.first(&shards, self.config.start, |id| self.checkpoints.get(id).is_some());
+        let start = self.config.start;
+        begin.into_iter().for_each(|shard| self.begin(&shard.shard_id, start));
         if self.cursors.is_empty() {
             tokio::time::sleep(self.config.error_pause).await;
             let source = CallError::Service {
@@ -156,28 +154,27 @@ impl Consumer {
     async fn go_on_behind(&mut self, shard_id: String) -> Result<ShardBatch, ConsumeError> {
         let listed = self.client.shards(&self.config.stream).await;
         let now = self.clock.now();
-        let mut found = false;
-        for child in listed.as_deref().unwrap_or_default() {
-            if !child.parents().any(|parent| parent == shard_id) {
-                continue;
-            }
-            found = true;
-            let is_read = |parent: &str| self.cursors.get(parent).is_none_or(Cursor::is_at_end);
-            if child.parents().all(is_read) && !self.cursors.contains_key(&child.shard_id) {
-                let after = self.checkpoints.get(&child.shard_id).map(str::to_owned);
-                self.cursors.insert(child.shard_id.clone(), Cursor::new(StartAt::TrimHorizon, after, now));
-            }
-        }
         let cursor = self.cursors.get_mut(&shard_id).expect("only one at its end is taken away");
-        match listed {
-            Ok(_) if found => drop(self.cursors.remove(&shard_id)),
-            Ok(_) => cursor.due = now + self.config.idle_pause,
+        let shards = match listed {
+            Ok(shards) => shards,
             Err(error) => {
                 cursor.due = now + self.config.error_pause;
                 return Err(ConsumeError::Shards(error));
             }
+        };
+        match self.lineage.behind(&shard_id, &shards) {
+            Some(begin) => {
+                self.cursors.remove(&shard_id);
+                begin.into_iter().for_each(|shard| self.begin(&shard.shard_id, StartAt::TrimHorizon));
+            }
+            None => cursor.due = now + self.config.idle_pause,
         }
         Ok(ShardBatch { shard_id, records: Vec::new(), behind: Duration::ZERO })
+    }
+
+    fn begin(&mut self, shard_id: &str, start: StartAt) {
+        let after = self.checkpoints.get(shard_id).map(str::to_owned);
+        self.cursors.insert(shard_id.to_owned(), Cursor::new(start, after, self.clock.now()));
     }
 
     fn next_due(&self) -> (String, Monotonic) {
@@ -206,65 +203,5 @@ impl Consumer {
         let answer = self.client.call(&call).await?;
         let behind = Duration::from_millis(answer.millis_behind_latest);
         Ok((answer.records, answer.next_shard_iterator, behind))
-    }
-}
-
-/// The shards that are read before any other: those whose parents are not. Whoever begins behind the newest record leaves
-/// out what was closed before it first looked.
-fn first_to_read(
-    shards: &[Shard],
-    start: StartAt,
-    has_checkpoint: impl Fn(&str) -> bool,
-) -> impl Iterator<Item = &Shard> {
-    let is_read = move |shard: &&Shard| {
-        let is_open = shard.sequence_number_range.ending_sequence_number.is_none();
-        start == StartAt::TrimHorizon || is_open || has_checkpoint(&shard.shard_id)
-    };
-    let read: Vec<&Shard> = shards.iter().filter(is_read).collect();
-    let ids: BTreeSet<&str> = read.iter().map(|shard| shard.shard_id.as_str()).collect();
-    read.into_iter().filter(move |shard| !shard.parents().any(|parent| ids.contains(parent)))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::calls::{HashKeyRange, SequenceNumberRange};
-
-    fn shard(id: &str, parents: [Option<&str>; 2], closed: bool) -> Shard {
-        let [parent, adjacent] = parents.map(|parent| parent.map(str::to_owned));
-        Shard {
-            shard_id: id.to_owned(),
-            parent_shard_id: parent,
-            adjacent_parent_shard_id: adjacent,
-            hash_key_range: HashKeyRange { starting_hash_key: "0".into(), ending_hash_key: "9".into() },
-            sequence_number_range: SequenceNumberRange {
-                starting_sequence_number: "1".into(),
-                ending_sequence_number: closed.then(|| "2".into()),
-            },
-        }
-    }
-
-    #[test]
-    fn parents_are_read_before_children_and_what_ended_before_the_newest_record_not_at_all() {
-        // a is split into b and c; b and c are merged into d; x was never touched.
-        let shards = [
-            shard("a", [None, None], true),
-            shard("b", [Some("a"), None], true),
-            shard("c", [Some("a"), None], true),
-            shard("d", [Some("b"), Some("c")], false),
-            shard("x", [Some("gone"), None], false),
-        ];
-        for (start, checkpoints, first) in [
-            (StartAt::TrimHorizon, &[][..], &["a", "x"][..]),
-            (StartAt::Latest, &[], &["d", "x"]),
-            (StartAt::Latest, &["c"], &["c", "x"]),
-            (StartAt::TrimHorizon, &["c"], &["a", "x"]),
-        ] {
-            let read = first_to_read(&shards, start, |id| checkpoints.contains(&id));
-            assert!(
-                read.map(|shard| shard.shard_id.as_str()).eq(first.iter().copied()),
-                "{start:?} {checkpoints:?}"
-            );
-        }
     }
 }
