@@ -1,5 +1,5 @@
-//! `/faults` of the admin listener: `GET` lists the rules with how often each was met and the seed, `PUT` (or `POST`) puts
-//! the TOML of its body in their place, `DELETE` takes them away.
+//! `/faults` of the admin listener: `GET` lists the rules with how often each was met and the seed, `PUT` puts the TOML of its
+//! body in their place, `DELETE` takes them away. There is no `POST`: a page of any site may send one without asking first.
 
 use bytes::Bytes;
 use http::{Method, Response, StatusCode, header};
@@ -22,7 +22,7 @@ impl AdminPage for Faults {
     fn answer(&self, method: &Method, body: &Bytes) -> Response<ResponseBody> {
         match *method {
             Method::GET => self.list(),
-            Method::PUT | Method::POST => {
+            Method::PUT => {
                 if body.len() > PLAN_BYTES_MAX {
                     return text_response(StatusCode::PAYLOAD_TOO_LARGE, "the rules are at most 1 MiB\n");
                 }
@@ -42,7 +42,7 @@ impl AdminPage for Faults {
                 self.clear();
                 self.list()
             }
-            _ => text_response(StatusCode::METHOD_NOT_ALLOWED, "there is GET, PUT, POST and DELETE\n"),
+            _ => text_response(StatusCode::METHOD_NOT_ALLOWED, "there is GET, PUT and DELETE\n"),
         }
     }
 }
