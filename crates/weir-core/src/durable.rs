@@ -4,9 +4,9 @@
 //! journal. It must never leave half of a file under its name, and every refusal says which file and what was tried.
 
 use std::{
-    fs::{self, File, OpenOptions},
+    fs::{self, DirBuilder, File, OpenOptions},
     io::{self, Write},
-    os::unix::fs::OpenOptionsExt,
+    os::unix::fs::{DirBuilderExt, OpenOptionsExt},
     path::{Path, PathBuf},
 };
 
@@ -30,12 +30,16 @@ impl FileError {
     }
 }
 
-/// Makes `folder` with its parents. A new folder is a name in its parent, which the power takes as well until the parent
-/// is synced.
+/// Permission bits of the folders that are made: what is in them is their owner's.
+const FOLDER_MODE: u32 = 0o700;
+
+/// Makes `folder` with its parents, for their owner alone. A new folder is a name in its parent, which the power takes as
+/// well until the parent is synced.
 pub fn create_folder(folder: &Path) -> Result<(), FileError> {
     let missing: Vec<&Path> =
         folder.ancestors().take_while(|path| !path.as_os_str().is_empty() && !path.exists()).collect();
-    fs::create_dir_all(folder).map_err(FileError::at("create", folder))?;
+    let made = DirBuilder::new().recursive(true).mode(FOLDER_MODE).create(folder);
+    made.map_err(FileError::at("create", folder))?;
     for made in missing {
         sync_folder(parent(made))?;
     }

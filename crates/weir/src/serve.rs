@@ -7,8 +7,10 @@ mod limits;
 mod tls;
 
 use std::{
+    fs::Permissions,
     io::Write,
     net::SocketAddr,
+    os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
@@ -163,7 +165,8 @@ pub(crate) fn run(args: ServeArgs) -> Result<u8, Failure> {
         Some(folder) => (folder.clone(), None),
         None => {
             let own =
-                tempfile::Builder::new().prefix("weir-").tempdir().context("make a temporary folder")?;
+                tempfile::Builder::new().prefix("weir-").permissions(Permissions::from_mode(0o700)).tempdir();
+            let own = own.context("make a temporary folder")?;
             (own.path().to_path_buf(), Some(own))
         }
     };

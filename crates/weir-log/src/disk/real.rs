@@ -6,7 +6,7 @@
 use std::{
     fs::{self, File, OpenOptions, TryLockError},
     io::{self, IoSlice},
-    os::unix::fs::FileExt,
+    os::unix::fs::{FileExt, OpenOptionsExt},
     path::Path,
 };
 
@@ -28,6 +28,9 @@ const LAY_OUT_CHUNK_BYTES: usize = 1 << 20;
 const LAY_OUT_SYNC_BYTES: u64 = 8 << 20;
 /// Parts that one pwritev(2) takes at most (IOV_MAX of Linux).
 const PARTS_MAX: usize = 1024;
+
+/// Permission bits of segments: records are their owner's.
+const FILE_MODE: u32 = 0o600;
 
 /// The file system of this machine.
 #[derive(Debug, Clone, Copy, Default)]
@@ -75,7 +78,9 @@ impl Disk for RealDisk {
     }
 
     fn lay_out(&self, path: &Path, bytes: u64, blocks: Blocks, sync: bool) -> io::Result<Box<dyn DiskFile>> {
-        let file = OpenOptions::new().read(true).write(true).create(true).truncate(true).open(path)?;
+        let mut options = OpenOptions::new();
+        options.read(true).write(true).create(true).truncate(true).mode(FILE_MODE);
+        let file = options.open(path)?;
         match blocks {
             Blocks::Written => write_zeros(&file, bytes, sync)?,
             Blocks::Reserved => {
@@ -148,6 +153,8 @@ fn write_zeros(file: &File, bytes: u64, sync: bool) -> io::Result<()> {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
     use super::*;
     use crate::disk::{read_exact_at, write_all_at};
 
@@ -167,6 +174,17 @@ mod tests {
         let mut read = vec![0; 9_000];
         read_exact_at(RealDisk.open(&path).unwrap().as_ref(), 100, &mut read).unwrap();
         assert_eq!(read, letters.concat());
+    }
+
+    #[test]
+    fn only_the_owner_reads_a_folder_and_a_segment() {
+        let folder = tempfile::tempdir().unwrap();
+        let made = folder.path().join("deep/log");
+        RealDisk.create_folder(&made).unwrap();
+        RealDisk.lay_out(&made.join("file"), 10, Blocks::Reserved, false).unwrap();
+        let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+        assert_eq!((mode(&made), mode(made.parent().unwrap())), (0o700, 0o700));
+        assert_eq!(mode(&made.join("file")), 0o600);
     }
 
     #[test]
