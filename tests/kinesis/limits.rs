@@ -9,11 +9,18 @@ const ON: [&str; 2] = ["--call-limits", "on"];
 
 /// Calls until one is refused: how many were served, and the refusal.
 fn until_refused(server: &Server, operation: &str, body: &Value) -> (u32, Value) {
+    let (served, refusal, _) = until_refused_since(server, operation, body);
+    (served, refusal)
+}
+
+/// The same, and when the call that was refused was sent: the bucket was empty no earlier.
+fn until_refused_since(server: &Server, operation: &str, body: &Value) -> (u32, Value, Instant) {
     for served in 0..5_000 {
+        let sent = Instant::now();
         let answer = server.call(operation, body);
         if answer.status != 200 {
             assert_eq!(answer.status, 400);
-            return (served, answer.json());
+            return (served, answer.json(), sent);
         }
     }
     panic!("{operation} is never refused");
@@ -64,8 +71,7 @@ fn two_hundred_calls_at_twenty_a_second_take_ten_seconds() {
     let server = Server::start_with(&ON);
     stream(&server, "s");
     let body = json!({"StreamName": "s"});
-    until_refused(&server, "DescribeStreamSummary", &body);
-    let begin = Instant::now();
+    let (_, _, begin) = until_refused_since(&server, "DescribeStreamSummary", &body);
     let (mut served, mut last, mut longest_pause) = (0, begin, Duration::ZERO);
     while served < 200 {
         served += u32::from(server.call("DescribeStreamSummary", &body).status == 200);
