@@ -175,3 +175,33 @@ fn source_files_that_documents_name_exist() {
     }
     assert_none("source files that are named and not there", &offenders);
 }
+
+#[test]
+fn every_fuzz_target_has_an_entry_a_corpus_and_a_name_in_its_manifest() {
+    let folder = root().join("tests/fuzz");
+    let manifest: toml::Table =
+        toml::from_str(&fs::read_to_string(folder.join("Cargo.toml")).unwrap()).unwrap();
+    let named = |kind: &str| {
+        let names = fs::read_dir(folder.join(kind)).unwrap().map(|entry| entry.unwrap().path());
+        let mut names: Vec<_> =
+            names.map(|path| path.file_stem().unwrap().to_str().unwrap().to_owned()).collect();
+        names.sort();
+        names
+    };
+    let targets = named("targets");
+    assert_eq!(targets, named("corpus"));
+    let listed = manifest["bin"].as_array().unwrap().iter().map(|bin| bin["name"].as_str().unwrap());
+    assert!(listed.eq(&targets), "tests/fuzz/Cargo.toml lists the targets by name");
+    // No stable compiler builds a target: at least what it calls must be there.
+    let sources = rust_files();
+    for target in &targets {
+        let called = fs::read_to_string(folder.join("targets").join(format!("{target}.rs"))).unwrap();
+        let (_, entry) = called.split_once("_target!(|input: &[u8]| ").expect("a target calls one function");
+        let entry = entry.split('(').next().unwrap();
+        let (crate_name, function) =
+            entry.split_once("::fuzz::").expect("a function of a crate's fuzz module");
+        let module = format!("crates/{}/src/fuzz.rs", crate_name.replace('_', "-"));
+        let (_, text) = sources.iter().find(|(path, _)| *path == module).expect("the crate has the module");
+        assert!(text.contains(&format!("pub fn {function}(")), "{entry} is not there");
+    }
+}

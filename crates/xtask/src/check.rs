@@ -9,7 +9,10 @@ use crate::{
 pub(crate) fn run(tally: &mut Tally) {
     tally.step("Format", |_| {
         cargo::run(cargo(&["fmt", "--all", "--check"]))?;
-        cargo::run(cargo(&["fmt", "--check", "--manifest-path", "tests/rust/Cargo.toml"])) // a workspace of its own
+        for own in ["tests/rust/Cargo.toml", "tests/fuzz/Cargo.toml"] {
+            cargo::run(cargo(&["fmt", "--check", "--manifest-path", own]))?; // workspaces of their own
+        }
+        Ok(())
     });
     tally.step("Lints", |_| {
         cargo::run(cargo(&["clippy", "--quiet", "--workspace", "--all-targets", "--", "-D", "warnings"]))
