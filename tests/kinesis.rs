@@ -4,6 +4,8 @@
 #![expect(clippy::unwrap_used, reason = "a test's panic is its report")]
 #![expect(clippy::disallowed_methods, reason = "a client has no clock but its own")]
 
+#[path = "kinesis/account.rs"]
+mod account;
 #[path = "kinesis/cbor.rs"]
 mod cbor;
 #[path = "kinesis/consumers.rs"]

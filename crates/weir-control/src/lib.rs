@@ -4,6 +4,7 @@
 //! never on the data path, and it must never decide anywhere but in [`machine`].
 #![forbid(unsafe_code)]
 
+pub mod commitment;
 pub mod config;
 pub mod health;
 pub mod machine;

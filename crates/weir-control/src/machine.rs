@@ -4,6 +4,7 @@
 //! changed and only then answers. The benefit: every order of events is testable without a socket. The downside: one
 //! lock for the whole control plane, which is why nothing on the data path may ask it.
 
+mod accounts;
 mod attached;
 mod consumers;
 mod fleet;
@@ -140,6 +141,7 @@ impl Machine {
             ControlRequest::ListStreams { account, region, after, limit } => {
                 self.list_streams(account, region, after.as_ref(), limit)
             }
+            ControlRequest::Account { account, region, about } => self.account(wall, account, region, &about),
             ControlRequest::Consumers { stream, about } => self.consumers(wall, &stream, about),
             ControlRequest::PlaceTenant { tenant, cell } => self.place_tenant(tenant, cell),
             ControlRequest::SetFleet { fleet } => self.set_fleet(fleet),

@@ -17,6 +17,7 @@ use weir_core::{
 use weir_wire::control::{Attached, Role, StreamStatus};
 
 use crate::{
+    commitment::Commitment,
     config::ControlConfig,
     reshard::{OpenShard, Reshard},
 };
@@ -185,6 +186,9 @@ pub struct State {
     pub tenants: BTreeMap<TenantName, Option<CellName>>,
     /// Streams.
     pub streams: Vec<Stream>,
+    /// What accounts have committed to.
+    #[serde(default)]
+    pub commitments: Vec<Commitment>,
 }
 
 impl State {
@@ -205,6 +209,7 @@ impl State {
             servers: BTreeMap::new(),
             tenants,
             streams: Vec::new(),
+            commitments: Vec::new(),
         }
     }
 

@@ -183,6 +183,8 @@ pub const PEER_THREAD_STACK_BYTES: usize = 64 * KIB;
 /// whole map or the wish for one, so what is dropped may be the word of another node: it comes again with the next
 /// fragment of that node, and a build that waits for it meets its deadline.
 pub const PEER_QUEUE_MAX: usize = 64;
+/// Accounts, each in a region, whose settings one control plane keeps.
+pub const ACCOUNTS_MAX: usize = 4_096;
 /// Tenants that a control plane places.
 pub const TENANTS_MAX: usize = 65_536;
 

@@ -10,6 +10,8 @@ mod decrease_stream_retention_period;
 mod delete_resource_policy;
 mod delete_stream;
 mod deregister_stream_consumer;
+mod describe_account_settings;
+mod describe_limits;
 mod describe_stream;
 mod describe_stream_consumer;
 mod describe_stream_summary;
@@ -36,6 +38,7 @@ mod stop_stream_encryption;
 mod subscribe_to_shard;
 mod tag_resource;
 mod untag_resource;
+mod update_account_settings;
 mod update_shard_count;
 
 mod attached;
@@ -58,7 +61,7 @@ use weir_core::{
 };
 use weir_wire::{
     cell::{CellError, CellReply, CellRequest},
-    control::{ConsumerKey, ResourceRef},
+    control::{AccountCall, ConsumerKey, ControlError, ControlReply, ControlRequest, ResourceRef},
     kinesis::{encode::Reply, encoding::Encoding, operation::Operation, shape::Fields},
 };
 
@@ -126,6 +129,16 @@ impl<'a> Call<'a> {
 
     pub(crate) fn caller(&self) -> &'a Caller {
         self.admitted.caller()
+    }
+
+    /// Asks the control plane about the caller's account in the call's region.
+    async fn of_account(&self, about: AccountCall) -> Result<ControlReply, RequestError> {
+        let Caller { account, region, .. } = *self.caller();
+        let asked = self.common.lookup.ask(ControlRequest::Account { account, region, about }).await;
+        asked.map_err(|error| match error {
+            ControlError::LimitExceeded(text) => RequestError::LimitExceeded(text),
+            error => RequestError::Control(error),
+        })
     }
 
     /// The stream that the input names, if the caller may do this to it.
@@ -229,6 +242,8 @@ async fn dispatch(call: &Call<'_>) -> Result<Answer, RequestError> {
         Operation::DeleteResourcePolicy => delete_resource_policy::run(call).await,
         Operation::DeleteStream => delete_stream::run(call).await,
         Operation::DeregisterStreamConsumer => deregister_stream_consumer::run(call).await,
+        Operation::DescribeAccountSettings => describe_account_settings::run(call).await,
+        Operation::DescribeLimits => describe_limits::run(call).await,
         Operation::DescribeStream => describe_stream::run(call).await,
         Operation::DescribeStreamConsumer => describe_stream_consumer::run(call).await,
         Operation::DescribeStreamSummary => describe_stream_summary::run(call).await,
@@ -255,6 +270,7 @@ async fn dispatch(call: &Call<'_>) -> Result<Answer, RequestError> {
         Operation::SubscribeToShard => subscribe_to_shard::run(call).await,
         Operation::TagResource => tag_resource::run(call).await,
         Operation::UntagResource => untag_resource::run(call).await,
+        Operation::UpdateAccountSettings => update_account_settings::run(call).await,
         Operation::UpdateShardCount => update_shard_count::run(call).await,
     }
 }

@@ -201,6 +201,8 @@ fn busy_code(operation: Operation) -> ErrorCode {
         | Operation::DeleteResourcePolicy
         | Operation::DeleteStream
         | Operation::DeregisterStreamConsumer
+        | Operation::DescribeAccountSettings
+        | Operation::DescribeLimits
         | Operation::DescribeStream
         | Operation::DescribeStreamConsumer
         | Operation::DescribeStreamSummary
@@ -223,6 +225,7 @@ fn busy_code(operation: Operation) -> ErrorCode {
         | Operation::SubscribeToShard
         | Operation::TagResource
         | Operation::UntagResource
+        | Operation::UpdateAccountSettings
         | Operation::UpdateShardCount => ErrorCode::LimitExceeded,
     }
 }

@@ -3,6 +3,7 @@
 //! Front ends, nodes, consumers, the load generator and the lab ask; `weir-control` answers, over a socket or in the
 //! same process ([`ControlService`] hides which). It carries decisions and must never make one.
 
+mod account;
 mod attached;
 mod change;
 mod consumer;
@@ -23,6 +24,7 @@ use weir_core::{
     units::Span,
 };
 
+pub use self::account::{AccountCall, AccountUsage, BillingCommitment, CommitmentStatus};
 pub use self::attached::{Attached, AttachedChange, ResourceRef};
 pub use self::change::StreamChange;
 pub use self::consumer::{ConsumerCall, ConsumerDescription, ConsumerKey, ConsumerStatus};
@@ -391,6 +393,15 @@ pub enum ControlRequest {
         /// At most so many.
         limit: u32,
     },
+    /// About an account in a region as a whole.
+    Account {
+        /// The account.
+        account: AccountId,
+        /// The region.
+        region: Region,
+        /// What.
+        about: AccountCall,
+    },
     /// About the consumers of a stream.
     Consumers {
         /// The stream.
@@ -470,6 +481,10 @@ pub enum ControlReply {
         /// Are there more?
         more: bool,
     },
+    /// To `Account` about its usage.
+    Usage(AccountUsage),
+    /// To `Account` about its commitment, after the change if it was one.
+    Commitment(BillingCommitment),
     /// To `Attached`.
     Attached(Attached),
     /// To `ChangeStream` where monitoring was changed.

@@ -34,9 +34,6 @@ const DIFFERENCES: &[(&str, &str, &str)] = &[
 
 /// The operations that are to be served and are not yet.
 const UNBUILT_OPERATIONS: &[&str] = &[
-    "DescribeAccountSettings",
-    "DescribeLimits",
-    "UpdateAccountSettings",
     "UpdateMaxRecordSize",
     "UpdateStreamMode",
     "UpdateStreamRecordDistributionStrategy",

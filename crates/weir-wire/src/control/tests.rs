@@ -188,6 +188,16 @@ fn request() -> impl Strategy<Value = ControlRequest> {
         }),
         any::<bool>()
             .prop_map(|with_consumers| ControlRequest::DeleteStream { stream: stream_ref(), with_consumers }),
+        prop_oneof![
+            Just(AccountCall::Usage),
+            Just(AccountCall::Commitment),
+            any::<bool>().prop_map(|on| AccountCall::Commit { on })
+        ]
+        .prop_map(|about| ControlRequest::Account {
+            account: AccountId::DEFAULT,
+            region: Region::US_EAST_1,
+            about
+        }),
         consumer_call().prop_map(|about| ControlRequest::Consumers { stream: stream_ref(), about }),
         change().prop_map(|change| ControlRequest::ChangeStream { stream: stream_ref(), change }),
         Just(ControlRequest::Attached { resource: ResourceRef::Stream(stream_ref()) }),
@@ -212,6 +222,15 @@ fn reply() -> impl Strategy<Value = ControlReply> {
     let shards = prop::collection::vec(owned_shard(), 0..3);
     let cells = prop::collection::vec(member(), 0..3);
     prop_oneof![
+        any::<(u64, u64)>().prop_map(|(open_shards, on_demand_streams)| {
+            ControlReply::Usage(AccountUsage { open_shards, on_demand_streams })
+        }),
+        any::<(Option<u64>, Option<u64>, Option<u64>)>().prop_map(
+            |(started_ms, ended_ms, earliest_end_ms)| {
+                let status = CommitmentStatus::EnabledUntilEarliestAllowedEnd;
+                ControlReply::Commitment(BillingCommitment { status, started_ms, ended_ms, earliest_end_ms })
+            }
+        ),
         any::<(u32, u64, u64)>().prop_map(|(id, life, cluster)| ControlReply::Registered {
             member: MemberId(id),
             life: Incarnation(life),

@@ -208,10 +208,13 @@ fn calls(operation: Operation) -> Option<Description> {
         Operation::GetShardIterator => rate(5, Scope::Shard, API_REFERENCE),
         Operation::CreateStream
         | Operation::DeleteStream
+        | Operation::DescribeAccountSettings
         | Operation::ListStreams
         | Operation::MergeShards
         | Operation::RegisterStreamConsumer
-        | Operation::SplitShard => rate(5, Scope::Account, API_REFERENCE),
+        | Operation::SplitShard
+        | Operation::UpdateAccountSettings => rate(5, Scope::Account, API_REFERENCE),
+        Operation::DescribeLimits => rate(1, Scope::Account, API_REFERENCE),
         Operation::UpdateShardCount => rate(10, Scope::Account, API_REFERENCE),
         Operation::DescribeStreamConsumer => rate(20, Scope::Stream, API_REFERENCE),
         Operation::DeregisterStreamConsumer | Operation::ListStreamConsumers => {

@@ -156,6 +156,9 @@ pub const SHARD_LEVEL_METRICS: Shape = Shape::list(
 /// How shards are to divide the keys.
 pub const SCALING_TYPE: Shape = Shape::of(&[Bound::OneOf(&["UNIFORM_SCALING"])]);
 
+/// What an account wants of its commitment to a least throughput.
+pub const COMMITMENT_STATUS: Shape = Shape::of(&[Bound::OneOf(&["ENABLED", "DISABLED"])]);
+
 /// Which shards a list wants.
 pub const SHARD_FILTER_TYPE: Shape = Shape::of(&[Bound::OneOf(&[
     "AFTER_SHARD_ID",

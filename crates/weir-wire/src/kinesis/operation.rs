@@ -47,6 +47,8 @@ operations! {
     DeleteResourcePolicy: delete_resource_policy::DeleteResourcePolicyInput,
     DeleteStream: delete_stream::DeleteStreamInput,
     DeregisterStreamConsumer: deregister_stream_consumer::DeregisterStreamConsumerInput,
+    DescribeAccountSettings: describe_account_settings::DescribeAccountSettingsInput,
+    DescribeLimits: describe_limits::DescribeLimitsInput,
     DescribeStream: describe_stream::DescribeStreamInput,
     DescribeStreamConsumer: describe_stream_consumer::DescribeStreamConsumerInput,
     DescribeStreamSummary: describe_stream_summary::DescribeStreamSummaryInput,
@@ -73,6 +75,7 @@ operations! {
     SubscribeToShard: subscribe_to_shard::SubscribeToShardInput,
     TagResource: tag_resource::TagResourceInput,
     UntagResource: untag_resource::UntagResourceInput,
+    UpdateAccountSettings: update_account_settings::UpdateAccountSettingsInput,
     UpdateShardCount: update_shard_count::UpdateShardCountInput,
 }
 

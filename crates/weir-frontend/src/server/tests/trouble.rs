@@ -270,7 +270,10 @@ fn whole_call(operation: Operation) -> Value {
         Operation::EnableEnhancedMonitoring | Operation::DisableEnhancedMonitoring => {
             json!({"StreamName": "s", "ShardLevelMetrics": ["ALL"]})
         }
-        Operation::ListStreams => json!({}),
+        Operation::DescribeAccountSettings | Operation::DescribeLimits | Operation::ListStreams => json!({}),
+        Operation::UpdateAccountSettings => {
+            json!({"MinimumThroughputBillingCommitment": {"Status": "ENABLED"}})
+        }
         Operation::RegisterStreamConsumer => json!({"StreamARN": ARN, "ConsumerName": "c"}),
         Operation::ListStreamConsumers => json!({"StreamARN": ARN}),
         Operation::DescribeStreamConsumer | Operation::DeregisterStreamConsumer => {
