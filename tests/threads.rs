@@ -37,6 +37,7 @@ impl Fleet {
             "cells": ["main"],
         });
         fleet.start("control", 1, &["--config", &config.to_string()]);
+        fleet.ready(1); // a node that finds no control plane when it starts ends
         fleet
     }
 
