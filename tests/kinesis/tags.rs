@@ -36,6 +36,27 @@ fn tags_of_both_families_are_one_set_that_outlives_the_process() {
 }
 
 #[test]
+fn a_stream_is_born_with_tags_or_not_at_all() {
+    let server = Server::start();
+    let create = |tags: Value| {
+        server.call("CreateStream", &json!({"StreamName": "tagged", "ShardCount": 1, "Tags": tags}))
+    };
+    let too_many: serde_json::Map<String, Value> = (0..51).map(|n| (format!("k{n}"), json!(""))).collect();
+    for wrong in [json!({"aws:mine": ""}), Value::Object(too_many)] {
+        let refused = create(wrong);
+        assert!(
+            ["InvalidArgumentException", "ValidationException"]
+                .contains(&refused.json()["__type"].as_str().unwrap())
+        );
+        let none = server.call("DescribeStreamSummary", &json!({"StreamName": "tagged"}));
+        assert_eq!(none.json()["__type"], "ResourceNotFoundException", "nothing is left of it");
+    }
+    assert_eq!(create(json!({"a": "1", "b": ""})).status, 200);
+    server.await_active("tagged");
+    assert_eq!(tags(&server), owned(&[("a", "1"), ("b", "")]));
+}
+
+#[test]
 fn tags_are_listed_in_pages() {
     let server = Server::start();
     server.stream("tagged", 1);

@@ -165,7 +165,7 @@ mod tests {
         shard::OwnedShard,
     };
     use weir_wire::{
-        control::{Role, SharedConfig, StreamStatus},
+        control::{NewStream, Role, SharedConfig, StreamStatus},
         fragment::Fragment,
     };
 
@@ -227,7 +227,7 @@ mod tests {
     }
 
     fn create(control: &EmbeddedControl) -> Result<ControlReply, ControlError> {
-        call(control, ControlRequest::CreateStream { stream: stream(), shards: 1, on_demand: false })
+        call(control, ControlRequest::CreateStream(NewStream::provisioned(stream(), 1)))
     }
 
     fn report(

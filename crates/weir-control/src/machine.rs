@@ -128,9 +128,7 @@ impl Machine {
             ControlRequest::Report { fragment, traffic } => self.report(now, wall, fragment, traffic),
             ControlRequest::Fragments => Applied::answer(ControlReply::Fragments(self.last_words(now))),
             ControlRequest::Cells => self.cells(),
-            ControlRequest::CreateStream { stream, shards, on_demand } => {
-                self.create_stream(now, wall, streams::NewStream { stream, shards, on_demand })
-            }
+            ControlRequest::CreateStream(new) => self.create_stream(now, wall, new),
             ControlRequest::DeleteStream { stream, with_consumers } => {
                 self.delete_stream(wall, &stream, with_consumers)
             }

@@ -7,6 +7,7 @@ mod account;
 mod attached;
 mod change;
 mod consumer;
+mod new_stream;
 mod remote;
 mod settings;
 
@@ -28,6 +29,7 @@ pub use self::account::{AccountCall, AccountUsage, BillingCommitment, Commitment
 pub use self::attached::{Attached, AttachedChange, ResourceRef};
 pub use self::change::StreamChange;
 pub use self::consumer::{ConsumerCall, ConsumerDescription, ConsumerKey, ConsumerStatus};
+pub use self::new_stream::NewStream;
 pub use self::remote::{CallOutcome, RemoteControl};
 pub use self::settings::{ConsumerPolicy, StreamSettings};
 use crate::{fragment::Fragment, kinesis::limits::ServiceLimits};
@@ -343,14 +345,7 @@ pub enum ControlRequest {
     /// Every cell with its mesh members, so that a node finds its homes.
     Cells,
     /// Create a stream.
-    CreateStream {
-        /// The stream.
-        stream: StreamRef,
-        /// How many shards.
-        shards: u32,
-        /// Capacity mode.
-        on_demand: bool,
-    },
+    CreateStream(NewStream),
     /// Delete a stream.
     DeleteStream {
         /// The stream.

@@ -17,7 +17,6 @@ use weir_wire::kinesis::{
 const DIFFERENCES: &[(&str, &str, &str)] = &[
     ("CreateStream.MaxRecordSizeInKiB", "is missing", UNBUILT),
     ("CreateStream.RecordDistributionStrategy", "is missing", UNBUILT),
-    ("CreateStream.Tags", "is missing", UNBUILT),
     ("CreateStream.WarmThroughputMiBps", "is missing", UNBUILT),
     ("DecreaseStreamRetentionPeriod.RetentionPeriodHours", "has at least Some(1)", RECORDED),
     ("GetRecords.DryRun", "is missing", UNBUILT),

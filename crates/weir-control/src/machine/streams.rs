@@ -14,23 +14,19 @@ use weir_core::{
     shard::OwnedShard,
 };
 use weir_wire::{
-    control::{Attached, ControlError, ControlReply, StreamDescription, StreamStatus, StreamTraffic},
+    control::{
+        Attached, ControlError, ControlReply, NewStream, StreamDescription, StreamStatus, StreamTraffic,
+    },
     fragment::Fragment,
+    kinesis::limits::Limit,
 };
 
-use super::{Applied, Machine, reshard};
+use super::{Applied, Machine, attached::add_tags, reshard};
 use crate::{
     config::StreamDelays,
     placement,
     state::{AssignedShard, Encryption, Stream},
 };
-
-/// What to create.
-pub(super) struct NewStream {
-    pub(super) stream: StreamRef,
-    pub(super) shards: u32,
-    pub(super) on_demand: bool,
-}
 
 impl Machine {
     pub(super) fn create_stream(&mut self, now: Monotonic, wall: WallMs, new: NewStream) -> Applied {
@@ -45,6 +41,13 @@ impl Machine {
             return Applied::refused(ControlError::Invalid("a stream has at least one shard".to_owned()));
         };
         if let Err(error) = self.check_shard_quotas(&new.stream, count.get(), count.get() as usize) {
+            return Applied::refused(error);
+        }
+        let mut tags = BTreeMap::new();
+        let tags_most = self.state.config.shared.limits.quota(Limit::Tags);
+        if let Err(error) =
+            add_tags(&mut tags, tags_most, &format!("stream {name} under account {account}"), new.tags)
+        {
             return Applied::refused(error);
         }
         let Some(nodes) = placement::nodes_for(count.get(), self.load(now)) else {
@@ -78,7 +81,7 @@ impl Machine {
             created_ms: wall.0,
             retention_hours: RETENTION_HOURS_DEFAULT,
             on_demand: new.on_demand,
-            attached: Attached::default(),
+            attached: Attached { tags, policy: None },
             encryption: Encryption::default(),
             metrics: ShardLevelMetrics::NONE,
             shards: (0..).zip(nodes).map(assign).collect(),

@@ -15,7 +15,9 @@ use weir_core::{
     shard::OwnedShard,
 };
 use weir_wire::{
-    control::{Census, ControlError, ControlReply, ControlRequest, Role, SharedConfig, StreamStatus},
+    control::{
+        Census, ControlError, ControlReply, ControlRequest, NewStream, Role, SharedConfig, StreamStatus,
+    },
     fragment::Fragment,
 };
 
@@ -76,7 +78,7 @@ pub(super) fn stream(name: &str) -> StreamRef {
 }
 
 pub(super) fn create(machine: &mut Machine, name: &str, shards: u32) -> Result<ControlReply, ControlError> {
-    call(machine, ControlRequest::CreateStream { stream: stream(name), shards, on_demand: false })
+    call(machine, ControlRequest::CreateStream(NewStream::provisioned(stream(name), shards)))
 }
 
 pub(super) fn status(machine: &mut Machine, name: &str) -> Result<StreamStatus, ControlError> {
@@ -164,7 +166,7 @@ fn streams_of_one_name_in_two_regions_or_accounts_are_two() {
     let elsewhere = StreamRef { region: "eu-west-1".parse().unwrap(), ..here.clone() };
     let others = StreamRef { account: AccountId::new(7).unwrap(), ..here.clone() };
     for (shards, stream) in (1..).zip([&here, &elsewhere, &others]) {
-        let request = ControlRequest::CreateStream { stream: stream.clone(), shards, on_demand: false };
+        let request = ControlRequest::CreateStream(NewStream::provisioned(stream.clone(), shards));
         call(&mut machine, request).unwrap();
     }
     let listed = |machine: &mut Machine, of: &StreamRef| {
@@ -371,7 +373,7 @@ fn streams_are_placed_on_nodes_that_give_signs_of_life() {
     let node = register(&mut machine, "node", Role::Backend, None);
     report_at(&mut machine, node, 31);
     let create = |machine: &mut Machine, name: &str, second| {
-        let request = ControlRequest::CreateStream { stream: stream(name), shards: 2, on_demand: false };
+        let request = ControlRequest::CreateStream(NewStream::provisioned(stream(name), 2));
         machine.apply(at(second), WallMs(0), ControlCommand::Call(request)).reply.unwrap();
         let stream = machine.state().streams.last().unwrap();
         stream.shards.iter().map(|assigned| assigned.node).collect::<Vec<_>>()

@@ -2,7 +2,7 @@
 
 use weir_core::id::{StreamName, StreamRef};
 use weir_wire::{
-    control::{ControlError, ControlReply, ControlRequest},
+    control::{ControlError, ControlReply, ControlRequest, NewStream},
     kinesis::{
         create_stream::CreateStreamInput,
         error::{ApiError, ErrorCode},
@@ -32,8 +32,10 @@ pub(super) async fn run(call: &Call<'_>) -> Result<Answer, RequestError> {
         (true, None) => ON_DEMAND_SHARDS,
         (false, Some(count)) => u32::try_from(count).expect("at least 1 and at most 32 bits"),
     };
-    let request = ControlRequest::CreateStream { stream: stream.clone(), shards, on_demand };
-    match call.common.lookup.ask(request).await {
+    let tags = input.tags.iter().flat_map(|tags| tags.iter());
+    let tags = tags.map(|(key, value)| (key.to_owned(), value.to_owned())).collect();
+    let new = NewStream { stream: stream.clone(), shards, on_demand, tags };
+    match call.common.lookup.ask(ControlRequest::CreateStream(new)).await {
         Ok(ControlReply::Stream(_) | ControlReply::Done) => Ok(Answer::default()),
         Ok(_) => Err(RequestError::ControlNonsense),
         Err(ControlError::AlreadyExists(_)) => Err(RequestError::StreamExists(stream)),

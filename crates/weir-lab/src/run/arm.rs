@@ -8,7 +8,9 @@ use std::{path::Path, sync::Arc, time::Duration};
 
 use weir_core::threads::Threads;
 use weir_sync::Shutdown;
-use weir_wire::control::{ControlError, ControlReply, ControlRequest, ControlService, StreamStatus};
+use weir_wire::control::{
+    ControlError, ControlReply, ControlRequest, ControlService, NewStream, StreamStatus,
+};
 
 use super::{
     crew::Crew,
@@ -154,7 +156,7 @@ fn create_streams(crew: &mut Crew, fleet: &Fleet) -> Result<(), RunError> {
     let shards = fleet.shards;
     for tenant in &fleet.tenants {
         let stream = tenant.stream_ref();
-        crew.ask("create a stream", ControlRequest::CreateStream { stream, shards, on_demand: false })?;
+        crew.ask("create a stream", ControlRequest::CreateStream(NewStream::provisioned(stream, shards)))?;
     }
     let start = crew.clock.now();
     for tenant in &fleet.tenants {

@@ -181,11 +181,11 @@ fn request() -> impl Strategy<Value = ControlRequest> {
         }),
         Just(ControlRequest::Fragments),
         Just(ControlRequest::Cells),
-        any::<(u32, bool)>().prop_map(|(shards, on_demand)| ControlRequest::CreateStream {
-            stream: stream_ref(),
-            shards,
-            on_demand
-        }),
+        (any::<(u32, bool)>(), prop::collection::btree_map("[a-z]{1,4}", ".{0,4}", 0..3)).prop_map(
+            |((shards, on_demand), tags)| {
+                ControlRequest::CreateStream(NewStream { stream: stream_ref(), shards, on_demand, tags })
+            }
+        ),
         any::<bool>()
             .prop_map(|with_consumers| ControlRequest::DeleteStream { stream: stream_ref(), with_consumers }),
         prop_oneof![

@@ -2,7 +2,7 @@
 
 use super::{
     model,
-    shape::{Text, structure},
+    shape::{Text, TextMap, structure},
 };
 
 structure! {
@@ -14,6 +14,8 @@ structure! {
         stream_name: Text<'a> = "StreamName", model::STREAM_NAME, required;
         /// The capacity mode.
         stream_mode_details: StreamModeDetails<'a> = "StreamModeDetails", super::shape::Shape::FREE;
+        /// The stream's first tags.
+        tags: TextMap<'a> = "Tags", model::TAG_MAP;
     }
 }
 

@@ -10,7 +10,10 @@ fn create_for(
     on_demand: bool,
 ) -> Result<ControlReply, ControlError> {
     let stream = StreamRef { account, ..stream(&format!("s{number}")) };
-    call(machine, ControlRequest::CreateStream { stream, shards, on_demand })
+    call(
+        machine,
+        ControlRequest::CreateStream(NewStream { on_demand, ..NewStream::provisioned(stream, shards) }),
+    )
 }
 
 fn limited(assignments: &[&str]) -> (Machine, (MemberId, Incarnation)) {

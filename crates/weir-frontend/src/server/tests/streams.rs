@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 use weir_core::id::{AccountId, Region, StreamName, StreamRef};
-use weir_wire::control::{ControlRequest, StreamStatus};
+use weir_wire::control::{ControlRequest, NewStream, StreamStatus};
 
 use super::ACCOUNT;
 use crate::fixture::Fixture;
@@ -17,16 +17,9 @@ async fn creating_asks_the_control_plane_with_the_callers_account_and_region() {
     let told = fixture.call("CreateStream", json!({"StreamName": "s", "ShardCount": 3})).await;
     assert_eq!((told.status, told.body), (200, Value::Null));
     let asked = fixture.control.asked();
-    let expected = ControlRequest::CreateStream {
-        stream: StreamRef {
-            account: AccountId::DEFAULT,
-            region: Region::US_EAST_1,
-            name: StreamName::new("s"),
-        },
-        shards: 3,
-        on_demand: false,
-    };
-    assert_eq!(asked, [expected]);
+    let stream =
+        StreamRef { account: AccountId::DEFAULT, region: Region::US_EAST_1, name: StreamName::new("s") };
+    assert_eq!(asked, [ControlRequest::CreateStream(NewStream::provisioned(stream, 3))]);
 }
 
 #[tokio::test]
@@ -36,7 +29,7 @@ async fn an_on_demand_stream_has_four_shards_at_birth() {
     fixture.call("CreateStream", mode("ON_DEMAND")).await;
     assert!(matches!(
         fixture.control.asked()[..],
-        [ControlRequest::CreateStream { shards: 4, on_demand: true, .. }]
+        [ControlRequest::CreateStream(NewStream { shards: 4, on_demand: true, .. })]
     ));
     let told = fixture.call("CreateStream", mode("PROVISIONED")).await;
     assert_eq!(
