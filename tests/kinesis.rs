@@ -32,6 +32,8 @@ mod resource_policies;
 mod retention;
 #[path = "kinesis/shard_iterators.rs"]
 mod shard_iterators;
+#[path = "kinesis/stream_settings.rs"]
+mod stream_settings;
 #[path = "kinesis/streams.rs"]
 mod streams;
 #[path = "kinesis/subscribe_to_shard.rs"]

@@ -20,9 +20,6 @@ STREAM = {"StreamName": "all"}
 QUEUES_AND_CHANNELS = {name for name in client.meta.service_model.operation_names if "Queue" in name or "Channel" in name}
 # Not built yet: each goes from here into the walk as it comes.
 MISSING = {
-    "UpdateMaxRecordSize",
-    "UpdateStreamMode",
-    "UpdateStreamRecordDistributionStrategy",
     "UpdateStreamWarmThroughput",
 }
 
@@ -160,6 +157,24 @@ def account():
     assert commitment["Status"] == "ENABLED", commitment
 
 
+def record_size(arn):
+    client.update_max_record_size(StreamARN=arn, MaxRecordSizeInKiB=2048)
+    assert settled()["MaxRecordSizeInKiB"] == 2048
+    client.put_record(**STREAM, PartitionKey="k", ExplicitHashKey="0", Data=bytes(1_500_000))
+
+
+def on_demand(arn):
+    client.update_stream_mode(StreamARN=arn, StreamModeDetails={"StreamMode": "ON_DEMAND"})
+    assert settled()["StreamModeDetails"] == {"StreamMode": "ON_DEMAND"}
+
+
+def distribution(arn):
+    client.update_stream_record_distribution_strategy(StreamARN=arn, RecordDistributionStrategy="AUTO")
+    settled()
+    where = {client.put_record(**STREAM, PartitionKey="the same", Data=b"d")["ShardId"] for _ in range(40)}
+    assert len(where) > 1, where
+
+
 def sample(shape):
     """The least that botocore lets through for a shape."""
     if shape.type_name == "structure":
@@ -190,6 +205,9 @@ records()
 fan_out(arn)
 reshard()
 account()
+record_size(arn)
+on_demand(arn)
+distribution(arn)
 client.delete_stream(**STREAM, EnforceConsumerDeletion=True)
 client.get_waiter("stream_not_exists").wait(**STREAM, WaiterConfig={"Delay": 1})
 assert called == set(client.meta.service_model.operation_names) - QUEUES_AND_CHANNELS - MISSING, called

@@ -252,6 +252,7 @@ mod tests {
         embedded(
             SharedConfig {
                 streams: Vec::new(),
+                settings_revision: 0,
                 iterator_secret: "00".repeat(32),
                 credentials: Vec::new(),
                 limits: Default::default(),

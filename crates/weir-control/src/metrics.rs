@@ -89,6 +89,7 @@ mod tests {
     fn the_document_names_exactly_these_metrics() {
         let shared = SharedConfig {
             streams: Vec::new(),
+            settings_revision: 0,
             iterator_secret: "00".repeat(32),
             credentials: Vec::new(),
             limits: Default::default(),

@@ -83,6 +83,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let shared = SharedConfig {
             streams: Vec::new(),
+            settings_revision: 0,
             iterator_secret: "00".repeat(32),
             credentials: Vec::new(),
             limits: Default::default(),

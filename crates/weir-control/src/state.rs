@@ -14,7 +14,7 @@ use weir_core::{
     monitoring::ShardLevelMetrics,
     shard::OwnedShard,
 };
-use weir_wire::control::{Attached, Role, StreamStatus};
+use weir_wire::control::{Attached, Intake, Role, StreamStatus};
 
 use crate::{
     commitment::Commitment,
@@ -101,6 +101,15 @@ pub struct Stream {
     /// The shard-level metrics that are enabled.
     #[serde(default)]
     pub metrics: ShardLevelMetrics,
+    /// How records come in.
+    #[serde(default)]
+    pub intake: Intake,
+    /// The revision of its last change of settings.
+    #[serde(default)]
+    pub settings_revision: u64,
+    /// When its capacity mode was changed, milliseconds since 1970, as far as that still counts.
+    #[serde(default)]
+    pub mode_changed_ms: Vec<u64>,
     /// Its shards, by number: those that take records and, until their records are too old, those that did.
     pub shards: Vec<AssignedShard>,
     /// Its registered consumers, in order of registration.
@@ -173,6 +182,9 @@ pub struct State {
     pub next_life: u64,
     /// As above.
     pub next_stream: u64,
+    /// Rises with every change of a stream's settings.
+    #[serde(default)]
+    pub settings_revision: u64,
     /// The epoch of the next assignment.
     pub next_epoch: Epoch,
     /// How the fleet behaves, its cells, what front ends agree on.
@@ -203,6 +215,7 @@ impl State {
             next_member: 1,
             next_life: 1,
             next_stream: 1,
+            settings_revision: 0,
             next_epoch: Epoch(1),
             config,
             generations,

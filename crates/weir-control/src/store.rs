@@ -119,6 +119,7 @@ mod tests {
     fn state() -> State {
         let shared = SharedConfig {
             streams: Vec::new(),
+            settings_revision: 0,
             iterator_secret: "00".repeat(32),
             credentials: Vec::new(),
             limits: Default::default(),

@@ -18,6 +18,8 @@ pub const PUT_RECORDS_COUNT_MAX: usize = 500;
 pub const PUT_RECORDS_BYTES_MAX: usize = 10 * MIB;
 /// Bytes of one record's data and partition key, unless the stream is set higher (AWS).
 pub const RECORD_BYTES_MAX: usize = MIB;
+/// How high a stream may be set (AWS).
+pub const RECORD_BYTES_LIMIT: usize = 10 * MIB;
 /// Unicode characters of a partition key (AWS). At most four bytes each in UTF-8.
 pub const PARTITION_KEY_CHARS_MAX: usize = 256;
 /// Bytes of a partition key: 256 characters of four bytes.
@@ -45,8 +47,8 @@ pub const RETENTION_HOURS_DEFAULT: u32 = 24;
 pub const RETENTION_HOURS_MIN: u32 = 24;
 /// The longest retention of a stream: 365 days (AWS).
 pub const RETENTION_HOURS_MAX: u32 = 8_760;
-/// The rolling period in which starts and stops of a stream's encryption are counted (AWS).
-pub const ENCRYPTION_CHANGES_PERIOD: Duration = Duration::from_secs(24 * 3_600);
+/// The rolling period in which changes of a stream's encryption and of its capacity mode are counted (AWS).
+pub const SETTING_CHANGES_PERIOD: Duration = Duration::from_secs(24 * 3_600);
 /// Tags of one page of a list (AWS).
 pub const TAGS_MAX: usize = 50;
 /// Bytes of a resource policy: as much as AWS takes elsewhere.
@@ -192,7 +194,8 @@ const _: () = {
     assert!(HTTP_BODY_BYTES_MAX > PUT_RECORDS_BYTES_MAX / 3 * 4);
     assert!(HTTP_ANSWERS_BYTES_MAX > 16 * GET_RECORDS_BYTES_MAX, "one large answer must not be most of them");
     assert!(FRAME_BYTES_MAX > PUT_RECORDS_BYTES_MAX + PUT_RECORDS_COUNT_MAX * PARTITION_KEY_BYTES_MAX);
-    assert!(FRAME_BYTES_MAX > GET_RECORDS_BYTES_MAX + RECORD_BYTES_MAX);
+    assert!(RECORD_BYTES_LIMIT <= PUT_RECORDS_BYTES_MAX, "the largest record fits into a call");
+    assert!(FRAME_BYTES_MAX > GET_RECORDS_BYTES_MAX + RECORD_BYTES_LIMIT);
     assert!(SEGMENT_BYTES as usize > FRAME_BYTES_MAX, "the largest batch must fit into a segment");
     assert!(COMMIT_QUEUE_BYTES_MAX > FRAME_BYTES_MAX, "the largest batch must be able to wait");
 };

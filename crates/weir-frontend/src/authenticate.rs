@@ -78,6 +78,7 @@ pub(crate) mod tests {
     pub(crate) fn shared(credentials: Vec<Credential>) -> SharedConfig {
         SharedConfig {
             streams: Vec::new(),
+            settings_revision: 0,
             iterator_secret: "5a".repeat(32),
             credentials,
             limits: Default::default(),

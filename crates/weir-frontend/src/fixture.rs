@@ -199,6 +199,8 @@ impl Fixture {
             on_demand: false,
             encryption_key: None,
             metrics: ShardLevelMetrics::NONE,
+            intake: weir_wire::control::Intake::default(),
+            settings_revision: 0,
             consumers: 0,
             shards: shards.clone(),
         });

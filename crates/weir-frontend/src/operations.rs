@@ -39,7 +39,10 @@ mod subscribe_to_shard;
 mod tag_resource;
 mod untag_resource;
 mod update_account_settings;
+mod update_max_record_size;
 mod update_shard_count;
+mod update_stream_mode;
+mod update_stream_record_distribution_strategy;
 
 mod attached;
 mod change;
@@ -57,12 +60,14 @@ use tokio::time::{Instant, timeout_at};
 use weir_core::{
     clock::{Monotonic, WallMs},
     id::StreamRef,
-    limits::RESHARD_WAIT,
+    limits::{KIB, RESHARD_WAIT},
 };
 use weir_wire::{
     cell::{CellError, CellReply, CellRequest},
     control::{AccountCall, ConsumerKey, ControlError, ControlReply, ControlRequest, ResourceRef},
-    kinesis::{encode::Reply, encoding::Encoding, operation::Operation, shape::Fields},
+    kinesis::{
+        encode::Reply, encoding::Encoding, operation::Operation, shape::Fields, validate::validate_waiving,
+    },
 };
 
 use crate::{
@@ -113,6 +118,25 @@ impl<'a> Call<'a> {
     /// The body as this operation's input, every bound checked.
     fn input<T: Fields<'a> + Default>(&self) -> Result<T, RequestError> {
         Ok(self.encoding.decode(self.body)?)
+    }
+
+    /// The body as the input of a call that puts records, every bound checked. `selector` takes the stream's names off it:
+    /// where that spreads its records, they need no partition key.
+    fn records<T: Fields<'a> + Default>(
+        &self,
+        selector: impl Fn(&T) -> StreamSelector<'_>,
+    ) -> Result<T, RequestError> {
+        let mut input = T::default();
+        self.encoding.decode_into(self.body, &mut input)?;
+        let stream = selector(&input).resolve(self.caller());
+        let spreads = stream.is_ok_and(|stream| self.config.intake(&stream).spread);
+        validate_waiving(&input, if spreads { &["PartitionKey"] } else { &[] })?;
+        Ok(input)
+    }
+
+    /// Bytes of data and key that the stream takes of one record.
+    fn record_bytes_max(&self, stream: &StreamRef) -> usize {
+        self.config.intake(stream).record_kib_max as usize * KIB
     }
 
     /// An answer of about `bytes`, which are few: it is not counted.
@@ -271,7 +295,12 @@ async fn dispatch(call: &Call<'_>) -> Result<Answer, RequestError> {
         Operation::TagResource => tag_resource::run(call).await,
         Operation::UntagResource => untag_resource::run(call).await,
         Operation::UpdateAccountSettings => update_account_settings::run(call).await,
+        Operation::UpdateMaxRecordSize => update_max_record_size::run(call).await,
         Operation::UpdateShardCount => update_shard_count::run(call).await,
+        Operation::UpdateStreamMode => update_stream_mode::run(call).await,
+        Operation::UpdateStreamRecordDistributionStrategy => {
+            update_stream_record_distribution_strategy::run(call).await
+        }
     }
 }
 

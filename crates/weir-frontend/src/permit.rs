@@ -152,6 +152,7 @@ mod tests {
             id: StreamId(1),
             stream: stream(),
             encrypted_since_ms: None,
+            intake: weir_wire::control::Intake::default(),
             metrics: ShardLevelMetrics::NONE,
             policy: Some(document.to_owned()),
             consumers: vec![ConsumerPolicy {

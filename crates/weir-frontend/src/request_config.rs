@@ -5,9 +5,12 @@
 
 use std::collections::HashMap;
 
-use weir_core::{clock::WallMs, id::StreamId};
+use weir_core::{
+    clock::WallMs,
+    id::{StreamId, StreamRef},
+};
 use weir_wire::{
-    control::{Credential, SharedConfig, StreamSettings},
+    control::{Credential, Intake, SharedConfig, StreamSettings},
     kinesis::limits::{Family, ServiceLimits},
     sigv4::KeyCache,
 };
@@ -32,6 +35,10 @@ pub(crate) struct RequestConfig {
     pub(crate) policies: Policies,
     /// Streams whose records are shown as encrypted, and since when.
     encrypted: HashMap<StreamId, WallMs>,
+    /// How records come into the streams that take them otherwise than new ones do.
+    intakes: HashMap<StreamRef, Intake>,
+    /// Of which revision the streams' settings are.
+    pub(crate) settings_revision: u64,
 }
 
 /// Known access keys and the signing keys that were derived of them.
@@ -54,15 +61,26 @@ impl RequestConfig {
             shard_limits: shared.limits.keeps(Family::Shards),
             policies: Policies::new(&shared.streams),
             encrypted: shared.streams.iter().filter_map(encrypted_since).collect(),
+            intakes: shared.streams.iter().filter_map(own_intake).collect(),
+            settings_revision: shared.settings_revision,
         })
     }
 }
 
 impl RequestConfig {
+    /// How records come into this stream.
+    pub(crate) fn intake(&self, stream: &StreamRef) -> Intake {
+        self.intakes.get(stream).copied().unwrap_or_default()
+    }
+
     /// Is a record of this stream that arrived then shown as encrypted?
     pub(crate) fn is_encrypted(&self, stream: StreamId, arrived: WallMs) -> bool {
         self.encrypted.get(&stream).is_some_and(|since| arrived >= *since)
     }
+}
+
+fn own_intake(settings: &StreamSettings) -> Option<(StreamRef, Intake)> {
+    (settings.intake != Intake::default()).then(|| (settings.stream.clone(), settings.intake))
 }
 
 fn encrypted_since(settings: &StreamSettings) -> Option<(StreamId, WallMs)> {

@@ -226,7 +226,10 @@ fn busy_code(operation: Operation) -> ErrorCode {
         | Operation::TagResource
         | Operation::UntagResource
         | Operation::UpdateAccountSettings
-        | Operation::UpdateShardCount => ErrorCode::LimitExceeded,
+        | Operation::UpdateMaxRecordSize
+        | Operation::UpdateShardCount
+        | Operation::UpdateStreamMode
+        | Operation::UpdateStreamRecordDistributionStrategy => ErrorCode::LimitExceeded,
     }
 }
 

@@ -4,7 +4,10 @@
 //! answer; the same listener answers the control plane's health check, so that who cannot serve cannot look healthy.
 //! It keeps no state that a restart could lose.
 
-use std::{net::SocketAddr, sync::Arc};
+use std::{
+    net::SocketAddr,
+    sync::{Arc, atomic::AtomicUsize},
+};
 
 use bytes::Bytes;
 use http::{HeaderMap, Method, Request, Response, StatusCode, header, request::Parts};
@@ -82,6 +85,8 @@ pub(crate) struct Common {
     pub(crate) answers: AnswerBudget,
     /// Room for puts that wait for a reshard.
     pub(crate) resharding: Semaphore,
+    /// Whose turn it is where records are spread.
+    pub(crate) turn: AtomicUsize,
     pub(crate) metrics: Arc<RequestMetrics>,
     pub(crate) shard_metrics: Arc<ShardMetrics>,
     pub(crate) clock: Clock,
@@ -125,6 +130,7 @@ impl Frontend {
             faults,
             answers: AnswerBudget::default(),
             resharding: Semaphore::new(RESHARD_WAITING_MAX),
+            turn: AtomicUsize::new(0),
             metrics: Arc::new(RequestMetrics::new(registry, clock)),
             shard_metrics,
             clock,

@@ -31,7 +31,7 @@ pub use self::change::StreamChange;
 pub use self::consumer::{ConsumerCall, ConsumerDescription, ConsumerKey, ConsumerStatus};
 pub use self::new_stream::NewStream;
 pub use self::remote::{CallOutcome, RemoteControl};
-pub use self::settings::{ConsumerPolicy, StreamSettings};
+pub use self::settings::{ConsumerPolicy, Intake, StreamSettings};
 use crate::{fragment::Fragment, kinesis::limits::ServiceLimits};
 
 /// What a server is.
@@ -145,6 +145,9 @@ pub struct SharedConfig {
     /// Streams with settings of their own, by number. Filled in for each asker: the streams themselves are what is kept.
     #[serde(default)]
     pub streams: Vec<StreamSettings>,
+    /// Rises with every change of a stream's settings. Filled in as well.
+    #[serde(default)]
+    pub settings_revision: u64,
 }
 
 /// A server of a cell as its peers see it.
@@ -257,6 +260,12 @@ pub struct StreamDescription {
     /// The shard-level metrics that are enabled.
     #[serde(default)]
     pub metrics: ShardLevelMetrics,
+    /// How records come in.
+    #[serde(default)]
+    pub intake: Intake,
+    /// A front end whose configuration is of an earlier revision does not know all of this stream's settings yet.
+    #[serde(default)]
+    pub settings_revision: u64,
     /// Its shards, by number.
     pub shards: Vec<OwnedShard>,
     /// Its registered consumers.

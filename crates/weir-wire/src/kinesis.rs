@@ -57,4 +57,7 @@ pub mod subscribe_to_shard;
 pub mod tag_resource;
 pub mod untag_resource;
 pub mod update_account_settings;
+pub mod update_max_record_size;
 pub mod update_shard_count;
+pub mod update_stream_mode;
+pub mod update_stream_record_distribution_strategy;

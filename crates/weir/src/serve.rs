@@ -156,6 +156,7 @@ pub(crate) fn run(args: ServeArgs) -> Result<u8, Failure> {
     tenants.dedup_by(|one, other| one.name == other.name);
     let shared = SharedConfig {
         streams: Vec::new(),
+        settings_revision: 0,
         iterator_secret: entropy::secret::<32>().iter().map(|byte| format!("{byte:02x}")).collect(),
         credentials,
         limits,

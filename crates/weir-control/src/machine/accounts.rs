@@ -91,6 +91,7 @@ mod tests {
             credentials: Vec::new(),
             limits: Default::default(),
             streams: Vec::new(),
+            settings_revision: 0,
         };
         Machine::new(State::new(weir_core::id::ClusterId(1), embedded(shared, Vec::new())))
     }

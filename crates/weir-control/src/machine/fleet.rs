@@ -168,7 +168,11 @@ impl Machine {
                 })
                 .collect(),
             fleet: self.state.config.fleet.clone(),
-            shared: SharedConfig { streams: self.stream_settings(), ..self.state.config.shared.clone() },
+            shared: SharedConfig {
+                streams: self.stream_settings(),
+                settings_revision: self.state.settings_revision,
+                ..self.state.config.shared.clone()
+            },
         };
         Applied::answer(ControlReply::View(Box::new(view)))
     }

@@ -34,13 +34,20 @@ impl Machine {
                 "Only {quota} streams can simultaneously be in CREATING or DELETING states."
             )));
         }
-        if on_demand && let Some(quota) = exceeded(Limit::OnDemandStreams, |stream| stream.on_demand) {
-            return Err(ControlError::LimitExceeded(format!(
+        if on_demand { self.check_on_demand_quota(stream) } else { Ok(()) }
+    }
+
+    /// May the account of `stream` have one more in on-demand mode in its region?
+    pub(super) fn check_on_demand_quota(&self, stream: &StreamRef) -> Result<(), ControlError> {
+        let quota = self.state.config.shared.limits.get(Limit::OnDemandStreams);
+        let there = self.streams_beside(stream).filter(|stream| stream.on_demand).count() as u64;
+        match quota {
+            Some(quota) if there >= quota => Err(ControlError::LimitExceeded(format!(
                 "This request would exceed the on-demand stream limit for the account {}. Limit: {quota}.",
                 stream.account
-            )));
+            ))),
+            _ => Ok(()),
         }
-        Ok(())
     }
 
     /// May the account of `stream` have so many more shards in its region? Only open ones are of its quota; `born` counts

@@ -7,7 +7,7 @@
 use weir_core::{
     clock::WallMs,
     id::StreamRef,
-    limits::{ENCRYPTION_CHANGES_PERIOD, RETENTION_HOURS_MAX, RETENTION_HOURS_MIN},
+    limits::{RETENTION_HOURS_MAX, RETENTION_HOURS_MIN, SETTING_CHANGES_PERIOD},
     monitoring::ShardLevelMetrics,
 };
 use weir_wire::{
@@ -32,7 +32,8 @@ impl Machine {
         let Some(at) = self.state.streams.iter().position(|known| known.is(stream)) else {
             return Applied::refused(ControlError::NotFound(format!("stream {}", stream.name)));
         };
-        let most = self.state.config.shared.limits.quota(Limit::EncryptionChanges);
+        let limits = &self.state.config.shared.limits;
+        let (most, mode_changes) = (limits.quota(Limit::EncryptionChanges), limits.quota(Limit::ModeChanges));
         let known = &mut self.state.streams[at];
         let before = known.metrics;
         let changed = match change {
@@ -42,6 +43,9 @@ impl Machine {
             StreamChange::StopEncryption { .. } => stop_encryption(known, wall, most),
             StreamChange::EnableMonitoring { metrics } => monitor(known, before.with(metrics)),
             StreamChange::DisableMonitoring { metrics } => monitor(known, before.without(metrics)),
+            StreamChange::SetRecordSize { kib } => set_record_size(known, kib),
+            StreamChange::SetMode { on_demand } => self.set_mode(at, wall, mode_changes, on_demand),
+            StreamChange::SetSpread { on } => set_spread(known, on),
             StreamChange::SplitShard { shard, at: key } => self.split_shard(at, shard, key).map(Told::stream),
             StreamChange::MergeShards { shard, adjacent } => {
                 self.merge_shards(at, shard, adjacent).map(Told::stream)
@@ -52,7 +56,9 @@ impl Machine {
         };
         match changed {
             Ok(told) => {
+                self.state.settings_revision += 1;
                 let known = &mut self.state.streams[at];
+                known.settings_revision = self.state.settings_revision;
                 known.begin_update(held_until_ms);
                 Applied::changed(match told {
                     Told::Stream => ControlReply::Stream(Box::new(describe(known))),
@@ -65,12 +71,43 @@ impl Machine {
 }
 
 impl Machine {
+    fn set_mode(
+        &mut self,
+        at: usize,
+        wall: WallMs,
+        most: usize,
+        on_demand: bool,
+    ) -> Result<Told, ControlError> {
+        let stream = &self.state.streams[at];
+        stream.must_be_active()?;
+        if stream.on_demand == on_demand {
+            return Ok(Told::Stream);
+        }
+        if on_demand {
+            self.check_on_demand_quota(&stream.reference())?;
+        }
+        let stream = &mut self.state.streams[at];
+        count_change(&mut stream.mode_changed_ms, wall, most, "UpdateStreamMode")?;
+        stream.on_demand = on_demand;
+        // Only an on-demand stream spreads.
+        stream.intake.spread &= on_demand;
+        self.traffic.forget(stream.id);
+        Ok(Told::Stream)
+    }
+
+    /// The stream's settings are others from now on.
+    pub(super) fn revise(&mut self, stream: &mut Stream) {
+        self.state.settings_revision += 1;
+        stream.settings_revision = self.state.settings_revision;
+    }
+
     /// What front ends must know of streams that are not as new ones are.
     pub(super) fn stream_settings(&self) -> Vec<StreamSettings> {
         let settings = self.state.streams.iter().map(|stream| StreamSettings {
             id: stream.id,
             stream: stream.reference(),
             encrypted_since_ms: stream.encryption.key.is_some().then_some(stream.encryption.since_ms),
+            intake: stream.intake,
             metrics: stream.metrics,
             policy: stream.attached.policy.clone(),
             consumers: stream.consumers.iter().filter_map(consumer_policy).collect(),
@@ -139,6 +176,25 @@ fn retention_hours(hours: i64) -> Result<u32, ControlError> {
     )))
 }
 
+fn set_record_size(stream: &mut Stream, kib: u32) -> Result<Told, ControlError> {
+    stream.must_be_active()?;
+    stream.intake.record_kib_max = kib;
+    Ok(Told::Stream)
+}
+
+fn set_spread(stream: &mut Stream, on: bool) -> Result<Told, ControlError> {
+    stream.must_be_active()?;
+    if on && !stream.on_demand {
+        return Err(ControlError::Invalid(format!(
+            "The record distribution strategy AUTO is only supported for streams in ON_DEMAND mode; stream {} under account \
+             {} is in PROVISIONED mode.",
+            stream.name, stream.account
+        )));
+    }
+    stream.intake.spread = on;
+    Ok(Told::Stream)
+}
+
 fn start_encryption(
     stream: &mut Stream,
     wall: WallMs,
@@ -171,7 +227,7 @@ fn count_change(
     most: usize,
     operation: &str,
 ) -> Result<(), ControlError> {
-    let period_ms = u64::try_from(ENCRYPTION_CHANGES_PERIOD.as_millis()).expect("a day");
+    let period_ms = u64::try_from(SETTING_CHANGES_PERIOD.as_millis()).expect("a day");
     changes_ms.retain(|change| wall.0.saturating_sub(*change) < period_ms);
     if changes_ms.len() >= most {
         return Err(ControlError::LimitExceeded(format!(

@@ -15,7 +15,8 @@ use weir_core::{
 };
 use weir_wire::{
     control::{
-        Attached, ControlError, ControlReply, NewStream, StreamDescription, StreamStatus, StreamTraffic,
+        Attached, ControlError, ControlReply, Intake, NewStream, StreamDescription, StreamStatus,
+        StreamTraffic,
     },
     fragment::Fragment,
     kinesis::limits::Limit,
@@ -84,11 +85,18 @@ impl Machine {
             attached: Attached { tags, policy: None },
             encryption: Encryption::default(),
             metrics: ShardLevelMetrics::NONE,
+            intake: new.intake,
+            settings_revision: 0,
+            mode_changed_ms: Vec::new(),
             shards: (0..).zip(nodes).map(assign).collect(),
             reshard: None,
             scaled_ms: Vec::new(),
             consumers: Vec::new(),
         };
+        let mut stream = stream;
+        if new.intake != Intake::default() {
+            self.revise(&mut stream);
+        }
         let description = describe(&stream);
         self.state.streams.push(stream);
         Applied::changed(ControlReply::Stream(Box::new(description)))
@@ -241,6 +249,8 @@ pub(super) fn describe(stream: &Stream) -> StreamDescription {
         on_demand: stream.on_demand,
         encryption_key: stream.encryption.key.clone(),
         metrics: stream.metrics,
+        intake: stream.intake,
+        settings_revision: stream.settings_revision,
         consumers: u32::try_from(stream.consumers.len()).expect("consumers of a stream are few"),
         shards: stream.shards.iter().map(|assigned| assigned.shard.clone()).collect(),
     }

@@ -31,6 +31,7 @@ use crate::{
 pub(super) fn machine(cells: &[&str]) -> Machine {
     let shared = SharedConfig {
         streams: Vec::new(),
+        settings_revision: 0,
         iterator_secret: "00".repeat(32),
         credentials: Vec::new(),
         limits: Default::default(),

@@ -217,6 +217,7 @@ mod tests {
     use std::collections::BTreeSet;
 
     use weir_core::id::{AccountId, Region, StreamName, StreamRef};
+    use weir_wire::control::Intake;
 
     use super::*;
 
@@ -226,6 +227,7 @@ mod tests {
             id: StreamId(id),
             stream: StreamRef { account: AccountId::DEFAULT, region: Region::US_EAST_1, name },
             encrypted_since_ms: None,
+            intake: Intake::default(),
             metrics: ShardLevelMetrics::of_names(names.iter().copied()).unwrap(),
             policy: None,
             consumers: Vec::new(),

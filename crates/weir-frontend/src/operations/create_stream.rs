@@ -2,7 +2,7 @@
 
 use weir_core::id::{StreamName, StreamRef};
 use weir_wire::{
-    control::{ControlError, ControlReply, ControlRequest, NewStream},
+    control::{ControlError, ControlReply, ControlRequest, Intake, NewStream},
     kinesis::{
         create_stream::CreateStreamInput,
         error::{ApiError, ErrorCode},
@@ -34,7 +34,16 @@ pub(super) async fn run(call: &Call<'_>) -> Result<Answer, RequestError> {
     };
     let tags = input.tags.iter().flat_map(|tags| tags.iter());
     let tags = tags.map(|(key, value)| (key.to_owned(), value.to_owned())).collect();
-    let new = NewStream { stream: stream.clone(), shards, on_demand, tags };
+    let spread = input.record_distribution_strategy.as_deref() == Some("AUTO");
+    if spread && !on_demand {
+        let text = "The record distribution strategy AUTO is only supported for streams in ON_DEMAND mode.";
+        return Err(ApiError::new(ErrorCode::InvalidArgument, text).into());
+    }
+    let mut intake = Intake { spread, ..Intake::default() };
+    if let Some(kib) = input.max_record_size {
+        intake.record_kib_max = u32::try_from(kib).expect("it was validated to be at most 10,240");
+    }
+    let new = NewStream { stream: stream.clone(), shards, on_demand, intake, tags };
     match call.common.lookup.ask(ControlRequest::CreateStream(new)).await {
         Ok(ControlReply::Stream(_) | ControlReply::Done) => Ok(Answer::default()),
         Ok(_) => Err(RequestError::ControlNonsense),

@@ -21,11 +21,12 @@ const AHEAD_SECS_MAX: u64 = 300;
 const VERSION_0_DIGITS_MAX: usize = 39;
 
 pub(super) async fn run(call: &Call<'_>) -> Result<Answer, RequestError> {
-    let input: PutRecordInput<'_> = call.input()?;
+    let input: PutRecordInput<'_> = call.records(|input: &PutRecordInput<'_>| selector!(input))?;
     let stream = call.stream(selector!(input))?;
     let data = input.data.as_ref().ok_or_else(|| null_member("data"))?;
-    let key = input.partition_key.as_deref().ok_or_else(|| null_member("partitionKey"))?;
-    let record = new_record(key, input.explicit_hash_key.as_deref(), data, || "data".to_owned())?;
+    let (key, explicit) = (input.partition_key.as_deref(), input.explicit_hash_key.as_deref());
+    let most = call.record_bytes_max(&stream);
+    let record = new_record(key, explicit, data, most, || "data".to_owned())?;
     if let Some(minimum) = &input.sequence_number_for_ordering {
         check_ordering(minimum, &stream, call.wall())?;
     }

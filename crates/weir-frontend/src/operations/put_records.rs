@@ -2,7 +2,7 @@
 
 use weir_core::{
     hash_key::HashKey,
-    limits::{MIB, PUT_RECORDS_BYTES_MAX, RECORD_BYTES_MAX},
+    limits::{MIB, PUT_RECORDS_BYTES_MAX},
 };
 use weir_wire::kinesis::{
     blob::Blob,
@@ -22,10 +22,11 @@ use crate::{answer::Answer, error::RequestError, lookup::selector, respond::reco
 const RESULT_BYTES: usize = 128;
 
 pub(super) async fn run(call: &Call<'_>) -> Result<Answer, RequestError> {
-    let input: PutRecordsInput<'_> = call.input()?;
+    let input: PutRecordsInput<'_> = call.records(|input: &PutRecordsInput<'_>| selector!(input))?;
     let stream = call.stream(selector!(input))?;
     let entries = input.records.as_deref().ok_or_else(|| null_member("records"))?;
-    let records = entries.iter().enumerate().map(|(at, entry)| of_entry(at, entry));
+    let most = call.record_bytes_max(&stream);
+    let records = entries.iter().enumerate().map(|(at, entry)| of_entry(at, entry, most));
     let records: Vec<NewRecord<'_>> = records.collect::<Result<_, _>>()?;
     if records.iter().map(NewRecord::counted_bytes).sum::<usize>() > PUT_RECORDS_BYTES_MAX {
         let text = format!("Records size exceeds {} MB limit", PUT_RECORDS_BYTES_MAX / MIB);
@@ -43,24 +44,31 @@ pub(super) async fn run(call: &Call<'_>) -> Result<Answer, RequestError> {
     Ok(call.answer(&PutRecordsReply { results: results.collect(), encrypted }, bytes))
 }
 
-fn of_entry<'a>(at: usize, entry: &'a PutRecordsRequestEntry<'_>) -> Result<NewRecord<'a>, RequestError> {
+fn of_entry<'a>(
+    at: usize,
+    entry: &'a PutRecordsRequestEntry<'_>,
+    most: usize,
+) -> Result<NewRecord<'a>, RequestError> {
     let path = |member: &str| format!("records.{}.member.{member}", at + 1);
-    let key = entry.partition_key.as_deref().ok_or_else(|| null_member(&path("partitionKey")))?;
     let data = entry.data.as_ref().ok_or_else(|| null_member(&path("data")))?;
-    new_record(key, entry.explicit_hash_key.as_deref(), data, || path("data"))
+    let (key, explicit) = (entry.partition_key.as_deref(), entry.explicit_hash_key.as_deref());
+    new_record(key, explicit, data, most, || path("data"))
 }
 
-/// Checks what one record's description cannot say. `data_at` names the data in an error.
+/// Checks what one record's description cannot say: `most` is what its stream takes of data and key. `data_at` names the
+/// data in an error. A key that is not there need not be.
 pub(super) fn new_record<'a>(
-    partition_key: &'a str,
+    partition_key: Option<&'a str>,
     explicit_hash_key: Option<&str>,
     data: &'a Blob<'_>,
+    most: usize,
     data_at: impl Fn() -> String,
 ) -> Result<NewRecord<'a>, RequestError> {
     let explicit_hash_key = explicit_hash_key.map(parse_hash_key).transpose()?;
+    let partition_key = partition_key.unwrap_or_default();
     let record = NewRecord { partition_key, explicit_hash_key, data };
-    if record.counted_bytes() > RECORD_BYTES_MAX {
-        let most = RECORD_BYTES_MAX - partition_key.len();
+    if record.counted_bytes() > most {
+        let most = most - partition_key.len();
         return Err(data_too_long(&data_at(), data.decoded_len(), most).into());
     }
     Ok(record)

@@ -91,7 +91,9 @@ async fn attempt(
 ) -> Result<(StreamId, Vec<Result<Stored, RequestError>>), RequestError> {
     let map = usable_map(call.maps, call.now())?;
     let shards = call.common.lookup.in_map(&map, stream).await?;
-    let routed = route_put(call.admitted, shards, records, call.gate(&map), (call.now(), call.wall()));
+    let turn = call.config.intake(stream).spread.then_some(&call.common.turn);
+    let now = (call.now(), call.wall());
+    let routed = route_put(call.admitted, shards, records, call.gate(&map), turn, now);
     let places = routed.get().places.clone();
     let (shard_places, outcomes) = append(call.forwarder, routed).await;
     let results = places.into_iter().map(|place| result_of(place, stream, &shard_places, &outcomes));

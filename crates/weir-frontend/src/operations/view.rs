@@ -28,7 +28,7 @@ pub(super) async fn look(call: &Call<'_>, stream: &StreamRef) -> Result<View, Re
     // The map before the question: what the control plane says after it may be newer than the map, never older.
     let map = usable_map(call.maps, call.now())?;
     let description = call.common.lookup.describe(stream).await?;
-    let status = status(&description, Some(&map));
+    let status = status(call, &description, Some(&map));
     let serves = matches!(status, StreamStatus::Active | StreamStatus::Updating);
     let shards = if serves { shown(&description.shards, &map) } else { Vec::new() };
     Ok(View { facts: facts(&description, status), serves, consumers: description.consumers, shards })
@@ -71,12 +71,12 @@ pub(super) fn listed(call: &Call<'_>, description: &StreamDescription) -> Stream
         MapState::Usable(map) => Some(map),
         MapState::Expired { .. } | MapState::Never => None,
     };
-    facts(description, status(description, map.as_deref()))
+    facts(description, status(call, description, map.as_deref()))
 }
 
 /// The state as it is here. To a server that cannot route to all of it, a stream that serves is still on its way: being
 /// resharded if any of its shards ever was, else being created.
-fn status(description: &StreamDescription, map: Option<&ShardMap>) -> StreamStatus {
+fn status(call: &Call<'_>, description: &StreamDescription, map: Option<&ShardMap>) -> StreamStatus {
     let serves = matches!(description.status, StreamStatus::Active | StreamStatus::Updating);
     let Some(map) = map.filter(|_| serves) else { return description.status };
     let is_known = |owned: &OwnedShard| match map.stream_by_id(owned.key.stream) {
@@ -86,7 +86,9 @@ fn status(description: &StreamDescription, map: Option<&ShardMap>) -> StreamStat
         None => false,
     };
     if description.shards.iter().all(is_known) {
-        return description.status;
+        // Whoever waits for ACTIVE here finds the settings here.
+        let knows = description.settings_revision <= call.config.settings_revision;
+        return if knows { description.status } else { StreamStatus::Updating };
     }
     let resharded = |owned: &OwnedShard| !owned.is_open() || owned.parents.iter().any(Option::is_some);
     if description.shards.iter().any(resharded) { StreamStatus::Updating } else { StreamStatus::Creating }
@@ -125,6 +127,8 @@ fn facts(description: &StreamDescription, status: StreamStatus) -> StreamFacts {
         arn: stream_arn(stream),
         status: status.name(),
         mode: if description.on_demand { "ON_DEMAND" } else { "PROVISIONED" },
+        record_kib_max: description.intake.record_kib_max,
+        distribution: if description.intake.spread { "AUTO" } else { "USER_PARTITION_KEY" },
         retention_hours: description.retention_hours,
         created: WallMs(description.created_ms),
         metrics: description.metrics,

@@ -3,7 +3,13 @@
 //! Two passes over the records: the first finds shards and asks their buckets, so that the second can lay every batch
 //! out in a buffer of the right size. Data is decoded from base64 by the second, straight into its last place.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+};
 
 use weir_core::{
     batch::{Batch, BatchBuilder, RECORD_HEADER_BYTES},
@@ -23,7 +29,7 @@ use crate::{
 /// A record as it came.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct NewRecord<'a> {
-    /// The partition key.
+    /// The partition key; empty: there is none, as streams allow that spread their records.
     pub(crate) partition_key: &'a str,
     /// The hash key that counts instead of the partition key's.
     pub(crate) explicit_hash_key: Option<HashKey>,
@@ -76,14 +82,17 @@ pub(crate) struct PutPlan {
 }
 
 /// Routes records of one request to one stream, now. `gate` comes with how many shards the map has; none: there are no limits.
+/// `turn` says whose turn it is where records are spread over the shards; none: they go by their keys.
 pub(crate) fn route_put(
     _admitted: &Admitted,
     stream: &StreamShards,
     records: &[NewRecord<'_>],
     gate: Option<(&ShardGate, usize)>,
+    turn: Option<&AtomicUsize>,
     (now, wall): (Monotonic, WallMs),
 ) -> Routed<PutPlan> {
-    let mut planner = Planner { stream, gate, wall, met: Vec::new(), by_shard: HashMap::new() };
+    let (met, by_shard) = Default::default();
+    let mut planner = Planner { stream, gate, turn, wall, met, by_shard };
     let mut places: Vec<_> = records.iter().map(|record| planner.place(record, now)).collect();
     let mut builders: Vec<(ShardPlace, BatchBuilder)> = Vec::with_capacity(planner.met.len());
     for met in planner.met.iter_mut().filter(|met| met.records > 0) {
@@ -117,6 +126,7 @@ struct Planner<'a> {
     stream: &'a StreamShards,
     /// The buckets, and how many shards the map has.
     gate: Option<(&'a ShardGate, usize)>,
+    turn: Option<&'a AtomicUsize>,
     wall: WallMs,
     met: Vec<MetShard>,
     by_shard: HashMap<ShardIndex, usize>,
@@ -125,7 +135,7 @@ struct Planner<'a> {
 impl Planner<'_> {
     /// Where a record goes; the group is still the position among the shards met.
     fn place(&mut self, record: &NewRecord<'_>, now: Monotonic) -> RecordPlace {
-        let hash = record.hash_key();
+        let hash = self.turn.and_then(|turn| self.next_in_turn(turn)).unwrap_or_else(|| record.hash_key());
         let Some(routed) = self.stream.route(hash) else { return self.no_owner(hash) };
         let group = self.meet(ShardPlace::from(routed));
         let met = &mut self.met[group];
@@ -136,6 +146,14 @@ impl Planner<'_> {
         met.records += 1;
         met.bytes += record.batch_bytes();
         RecordPlace::Placed { group, at }
+    }
+
+    /// The first key of the shard whose turn it is. One after another, so that the shards get the same, however much of the
+    /// keys each has.
+    fn next_in_turn(&self, turn: &AtomicUsize) -> Option<HashKey> {
+        let count = self.stream.open_shards().count();
+        let at = turn.fetch_add(1, Ordering::Relaxed).checked_rem(count)?;
+        self.stream.open_shards().nth(at).map(|routed| routed.shard.range.start)
     }
 
     /// A reshard ends soon; an owner that is silent may be so for good.
@@ -187,7 +205,7 @@ mod tests {
     fn plan(map: &ShardMap, records: &[NewRecord<'_>], gate: Option<&ShardGate>) -> PutPlan {
         let stream = map.stream_by_id(StreamId(5)).unwrap();
         let gate = gate.map(|gate| (gate, map.shards_count()));
-        route_put(&admitted(), stream, records, gate, (Monotonic::ZERO, WallMs(0))).into_inner()
+        route_put(&admitted(), stream, records, gate, None, (Monotonic::ZERO, WallMs(0))).into_inner()
     }
 
     #[test]
@@ -201,6 +219,21 @@ mod tests {
         assert!(third.groups.is_empty());
         assert_eq!(third.places, [RecordPlace::Throttled(ShardIndex(0)); 3]);
         assert_eq!(plan(&map, &records, None).groups[0].1.count(), 500, "no limits, no refusal");
+    }
+
+    #[test]
+    fn spread_records_come_to_every_shard_alike_whatever_their_keys() {
+        let (map, data, turn) = (map(3, None), blob(b"x"), AtomicUsize::new(0));
+        let record = |key| NewRecord { partition_key: key, explicit_hash_key: Some(HashKey(7)), data: &data };
+        let records: Vec<_> = (0..10).map(|n| record(if n % 2 == 0 { "same" } else { "" })).collect();
+        let stream = map.stream_by_id(StreamId(5)).unwrap();
+        let now = (Monotonic::ZERO, WallMs(0));
+        let mut counts = [0; 3];
+        for _ in 0..3 {
+            let plan = route_put(&admitted(), stream, &records, None, Some(&turn), now).into_inner();
+            plan.groups.iter().for_each(|(place, batch)| counts[place.key.shard.0 as usize] += batch.count());
+        }
+        assert_eq!(counts, [10; 3]);
     }
 
     #[test]
@@ -231,7 +264,7 @@ mod tests {
             (50_000 + wait_ms, RecordPlace::BetweenShards),
             (50_001 + wait_ms, RecordPlace::NoOwner),
         ] {
-            let plan = route_put(&admitted(), stream, &records, None, (Monotonic::ZERO, WallMs(wall)));
+            let plan = route_put(&admitted(), stream, &records, None, None, (Monotonic::ZERO, WallMs(wall)));
             assert_eq!(plan.get().places, [place], "{wall}");
         }
     }

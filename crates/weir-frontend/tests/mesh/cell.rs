@@ -267,6 +267,7 @@ impl SmallControl {
             fleet: self.fleet.clone(),
             shared: SharedConfig {
                 streams: Vec::new(),
+                settings_revision: 0,
                 iterator_secret: "00".repeat(32),
                 credentials: Vec::new(),
                 limits: Default::default(),

@@ -20,6 +20,21 @@ pub enum StreamChange {
         /// As above.
         hours: i64,
     },
+    /// Take records of up to so many KiB.
+    SetRecordSize {
+        /// How many.
+        kib: u32,
+    },
+    /// Change the capacity mode.
+    SetMode {
+        /// To on-demand?
+        on_demand: bool,
+    },
+    /// Spread records evenly, or go by their keys.
+    SetSpread {
+        /// Spread?
+        on: bool,
+    },
     /// Split a shard.
     SplitShard {
         /// Which.

@@ -7,6 +7,8 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use weir_core::id::StreamRef;
 
+use super::Intake;
+
 /// A stream to be.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NewStream {
@@ -16,6 +18,9 @@ pub struct NewStream {
     pub shards: u32,
     /// The on-demand capacity mode?
     pub on_demand: bool,
+    /// How records come in.
+    #[serde(default)]
+    pub intake: Intake,
     /// Its first tags.
     #[serde(default)]
     pub tags: BTreeMap<String, String>,
@@ -24,6 +29,6 @@ pub struct NewStream {
 impl NewStream {
     /// A provisioned stream of so many shards, and of nothing else.
     pub fn provisioned(stream: StreamRef, shards: u32) -> Self {
-        Self { stream, shards, on_demand: false, tags: BTreeMap::new() }
+        Self { stream, shards, on_demand: false, intake: Intake::default(), tags: BTreeMap::new() }
     }
 }

@@ -6,8 +6,28 @@
 use serde::{Deserialize, Serialize};
 use weir_core::{
     id::{ConsumerName, StreamId, StreamRef},
+    limits::{KIB, RECORD_BYTES_MAX},
     monitoring::ShardLevelMetrics,
 };
+
+/// What a new stream takes, in KiB.
+const RECORD_KIB_DEFAULT: u32 = (RECORD_BYTES_MAX / KIB) as u32;
+
+/// How records come into a stream, as its owner has set it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Intake {
+    /// KiB of one record's data and partition key, at most.
+    pub record_kib_max: u32,
+    /// Records are spread evenly over the shards, whatever their keys.
+    pub spread: bool,
+}
+
+impl Default for Intake {
+    fn default() -> Self {
+        Self { record_kib_max: RECORD_KIB_DEFAULT, spread: false }
+    }
+}
 
 /// The settings of one stream.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -19,6 +39,9 @@ pub struct StreamSettings {
     pub stream: StreamRef,
     /// Since when its records are shown as encrypted, milliseconds since 1970; none: they are not.
     pub encrypted_since_ms: Option<u64>,
+    /// How records come in.
+    #[serde(default)]
+    pub intake: Intake,
     /// The shard-level metrics that are enabled.
     pub metrics: ShardLevelMetrics,
     /// Its resource policy, a JSON document.
@@ -47,5 +70,6 @@ impl StreamSettings {
             && self.metrics.is_empty()
             && self.policy.is_none()
             && self.consumers.is_empty()
+            && self.intake == Intake::default()
     }
 }

@@ -61,6 +61,7 @@ fn view() -> impl Strategy<Value = MembershipView> {
                     id: StreamId(generation),
                     stream: stream_ref(),
                     encrypted_since_ms: Some(1),
+                    intake: Intake { record_kib_max: 2_048, spread: true },
                     metrics: ShardLevelMetrics::of_names(["ALL"]).unwrap(),
                     policy: Some("{}".to_owned()),
                     consumers: vec![ConsumerPolicy {
@@ -69,6 +70,7 @@ fn view() -> impl Strategy<Value = MembershipView> {
                         policy: "{}".to_owned(),
                     }],
                 }],
+                settings_revision: generation,
                 iterator_secret: "00ff".to_owned(),
                 credentials: vec![Credential {
                     access_key: "AKIA".to_owned(),
@@ -101,6 +103,8 @@ fn stream() -> impl Strategy<Value = StreamDescription> {
                 on_demand,
                 encryption_key,
                 metrics,
+                intake: Intake { record_kib_max: retention_hours, spread: on_demand },
+                settings_revision: created_ms,
                 shards,
                 consumers: retention_hours,
             }
@@ -124,6 +128,9 @@ fn attached_change() -> impl Strategy<Value = AttachedChange> {
 
 fn change() -> impl Strategy<Value = StreamChange> {
     prop_oneof![
+        any::<u32>().prop_map(|kib| StreamChange::SetRecordSize { kib }),
+        any::<bool>().prop_map(|on_demand| StreamChange::SetMode { on_demand }),
+        any::<bool>().prop_map(|on| StreamChange::SetSpread { on }),
         any::<i64>().prop_map(|hours| StreamChange::IncreaseRetention { hours }),
         any::<i64>().prop_map(|hours| StreamChange::DecreaseRetention { hours }),
         "\\PC{0,9}".prop_map(|key| StreamChange::StartEncryption { key }),
@@ -183,7 +190,14 @@ fn request() -> impl Strategy<Value = ControlRequest> {
         Just(ControlRequest::Cells),
         (any::<(u32, bool)>(), prop::collection::btree_map("[a-z]{1,4}", ".{0,4}", 0..3)).prop_map(
             |((shards, on_demand), tags)| {
-                ControlRequest::CreateStream(NewStream { stream: stream_ref(), shards, on_demand, tags })
+                let intake = Intake { record_kib_max: shards, spread: on_demand };
+                ControlRequest::CreateStream(NewStream {
+                    stream: stream_ref(),
+                    shards,
+                    on_demand,
+                    intake,
+                    tags,
+                })
             }
         ),
         any::<bool>()

@@ -16,6 +16,10 @@ structure! {
         stream_mode_details: StreamModeDetails<'a> = "StreamModeDetails", super::shape::Shape::FREE;
         /// The stream's first tags.
         tags: TextMap<'a> = "Tags", model::TAG_MAP;
+        /// KiB of one record, at most.
+        max_record_size: i64 = "MaxRecordSizeInKiB", model::MAX_RECORD_SIZE;
+        /// `AUTO` or `USER_PARTITION_KEY`.
+        record_distribution_strategy: Text<'a> = "RecordDistributionStrategy", model::RECORD_DISTRIBUTION_STRATEGY;
     }
 }
 

@@ -39,6 +39,10 @@ pub struct StreamFacts {
     pub status: &'static str,
     /// `PROVISIONED` or `ON_DEMAND`.
     pub mode: &'static str,
+    /// KiB of one record, at most.
+    pub record_kib_max: u32,
+    /// `AUTO` or `USER_PARTITION_KEY`.
+    pub distribution: &'static str,
     /// How long records are kept.
     pub retention_hours: u32,
     /// When it was created.

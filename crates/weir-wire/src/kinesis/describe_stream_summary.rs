@@ -1,7 +1,5 @@
 //! `DescribeStreamSummary`: what it takes and tells.
 
-use weir_core::limits::{KIB, RECORD_BYTES_MAX};
-
 use super::{
     describe_stream::StreamFacts,
     encode::{Encoder, Reply},
@@ -43,7 +41,9 @@ impl Reply for DescribeStreamSummaryReply {
         out.member("ConsumerCount");
         out.integer(i64::from(self.consumers));
         out.member("MaxRecordSizeInKiB");
-        out.integer((RECORD_BYTES_MAX / KIB) as i64);
+        out.integer(i64::from(self.stream.record_kib_max));
+        out.member("RecordDistributionStrategy");
+        out.text(self.stream.distribution);
         out.close_structure();
         out.close_structure();
     }

@@ -33,7 +33,7 @@ pub struct RecordFacts<'a> {
     pub arrived: WallMs,
     /// The data.
     pub data: &'a [u8],
-    /// The partition key.
+    /// The partition key; empty: it was put without one.
     pub partition_key: &'a str,
     /// Is it shown as encrypted?
     pub encrypted: bool,
@@ -49,8 +49,10 @@ impl RecordFacts<'_> {
         out.timestamp(self.arrived);
         out.member("Data");
         out.blob(self.data);
-        out.member("PartitionKey");
-        out.text(self.partition_key);
+        if !self.partition_key.is_empty() {
+            out.member("PartitionKey");
+            out.text(self.partition_key);
+        }
         encode_encryption(self.encrypted, out);
         out.close_structure();
     }

@@ -39,6 +39,8 @@ pub enum Limit {
     ShardCountUpdates,
     /// Times within 24 hours that a stream's encryption is started, and times that it is stopped.
     EncryptionChanges,
+    /// Times within 24 hours that a stream's capacity mode is changed.
+    ModeChanges,
 }
 
 /// Which switch lifts a limit.
@@ -109,7 +111,7 @@ const VALUE_MAX: u64 = 1_000_000_000;
 const OF_STREAM_MAX: u64 = 10_000;
 
 impl Limit {
-    const NAMED: [Self; 12] = [
+    const NAMED: [Self; 13] = [
         Self::ShardWriteBytes,
         Self::ShardWriteRecords,
         Self::ShardReadBytes,
@@ -122,6 +124,7 @@ impl Limit {
         Self::Tags,
         Self::ShardCountUpdates,
         Self::EncryptionChanges,
+        Self::ModeChanges,
     ];
 
     /// All of them, by family and name.
@@ -181,6 +184,7 @@ impl Limit {
             Self::Tags => of_stream("tags", 50),
             Self::ShardCountUpdates => of_stream("shard-count-updates", 10),
             Self::EncryptionChanges => of_stream("encryption-changes", 25),
+            Self::ModeChanges => Description { source: QUOTAS_PAGE, ..of_stream("mode-changes", 2) },
         })
     }
 }
@@ -231,6 +235,9 @@ fn calls(operation: Operation) -> Option<Description> {
         | Operation::UntagResource
         | Operation::ListTagsForResource => rate(5, Scope::Account, API_REFERENCE),
         Operation::DecreaseStreamRetentionPeriod
+        | Operation::UpdateMaxRecordSize
+        | Operation::UpdateStreamMode
+        | Operation::UpdateStreamRecordDistributionStrategy
         | Operation::IncreaseStreamRetentionPeriod
         | Operation::StartStreamEncryption
         | Operation::StopStreamEncryption

@@ -4,7 +4,7 @@
 //! regular-expression engine on the data path.
 
 use weir_core::limits::{
-    GET_RECORDS_COUNT_MAX, PARTITION_KEY_CHARS_MAX, PUT_RECORDS_COUNT_MAX, RECORD_BYTES_MAX,
+    GET_RECORDS_COUNT_MAX, PARTITION_KEY_CHARS_MAX, PUT_RECORDS_COUNT_MAX, RECORD_BYTES_LIMIT,
     SHARD_ITERATOR_CHARS_MAX, TAGS_MAX,
 };
 
@@ -66,8 +66,8 @@ pub const SEQUENCE_NUMBER: Shape = Shape::of(&[Bound::Pattern(Pattern {
     matches: |text| is_decimal(text, SEQUENCE_NUMBER_DIGITS_MAX),
 })]);
 
-/// A record's data.
-pub const DATA: Shape = Shape::of(&[Bound::LengthMax(RECORD_BYTES_MAX)]);
+/// A record's data; most streams take less.
+pub const DATA: Shape = Shape::of(&[Bound::LengthMax(RECORD_BYTES_LIMIT)]);
 
 /// The records of one call.
 pub const PUT_RECORDS_ENTRIES: Shape =
@@ -155,6 +155,12 @@ pub const SHARD_LEVEL_METRICS: Shape = Shape::list(
 
 /// How shards are to divide the keys.
 pub const SCALING_TYPE: Shape = Shape::of(&[Bound::OneOf(&["UNIFORM_SCALING"])]);
+
+/// KiB of one record.
+pub const MAX_RECORD_SIZE: Shape = Shape::of(&[Bound::Min(1_024), Bound::Max(10_240)]);
+
+/// How records come to shards.
+pub const RECORD_DISTRIBUTION_STRATEGY: Shape = Shape::of(&[Bound::OneOf(&["AUTO", "USER_PARTITION_KEY"])]);
 
 /// What an account wants of its commitment to a least throughput.
 pub const COMMITMENT_STATUS: Shape = Shape::of(&[Bound::OneOf(&["ENABLED", "DISABLED"])]);

@@ -76,7 +76,11 @@ operations! {
     TagResource: tag_resource::TagResourceInput,
     UntagResource: untag_resource::UntagResourceInput,
     UpdateAccountSettings: update_account_settings::UpdateAccountSettingsInput,
+    UpdateMaxRecordSize: update_max_record_size::UpdateMaxRecordSizeInput,
     UpdateShardCount: update_shard_count::UpdateShardCountInput,
+    UpdateStreamMode: update_stream_mode::UpdateStreamModeInput,
+    UpdateStreamRecordDistributionStrategy:
+        update_stream_record_distribution_strategy::UpdateStreamRecordDistributionStrategyInput,
 }
 
 /// The operations of queues and channels, which the API has and Weir does not.

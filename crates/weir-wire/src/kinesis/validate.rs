@@ -18,7 +18,12 @@ const NOT_NULL: &str = "Member must not be null";
 
 /// Checks every bound of the description: `ValidationException` with all (up to ten) that do not hold.
 pub fn validate(input: &dyn Fields<'_>) -> Result<(), ApiError> {
-    let mut found = Found::default();
+    validate_waiving(input, &[])
+}
+
+/// The same, where members of these names need not be there although the description says so.
+pub fn validate_waiving(input: &dyn Fields<'_>, waived: &'static [&'static str]) -> Result<(), ApiError> {
+    let mut found = Found { waived, ..Found::default() };
     found.structure(input);
     if found.errors.is_empty() {
         return Ok(());
@@ -50,6 +55,8 @@ fn failed(errors: &[String]) -> ApiError {
 /// The walk over an input. Its path is put into words only when something is wrong, which is almost never.
 #[derive(Default)]
 struct Found<'a> {
+    /// Members that need not be there.
+    waived: &'static [&'static str],
     path: Vec<Step<'a>>,
     errors: Vec<String>,
 }
@@ -67,7 +74,7 @@ impl<'a> Found<'a> {
             let view = fields.view(member.name);
             if !matches!(view, View::Absent) {
                 self.value(&view, member.shape);
-            } else if must_be_there(member.presence, fields) {
+            } else if must_be_there(member.presence, fields) && !self.waived.contains(&member.name) {
                 self.report(None, NOT_NULL.to_owned());
             }
             self.path.pop();

@@ -289,6 +289,13 @@ fn whole_call(operation: Operation) -> Value {
         Operation::SplitShard => {
             json!({"StreamName": "s", "ShardToSplit": "shardId-0", "NewStartingHashKey": "7"})
         }
+        Operation::UpdateMaxRecordSize => json!({"StreamARN": ARN, "MaxRecordSizeInKiB": 2_048}),
+        Operation::UpdateStreamMode => {
+            json!({"StreamARN": ARN, "StreamModeDetails": {"StreamMode": "ON_DEMAND"}})
+        }
+        Operation::UpdateStreamRecordDistributionStrategy => {
+            json!({"StreamARN": ARN, "RecordDistributionStrategy": "AUTO"})
+        }
         Operation::UpdateShardCount => {
             json!({"StreamName": "s", "TargetShardCount": 2, "ScalingType": "UNIFORM_SCALING"})
         }

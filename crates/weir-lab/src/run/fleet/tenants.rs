@@ -63,6 +63,7 @@ pub(super) fn shared_config(tenants: &[TenantAccess], seed: u64) -> SharedConfig
         credentials: tenants.iter().map(|tenant| tenant.credential.clone()).collect(),
         limits: ServiceLimits::of_shards(),
         streams: Vec::new(),
+        settings_revision: 0,
     }
 }
 

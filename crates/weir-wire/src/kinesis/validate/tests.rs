@@ -127,13 +127,13 @@ fn values_are_shown_as_java_prints_them() {
              to 128"
         )]
     );
-    let data = base64_simd::STANDARD.encode_to_string(vec![0; 1_048_577]);
+    let data = base64_simd::STANDARD.encode_to_string(vec![0; 10_485_761]);
     let body = format!("{{\"StreamName\":\"s\",\"PartitionKey\":\"k\",\"Data\":\"{data}\"}}");
     assert_eq!(
         broken::<PutRecordInput<'_>>(&body),
         [
-            "Value 'java.nio.HeapByteBuffer[pos=0 lim=1048577 cap=1048577]' at 'data' failed to satisfy constraint: \
-          Member must have length less than or equal to 1048576"
+            "Value 'java.nio.HeapByteBuffer[pos=0 lim=10485761 cap=10485761]' at 'data' failed to satisfy constraint: \
+          Member must have length less than or equal to 10485760"
         ]
     );
     let filter = r#"{"StreamName":"s","ShardFilter":{"Type":"x"}}"#;

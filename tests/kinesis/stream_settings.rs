@@ -1,0 +1,165 @@
+//! UpdateMaxRecordSize, UpdateStreamMode, UpdateStreamRecordDistributionStrategy, and their values at creation.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Value, json};
+use weir_tests::server::Server;
+
+const ARN: &str = "arn:aws:kinesis:us-east-1:000000000000:stream/s";
+const MIB: usize = 1 << 20;
+
+fn summary(server: &Server) -> Value {
+    server.await_active("s");
+    server.ok("DescribeStreamSummary", &json!({"StreamName": "s"}))["StreamDescriptionSummary"].clone()
+}
+
+/// So many zeros, in base64.
+fn zeros(bytes: usize) -> String {
+    "AAAA".repeat(bytes / 3) + ["", "AA==", "AAA="][bytes % 3]
+}
+
+/// Bytes of data in base64.
+fn decoded_len(text: &str) -> usize {
+    text.len() / 4 * 3 - text.bytes().filter(|&letter| letter == b'=').count()
+}
+
+fn put(server: &Server, bytes: usize) -> Value {
+    server.call("PutRecord", &json!({"StreamName": "s", "PartitionKey": "k", "Data": zeros(bytes)})).json()
+}
+
+fn too_long(bytes: usize, most: usize) -> Value {
+    let text = format!(
+        "1 validation error detected: Value 'java.nio.HeapByteBuffer[pos=0 lim={bytes} cap={bytes}]' at 'data' failed to \
+         satisfy constraint: Member must have length less than or equal to {most}"
+    );
+    json!({"__type": "ValidationException", "message": text})
+}
+
+fn code(answer: &Value) -> &str {
+    answer["__type"].as_str().unwrap_or_default()
+}
+
+#[test]
+fn a_stream_takes_records_of_ten_mebibytes_once_it_is_set_to() {
+    let mut server = Server::start_with(&["--shard-limits", "off"]);
+    server.stream("s", 1);
+    assert_eq!(summary(&server)["MaxRecordSizeInKiB"], 1_024);
+    assert!(put(&server, MIB - 1)["SequenceNumber"].is_string());
+    assert_eq!(put(&server, MIB), too_long(MIB, MIB - 1), "the key counts");
+    for wrong in [1_023, 10_241] {
+        let refused =
+            server.call("UpdateMaxRecordSize", &json!({"StreamARN": ARN, "MaxRecordSizeInKiB": wrong}));
+        assert_eq!(code(&refused.json()), "ValidationException", "{wrong}");
+    }
+    server.ok("UpdateMaxRecordSize", &json!({"StreamARN": ARN, "MaxRecordSizeInKiB": 10_240}));
+    assert_eq!(summary(&server)["MaxRecordSizeInKiB"], 10_240);
+    let stored = put(&server, 10 * MIB - 1);
+    assert!(stored["SequenceNumber"].is_string(), "{stored}");
+    assert_eq!(put(&server, 10 * MIB), too_long(10 * MIB, 10 * MIB - 1));
+
+    server.kill_9_and_restart();
+    assert_eq!(summary(&server)["MaxRecordSizeInKiB"], 10_240, "it outlives the process");
+    let lengths: Vec<usize> = server
+        .read_all("s", "shardId-000000000000")
+        .into_iter()
+        .map(|(_, _, data)| decoded_len(&data))
+        .collect();
+    assert_eq!(lengths, [MIB - 1, 10 * MIB - 1], "and is read back");
+}
+
+#[test]
+fn the_mode_changes_twice_a_day_and_the_shards_stay() {
+    let server = Server::start_with(&["--limit", "on-demand-streams=1"]);
+    server.stream("s", 2);
+    let to = |mode: &str| {
+        let body = json!({"StreamARN": ARN, "StreamModeDetails": {"StreamMode": mode}});
+        let answer = server.call("UpdateStreamMode", &body);
+        if answer.status == 200 { Value::Null } else { answer.json() }
+    };
+    let seen = || {
+        let summary = summary(&server);
+        (summary["StreamModeDetails"]["StreamMode"].clone(), summary["OpenShardCount"].clone())
+    };
+    assert_eq!(to("PROVISIONED"), Value::Null, "it is that already");
+    assert_eq!(to("ON_DEMAND"), Value::Null);
+    assert_eq!(seen(), (json!("ON_DEMAND"), json!(2)));
+    let more = json!({"StreamName": "t", "StreamModeDetails": {"StreamMode": "ON_DEMAND"}});
+    assert_eq!(
+        code(&server.call("CreateStream", &more).json()),
+        "LimitExceededException",
+        "of the quota's one"
+    );
+    assert_eq!(to("PROVISIONED"), Value::Null);
+    assert_eq!(seen(), (json!("PROVISIONED"), json!(2)));
+    assert_eq!(code(&to("ON_DEMAND")), "LimitExceededException", "twice in 24 hours");
+    assert_eq!(seen().0, "PROVISIONED");
+}
+
+#[test]
+fn a_stream_that_distributes_itself_spreads_records_and_needs_no_key() {
+    let server = Server::start();
+    let create = json!({
+        "StreamName": "s", "StreamModeDetails": {"StreamMode": "ON_DEMAND"},
+        "RecordDistributionStrategy": "AUTO", "MaxRecordSizeInKiB": 2_048,
+    });
+    server.ok("CreateStream", &create);
+    let seen = summary(&server);
+    assert_eq!(
+        (&seen["RecordDistributionStrategy"], &seen["MaxRecordSizeInKiB"]),
+        (&json!("AUTO"), &json!(2_048))
+    );
+
+    let shards_of = |record: Value| {
+        let body = json!({"StreamName": "s", "Records": vec![record; 40]});
+        let mut counts = BTreeMap::new();
+        for result in server.ok("PutRecords", &body)["Records"].as_array().unwrap() {
+            *counts.entry(result["ShardId"].as_str().unwrap().to_owned()).or_insert(0) += 1;
+        }
+        counts
+    };
+    let one_key = shards_of(json!({"PartitionKey": "same", "ExplicitHashKey": "0", "Data": "eA=="}));
+    assert_eq!(one_key.values().copied().collect::<Vec<_>>(), [10; 4], "its key is ignored");
+    let keyless = shards_of(json!({"Data": "eA=="}));
+    assert_eq!(keyless.len(), 4);
+    assert!(server.ok("PutRecord", &json!({"StreamName": "s", "Data": "eA=="}))["ShardId"].is_string());
+    let iterator =
+        json!({"StreamName": "s", "ShardId": "shardId-000000000000", "ShardIteratorType": "TRIM_HORIZON"});
+    let iterator = server.ok("GetShardIterator", &iterator)["ShardIterator"].clone();
+    let read = server.ok("GetRecords", &json!({"ShardIterator": iterator}));
+    let records = read["Records"].as_array().unwrap();
+    assert_eq!(records[0]["PartitionKey"], "same", "the producer's own is kept");
+    assert!(records.last().unwrap().get("PartitionKey").is_none(), "none was given");
+
+    let by_keys = json!({"StreamARN": ARN, "RecordDistributionStrategy": "USER_PARTITION_KEY"});
+    server.ok("UpdateStreamRecordDistributionStrategy", &by_keys);
+    assert_eq!(summary(&server)["RecordDistributionStrategy"], "USER_PARTITION_KEY");
+    assert_eq!(shards_of(json!({"PartitionKey": "same", "Data": "eA=="})).len(), 1);
+    let keyless = server.call("PutRecord", &json!({"StreamName": "s", "Data": "eA=="})).json();
+    assert_eq!(
+        keyless["message"],
+        "1 validation error detected: Value null at 'partitionKey' failed to satisfy constraint: Member must not be null"
+    );
+}
+
+#[test]
+fn only_on_demand_streams_distribute_themselves() {
+    let server = Server::start();
+    server.stream("s", 1);
+    let auto = json!({"StreamARN": ARN, "RecordDistributionStrategy": "AUTO"});
+    assert_eq!(
+        code(&server.call("UpdateStreamRecordDistributionStrategy", &auto).json()),
+        "InvalidArgumentException"
+    );
+    let provisioned = json!({"StreamName": "t", "ShardCount": 1, "RecordDistributionStrategy": "AUTO"});
+    assert_eq!(code(&server.call("CreateStream", &provisioned).json()), "InvalidArgumentException");
+    server
+        .ok("UpdateStreamMode", &json!({"StreamARN": ARN, "StreamModeDetails": {"StreamMode": "ON_DEMAND"}}));
+    server.await_active("s");
+    server.ok("UpdateStreamRecordDistributionStrategy", &auto);
+    server.await_active("s");
+    server.ok(
+        "UpdateStreamMode",
+        &json!({"StreamARN": ARN, "StreamModeDetails": {"StreamMode": "PROVISIONED"}}),
+    );
+    assert_eq!(summary(&server)["RecordDistributionStrategy"], "USER_PARTITION_KEY");
+}
