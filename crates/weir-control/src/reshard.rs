@@ -3,7 +3,7 @@
 //! Pure functions that the machine calls; it alone closes parents and places children. A plan never looks at a node, a
 //! clock or a quota.
 
-use std::num::NonZeroU32;
+use std::{collections::BTreeSet, num::NonZeroU32};
 
 use serde::{Deserialize, Serialize};
 use weir_core::{
@@ -106,8 +106,10 @@ pub fn births_toward_uniform(open: &[OpenShard], count: NonZeroU32) -> usize {
         if steps.is_empty() {
             return born;
         }
+        let parents: BTreeSet<ShardIndex> =
+            steps.iter().flat_map(|step| step.parents.iter().copied()).collect();
+        open.retain(|shard| !parents.contains(&shard.shard));
         for step in steps {
-            open.retain(|shard| !step.parents.contains(&shard.shard));
             for range in step.children {
                 // Counted down, so that no number of the way is one of the stream's.
                 let shard = ShardIndex(u32::MAX - u32::try_from(born).expect("shards are bounded"));

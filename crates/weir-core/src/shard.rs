@@ -58,7 +58,16 @@ impl OwnedShard {
     /// Is it the same shard, whoever owns it, under whichever epoch, open or closed? Two clusters give the same key to
     /// different ones.
     pub fn is_same_shard(&self, other: &Self) -> bool {
-        *self == Self { epoch: self.epoch, closed: self.closed, ..other.clone() }
+        // By name, so that a new field is not forgotten, and without a copy: whole streams are compared.
+        let Self { key, account, region, stream_name, range, created_ms, epoch: _, parents, closed: _ } =
+            self;
+        *key == other.key
+            && *account == other.account
+            && *region == other.region
+            && *range == other.range
+            && *created_ms == other.created_ms
+            && *parents == other.parents
+            && *stream_name == other.stream_name
     }
 
     /// Does it take records?

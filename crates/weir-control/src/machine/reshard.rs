@@ -243,7 +243,8 @@ impl Machine {
     }
 
     /// Lets go of closed shards whose records are all too old to be served; true when one went. Parents go before their
-    /// children: whoever reads a family finds it without a hole.
+    /// children: whoever reads a family finds it without a hole. And none goes before its children are there: a reshard that
+    /// waits for the other parent, on a node that was silent for days, still needs it.
     pub(super) fn drop_expired_shards(&mut self, wall: WallMs) -> bool {
         let mut changed = false;
         for stream in &mut self.state.streams {
@@ -256,10 +257,13 @@ impl Machine {
             }
             let known: Vec<ShardIndex> = stream.shards.iter().map(|known| known.shard.key.shard).collect();
             let before = known.len();
+            let parents: BTreeSet<ShardIndex> =
+                stream.shards.iter().flat_map(|known| known.shard.parents).flatten().collect();
             let has_parent = |shard: &OwnedShard| {
                 shard.parents.iter().flatten().any(|parent| known.binary_search(parent).is_ok())
             };
-            stream.shards.retain(|known| !expired(&known.shard) || has_parent(&known.shard));
+            let is_needed = |shard: &OwnedShard| has_parent(shard) || !parents.contains(&shard.key.shard);
+            stream.shards.retain(|known| !expired(&known.shard) || is_needed(&known.shard));
             changed |= stream.shards.len() != before;
         }
         changed

@@ -3,7 +3,10 @@
 //! Part of the machine. A stream is ACTIVE once the nodes say that they own all of its shards, and gone once none says
 //! so any more: the nodes' word decides, not the wish. How long it takes at least is `transitions.rs`'s matter.
 
-use std::{collections::BTreeMap, num::NonZeroU32};
+use std::{
+    collections::{BTreeMap, HashMap},
+    num::NonZeroU32,
+};
 
 use weir_core::{
     clock::{Monotonic, WallMs},
@@ -211,15 +214,19 @@ impl Machine {
 
     /// Moves streams on as far as the nodes' words allow; true when one moved.
     pub(super) fn settle_streams(&mut self) -> bool {
-        let fragments = &self.fragments;
+        let is_on_the_way =
+            |stream: &Stream| matches!(stream.status, StreamStatus::Creating | StreamStatus::Deleting);
+        let mut words: HashMap<(MemberId, ShardKey), &OwnedShard> = HashMap::new();
+        if self.state.streams.iter().any(is_on_the_way) {
+            words.extend(self.fragments.iter().flat_map(|(node, fragment)| {
+                fragment.shards.iter().map(|shard| ((*node, shard.key), shard))
+            }));
+        }
         let said = |assigned: &AssignedShard| {
-            fragments.get(&assigned.node).is_some_and(|fragment| {
-                // Whole: under the same number a node may hold a shard from another control plane.
-                let is_it = |said: &OwnedShard| {
-                    said.epoch == assigned.shard.epoch && said.is_same_shard(&assigned.shard)
-                };
-                fragment.shards.iter().any(is_it)
-            })
+            // Whole: under the same number a node may hold a shard from another control plane.
+            words
+                .get(&(assigned.node, assigned.shard.key))
+                .is_some_and(|said| said.epoch == assigned.shard.epoch && said.is_same_shard(&assigned.shard))
         };
         let mut changed = false;
         for stream in self.state.streams.iter_mut().filter(|stream| stream.held_until_ms.is_none()) {

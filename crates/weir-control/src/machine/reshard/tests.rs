@@ -327,6 +327,33 @@ fn an_on_demand_stream_is_doubled_by_its_traffic_and_a_provisioned_one_is_not() 
     }
 }
 
+#[test]
+fn a_parent_stays_until_its_children_are_born_however_long_the_other_parent_takes() {
+    let mut world = World::new(2, 2);
+    let held_by = |world: &World, shard: u32| {
+        world
+            .nodes
+            .iter()
+            .position(|node| node.held.keys().any(|key| key.shard == ShardIndex(shard)))
+            .unwrap()
+    };
+    let late = held_by(&world, 1);
+    assert_ne!(held_by(&world, 0), late, "the parents are on two nodes");
+    world.nodes[late].silent = true;
+    world.change(StreamChange::MergeShards { shard: ShardIndex(0), adjacent: ShardIndex(1) }).unwrap();
+    world.settle();
+    world.wall += 3 * DAY;
+    world.settle();
+    assert_eq!(world.stream().status, StreamStatus::Updating);
+    world.nodes[late].silent = false;
+    world.settle();
+    let stream = world.stream();
+    assert_eq!(stream.status, StreamStatus::Active);
+    let open: Vec<_> =
+        stream.shards.iter().filter(|shard| shard.is_open()).map(|shard| shard.range).collect();
+    assert_eq!(open, [HashKeyRange::ALL]);
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 64, ..ProptestConfig::default() })]
 
