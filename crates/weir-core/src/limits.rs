@@ -92,6 +92,12 @@ pub const HTTP_ANSWER_BYTES_PER_SECOND_MIN: usize = 128 * KIB;
 /// Bytes of large answers that one front end holds at once, from before a read is asked for until the last byte has gone
 /// out; beyond, calls are refused with `ServiceUnavailable`. As much as for request bodies.
 pub const HTTP_ANSWERS_BYTES_MAX: usize = 512 * MIB;
+/// Bytes of events that one front end holds for its subscribers at once. Apart from answers, so that subscribers who do
+/// not read take nothing of other calls; who finds it full waits.
+pub const HTTP_EVENTS_BYTES_MAX: usize = 128 * MIB;
+/// Events that are being read and made at once: a node gives whole batches, of which an event may take a small part, and
+/// those are counted nowhere else.
+pub const EVENTS_MADE_MAX: usize = 8;
 /// Bytes of a refused body that are read and thrown away, so that a client which sends all before it listens still
 /// hears why.
 pub const HTTP_DISCARD_BYTES_MAX: usize = 64 * MIB;

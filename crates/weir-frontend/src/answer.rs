@@ -10,7 +10,8 @@
 
 use bytes::Bytes;
 use weir_core::limits::{
-    GET_RECORDS_BYTES_MAX, HTTP_ANSWERS_BYTES_MAX, RECORD_BYTES_MAX, SUBSCRIPTION_EVENT_BYTES_MAX,
+    GET_RECORDS_BYTES_MAX, HTTP_ANSWERS_BYTES_MAX, HTTP_EVENTS_BYTES_MAX, RECORD_BYTES_MAX,
+    SUBSCRIPTION_EVENT_BYTES_MAX,
 };
 use weir_sync::{ByteBudget, byte_budget::Permit};
 use weir_wire::http::server::{ResponseBody, held_bytes};
@@ -44,11 +45,16 @@ pub(crate) enum Answer {
 #[derive(Debug)]
 pub(crate) struct AnswerBudget {
     bytes: ByteBudget,
+    /// Of events alone.
+    events: ByteBudget,
 }
 
 impl Default for AnswerBudget {
     fn default() -> Self {
-        Self { bytes: ByteBudget::new(HTTP_ANSWERS_BYTES_MAX) }
+        Self {
+            bytes: ByteBudget::new(HTTP_ANSWERS_BYTES_MAX),
+            events: ByteBudget::new(HTTP_EVENTS_BYTES_MAX),
+        }
     }
 }
 
@@ -69,13 +75,21 @@ impl AnswerBudget {
 
     /// Room for one event of a subscription; and how many bytes of records the event may have.
     pub(crate) fn reserve_event(&self) -> Result<(Permit, usize), RequestError> {
-        Ok((self.reserve(page_bytes(SUBSCRIPTION_EVENT_BYTES_MAX))?, SUBSCRIPTION_EVENT_BYTES_MAX))
+        let bytes = page_bytes(SUBSCRIPTION_EVENT_BYTES_MAX);
+        let permit = self.events.try_acquire(bytes).ok_or(RequestError::AnswersFull)?;
+        Ok((permit, SUBSCRIPTION_EVENT_BYTES_MAX))
     }
 
     /// Bytes that are free.
     #[cfg(test)]
     pub(crate) fn available(&self) -> usize {
         self.bytes.available()
+    }
+
+    /// Bytes that are free for events.
+    #[cfg(test)]
+    pub(crate) fn events_available(&self) -> usize {
+        self.events.available()
     }
 
     /// The answer that `permit` was reserved for, now that it is encoded and its size is known.
@@ -155,9 +169,21 @@ mod tests {
 
     #[test]
     fn an_answer_that_became_larger_than_there_is_room_is_refused_and_takes_nothing() {
-        let answers = AnswerBudget { bytes: ByteBudget::new(10) };
+        let answers = AnswerBudget { bytes: ByteBudget::new(10), ..AnswerBudget::default() };
         let permit = answers.reserve(5).unwrap();
         assert!(matches!(answers.settle(permit, Vec::with_capacity(100)), Err(RequestError::AnswersFull)));
         assert_eq!(answers.available(), 10);
+    }
+
+    #[test]
+    fn subscribers_that_do_not_read_take_nothing_of_other_answers() {
+        let answers = AnswerBudget::default();
+        let mut events = Vec::new();
+        while let Ok(event) = answers.reserve_event() {
+            events.push(event);
+        }
+        assert!(events.len() > 60, "{} events at once", events.len());
+        assert_eq!(answers.available(), HTTP_ANSWERS_BYTES_MAX);
+        assert_eq!(answers.reserve_page(GET_RECORDS_COUNT_MAX).unwrap().1, GET_RECORDS_BYTES_MAX);
     }
 }

@@ -6,25 +6,29 @@
 
 use weir_core::hash_key::HashKey;
 use weir_core::id::StreamRef;
-use weir_wire::kinesis::{encoding::Encoding, named::NamedInput};
-
-use crate::{
-    authenticate::Caller, iterator::ShardIterator, lookup::StreamSelector, operations::Call,
-    route::usable_map,
+use weir_wire::{
+    control::ConsumerKey,
+    kinesis::{encoding::Encoding, named::NamedInput},
 };
 
-/// Between a stream's ARN and its consumer's name.
-const CONSUMER: &str = "/consumer/";
+use crate::{
+    authenticate::Caller,
+    consumer::{ConsumerSelector, is_consumer_arn},
+    iterator::ShardIterator,
+    lookup::StreamSelector,
+    operations::{Call, shard_of},
+    route::usable_map,
+};
 
 /// What a call is about; nothing of it need be known.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct CallTarget {
     /// The stream.
     pub stream: Option<StreamRef>,
-    /// The shard, as the call spells it.
+    /// The shard's id: one, however the call spells it.
     pub shard: Option<String>,
-    /// The consumer's ARN.
-    pub consumer: Option<String>,
+    /// The consumer.
+    pub consumer: Option<ConsumerKey>,
 }
 
 impl CallTarget {
@@ -32,16 +36,17 @@ impl CallTarget {
     pub(crate) fn read(encoding: Encoding, body: &[u8], caller: &Caller) -> Self {
         let Ok(named) = encoding.decode::<NamedInput<'_>>(body) else { return Self::default() };
         let resource = named.consumer_arn.as_deref().or(named.resource_arn.as_deref());
-        let consumer = resource.filter(|arn| arn.contains(CONSUMER)).map(str::to_owned);
-        let arn = named.stream_arn.as_deref();
-        let arn =
-            arn.or_else(|| resource.map(|arn| arn.split_once(CONSUMER).map_or(arn, |(stream, _)| stream)));
-        let selector = StreamSelector { name: named.stream_name.as_deref(), arn };
-        Self {
-            stream: selector.resolve(caller).ok(),
-            shard: named.shard_id.map(std::borrow::Cow::into_owned),
-            consumer,
+        let shard = named.shard_id.as_deref().and_then(shard_of).map(|shard| shard.to_string());
+        if let Some(arn) = resource.filter(|arn| is_consumer_arn(arn)) {
+            let selector = ConsumerSelector { stream_arn: None, name: None, arn: Some(arn) };
+            return match selector.resolve(caller) {
+                Ok((stream, consumer)) => Self { stream: Some(stream), shard, consumer: Some(consumer) },
+                Err(_) => Self { shard, ..Self::default() },
+            };
         }
+        let arn = named.stream_arn.as_deref().or(resource);
+        let selector = StreamSelector { name: named.stream_name.as_deref(), arn };
+        Self { stream: selector.resolve(caller).ok(), shard, consumer: None }
     }
 }
 
@@ -98,6 +103,19 @@ mod tests {
             assert_eq!(found.stream.unwrap().name, StreamName::new("s"), "{body}");
             assert_eq!(found.consumer.is_some(), body.contains("ConsumerARN"));
             assert_eq!(found.shard.is_some(), body.contains("ShardId"));
+        }
+    }
+
+    #[test]
+    fn however_a_shard_and_a_consumer_are_spelled_they_are_one() {
+        let spelled = |partition: &str, secs: &str, shard: &str| {
+            let stream = STREAM.replace("arn:aws:", partition);
+            target(&format!(r#"{{"ConsumerARN": "{stream}/consumer/c:{secs}", "ShardId": "{shard}"}}"#))
+        };
+        let one = spelled("arn:aws:", "7", "shardId-000000000000");
+        assert!(one.consumer.is_some() && one.shard.is_some());
+        for shard in ["shardId-0", "x-00", "0"] {
+            assert_eq!(spelled("arn:aws-cn:", "007", shard), one, "{shard}");
         }
     }
 

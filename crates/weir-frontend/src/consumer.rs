@@ -6,7 +6,7 @@
 use weir_core::clock::WallMs;
 use weir_core::id::{ConsumerName, StreamRef};
 use weir_wire::{
-    control::{ConsumerDescription, ConsumerKey},
+    control::{ConsumerDescription, ConsumerKey, ResourceRef},
     kinesis::{
         error::{ApiError, ErrorCode},
         register_stream_consumer::ConsumerFacts,
@@ -87,6 +87,17 @@ fn split_arn(arn: &str) -> (&str, ConsumerKey) {
 /// The ARN of a consumer of `stream`.
 pub(crate) fn consumer_arn(stream: &StreamRef, name: &ConsumerName, created: WallMs) -> String {
     format!("{}/consumer/{name}:{}", stream_arn(stream), created.secs())
+}
+
+/// The ARN of what can have tags and a policy.
+pub(crate) fn resource_arn(resource: &ResourceRef) -> String {
+    match resource {
+        ResourceRef::Stream(stream) => stream_arn(stream),
+        ResourceRef::Consumer { stream, key } => {
+            let created = WallMs(key.created_secs.unwrap_or_default().saturating_mul(1_000));
+            consumer_arn(stream, &key.name, created)
+        }
+    }
 }
 
 /// A consumer as it is shown.

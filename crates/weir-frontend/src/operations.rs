@@ -54,6 +54,8 @@ mod start;
 mod store;
 mod view;
 
+pub(crate) use self::shard_id::shard_of;
+
 use std::{net::SocketAddr, sync::Arc};
 
 use tokio::time::{Instant, timeout_at};
@@ -108,7 +110,10 @@ impl<'a> Call<'a> {
         let target = || {
             let target = CallTarget::read(self.encoding, self.body, self.caller());
             // Nobody uses up the rates of a stream that it may not use.
-            let stream = target.stream.filter(|stream| self.permitted(stream.clone()).is_ok());
+            let stream = target.stream.filter(|stream| match &target.consumer {
+                Some(key) => self.permitted_consumer(stream.clone(), key).is_ok(),
+                None => self.permitted(stream.clone()).is_ok(),
+            });
             CallTarget { stream, ..target }
         };
         let calls = &self.common.throttle.calls;
@@ -190,8 +195,12 @@ impl<'a> Call<'a> {
     /// The stream and the consumer that the input names, if the caller may do this to it.
     fn consumer(&self, selector: ConsumerSelector<'_>) -> Result<(StreamRef, ConsumerKey), RequestError> {
         let (stream, key) = selector.resolve(self.caller())?;
-        let permitted = self.config.policies.permit_consumer(self.caller(), self.operation, stream, &key)?;
-        Ok((permitted.into_stream(), key))
+        Ok((self.permitted_consumer(stream, &key)?, key))
+    }
+
+    fn permitted_consumer(&self, stream: StreamRef, key: &ConsumerKey) -> Result<StreamRef, RequestError> {
+        let permitted = self.config.policies.permit_consumer(self.caller(), self.operation, stream, key)?;
+        Ok(permitted.into_stream())
     }
 
     /// The shards' buckets and how many shards `map` has; none when no limit of a shard is kept.

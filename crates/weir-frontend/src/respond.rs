@@ -244,8 +244,8 @@ fn calls_exceeded(account: AccountId, scope: Scope, target: &CallTarget) -> Stri
         Scope::Account | Scope::Stream => format!("Rate exceeded for {}.", of(stream)),
         Scope::Shard => format!("Rate exceeded for shard {shard} in {}.", of(stream)),
         Scope::ConsumerAndShard => {
-            let consumer = consumer.as_deref().unwrap_or_default();
-            format!("Rate exceeded for consumer {consumer} and shard {shard}.")
+            let consumer = consumer.as_ref().map_or("", |consumer| consumer.name.as_str());
+            format!("Rate exceeded for consumer {consumer} of {} and shard {shard}.", of(stream))
         }
     }
 }
@@ -509,7 +509,10 @@ mod tests {
         let target = CallTarget {
             stream: Some(stream()),
             shard: Some(shard.to_string()),
-            consumer: Some("arn:c".into()),
+            consumer: Some(weir_wire::control::ConsumerKey {
+                name: weir_core::id::ConsumerName::new("c"),
+                created_secs: Some(7),
+            }),
         };
         assert_eq!(
             calls(Operation::DescribeStream, Scope::Account, &target),
@@ -525,7 +528,7 @@ mod tests {
         );
         assert_eq!(
             calls(Operation::ListShards, Scope::ConsumerAndShard, &target).2,
-            "Rate exceeded for consumer arn:c and shard shardId-000000000005."
+            "Rate exceeded for consumer c of stream s under account 000000000000 and shard shardId-000000000005."
         );
         assert_eq!(
             told(RequestError::IteratorExpired {

@@ -18,7 +18,7 @@ use weir_core::{
     clock::Clock,
     effect::Effect,
     id::StreamId,
-    limits::{NODE_CALL_TIMEOUT, RESHARD_WAITING_MAX},
+    limits::{EVENTS_MADE_MAX, NODE_CALL_TIMEOUT, RESHARD_WAITING_MAX},
 };
 use weir_sync::{Snapshot, SnapshotReader};
 use weir_wire::{
@@ -85,6 +85,8 @@ pub(crate) struct Common {
     pub(crate) answers: AnswerBudget,
     /// Room for puts that wait for a reshard.
     pub(crate) resharding: Semaphore,
+    /// Room for events that are being read and made.
+    pub(crate) making: Semaphore,
     /// Whose turn it is where records are spread.
     pub(crate) turn: AtomicUsize,
     pub(crate) metrics: Arc<RequestMetrics>,
@@ -130,6 +132,7 @@ impl Frontend {
             faults,
             answers: AnswerBudget::default(),
             resharding: Semaphore::new(RESHARD_WAITING_MAX),
+            making: Semaphore::new(EVENTS_MADE_MAX),
             turn: AtomicUsize::new(0),
             metrics: Arc::new(RequestMetrics::new(registry, clock)),
             shard_metrics,

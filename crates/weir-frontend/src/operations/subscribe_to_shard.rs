@@ -99,10 +99,11 @@ fn answer(call: &Call<'_>, subscription: Subscription) -> Result<Answer, Request
         consumer: subscription.consumer.name.clone(),
         created_secs: subscription.consumer.created_secs.unwrap_or_default(),
     };
-    let seat = call.common.seats.take(key, call.now()).map_err(|refused| match refused {
-        SeatRefused::InUse => subscription.in_use(),
-        SeatRefused::Full => ConsumerError::Full.into(),
-    })?;
+    let seat =
+        call.common.seats.take(key, &call.caller().tenant, call.now()).map_err(|refused| match refused {
+            SeatRefused::InUse => subscription.in_use(),
+            SeatRefused::Full => ConsumerError::Full.into(),
+        })?;
     let rooms =
         Rooms { common: call.common.clone(), maps: call.maps.clone(), forwarder: call.forwarder.clone() };
     let feed = Feed::new(rooms, seat, subscription, call.common.subscriptions);

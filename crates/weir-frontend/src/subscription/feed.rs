@@ -259,6 +259,8 @@ impl Follower {
             tokio::time::sleep(ROOM_WAIT).await;
             return Ok(None);
         };
+        let common = Arc::clone(&self.rooms.common);
+        let _making = common.making.acquire().await.expect("never closed");
         let place = self.place().await?;
         let bounds = PageBounds { records_max: GET_RECORDS_COUNT_MAX, bytes_max };
         let read = self.read(&place, bounds).await?;

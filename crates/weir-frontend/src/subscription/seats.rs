@@ -10,9 +10,12 @@ use parking_lot::Mutex;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 use weir_core::{
     clock::Monotonic,
-    id::{ConsumerName, ShardKey},
+    id::{ConsumerName, ShardKey, TenantName},
     limits::SUBSCRIPTIONS_MAX,
 };
+
+/// Seats that one tenant may have: half, so that the others always find the other half.
+const TENANT_SUBSCRIPTIONS_MAX: usize = SUBSCRIPTIONS_MAX / 2;
 
 /// What one seat is for.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -29,6 +32,8 @@ pub(crate) struct SeatKey {
 #[derive(Debug)]
 pub(crate) struct Seats {
     taken: Mutex<HashMap<SeatKey, Taken>>,
+    /// How many each tenant has; who has none is not here.
+    tenants: Mutex<HashMap<TenantName, usize>>,
     room: Arc<Semaphore>,
     takeover_after: Duration,
 }
@@ -52,16 +57,22 @@ pub(crate) enum SeatRefused {
 impl Seats {
     pub(crate) fn new(takeover_after: Duration) -> Self {
         let room = Arc::new(Semaphore::new(SUBSCRIPTIONS_MAX));
-        Self { taken: Mutex::default(), room, takeover_after }
+        Self { taken: Mutex::default(), tenants: Mutex::default(), room, takeover_after }
     }
 
-    /// Takes a seat at `now`, from who has it if need be.
-    pub(crate) fn take(self: &Arc<Self>, key: SeatKey, now: Monotonic) -> Result<Seat, SeatRefused> {
+    /// Takes a seat for a tenant at `now`, from who has it if need be.
+    pub(crate) fn take(
+        self: &Arc<Self>,
+        key: SeatKey,
+        tenant: &TenantName,
+        now: Monotonic,
+    ) -> Result<Seat, SeatRefused> {
         let mut taken = self.taken.lock();
         if taken.get(&key).is_some_and(|seat| now.since(seat.since) < self.takeover_after) {
             return Err(SeatRefused::InUse);
         }
         let room = Arc::clone(&self.room).try_acquire_owned().map_err(|_| SeatRefused::Full)?;
+        let share = Share::of(self, tenant).ok_or(SeatRefused::Full)?;
         if taken.len() >= 2 * SUBSCRIPTIONS_MAX {
             let young = |seat: &Taken| now.since(seat.since) < self.takeover_after;
             taken.retain(|_, seat| seat.end.is_some() || young(seat));
@@ -70,7 +81,39 @@ impl Seats {
         let before = taken.insert(key.clone(), Taken { since: now, end: Some(end) });
         drop(taken);
         drop(before); // its other half hears of it
-        Ok(Seat { seats: Arc::clone(self), key, since: now, ended, _room: room })
+        Ok(Seat { seats: Arc::clone(self), key, since: now, ended, _share: share, _room: room })
+    }
+}
+
+/// One of a tenant's seats, counted.
+#[derive(Debug)]
+struct Share {
+    seats: Arc<Seats>,
+    tenant: TenantName,
+}
+
+impl Share {
+    /// One more, unless the tenant has all that one may have.
+    fn of(seats: &Arc<Seats>, tenant: &TenantName) -> Option<Self> {
+        let mut tenants = seats.tenants.lock();
+        let count = tenants.entry(tenant.clone()).or_default();
+        if *count >= TENANT_SUBSCRIPTIONS_MAX {
+            return None;
+        }
+        *count += 1;
+        drop(tenants);
+        Some(Self { seats: Arc::clone(seats), tenant: tenant.clone() })
+    }
+}
+
+impl Drop for Share {
+    fn drop(&mut self) {
+        let mut tenants = self.seats.tenants.lock();
+        let count = tenants.get_mut(&self.tenant).expect("a seat is counted until it is given back");
+        *count -= 1;
+        if *count == 0 {
+            tenants.remove(&self.tenant);
+        }
     }
 }
 
@@ -81,6 +124,7 @@ pub(crate) struct Seat {
     key: SeatKey,
     since: Monotonic,
     ended: oneshot::Receiver<()>,
+    _share: Share,
     _room: OwnedSemaphorePermit,
 }
 
@@ -114,6 +158,10 @@ mod tests {
         SeatKey { shard, consumer: ConsumerName::new("c"), created_secs: 7 }
     }
 
+    fn tenant(name: &str) -> TenantName {
+        TenantName::new(name)
+    }
+
     fn at(ms: u64) -> Monotonic {
         Monotonic::ZERO + Duration::from_millis(ms)
     }
@@ -121,35 +169,62 @@ mod tests {
     #[tokio::test]
     async fn a_call_within_five_seconds_is_refused_and_a_later_one_takes_over() {
         let seats = Arc::new(Seats::new(AFTER));
-        let mut first = seats.take(key(0), at(0)).unwrap();
-        assert_eq!(seats.take(key(0), at(4_999)).unwrap_err(), SeatRefused::InUse);
-        let second = seats.take(key(0), at(5_000)).unwrap();
+        let mut first = seats.take(key(0), &tenant("t"), at(0)).unwrap();
+        assert_eq!(seats.take(key(0), &tenant("t"), at(4_999)).unwrap_err(), SeatRefused::InUse);
+        let second = seats.take(key(0), &tenant("t"), at(5_000)).unwrap();
         first.lost().await;
         drop(first);
-        assert_eq!(seats.take(key(0), at(9_999)).unwrap_err(), SeatRefused::InUse, "of the second");
+        assert_eq!(
+            seats.take(key(0), &tenant("t"), at(9_999)).unwrap_err(),
+            SeatRefused::InUse,
+            "of the second"
+        );
         drop(second);
-        assert_eq!(seats.take(key(0), at(9_999)).unwrap_err(), SeatRefused::InUse, "also when it has left");
-        assert!(seats.take(key(0), at(10_000)).is_ok());
+        assert_eq!(
+            seats.take(key(0), &tenant("t"), at(9_999)).unwrap_err(),
+            SeatRefused::InUse,
+            "also when it has left"
+        );
+        assert!(seats.take(key(0), &tenant("t"), at(10_000)).is_ok());
     }
 
     #[test]
     fn another_shard_and_another_consumer_of_the_name_have_seats_of_their_own() {
         let seats = Arc::new(Seats::new(AFTER));
-        let _one = seats.take(key(0), at(0)).unwrap();
-        assert!(seats.take(key(1), at(0)).is_ok());
-        assert!(seats.take(SeatKey { created_secs: 8, ..key(0) }, at(0)).is_ok());
+        let _one = seats.take(key(0), &tenant("t"), at(0)).unwrap();
+        assert!(seats.take(key(1), &tenant("t"), at(0)).is_ok());
+        assert!(seats.take(SeatKey { created_secs: 8, ..key(0) }, &tenant("t"), at(0)).is_ok());
     }
 
     #[test]
     fn seats_are_so_many_and_those_given_back_do_not_pile_up() {
         let seats = Arc::new(Seats::new(AFTER));
-        let all: Vec<_> =
-            (0..SUBSCRIPTIONS_MAX as u32).map(|shard| seats.take(key(shard), at(0)).unwrap()).collect();
-        assert_eq!(seats.take(key(u32::MAX), at(0)).unwrap_err(), SeatRefused::Full);
+        let all: Vec<_> = (0..SUBSCRIPTIONS_MAX as u32)
+            .map(|shard| {
+                let own = tenant(if shard % 2 == 0 { "even" } else { "odd" });
+                seats.take(key(shard), &own, at(0)).unwrap()
+            })
+            .collect();
+        assert_eq!(seats.take(key(u32::MAX), &tenant("t"), at(0)).unwrap_err(), SeatRefused::Full);
         drop(all);
         for shard in 0..5 * SUBSCRIPTIONS_MAX as u32 {
-            drop(seats.take(key(shard), at(u64::from(shard) * 100 + 10_000)).unwrap());
+            drop(seats.take(key(shard), &tenant("t"), at(u64::from(shard) * 100 + 10_000)).unwrap());
         }
         assert!(seats.taken.lock().len() <= 2 * SUBSCRIPTIONS_MAX);
+    }
+
+    #[test]
+    fn a_tenant_has_half_of_the_seats_and_others_find_theirs() {
+        let seats = Arc::new(Seats::new(AFTER));
+        let mut all = Vec::new();
+        while let Ok(seat) = seats.take(key(all.len() as u32), &tenant("one"), at(0)) {
+            all.push(seat);
+        }
+        assert_eq!(all.len(), TENANT_SUBSCRIPTIONS_MAX);
+        assert!(seats.take(key(9_999), &tenant("other"), at(0)).is_ok());
+        all.pop();
+        assert!(seats.take(key(9_998), &tenant("one"), at(0)).is_ok(), "a seat given back is a seat");
+        all.clear();
+        assert!(seats.tenants.lock().is_empty());
     }
 }

@@ -11,9 +11,12 @@ use weir_core::{
     id::{AccountId, Region},
 };
 use weir_sync::{TokenBucket, token_bucket::TokenRate};
-use weir_wire::kinesis::{
-    limits::{Family, Limit, PER_SECOND_GRAIN, Scope, ServiceLimits},
-    operation::Operation,
+use weir_wire::{
+    control::ConsumerKey,
+    kinesis::{
+        limits::{Family, Limit, PER_SECOND_GRAIN, Scope, ServiceLimits},
+        operation::Operation,
+    },
 };
 
 use crate::{authenticate::Caller, call_target::CallTarget, error::RequestError};
@@ -101,7 +104,11 @@ impl CallKey {
             Scope::Account => [None, None, None],
             Scope::Stream => [name, None, None],
             Scope::Shard => [name, Some(shard?), None],
-            Scope::ConsumerAndShard => [name, Some(shard?), Some(consumer?)],
+            Scope::ConsumerAndShard => {
+                let ConsumerKey { name: consumer, created_secs } = consumer?;
+                let consumer = format!("{consumer}:{}", created_secs.unwrap_or_default());
+                [name, Some(shard?), Some(consumer)]
+            }
         };
         Some(Self { operation, account: stream.account, region: stream.region, parts })
     }
@@ -116,7 +123,7 @@ pub(super) fn bucket_rate(per_second: u64) -> TokenRate {
 mod tests {
     use std::time::Duration;
 
-    use weir_core::id::{StreamName, StreamRef, TenantName};
+    use weir_core::id::{ConsumerName, StreamName, StreamRef, TenantName};
 
     use super::*;
 
@@ -131,7 +138,7 @@ mod tests {
         CallTarget {
             stream: Some(stream),
             shard: Some("shardId-000000000000".to_owned()),
-            consumer: Some("arn".to_owned()),
+            consumer: Some(ConsumerKey { name: ConsumerName::new("c"), created_secs: Some(7) }),
         }
     }
 

@@ -61,14 +61,14 @@ async fn an_event_is_counted_until_it_is_written_and_a_subscription_until_its_cl
     let fixture = Fixture::subscribing();
     fixture.stream("s", 1);
     put(&fixture).await;
-    let free = fixture.frontend.common.answers.available();
+    let free = fixture.frontend.common.answers.events_available();
     let mut body = subscribe(&fixture).await;
     next(&mut body).await;
     assert_eq!(subscriptions(&fixture).as_deref(), Some("1"));
     let event = body.frame().await.unwrap().unwrap();
-    assert_eq!(free - fixture.frontend.common.answers.available(), event.data_ref().unwrap().len());
+    assert_eq!(free - fixture.frontend.common.answers.events_available(), event.data_ref().unwrap().len());
     drop(event);
-    assert_eq!(fixture.frontend.common.answers.available(), free);
+    assert_eq!(fixture.frontend.common.answers.events_available(), free);
     drop(body);
     assert_eq!(subscriptions(&fixture).as_deref(), Some("0"));
 }
