@@ -145,6 +145,7 @@ fn a_stream_that_distributes_itself_spreads_records_and_needs_no_key() {
 fn only_on_demand_streams_distribute_themselves() {
     let server = Server::start();
     server.stream("s", 1);
+    assert_eq!(summary(&server).get("RecordDistributionStrategy"), None, "it is of on-demand streams");
     let auto = json!({"StreamARN": ARN, "RecordDistributionStrategy": "AUTO"});
     assert_eq!(
         code(&server.call("UpdateStreamRecordDistributionStrategy", &auto).json()),
@@ -155,11 +156,12 @@ fn only_on_demand_streams_distribute_themselves() {
     server
         .ok("UpdateStreamMode", &json!({"StreamARN": ARN, "StreamModeDetails": {"StreamMode": "ON_DEMAND"}}));
     server.await_active("s");
+    assert_eq!(summary(&server)["RecordDistributionStrategy"], "USER_PARTITION_KEY");
     server.ok("UpdateStreamRecordDistributionStrategy", &auto);
     server.await_active("s");
     server.ok(
         "UpdateStreamMode",
         &json!({"StreamARN": ARN, "StreamModeDetails": {"StreamMode": "PROVISIONED"}}),
     );
-    assert_eq!(summary(&server)["RecordDistributionStrategy"], "USER_PARTITION_KEY");
+    assert_eq!(summary(&server).get("RecordDistributionStrategy"), None, "it is of on-demand streams");
 }

@@ -72,6 +72,33 @@ fn the_listener_answers_health_checks() {
     assert_eq!(answer.status, 200);
 }
 
+#[test]
+fn account_based_host_names_are_taken_and_say_nothing_of_who_calls() {
+    let server = Server::start();
+    let arn = "arn:aws:kinesis:us-east-1:000000000000:stream/s";
+    server.stream("s", 1);
+    let call = |host: &str, operation: &str, body: String| {
+        let head = format!(
+            "POST / HTTP/1.1\r\nhost: {host}\r\nx-amz-target: Kinesis_20131202.{operation}\r\n\
+             content-type: application/x-amz-json-1.1\r\nauthorization: {}\r\nx-amz-date: 20201125T024400Z\r\n\
+             content-length: {}\r\nconnection: close\r\n\r\n",
+            http::ANY_SIGNATURE,
+            body.len()
+        );
+        let answer = raw(&server, &head, body.as_bytes());
+        assert_eq!(answer.status, 200, "{host}: {}", String::from_utf8_lossy(&answer.body));
+        answer.json()
+    };
+    for account in ["000000000000", "123456789012"] {
+        let put = json!({"StreamARN": arn, "PartitionKey": "k", "Data": "eA=="}).to_string();
+        let data = format!("{account}.data-kinesis.us-east-1.amazonaws.com");
+        assert_eq!(call(&data, "PutRecord", put)["ShardId"], "shardId-000000000000");
+        let control = format!("{account}.control-kinesis.us-east-1.amazonaws.com");
+        let described = call(&control, "DescribeStreamSummary", json!({"StreamARN": arn}).to_string());
+        assert_eq!(described["StreamDescriptionSummary"]["StreamARN"], arn);
+    }
+}
+
 /// The value of a header in an answer.
 fn header(answer: &http::Answer, name: &str) -> Option<String> {
     let mut lines = answer.head.lines().filter_map(|line| line.split_once(": "));

@@ -122,13 +122,14 @@ fn is_replaced(stream: &StreamShards, shard: &OwnedShard) -> bool {
 
 fn facts(description: &StreamDescription, status: StreamStatus) -> StreamFacts {
     let stream = &description.stream;
+    let distribution = if description.intake.spread { "AUTO" } else { "USER_PARTITION_KEY" };
     StreamFacts {
         name: stream.name.as_str().to_owned(),
         arn: stream_arn(stream),
         status: status.name(),
         mode: if description.on_demand { "ON_DEMAND" } else { "PROVISIONED" },
         record_kib_max: description.intake.record_kib_max,
-        distribution: if description.intake.spread { "AUTO" } else { "USER_PARTITION_KEY" },
+        distribution: description.on_demand.then_some(distribution),
         retention_hours: description.retention_hours,
         created: WallMs(description.created_ms),
         metrics: description.metrics,

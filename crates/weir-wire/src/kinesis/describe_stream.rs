@@ -41,8 +41,8 @@ pub struct StreamFacts {
     pub mode: &'static str,
     /// KiB of one record, at most.
     pub record_kib_max: u32,
-    /// `AUTO` or `USER_PARTITION_KEY`.
-    pub distribution: &'static str,
+    /// `AUTO` or `USER_PARTITION_KEY`; only of an on-demand stream.
+    pub distribution: Option<&'static str>,
     /// How long records are kept.
     pub retention_hours: u32,
     /// When it was created.

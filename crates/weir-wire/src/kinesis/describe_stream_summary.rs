@@ -42,8 +42,10 @@ impl Reply for DescribeStreamSummaryReply {
         out.integer(i64::from(self.consumers));
         out.member("MaxRecordSizeInKiB");
         out.integer(i64::from(self.stream.record_kib_max));
-        out.member("RecordDistributionStrategy");
-        out.text(self.stream.distribution);
+        if let Some(distribution) = self.stream.distribution {
+            out.member("RecordDistributionStrategy");
+            out.text(distribution);
+        }
         out.close_structure();
         out.close_structure();
     }
