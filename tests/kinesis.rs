@@ -20,6 +20,8 @@ mod get_records;
 mod limits;
 #[path = "kinesis/monitoring.rs"]
 mod monitoring;
+#[path = "kinesis/open_files.rs"]
+mod open_files;
 #[path = "kinesis/put_record.rs"]
 mod put_record;
 #[path = "kinesis/put_records.rs"]

@@ -56,12 +56,26 @@ impl Server {
         server
     }
 
+    /// The same in a process that may open `files` files.
+    pub fn start_with_open_files(files: u32, arguments: &[&str]) -> Self {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let arguments = arguments.iter().map(|&argument| argument.to_owned()).collect();
+        let mut limited = Command::new("sh");
+        limited.args(["-c", &format!("ulimit -n {files} && exec \"$0\" \"$@\"")]).arg(weir());
+        let mut server = Self::launch_as(limited, folder.path().to_path_buf(), arguments, Stdio::inherit());
+        server._own_data = Some(folder);
+        server
+    }
+
     fn launch(data: PathBuf, arguments: Vec<String>) -> Self {
         Self::launch_with(data, arguments, Stdio::inherit())
     }
 
     fn launch_with(data: PathBuf, arguments: Vec<String>, stderr: Stdio) -> Self {
-        let mut command = Command::new(weir());
+        Self::launch_as(Command::new(weir()), data, arguments, stderr)
+    }
+
+    fn launch_as(mut command: Command, data: PathBuf, arguments: Vec<String>, stderr: Stdio) -> Self {
         command.args(["serve", "--listen", "127.0.0.1:0", "--data"]).arg(&data).args(&arguments);
         if !arguments.iter().any(|argument| argument == "--call-limits") {
             command.args(["--call-limits", "off"]);

@@ -10,6 +10,7 @@ use weir_core::limits::{HTTP_CONNECTIONS_MAX, NODE_CALLS_MAX};
 use weir_wire::{
     cell::{CellError, CellReply},
     framing::FrameLink,
+    open_files,
 };
 
 use crate::node::Node;
@@ -39,6 +40,7 @@ pub(crate) async fn accept(node: Arc<Node>, listener: TcpListener) {
     let links = Arc::new(Semaphore::new(HTTP_CONNECTIONS_MAX));
     loop {
         let permit = Arc::clone(&links).acquire_owned().await.expect("never closed");
+        let place = open_files::place().await;
         match listener.accept().await {
             Ok((stream, peer)) => {
                 let _ = stream.set_nodelay(true); // a failure here only costs time
@@ -46,7 +48,7 @@ pub(crate) async fn accept(node: Arc<Node>, listener: TcpListener) {
                 tokio::spawn(async move {
                     tracing::debug!(%peer, "link opened");
                     serve_link(node, FrameLink::over(stream)).await;
-                    drop(permit);
+                    drop((permit, place));
                 });
             }
             Err(error) => {

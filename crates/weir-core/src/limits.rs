@@ -70,8 +70,12 @@ pub const SUBSCRIPTION_EVENT_BYTES_MAX: usize = MIB;
 pub const HTTP_BODY_BYTES_MAX: usize = 18 * MIB;
 /// Bytes of all header lines of a request. SDKs send under 2 KiB; a session token may add 4 KiB.
 pub const HTTP_HEADER_BYTES_MAX: usize = 32 * KIB;
-/// Connections that one listener serves at once; the next waits in the kernel's accept queue.
+/// Connections that one listener serves at once, as far as [`OPEN_FILES_RESERVE`] lets it; the next waits in the kernel's
+/// accept queue.
 pub const HTTP_CONNECTIONS_MAX: usize = 16_384;
+/// File descriptors of a process that its connections leave free at least, beside a quarter of all, for what else it opens: segments of the log and those that
+/// retention has not given back yet, the control store, listeners, links to nodes and peers.
+pub const OPEN_FILES_RESERVE: u64 = 256;
 /// Requests that one listener serves at once, over all connections; beyond, requests are refused with 503. HTTP/1.1 cannot
 /// meet it before [`HTTP_CONNECTIONS_MAX`]; many streams on many HTTP/2 connections can.
 pub const HTTP_REQUESTS_MAX: usize = HTTP_CONNECTIONS_MAX;

@@ -14,6 +14,7 @@ pub mod fragment;
 pub mod mesh;
 
 pub mod http;
+pub mod open_files;
 
 pub mod kinesis;
 pub mod sigv4;

@@ -15,7 +15,7 @@ use std::{
 
 use clap::{Args, Subcommand};
 use weir_core::id::ServerName;
-use weir_wire::control::Role;
+use weir_wire::{control::Role, open_files};
 
 pub(crate) use self::{
     backend::{DurabilityArg, not_started},
@@ -87,6 +87,7 @@ pub(crate) struct DataArgs {
 
 /// Runs the role until it is told to stop.
 pub(crate) fn run(command: NodeCommand) -> Result<u8, Failure> {
+    open_files::raise().map_err(Failure::environment)?;
     match command {
         NodeCommand::Control(args) => control::run(args),
         NodeCommand::Backend(args) => backend::run(args),

@@ -47,6 +47,7 @@ use weir_wire::{
     control::{Control, Role, SharedConfig},
     framing::FrameLink,
     http::server::{self, Door},
+    open_files,
 };
 
 use self::{
@@ -142,6 +143,7 @@ pub(crate) fn run(args: ServeArgs) -> Result<u8, Failure> {
         }
         return Ok(exit::HELD);
     }
+    open_files::raise().map_err(Failure::environment)?;
     let faults = args.faults.clone().map(FaultPlan::read).transpose().map_err(Failure::usage)?;
     let credentials = match &args.credentials {
         Some(file) => read_credentials(file).map_err(Failure::usage)?,

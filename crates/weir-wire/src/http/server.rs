@@ -30,6 +30,8 @@ use weir_core::limits::{
 };
 use weir_sync::{ByteBudget, Shutdown};
 
+use crate::open_files;
+
 pub use self::held::{held, held_bytes};
 pub use self::streamed::{Source, streamed};
 use self::{
@@ -222,6 +224,10 @@ async fn accept(door: Door, shared: Arc<Shared>, stop: Shutdown) {
             permit = Arc::clone(&shared.connections).acquire_owned() => permit.expect("never closed"),
             () = &mut stopped => return,
         };
+        let place = tokio::select! {
+            place = open_files::place() => place,
+            () = &mut stopped => return,
+        };
         let accepted = tokio::select! {
             accepted = door.listener.accept() => accepted,
             () = &mut stopped => return,
@@ -232,7 +238,7 @@ async fn accept(door: Door, shared: Arc<Shared>, stop: Shutdown) {
                 tokio::spawn(async move {
                     let _ = stream.set_nodelay(true); // an answer is one write; a failure here only costs time
                     connection::serve(stream, tls, peer, shared, stop).await;
-                    drop(permit);
+                    drop((permit, place));
                 });
             }
             // Out of file descriptors, or the client was gone already: wait a moment rather than spin.
