@@ -89,3 +89,30 @@ fn a_forged_iterator_and_an_unknown_shard_are_refused() {
         "Shard shardId-000000000009 in stream s under account 000000000000 does not exist"
     );
 }
+
+#[test]
+fn a_trial_tells_whether_an_iterator_would_be_given() {
+    let server = Server::start();
+    server.stream("s", 1);
+    let attempt = |shard: &str, kind: &str, dry_run: bool| {
+        let body = json!({"StreamName": "s", "ShardId": shard, "ShardIteratorType": kind, "DryRun": dry_run});
+        let answer = server.call("GetShardIterator", &body);
+        (answer.status, answer.json())
+    };
+    let (status, told) = attempt(SHARD, "TRIM_HORIZON", true);
+    assert_eq!((status, &told["__type"]), (400, &json!("DryRunOperationException")));
+    assert_eq!(told["message"], "The request was rejected because the DryRun parameter was specified.");
+    assert_eq!(told.get("ShardIterator"), None);
+    let (status, told) = attempt(SHARD, "TRIM_HORIZON", false);
+    assert_eq!((status, told["ShardIterator"].is_string()), (200, true), "no trial: {told}");
+
+    let refused = [
+        ("shardId-000000000009", "LATEST", "ResourceNotFoundException"),
+        (SHARD, "AT_SEQUENCE_NUMBER", "InvalidArgumentException"),
+        (SHARD, "NOWHERE", "ValidationException"),
+    ];
+    for (shard, kind, code) in refused {
+        let (status, told) = attempt(shard, kind, true);
+        assert_eq!((status, &told["__type"]), (400, &json!(code)), "{kind} of {shard}");
+    }
+}

@@ -48,6 +48,9 @@ pub enum RequestError {
         /// Which operation.
         operation: &'static str,
     },
+    /// The call was a trial, and would have succeeded.
+    #[error("a trial that would have succeeded")]
+    DryRun,
     /// The tenant has as many requests in flight as one may have.
     #[error("tenant {tenant} has too many requests in flight for another {}", .operation.name())]
     TenantBusy {
@@ -242,6 +245,7 @@ impl RequestError {
             | Self::Signature(_)
             | Self::Input(_)
             | Self::OtherAccount { .. }
+            | Self::DryRun
             | Self::TenantBusy { .. }
             | Self::Injected { .. }
             | Self::CallThrottled { .. }

@@ -51,6 +51,10 @@ pub(crate) fn api_error(error: &RequestError) -> ApiError {
         RequestError::OtherAccount { caller, resource, operation } => {
             ApiError::new(ErrorCode::AccessDenied, not_authorized(*caller, resource, operation))
         }
+        RequestError::DryRun => ApiError::new(
+            ErrorCode::DryRunOperation,
+            "The request was rejected because the DryRun parameter was specified.",
+        ),
         RequestError::TenantBusy { tenant, operation } => {
             ApiError::new(busy_code(*operation), format!("Rate exceeded for tenant {tenant}."))
         }

@@ -18,7 +18,6 @@ const DIFFERENCES: &[(&str, &str, &str)] = &[
     ("CreateStream.WarmThroughputMiBps", "is missing", UNBUILT),
     ("DecreaseStreamRetentionPeriod.RetentionPeriodHours", "has at least Some(1)", RECORDED),
     ("GetRecords.DryRun", "is missing", UNBUILT),
-    ("GetShardIterator.DryRun", "is missing", UNBUILT),
     ("IncreaseStreamRetentionPeriod.RetentionPeriodHours", "has at least Some(1)", RECORDED),
     ("PutRecord.DryRun", "is missing", UNBUILT),
     ("PutRecord.PartitionKey", "is required", UNLESS_SPREAD),
@@ -37,7 +36,6 @@ const RECORDED: &str = "the service says so, as was recorded from it";
 
 /// The error shapes of the model that no answer of Weir carries under their name, and why.
 const UNREACHABLE: &[(&str, &str)] = &[
-    ("DryRunOperationException", UNBUILT),
     (
         "InternalFailureException",
         "on the wire its code is InternalFailure, as recorded; in an event stream it has this name",

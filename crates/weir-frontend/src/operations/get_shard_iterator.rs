@@ -32,6 +32,9 @@ pub(super) async fn run(call: &Call<'_>) -> Result<Answer, RequestError> {
         timestamp: input.timestamp,
     };
     let record = point.record(call, &stream, &routed).await?;
+    if input.dry_run == Some(true) {
+        return Err(RequestError::DryRun);
+    }
     let iterator = iterator_of(&stream, shards.id(), shard, record);
     let reply = GetShardIteratorReply { shard_iterator: iterator.seal(&call.config.sealer, call.wall()) };
     Ok(call.answer(&reply, SMALL_ANSWER_BYTES))

@@ -10,6 +10,8 @@ use http::StatusCode;
 pub enum ErrorCode {
     /// The caller may not do this.
     AccessDenied,
+    /// The call was a trial, and would have succeeded.
+    DryRunOperation,
     /// The iterator is older than five minutes.
     ExpiredIterator,
     /// The paging token is too old.
@@ -64,8 +66,9 @@ pub enum ErrorCode {
 
 impl ErrorCode {
     /// Every code, for metrics and documents.
-    pub const ALL: [Self; 26] = [
+    pub const ALL: [Self; 27] = [
         Self::AccessDenied,
+        Self::DryRunOperation,
         Self::ExpiredIterator,
         Self::ExpiredNextToken,
         Self::IncompleteSignature,
@@ -97,6 +100,7 @@ impl ErrorCode {
     pub const fn name(self) -> &'static str {
         match self {
             Self::AccessDenied => "AccessDeniedException",
+            Self::DryRunOperation => "DryRunOperationException",
             Self::ExpiredIterator => "ExpiredIteratorException",
             Self::ExpiredNextToken => "ExpiredNextTokenException",
             Self::IncompleteSignature => "IncompleteSignatureException",
@@ -133,6 +137,7 @@ impl ErrorCode {
             Self::RequestEntityTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::RequestTimeout => StatusCode::REQUEST_TIMEOUT,
             Self::AccessDenied
+            | Self::DryRunOperation
             | Self::ExpiredIterator
             | Self::ExpiredNextToken
             | Self::IncompleteSignature
