@@ -10,6 +10,8 @@ mod account;
 mod cbor;
 #[path = "kinesis/consumers.rs"]
 mod consumers;
+#[path = "kinesis/dry_run.rs"]
+mod dry_run;
 #[path = "kinesis/encryption.rs"]
 mod encryption;
 #[path = "kinesis/faults.rs"]

@@ -38,6 +38,9 @@ use crate::{
     lookup::stream_arn,
 };
 
+/// Told to a trial that would have succeeded.
+const TRIAL: &str = "The request was rejected because the DryRun parameter was specified.";
+
 /// What a caller is told about an error. No `_` arm, on purpose.
 pub(crate) fn api_error(error: &RequestError) -> ApiError {
     match error {
@@ -51,10 +54,7 @@ pub(crate) fn api_error(error: &RequestError) -> ApiError {
         RequestError::OtherAccount { caller, resource, operation } => {
             ApiError::new(ErrorCode::AccessDenied, not_authorized(*caller, resource, operation))
         }
-        RequestError::DryRun => ApiError::new(
-            ErrorCode::DryRunOperation,
-            "The request was rejected because the DryRun parameter was specified.",
-        ),
+        RequestError::DryRun => ApiError::new(ErrorCode::DryRunOperation, TRIAL),
         RequestError::TenantBusy { tenant, operation } => {
             ApiError::new(busy_code(*operation), format!("Rate exceeded for tenant {tenant}."))
         }

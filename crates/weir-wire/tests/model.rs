@@ -17,13 +17,9 @@ use weir_wire::kinesis::{
 const DIFFERENCES: &[(&str, &str, &str)] = &[
     ("CreateStream.WarmThroughputMiBps", "is missing", UNBUILT),
     ("DecreaseStreamRetentionPeriod.RetentionPeriodHours", "has at least Some(1)", RECORDED),
-    ("GetRecords.DryRun", "is missing", UNBUILT),
     ("IncreaseStreamRetentionPeriod.RetentionPeriodHours", "has at least Some(1)", RECORDED),
-    ("PutRecord.DryRun", "is missing", UNBUILT),
     ("PutRecord.PartitionKey", "is required", UNLESS_SPREAD),
-    ("PutRecords.DryRun", "is missing", UNBUILT),
     ("PutRecords.Records[].PartitionKey", "is required", UNLESS_SPREAD),
-    ("SubscribeToShard.DryRun", "is missing", UNBUILT),
     ("UpdateStreamMode.WarmThroughputMiBps", "is missing", UNBUILT),
 ];
 

@@ -32,7 +32,9 @@ pub(super) async fn run(call: &Call<'_>) -> Result<Answer, RequestError> {
                 call.common.shard_metrics.read_throttled(iterator.key);
             }
         })?;
+    let dry_run = input.dry_run == Some(true);
     let limit = input.limit.map_or(GET_RECORDS_COUNT_MAX, |limit| limit as usize);
+    let limit = if dry_run { 1 } else { limit };
     let (permit, bytes_max) = call.common.answers.reserve_page(limit)?;
     let bounds = PageBounds { records_max: limit, bytes_max };
     let read = read(call, &routed, &iterator.stream, iterator.record, bounds).await?;
@@ -40,6 +42,9 @@ pub(super) async fn run(call: &Call<'_>) -> Result<Answer, RequestError> {
     let behind_end = u64::from(read.closed);
     if read.from > read.tip + behind_end {
         return Err(RequestError::IteratorAhead { record: read.from, tip: read.tip });
+    }
+    if dry_run {
+        return Err(RequestError::DryRun);
     }
 
     let place = routed.get().place;

@@ -10,7 +10,7 @@ use weir_wire::kinesis::{
 use super::{
     Call, SMALL_ANSWER_BYTES,
     put_records::new_record,
-    store::{StoreOutcome, store},
+    store::{StoreOutcome, store, trial},
 };
 use crate::{answer::Answer, error::RequestError, lookup::selector};
 
@@ -29,6 +29,9 @@ pub(super) async fn run(call: &Call<'_>) -> Result<Answer, RequestError> {
     let record = new_record(key, explicit, data, most, || "data".to_owned())?;
     if let Some(minimum) = &input.sequence_number_for_ordering {
         check_ordering(minimum, &stream, call.wall())?;
+    }
+    if input.dry_run == Some(true) {
+        return Err(trial(call, &stream, &[record]).await);
     }
     let StoreOutcome { mut results, encrypted } = store(call, &stream, &[record]).await?;
     let stored = results.pop().expect("one result for one record")?;

@@ -14,7 +14,7 @@ use weir_wire::kinesis::{
 use super::{
     Call, SMALL_ANSWER_BYTES,
     spared::store_spared,
-    store::{StoreOutcome, store},
+    store::{StoreOutcome, store, trial},
 };
 use crate::{answer::Answer, error::RequestError, lookup::selector, respond::record_error, route::NewRecord};
 
@@ -31,6 +31,9 @@ pub(super) async fn run(call: &Call<'_>) -> Result<Answer, RequestError> {
     if records.iter().map(NewRecord::counted_bytes).sum::<usize>() > PUT_RECORDS_BYTES_MAX {
         let text = format!("Records size exceeds {} MB limit", PUT_RECORDS_BYTES_MAX / MIB);
         return Err(ApiError::new(ErrorCode::InvalidArgument, text).into());
+    }
+    if input.dry_run == Some(true) {
+        return Err(trial(call, &stream, &records).await);
     }
     let StoreOutcome { results, encrypted } = match &call.decision.records {
         None => store(call, &stream, &records).await?,

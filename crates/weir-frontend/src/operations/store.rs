@@ -73,6 +73,32 @@ pub(super) async fn store(
     Ok(StoreOutcome { encrypted: call.config.is_encrypted(id, call.wall()), results })
 }
 
+/// Tells what would become of a call with these records, and stores none: [`RequestError::DryRun`] where it would succeed.
+/// Records that fail one by one make no call fail, but for the only one.
+pub(super) async fn trial(call: &Call<'_>, stream: &StreamRef, records: &[NewRecord<'_>]) -> RequestError {
+    match tried(call, stream, records).await {
+        Ok(()) => RequestError::DryRun,
+        Err(error) => error,
+    }
+}
+
+async fn tried(call: &Call<'_>, stream: &StreamRef, records: &[NewRecord<'_>]) -> Result<(), RequestError> {
+    let map = usable_map(call.maps, call.now())?;
+    let shards = call.common.lookup.in_map(&map, stream).await?;
+    let [only] = records else { return Ok(()) };
+    let hash = only.hash_key();
+    let Some(routed) = shards.route(hash) else {
+        // A reshard in the way would be waited for.
+        return shards.closed_over(hash).map(drop).ok_or_else(|| RequestError::OwnerUnknown(stream.clone()));
+    };
+    let key = routed.shard.key;
+    let admitted = call
+        .gate(&map)
+        .is_none_or(|(gate, known)| gate.limits(key, known).would_admit(call.now(), only.counted_bytes()));
+    let throttled = || RequestError::ShardThrottled { stream: stream.clone(), shard: key.shard };
+    if admitted { Ok(()) } else { Err(throttled()) }
+}
+
 /// The records that a reshard is in the way of.
 fn resharding(results: &[Result<Stored, RequestError>]) -> Vec<usize> {
     let waits = |result: &Result<Stored, RequestError>| match result {

@@ -50,7 +50,7 @@ pub(super) async fn run(call: &Call<'_>) -> Result<Answer, RequestError> {
     };
     must_be_active(&subscription, &consumer)?;
     must_be_reached(call, &routed, &subscription).await?;
-    answer(call, subscription)
+    answer(call, subscription, input.dry_run == Some(true))
 }
 
 /// The events of the stream are JSON: Kinesis itself fails such a call with 500, which clients repeat for ever.
@@ -93,17 +93,22 @@ async fn must_be_reached(
     Ok(())
 }
 
-fn answer(call: &Call<'_>, subscription: Subscription) -> Result<Answer, RequestError> {
+fn answer(call: &Call<'_>, subscription: Subscription, dry_run: bool) -> Result<Answer, RequestError> {
     let key = SeatKey {
         shard: subscription.shard,
         consumer: subscription.consumer.name.clone(),
         created_secs: subscription.consumer.created_secs.unwrap_or_default(),
     };
-    let seat =
-        call.common.seats.take(key, &call.caller().tenant, call.now()).map_err(|refused| match refused {
-            SeatRefused::InUse => subscription.in_use(),
-            SeatRefused::Full => ConsumerError::Full.into(),
-        })?;
+    let refused = |refused| match refused {
+        SeatRefused::InUse => subscription.in_use(),
+        SeatRefused::Full => ConsumerError::Full.into(),
+    };
+    let (seats, tenant) = (&call.common.seats, &call.caller().tenant);
+    if dry_run {
+        seats.look(&key, tenant, call.now()).map_err(refused)?;
+        return Err(RequestError::DryRun);
+    }
+    let seat = seats.take(key, tenant, call.now()).map_err(refused)?;
     let rooms =
         Rooms { common: call.common.clone(), maps: call.maps.clone(), forwarder: call.forwarder.clone() };
     let feed = Feed::new(rooms, seat, subscription, call.common.subscriptions);

@@ -60,6 +60,20 @@ impl Seats {
         Self { taken: Mutex::default(), tenants: Mutex::default(), room, takeover_after }
     }
 
+    /// Would there be a seat? Takes none.
+    pub(crate) fn look(&self, key: &SeatKey, tenant: &TenantName, now: Monotonic) -> Result<(), SeatRefused> {
+        let taken = self.taken.lock();
+        if taken.get(key).is_some_and(|seat| now.since(seat.since) < self.takeover_after) {
+            return Err(SeatRefused::InUse);
+        }
+        drop(taken);
+        let has = self.tenants.lock().get(tenant).copied().unwrap_or_default();
+        if self.room.available_permits() == 0 || has >= TENANT_SUBSCRIPTIONS_MAX {
+            return Err(SeatRefused::Full);
+        }
+        Ok(())
+    }
+
     /// Takes a seat for a tenant at `now`, from who has it if need be.
     pub(crate) fn take(
         self: &Arc<Self>,

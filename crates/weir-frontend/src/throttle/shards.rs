@@ -124,6 +124,20 @@ impl ShardLimits {
         admitted
     }
 
+    /// Would such a record be admitted now? Takes nothing.
+    pub(crate) fn would_admit(&self, now: Monotonic, bytes: usize) -> bool {
+        let admitted = self.admit_record(now, bytes);
+        if admitted {
+            if let Some(records) = &self.write_records {
+                records.give_back(PER_SECOND_GRAIN);
+            }
+            if let Some(room) = &self.write_bytes {
+                room.give_back(bytes as u64);
+            }
+        }
+        admitted
+    }
+
     /// May a read call go to the shard now?
     pub(crate) fn admit_read(&self, now: Monotonic) -> bool {
         let in_debt = self.read_bytes.as_ref().is_some_and(|given| given.in_debt(now));
@@ -170,6 +184,13 @@ impl WriteBytes {
             self.ordinary.give_back(bytes);
         }
         taken
+    }
+
+    fn give_back(&self, bytes: u64) {
+        if bytes <= RECORD_BYTES_MAX as u64 {
+            self.ordinary.give_back(bytes);
+        }
+        self.tank.give_back(bytes);
     }
 }
 
@@ -224,6 +245,16 @@ mod tests {
 
     fn admitted(limits: &ShardLimits, bytes: usize, from_ms: u64, to_ms: u64) -> usize {
         (from_ms..to_ms).map(|ms| (0..10).filter(|_| limits.admit_record(at(ms), bytes)).count()).sum()
+    }
+
+    #[test]
+    fn a_trial_is_judged_as_a_record_and_takes_nothing() {
+        let limits = ShardLimits::new(ShardRates::of(&ServiceLimits::default()));
+        for _ in 0..5_000 {
+            assert!(limits.would_admit(at(0), 1_000));
+        }
+        while limits.admit_record(at(0), 1_000) {}
+        assert!(!limits.would_admit(at(0), 1_000));
     }
 
     #[test]

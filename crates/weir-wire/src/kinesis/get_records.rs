@@ -7,7 +7,7 @@ use super::{
     encode::{Encoder, Reply},
     model,
     put_record::encode_encryption,
-    shape::{Text, structure},
+    shape::{Shape, Text, structure},
 };
 
 structure! {
@@ -21,6 +21,8 @@ structure! {
         stream_arn: Text<'a> = "StreamARN", model::STREAM_ARN;
         /// Reserved by the API: nothing gives it a meaning yet.
         stream_id: Text<'a> = "StreamId", model::STREAM_ID;
+        /// Only tells whether the call would succeed.
+        dry_run: bool = "DryRun", Shape::FREE;
     }
 }
 

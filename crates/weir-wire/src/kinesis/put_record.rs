@@ -6,7 +6,7 @@ use super::{
     blob::Blob,
     encode::{Encoder, Reply},
     model,
-    shape::{Text, structure},
+    shape::{Shape, Text, structure},
 };
 
 structure! {
@@ -26,6 +26,8 @@ structure! {
         stream_arn: Text<'a> = "StreamARN", model::STREAM_ARN;
         /// Reserved by the API: nothing gives it a meaning yet.
         stream_id: Text<'a> = "StreamId", model::STREAM_ID;
+        /// Only tells whether the call would succeed.
+        dry_run: bool = "DryRun", Shape::FREE;
     }
 }
 

@@ -20,6 +20,8 @@ structure! {
         shard_id: Text<'a> = "ShardId", model::SHARD_ID, required;
         /// Where to start.
         starting_position: StartingPosition<'a> = "StartingPosition", Shape::FREE, required;
+        /// Only tells whether the call would succeed.
+        dry_run: bool = "DryRun", Shape::FREE;
     }
 }
 

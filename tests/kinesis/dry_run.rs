@@ -1,0 +1,68 @@
+//! `DryRun`: whether a call would succeed, told by an error, and nothing done.
+
+use serde_json::{Value, json};
+use weir_tests::server::Server;
+
+const SHARD: &str = "shardId-000000000000";
+const ARN: &str = "arn:aws:kinesis:us-east-1:000000000000:stream/s";
+
+/// The code that a trial is answered with.
+fn told(server: &Server, operation: &str, body: &Value) -> String {
+    let mut trial = body.clone();
+    trial["DryRun"] = json!(true);
+    let answer = server.call(operation, &trial);
+    assert_eq!(answer.status, 400, "{operation}");
+    answer.json()["__type"].as_str().unwrap().to_owned()
+}
+
+#[test]
+fn a_trial_of_a_put_stores_nothing_and_tells_what_would_be() {
+    let server = Server::start_with(&["--limit", "shard-write-records=1/s"]);
+    server.stream("s", 1);
+    let record = json!({"StreamName": "s", "PartitionKey": "k", "Data": "eA=="});
+    for _ in 0..5 {
+        assert_eq!(told(&server, "PutRecord", &record), "DryRunOperationException", "a trial takes no room");
+    }
+    let records = json!({"StreamName": "s", "Records": [{"PartitionKey": "k", "Data": "eA=="}]});
+    assert_eq!(told(&server, "PutRecords", &records), "DryRunOperationException");
+    let nowhere = json!({"StreamName": "none", "PartitionKey": "k", "Data": "eA=="});
+    assert_eq!(told(&server, "PutRecord", &nowhere), "ResourceNotFoundException");
+    let keyless = json!({"StreamName": "s", "Data": "eA=="});
+    assert_eq!(told(&server, "PutRecord", &keyless), "ValidationException");
+    assert_eq!(server.read_all("s", SHARD), [], "nothing was stored");
+
+    server.ok("PutRecord", &record);
+    while server.call("PutRecord", &record).status == 200 {}
+    assert_eq!(told(&server, "PutRecord", &record), "ProvisionedThroughputExceededException");
+}
+
+#[test]
+fn a_trial_of_a_read_gives_out_nothing() {
+    let server = Server::start_with(&["--shard-limits", "off"]);
+    server.stream("s", 1);
+    server.ok("PutRecord", &json!({"StreamName": "s", "PartitionKey": "k", "Data": "eA=="}));
+    let from = json!({"StreamName": "s", "ShardId": SHARD, "ShardIteratorType": "TRIM_HORIZON"});
+    let iterator = server.ok("GetShardIterator", &from)["ShardIterator"].clone();
+    let read = json!({"ShardIterator": iterator});
+    assert_eq!(told(&server, "GetRecords", &read), "DryRunOperationException");
+    assert_eq!(told(&server, "GetRecords", &json!({"ShardIterator": "none"})), "InvalidArgumentException");
+    assert_eq!(server.ok("GetRecords", &read)["Records"].as_array().unwrap().len(), 1, "it is still there");
+}
+
+#[test]
+fn a_trial_of_a_subscription_takes_no_seat() {
+    let server = Server::start();
+    server.stream("s", 1);
+    let consumer = server.ok("RegisterStreamConsumer", &json!({"StreamARN": ARN, "ConsumerName": "c"}));
+    let consumer = &consumer["Consumer"]["ConsumerARN"];
+    let body = json!({"ConsumerARN": consumer, "ShardId": SHARD, "StartingPosition": {"Type": "LATEST"}});
+    for _ in 0..3 {
+        assert_eq!(told(&server, "SubscribeToShard", &body), "DryRunOperationException");
+    }
+    let subscription = weir_tests::subscription::Subscription::open(server.address(), &body).unwrap();
+    assert_eq!(told(&server, "SubscribeToShard", &body), "ResourceInUseException");
+    drop(subscription);
+    let elsewhere =
+        json!({"ConsumerARN": consumer, "ShardId": "shardId-7", "StartingPosition": {"Type": "LATEST"}});
+    assert_eq!(told(&server, "SubscribeToShard", &elsewhere), "ResourceNotFoundException");
+}
