@@ -1,4 +1,5 @@
-//! UpdateMaxRecordSize, UpdateStreamMode, UpdateStreamRecordDistributionStrategy, and their values at creation.
+//! UpdateMaxRecordSize, UpdateStreamMode, UpdateStreamRecordDistributionStrategy, UpdateStreamWarmThroughput, and their
+//! values at creation.
 
 use std::collections::BTreeMap;
 
@@ -164,4 +165,55 @@ fn only_on_demand_streams_distribute_themselves() {
         &json!({"StreamARN": ARN, "StreamModeDetails": {"StreamMode": "PROVISIONED"}}),
     );
     assert_eq!(summary(&server).get("RecordDistributionStrategy"), None, "it is of on-demand streams");
+}
+
+#[test]
+fn a_warm_stream_is_split_ahead_of_its_traffic_for_accounts_that_have_committed() {
+    let server = Server::start();
+    let create = |name: &str, warm: u32| {
+        let body = json!({
+            "StreamName": name, "StreamModeDetails": {"StreamMode": "ON_DEMAND"}, "WarmThroughputMiBps": warm,
+        });
+        server.call("CreateStream", &body)
+    };
+    let update = |warm: u32| {
+        server
+            .call("UpdateStreamWarmThroughput", &json!({"StreamName": "s", "WarmThroughputMiBps": warm}))
+            .json()
+    };
+    assert_eq!(code(&create("s", 6).json()), "InvalidArgumentException", "nobody has committed");
+    server.ok("UpdateAccountSettings", &json!({"MinimumThroughputBillingCommitment": {"Status": "ENABLED"}}));
+    assert_eq!(create("s", 6).status, 200);
+    let seen = summary(&server);
+    assert_eq!((&seen["OpenShardCount"], &seen["WarmThroughput"]), (&json!(6), &warm(6, 6)));
+
+    let told = update(9);
+    assert_eq!(told, json!({"StreamARN": ARN, "StreamName": "s", "WarmThroughput": warm(9, 6)}));
+    let seen = summary(&server);
+    assert_eq!((&seen["OpenShardCount"], &seen["WarmThroughput"]), (&json!(9), &warm(9, 9)));
+    update(1);
+    let seen = summary(&server);
+    assert_eq!(
+        (&seen["OpenShardCount"], &seen["WarmThroughput"]),
+        (&json!(4), &warm(1, 4)),
+        "never below four"
+    );
+    assert_eq!(code(&update(10_001)), "LimitExceededException");
+
+    let to = |mode: &str, warm: Option<u32>| {
+        let mut body = json!({"StreamARN": ARN, "StreamModeDetails": {"StreamMode": mode}});
+        body["WarmThroughputMiBps"] = json!(warm);
+        server.call("UpdateStreamMode", &body)
+    };
+    assert_eq!(code(&to("PROVISIONED", Some(5)).json()), "InvalidArgumentException");
+    assert_eq!(summary(&server)["StreamModeDetails"]["StreamMode"], "ON_DEMAND", "both or neither");
+    assert_eq!(to("PROVISIONED", None).status, 200);
+    assert_eq!(summary(&server).get("WarmThroughput"), None);
+    assert_eq!(code(&update(5)), "InvalidArgumentException", "it is provisioned");
+    assert_eq!(to("ON_DEMAND", Some(5)).status, 200);
+    assert_eq!(summary(&server)["WarmThroughput"], warm(5, 5));
+}
+
+fn warm(target: u32, current: u32) -> Value {
+    json!({"TargetMiBps": target, "CurrentMiBps": current})
 }

@@ -135,7 +135,7 @@ impl Machine {
             ControlRequest::Attached { resource } => self.attached(&resource),
             ControlRequest::ChangeAttached { resource, change } => self.change_attached(&resource, change),
             ControlRequest::ChangeStream { stream, change } => self.change_stream(wall, &stream, change),
-            ControlRequest::DescribeStream { stream } => self.describe_stream(&stream),
+            ControlRequest::DescribeStream { stream } => self.describe_stream(wall, &stream),
             ControlRequest::ListStreams { account, region, after, limit } => {
                 self.list_streams(account, region, after.as_ref(), limit)
             }

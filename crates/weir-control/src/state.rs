@@ -101,6 +101,9 @@ pub struct Stream {
     /// The shard-level metrics that are enabled.
     #[serde(default)]
     pub metrics: ShardLevelMetrics,
+    /// MiB a second that it is kept ready for; none: what it has grown to.
+    #[serde(default)]
+    pub warm_mibps: Option<u32>,
     /// How records come in.
     #[serde(default)]
     pub intake: Intake,

@@ -41,6 +41,8 @@ pub const UPDATE_SHARD_COUNT_PERIOD: Duration = Duration::from_secs(24 * 3_600);
 pub const SHARDS_MAX: usize = 40_000;
 /// Streams that one control plane keeps. Bounded because every front end holds all of their shards in memory.
 pub const STREAMS_MAX: usize = 10_000;
+/// Shards of an on-demand stream at birth (AWS).
+pub const ON_DEMAND_SHARDS: u32 = 4;
 /// Retention when a stream is created (AWS).
 pub const RETENTION_HOURS_DEFAULT: u32 = 24;
 /// The shortest retention of a stream (AWS).

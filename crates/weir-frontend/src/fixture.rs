@@ -199,6 +199,7 @@ impl Fixture {
             on_demand: false,
             encryption_key: None,
             metrics: ShardLevelMetrics::NONE,
+            warm_mibps: None,
             intake: weir_wire::control::Intake::default(),
             settings_revision: 0,
             consumers: 0,

@@ -43,6 +43,7 @@ mod update_max_record_size;
 mod update_shard_count;
 mod update_stream_mode;
 mod update_stream_record_distribution_strategy;
+mod update_stream_warm_throughput;
 
 mod attached;
 mod change;
@@ -310,6 +311,7 @@ async fn dispatch(call: &Call<'_>) -> Result<Answer, RequestError> {
         Operation::UpdateStreamRecordDistributionStrategy => {
             update_stream_record_distribution_strategy::run(call).await
         }
+        Operation::UpdateStreamWarmThroughput => update_stream_warm_throughput::run(call).await,
     }
 }
 

@@ -233,7 +233,8 @@ fn busy_code(operation: Operation) -> ErrorCode {
         | Operation::UpdateMaxRecordSize
         | Operation::UpdateShardCount
         | Operation::UpdateStreamMode
-        | Operation::UpdateStreamRecordDistributionStrategy => ErrorCode::LimitExceeded,
+        | Operation::UpdateStreamRecordDistributionStrategy
+        | Operation::UpdateStreamWarmThroughput => ErrorCode::LimitExceeded,
     }
 }
 

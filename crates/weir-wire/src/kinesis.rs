@@ -61,3 +61,4 @@ pub mod update_max_record_size;
 pub mod update_shard_count;
 pub mod update_stream_mode;
 pub mod update_stream_record_distribution_strategy;
+pub mod update_stream_warm_throughput;

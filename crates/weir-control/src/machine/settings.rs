@@ -4,14 +4,19 @@
 //! Kinesis's own where they are known, because only here both the old value and the new one are. Changes of its shards are
 //! in `reshard.rs`.
 
+use std::num::NonZeroU32;
+
 use weir_core::{
     clock::WallMs,
     id::StreamRef,
-    limits::{RETENTION_HOURS_MAX, RETENTION_HOURS_MIN, SETTING_CHANGES_PERIOD},
+    limits::{
+        ON_DEMAND_SHARDS, RETENTION_HOURS_MAX, RETENTION_HOURS_MIN, SETTING_CHANGES_PERIOD,
+        SHARDS_PER_STREAM_MAX,
+    },
     monitoring::ShardLevelMetrics,
 };
 use weir_wire::{
-    control::{ConsumerPolicy, ControlError, ControlReply, StreamChange, StreamSettings},
+    control::{CommitmentStatus, ConsumerPolicy, ControlError, ControlReply, StreamChange, StreamSettings},
     kinesis::limits::Limit,
 };
 
@@ -44,7 +49,10 @@ impl Machine {
             StreamChange::EnableMonitoring { metrics } => monitor(known, before.with(metrics)),
             StreamChange::DisableMonitoring { metrics } => monitor(known, before.without(metrics)),
             StreamChange::SetRecordSize { kib } => set_record_size(known, kib),
-            StreamChange::SetMode { on_demand } => self.set_mode(at, wall, mode_changes, on_demand),
+            StreamChange::SetMode { on_demand, warm_mibps } => {
+                self.set_mode(at, wall, mode_changes, on_demand, warm_mibps)
+            }
+            StreamChange::SetWarmThroughput { mibps } => self.set_warm_throughput(at, wall, mibps),
             StreamChange::SetSpread { on } => set_spread(known, on),
             StreamChange::SplitShard { shard, at: key } => self.split_shard(at, shard, key).map(Told::stream),
             StreamChange::MergeShards { shard, adjacent } => {
@@ -71,7 +79,27 @@ impl Machine {
 }
 
 impl Machine {
+    /// Changes the mode and, where that is said, what the stream is kept ready for: both or neither.
     fn set_mode(
+        &mut self,
+        at: usize,
+        wall: WallMs,
+        most: usize,
+        on_demand: bool,
+        warm_mibps: Option<u32>,
+    ) -> Result<Told, ControlError> {
+        let before = self.state.streams[at].clone();
+        let changed = self.switch_mode(at, wall, most, on_demand).and_then(|told| match warm_mibps {
+            Some(mibps) => self.set_warm_throughput(at, wall, mibps),
+            None => Ok(told),
+        });
+        if changed.is_err() {
+            self.state.streams[at] = before;
+        }
+        changed
+    }
+
+    fn switch_mode(
         &mut self,
         at: usize,
         wall: WallMs,
@@ -89,10 +117,56 @@ impl Machine {
         let stream = &mut self.state.streams[at];
         count_change(&mut stream.mode_changed_ms, wall, most, "UpdateStreamMode")?;
         stream.on_demand = on_demand;
-        // Only an on-demand stream spreads.
+        // Only an on-demand stream spreads, and is kept ready.
         stream.intake.spread &= on_demand;
+        stream.warm_mibps = stream.warm_mibps.filter(|_| on_demand);
         self.traffic.forget(stream.id);
         Ok(Told::Stream)
+    }
+
+    /// Splits or merges until the stream can take in so much. Traffic makes it grow from there as ever.
+    fn set_warm_throughput(&mut self, at: usize, wall: WallMs, mibps: u32) -> Result<Told, ControlError> {
+        let stream = &self.state.streams[at];
+        stream.must_be_active()?;
+        let shards = self.check_warm_throughput(wall, &stream.reference(), stream.on_demand, Some(mibps))?;
+        let target = NonZeroU32::new(shards).expect("as many as a new stream has at least");
+        if stream.open_shards().len() != shards as usize {
+            self.scale(at, target)?;
+        }
+        self.state.streams[at].warm_mibps = Some(mibps);
+        Ok(Told::Stream)
+    }
+
+    /// How many shards a stream needs that is to take in so much; 0 where nothing is said of it.
+    pub(super) fn check_warm_throughput(
+        &self,
+        wall: WallMs,
+        stream: &StreamRef,
+        on_demand: bool,
+        mibps: Option<u32>,
+    ) -> Result<u32, ControlError> {
+        let Some(mibps) = mibps else { return Ok(0) };
+        if !on_demand {
+            return Err(ControlError::Invalid(format!(
+                "Warm throughput is only supported for streams in ON_DEMAND mode; stream {} under account {} is in \
+                 PROVISIONED mode.",
+                stream.name, stream.account
+            )));
+        }
+        if self.commitment(wall, stream.account, stream.region).status == CommitmentStatus::Disabled {
+            return Err(ControlError::Invalid(format!(
+                "Warm throughput is only supported for accounts with MinimumThroughputBillingCommitment enabled; it is not \
+                 for account {}.",
+                stream.account
+            )));
+        }
+        // A shard takes in one MiB a second.
+        if mibps > SHARDS_PER_STREAM_MAX {
+            return Err(ControlError::LimitExceeded(format!(
+                "Warm throughput cannot be greater than {SHARDS_PER_STREAM_MAX} MiB per second. Requested: {mibps}."
+            )));
+        }
+        Ok(mibps.max(ON_DEMAND_SHARDS))
     }
 
     /// The stream's settings are others from now on.

@@ -18,8 +18,8 @@ use weir_core::{
 };
 use weir_wire::{
     control::{
-        Attached, ControlError, ControlReply, Intake, NewStream, StreamDescription, StreamStatus,
-        StreamTraffic,
+        Attached, CommitmentStatus, ControlError, ControlReply, Intake, NewStream, StreamDescription,
+        StreamStatus, StreamTraffic,
     },
     fragment::Fragment,
     kinesis::limits::Limit,
@@ -34,39 +34,19 @@ use crate::{
 
 impl Machine {
     pub(super) fn create_stream(&mut self, now: Monotonic, wall: WallMs, new: NewStream) -> Applied {
-        let StreamRef { account, region, name } = &new.stream;
-        if self.state.stream(&new.stream).is_some() {
-            return Applied::refused(ControlError::AlreadyExists(format!("stream {name}")));
-        }
-        if let Err(error) = self.check_stream_quotas(&new.stream, new.on_demand) {
-            return Applied::refused(error);
-        }
-        let Some(count) = NonZeroU32::new(new.shards) else {
-            return Applied::refused(ControlError::Invalid("a stream has at least one shard".to_owned()));
+        let (count, nodes) = match self.check_new(now, wall, &new) {
+            Ok(checked) => checked,
+            Err(error) => return Applied::refused(error),
         };
-        if let Err(error) = self.check_shard_quotas(&new.stream, count.get(), count.get() as usize) {
-            return Applied::refused(error);
-        }
-        let mut tags = BTreeMap::new();
-        let tags_most = self.state.config.shared.limits.quota(Limit::Tags);
-        if let Err(error) =
-            add_tags(&mut tags, tags_most, &format!("stream {name} under account {account}"), new.tags)
-        {
-            return Applied::refused(error);
-        }
-        let Some(nodes) = placement::nodes_for(count.get(), self.load(now)) else {
-            return Applied::refused(ControlError::Unavailable("there is no back-end node".to_owned()));
-        };
+        let StreamRef { account, region, name } = new.stream;
         let id = StreamId(self.state.next_stream);
-        self.state.next_stream += 1;
         let epoch = self.state.next_epoch;
-        self.state.next_epoch = Epoch(epoch.0 + 1);
         let assign = |(index, node): (u32, MemberId)| AssignedShard {
             node,
             shard: OwnedShard {
                 key: ShardKey { stream: id, shard: ShardIndex(index) },
-                account: *account,
-                region: *region,
+                account,
+                region,
                 stream_name: name.clone(),
                 range: HashKeyRange::uniform(index, count),
                 created_ms: wall.0,
@@ -75,19 +55,20 @@ impl Machine {
                 closed: None,
             },
         };
-        let stream = Stream {
+        let mut stream = Stream {
             id,
-            account: *account,
-            region: *region,
+            account,
+            region,
             name: name.clone(),
             status: StreamStatus::Creating,
             held_until_ms: StreamDelays::held_until_ms(wall, self.state.config.delays.create),
             created_ms: wall.0,
             retention_hours: RETENTION_HOURS_DEFAULT,
             on_demand: new.on_demand,
-            attached: Attached { tags, policy: None },
+            attached: Attached::default(),
             encryption: Encryption::default(),
             metrics: ShardLevelMetrics::NONE,
+            warm_mibps: new.warm_mibps,
             intake: new.intake,
             settings_revision: 0,
             mode_changed_ms: Vec::new(),
@@ -96,13 +77,42 @@ impl Machine {
             scaled_ms: Vec::new(),
             consumers: Vec::new(),
         };
-        let mut stream = stream;
-        if new.intake != Intake::default() {
+        let (tags, tags_most) =
+            (&mut stream.attached.tags, self.state.config.shared.limits.quota(Limit::Tags));
+        if let Err(error) =
+            add_tags(tags, tags_most, &format!("stream {name} under account {account}"), new.tags)
+        {
+            return Applied::refused(error);
+        }
+        self.state.next_stream += 1;
+        self.state.next_epoch = Epoch(epoch.0 + 1);
+        if stream.intake != Intake::default() {
             self.revise(&mut stream);
         }
         let description = describe(&stream);
         self.state.streams.push(stream);
         Applied::changed(ControlReply::Stream(Box::new(description)))
+    }
+
+    /// How many shards the new stream begins with, and on which nodes, if there may be such a stream.
+    fn check_new(
+        &self,
+        now: Monotonic,
+        wall: WallMs,
+        new: &NewStream,
+    ) -> Result<(NonZeroU32, Vec<MemberId>), ControlError> {
+        let NewStream { stream, shards, on_demand, warm_mibps, .. } = new;
+        if self.state.stream(stream).is_some() {
+            return Err(ControlError::AlreadyExists(format!("stream {}", stream.name)));
+        }
+        self.check_stream_quotas(stream, *on_demand)?;
+        let warm = self.check_warm_throughput(wall, stream, *on_demand, *warm_mibps)?;
+        let count = NonZeroU32::new((*shards).max(warm))
+            .ok_or_else(|| ControlError::Invalid("a stream has at least one shard".to_owned()))?;
+        self.check_shard_quotas(stream, count.get(), count.get() as usize)?;
+        let nodes = placement::nodes_for(count.get(), self.load(now))
+            .ok_or_else(|| ControlError::Unavailable("there is no back-end node".to_owned()))?;
+        Ok((count, nodes))
     }
 
     /// Shards assigned to each node that gives signs of life; to each that is there when none does.
@@ -142,9 +152,15 @@ impl Machine {
         }
     }
 
-    pub(super) fn describe_stream(&self, stream: &StreamRef) -> Applied {
+    pub(super) fn describe_stream(&self, wall: WallMs, stream: &StreamRef) -> Applied {
         match self.state.stream(stream) {
-            Some(known) => Applied::answer(ControlReply::Stream(Box::new(describe(known)))),
+            Some(known) => {
+                let mut told = describe(known);
+                // Kinesis tells it to accounts that have committed.
+                let commitment = self.commitment(wall, known.account, known.region);
+                told.warm_mibps = told.warm_mibps.filter(|_| commitment.status != CommitmentStatus::Disabled);
+                Applied::answer(ControlReply::Stream(Box::new(told)))
+            }
             None => Applied::refused(ControlError::NotFound(format!("stream {}", stream.name))),
         }
     }
@@ -256,6 +272,7 @@ pub(super) fn describe(stream: &Stream) -> StreamDescription {
         on_demand: stream.on_demand,
         encryption_key: stream.encryption.key.clone(),
         metrics: stream.metrics,
+        warm_mibps: stream.warm_mibps,
         intake: stream.intake,
         settings_revision: stream.settings_revision,
         consumers: u32::try_from(stream.consumers.len()).expect("consumers of a stream are few"),

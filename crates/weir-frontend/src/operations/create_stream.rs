@@ -1,6 +1,9 @@
 //! `CreateStream`: asks the control plane; the answer is empty.
 
-use weir_core::id::{StreamName, StreamRef};
+use weir_core::{
+    id::{StreamName, StreamRef},
+    limits::ON_DEMAND_SHARDS,
+};
 use weir_wire::{
     control::{ControlError, ControlReply, ControlRequest, Intake, NewStream},
     kinesis::{
@@ -10,11 +13,8 @@ use weir_wire::{
     },
 };
 
-use super::Call;
+use super::{Call, update_stream_warm_throughput::mib_per_second};
 use crate::{answer::Answer, authenticate::Caller, error::RequestError};
-
-/// Shards of an on-demand stream at birth (AWS).
-const ON_DEMAND_SHARDS: u32 = 4;
 
 pub(super) async fn run(call: &Call<'_>) -> Result<Answer, RequestError> {
     let input: CreateStreamInput<'_> = call.input()?;
@@ -43,7 +43,8 @@ pub(super) async fn run(call: &Call<'_>) -> Result<Answer, RequestError> {
     if let Some(kib) = input.max_record_size {
         intake.record_kib_max = u32::try_from(kib).expect("it was validated to be at most 10,240");
     }
-    let new = NewStream { stream: stream.clone(), shards, on_demand, intake, tags };
+    let warm_mibps = input.warm_throughput.map(mib_per_second);
+    let new = NewStream { stream: stream.clone(), shards, on_demand, warm_mibps, intake, tags };
     match call.common.lookup.ask(ControlRequest::CreateStream(new)).await {
         Ok(ControlReply::Stream(_) | ControlReply::Done) => Ok(Answer::default()),
         Ok(_) => Err(RequestError::ControlNonsense),

@@ -2,7 +2,7 @@
 
 use weir_wire::{control::StreamChange, kinesis::update_stream_mode::UpdateStreamModeInput};
 
-use super::{Call, change::change};
+use super::{Call, change::change, update_stream_warm_throughput::mib_per_second};
 use crate::{answer::Answer, error::RequestError, lookup::StreamSelector};
 
 pub(super) async fn run(call: &Call<'_>) -> Result<Answer, RequestError> {
@@ -10,6 +10,7 @@ pub(super) async fn run(call: &Call<'_>) -> Result<Answer, RequestError> {
     let stream = call.stream(StreamSelector { name: None, arn: input.stream_arn.as_deref() })?;
     let details = input.stream_mode_details.expect("it was validated to be there");
     let on_demand = details.stream_mode.expect("it was validated to be there") == "ON_DEMAND";
-    change(call, stream, StreamChange::SetMode { on_demand }).await?;
+    let warm_mibps = input.warm_throughput.map(mib_per_second);
+    change(call, stream, StreamChange::SetMode { on_demand, warm_mibps }).await?;
     Ok(Answer::default())
 }

@@ -130,6 +130,7 @@ fn facts(description: &StreamDescription, status: StreamStatus) -> StreamFacts {
         mode: if description.on_demand { "ON_DEMAND" } else { "PROVISIONED" },
         record_kib_max: description.intake.record_kib_max,
         distribution: description.on_demand.then_some(distribution),
+        warm_mibps: description.warm_mibps,
         retention_hours: description.retention_hours,
         created: WallMs(description.created_ms),
         metrics: description.metrics,

@@ -29,6 +29,13 @@ pub enum StreamChange {
     SetMode {
         /// To on-demand?
         on_demand: bool,
+        /// MiB a second that it is to take in at any moment, if that is said.
+        warm_mibps: Option<u32>,
+    },
+    /// Be ready to take in so much.
+    SetWarmThroughput {
+        /// MiB a second.
+        mibps: u32,
     },
     /// Spread records evenly, or go by their keys.
     SetSpread {

@@ -18,6 +18,9 @@ pub struct NewStream {
     pub shards: u32,
     /// The on-demand capacity mode?
     pub on_demand: bool,
+    /// MiB a second that it is to take in at any moment, if that is said.
+    #[serde(default)]
+    pub warm_mibps: Option<u32>,
     /// How records come in.
     #[serde(default)]
     pub intake: Intake,
@@ -29,6 +32,7 @@ pub struct NewStream {
 impl NewStream {
     /// A provisioned stream of so many shards, and of nothing else.
     pub fn provisioned(stream: StreamRef, shards: u32) -> Self {
-        Self { stream, shards, on_demand: false, intake: Intake::default(), tags: BTreeMap::new() }
+        let (warm_mibps, intake, tags) = Default::default();
+        Self { stream, shards, on_demand: false, warm_mibps, intake, tags }
     }
 }

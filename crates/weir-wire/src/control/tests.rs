@@ -103,6 +103,7 @@ fn stream() -> impl Strategy<Value = StreamDescription> {
                 on_demand,
                 encryption_key,
                 metrics,
+                warm_mibps: on_demand.then_some(retention_hours),
                 intake: Intake { record_kib_max: retention_hours, spread: on_demand },
                 settings_revision: created_ms,
                 shards,
@@ -129,7 +130,9 @@ fn attached_change() -> impl Strategy<Value = AttachedChange> {
 fn change() -> impl Strategy<Value = StreamChange> {
     prop_oneof![
         any::<u32>().prop_map(|kib| StreamChange::SetRecordSize { kib }),
-        any::<bool>().prop_map(|on_demand| StreamChange::SetMode { on_demand }),
+        any::<(bool, Option<u32>)>()
+            .prop_map(|(on_demand, warm_mibps)| StreamChange::SetMode { on_demand, warm_mibps }),
+        any::<u32>().prop_map(|mibps| StreamChange::SetWarmThroughput { mibps }),
         any::<bool>().prop_map(|on| StreamChange::SetSpread { on }),
         any::<i64>().prop_map(|hours| StreamChange::IncreaseRetention { hours }),
         any::<i64>().prop_map(|hours| StreamChange::DecreaseRetention { hours }),
@@ -195,6 +198,7 @@ fn request() -> impl Strategy<Value = ControlRequest> {
                     stream: stream_ref(),
                     shards,
                     on_demand,
+                    warm_mibps: Some(shards),
                     intake,
                     tags,
                 })

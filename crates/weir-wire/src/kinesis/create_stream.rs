@@ -16,6 +16,8 @@ structure! {
         stream_mode_details: StreamModeDetails<'a> = "StreamModeDetails", super::shape::Shape::FREE;
         /// The stream's first tags.
         tags: TextMap<'a> = "Tags", model::TAG_MAP;
+        /// MiB a second that an on-demand stream is to take in from its birth.
+        warm_throughput: i64 = "WarmThroughputMiBps", model::WARM_THROUGHPUT;
         /// KiB of one record, at most.
         max_record_size: i64 = "MaxRecordSizeInKiB", model::MAX_RECORD_SIZE;
         /// `AUTO` or `USER_PARTITION_KEY`.

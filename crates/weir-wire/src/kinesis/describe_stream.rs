@@ -43,6 +43,8 @@ pub struct StreamFacts {
     pub record_kib_max: u32,
     /// `AUTO` or `USER_PARTITION_KEY`; only of an on-demand stream.
     pub distribution: Option<&'static str>,
+    /// MiB a second that it is kept ready for, if anybody said so.
+    pub warm_mibps: Option<u32>,
     /// How long records are kept.
     pub retention_hours: u32,
     /// When it was created.

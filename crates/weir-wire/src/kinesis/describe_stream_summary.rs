@@ -5,6 +5,7 @@ use super::{
     encode::{Encoder, Reply},
     model,
     shape::{Text, structure},
+    update_stream_warm_throughput::WarmThroughput,
 };
 
 structure! {
@@ -40,6 +41,9 @@ impl Reply for DescribeStreamSummaryReply {
         out.integer(i64::from(self.open_shards));
         out.member("ConsumerCount");
         out.integer(i64::from(self.consumers));
+        if let Some(target) = self.stream.warm_mibps {
+            WarmThroughput { target, current: self.open_shards }.encode(out);
+        }
         out.member("MaxRecordSizeInKiB");
         out.integer(i64::from(self.stream.record_kib_max));
         if let Some(distribution) = self.stream.distribution {

@@ -217,7 +217,8 @@ fn calls(operation: Operation) -> Option<Description> {
         | Operation::MergeShards
         | Operation::RegisterStreamConsumer
         | Operation::SplitShard
-        | Operation::UpdateAccountSettings => rate(5, Scope::Account, API_REFERENCE),
+        | Operation::UpdateAccountSettings
+        | Operation::UpdateStreamWarmThroughput => rate(5, Scope::Account, API_REFERENCE),
         Operation::DescribeLimits => rate(1, Scope::Account, API_REFERENCE),
         Operation::UpdateShardCount => rate(10, Scope::Account, API_REFERENCE),
         Operation::DescribeStreamConsumer => rate(20, Scope::Stream, API_REFERENCE),

@@ -156,6 +156,9 @@ pub const SHARD_LEVEL_METRICS: Shape = Shape::list(
 /// How shards are to divide the keys.
 pub const SCALING_TYPE: Shape = Shape::of(&[Bound::OneOf(&["UNIFORM_SCALING"])]);
 
+/// MiB a second that a stream is kept ready for.
+pub const WARM_THROUGHPUT: Shape = Shape::of(&[Bound::Min(0)]);
+
 /// KiB of one record.
 pub const MAX_RECORD_SIZE: Shape = Shape::of(&[Bound::Min(1_024), Bound::Max(10_240)]);
 

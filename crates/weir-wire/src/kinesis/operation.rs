@@ -81,6 +81,7 @@ operations! {
     UpdateStreamMode: update_stream_mode::UpdateStreamModeInput,
     UpdateStreamRecordDistributionStrategy:
         update_stream_record_distribution_strategy::UpdateStreamRecordDistributionStrategyInput,
+    UpdateStreamWarmThroughput: update_stream_warm_throughput::UpdateStreamWarmThroughputInput,
 }
 
 /// The operations of queues and channels, which the API has and Weir does not.

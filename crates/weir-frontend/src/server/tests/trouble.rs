@@ -296,6 +296,7 @@ fn whole_call(operation: Operation) -> Value {
         Operation::UpdateStreamRecordDistributionStrategy => {
             json!({"StreamARN": ARN, "RecordDistributionStrategy": "AUTO"})
         }
+        Operation::UpdateStreamWarmThroughput => json!({"StreamName": "s", "WarmThroughputMiBps": 5}),
         Operation::UpdateShardCount => {
             json!({"StreamName": "s", "TargetShardCount": 2, "ScalingType": "UNIFORM_SCALING"})
         }
