@@ -34,6 +34,8 @@ mod reshard;
 mod resource_policies;
 #[path = "kinesis/retention.rs"]
 mod retention;
+#[path = "kinesis/semantics_doc.rs"]
+mod semantics_doc;
 #[path = "kinesis/shard_iterators.rs"]
 mod shard_iterators;
 #[path = "kinesis/stream_settings.rs"]

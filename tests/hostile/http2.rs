@@ -7,6 +7,7 @@ use std::{
     thread,
     time::Duration,
 };
+use weir_tests::semantics::says;
 
 use serde_json::json;
 
@@ -33,6 +34,7 @@ fn reason(answer: &[u8]) -> Option<u32> {
 
 #[test]
 fn who_opens_and_resets_without_end_is_told_to_calm_down() {
+    says("opens and resets streams of HTTP/2 without end");
     Arena::open().besiege("rapid reset", |siege| {
         let mut burst = opening(65_535);
         for number in (1..2_000).step_by(2) {
@@ -48,6 +50,7 @@ fn who_opens_and_resets_without_end_is_told_to_calm_down() {
 
 #[test]
 fn a_head_without_an_end_is_ended_by_its_bound() {
+    says("sends a head without an end in CONTINUATION frames");
     Arena::open().besiege("CONTINUATION flood", |siege| {
         let begin = [opening(65_535), frame(HEADERS, 0, 1, &head("ListStreams"))].concat();
         let more = frame(CONTINUATION, 0, 1, &field("x", &"y".repeat(1_000)));
@@ -61,6 +64,7 @@ fn a_head_without_an_end_is_ended_by_its_bound() {
 
 #[test]
 fn control_frames_in_floods_are_answered_or_not_but_never_kept() {
+    says("floods PING, SETTINGS, WINDOW_UPDATE, PRIORITY");
     let mut arena = Arena::open();
     let ping = frame(PING, 0, 0, b"12345678");
     let settings = frame(SETTINGS, 0, 0, &[0, 4, 0, 0, 0, 0]);

@@ -1,7 +1,7 @@
 //! What an account has and may have in a region, and what it has committed to.
 
 use serde_json::{Value, json};
-use weir_tests::{http::Caller, server::Server};
+use weir_tests::{http::Caller, semantics::says, server::Server};
 
 fn limits(server: &Server) -> Value {
     server.ok("DescribeLimits", &json!({}))
@@ -11,6 +11,7 @@ const ELSEWHERE: Caller<'_> = Caller { region: "eu-west-1", ..Caller::ANY };
 
 #[test]
 fn limits_count_open_shards_and_on_demand_streams_of_the_region() {
+    says("a quota that is lifted (`--limit NAME=off`)");
     let server = Server::start_with(&["--limit", "account-shards=30", "--limit", "on-demand-streams=off"]);
     let empty = json!({
         "ShardLimit": 30, "OpenShardCount": 0, "OnDemandStreamCount": 0, "OnDemandStreamCountLimit": i32::MAX,

@@ -4,7 +4,7 @@ use std::process::Command;
 
 use ciborium::{Value, cbor};
 use serde_json::json;
-use weir_tests::{http, server::Server, weir};
+use weir_tests::{http, semantics::says, server::Server, weir};
 
 const CONTENT_TYPE: &str = "application/x-amz-cbor-1.1";
 
@@ -134,6 +134,19 @@ fn every_operation_tells_the_same_faults_in_both_encodings() {
         }
     }
     assert!(compared > 30, "{compared} faults compared");
+}
+
+#[test]
+fn a_subscription_in_cbor_is_refused_for_good() {
+    says("SubscribeToShard in CBOR");
+    let server = Server::start();
+    let position = cbor!({"Type" => "LATEST"}).unwrap();
+    let arn = "arn:aws:kinesis:us-east-1:000000000000:stream/s/consumer/c:1";
+    let body =
+        cbor!({"ConsumerARN" => arn, "ShardId" => "shardId-0", "StartingPosition" => position}).unwrap();
+    let (code, text) = told(&call(&server, "SubscribeToShard", &body));
+    assert_eq!(code, "InvalidArgumentException");
+    assert!(text.unwrap().contains("application/x-amz-json-1.1"));
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! RegisterStreamConsumer, DescribeStreamConsumer, ListStreamConsumers, DeregisterStreamConsumer.
 
 use serde_json::{Value, json};
-use weir_tests::server::Server;
+use weir_tests::{semantics::says, server::Server};
 
 const STREAM: &str = "arn:aws:kinesis:us-east-1:000000000000:stream/s";
 
@@ -85,6 +85,7 @@ fn consumers_are_listed_page_by_page_and_a_token_is_its_own_streams() {
 
 #[test]
 fn quotas_of_consumers_are_kept_and_a_stream_with_some_is_deleted_with_them_only() {
+    says("consumers");
     let server = Server::start();
     server.stream("s", 1);
     for number in 0..20 {
@@ -106,6 +107,7 @@ fn quotas_of_consumers_are_kept_and_a_stream_with_some_is_deleted_with_them_only
 
 #[test]
 fn inputs_that_break_a_bound_are_told_in_kinesis_words() {
+    says("texts about consumers");
     let server = Server::start();
     let (code, text) = refused(&server, "RegisterStreamConsumer", &json!({"ConsumerName": "a b"}));
     assert_eq!(code, "ValidationException");

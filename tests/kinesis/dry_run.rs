@@ -1,7 +1,7 @@
 //! `DryRun`: whether a call would succeed, told by an error, and nothing done.
 
 use serde_json::{Value, json};
-use weir_tests::server::Server;
+use weir_tests::{semantics::says, server::Server};
 
 const SHARD: &str = "shardId-000000000000";
 const ARN: &str = "arn:aws:kinesis:us-east-1:000000000000:stream/s";
@@ -17,6 +17,7 @@ fn told(server: &Server, operation: &str, body: &Value) -> String {
 
 #[test]
 fn a_trial_of_a_put_stores_nothing_and_tells_what_would_be() {
+    says("`DryRun`");
     let server = Server::start_with(&["--limit", "shard-write-records=1/s"]);
     server.stream("s", 1);
     let record = json!({"StreamName": "s", "PartitionKey": "k", "Data": "eA=="});

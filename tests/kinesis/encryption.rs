@@ -3,7 +3,7 @@
 use std::time::{Duration, SystemTime};
 
 use serde_json::{Value, json};
-use weir_tests::server::Server;
+use weir_tests::{semantics::says, server::Server};
 
 const KEY: &str = "alias/aws/kinesis";
 
@@ -35,6 +35,8 @@ fn put_until(server: &Server, encryption: &Value) {
 
 #[test]
 fn records_show_that_they_are_encrypted_as_long_as_their_stream_is() {
+    says("encryption at rest");
+    says("records that arrived while encryption was on");
     let mut server = Server::start_with(&["--shard-limits", "off"]);
     server.stream("secret", 1);
     assert_eq!(shown(&server), (json!("NONE"), Value::Null));
@@ -71,6 +73,8 @@ fn records_show_that_they_are_encrypted_as_long_as_their_stream_is() {
 
 #[test]
 fn a_key_that_cannot_be_used_has_its_own_error() {
+    says("keys");
+    says("errors of keys");
     let server = Server::start();
     server.stream("secret", 1);
     for (key, code) in [

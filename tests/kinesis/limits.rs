@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
-use weir_tests::{server::Server, subscription::Subscription};
+use weir_tests::{semantics::says, server::Server, subscription::Subscription};
 
 const ON: [&str; 2] = ["--call-limits", "on"];
 
@@ -40,6 +40,7 @@ fn stream(server: &Server, name: &str) {
 
 #[test]
 fn calls_over_their_rate_are_refused_in_the_words_of_aws() {
+    says("bursts");
     let server = Server::start_with(&["--call-limits", "on", "--limit", "ListShards=10/s"]);
     stream(&server, "s");
     let refused = |operation, body: Value, code: &str, text: &str| {

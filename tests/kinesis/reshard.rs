@@ -13,7 +13,7 @@ use std::{
 };
 
 use serde_json::{Value, json};
-use weir_tests::{http, server::Server};
+use weir_tests::{http, semantics::says, server::Server};
 
 const MIDDLE: &str = "170141183460469231731687303715884105728";
 const LAST: &str = "340282366920938463463374607431768211455";
@@ -166,6 +166,7 @@ fn every_filter_lists_the_shards_that_were_open_then_and_a_token_goes_on_with_it
 
 #[test]
 fn a_shard_count_goes_to_uniform_ranges_and_says_where_it_is() {
+    says("the ranges after UpdateShardCount");
     let server = unlimited();
     server.stream("s", 4);
     let told = server.ok(
@@ -359,6 +360,7 @@ fn check(server: &Server, acknowledged: &Acknowledged) {
 #[test]
 #[expect(clippy::disallowed_methods, reason = "a test's own producers: no thread count rests on them")]
 fn reshards_refuse_no_put_lose_no_record_and_keep_the_order_of_each_key() {
+    says("a put during a reshard");
     let server = unlimited();
     server.stream("s", 2);
     let (next, stop) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicBool::new(false)));
@@ -404,6 +406,7 @@ fn reshards_refuse_no_put_lose_no_record_and_keep_the_order_of_each_key() {
 
 #[test]
 fn an_on_demand_stream_grows_with_its_traffic() {
+    says("growth of an on-demand stream");
     let server = unlimited();
     server.ok("CreateStream", &json!({"StreamName": "s", "StreamModeDetails": {"StreamMode": "ON_DEMAND"}}));
     server.await_active("s");

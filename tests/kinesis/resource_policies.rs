@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 use weir_tests::{
     http::{Answer, Caller},
+    semantics::says,
     server::Server,
 };
 
@@ -31,6 +32,7 @@ fn await_status(status: u16, call: impl Fn() -> Answer) -> Answer {
 
 #[test]
 fn a_policy_is_put_got_and_deleted() {
+    says("policies");
     let mut server = Server::start();
     server.stream("shared", 1);
     let get =
@@ -61,6 +63,8 @@ fn a_policy_is_put_got_and_deleted() {
 
 #[test]
 fn another_account_may_do_what_the_policy_allows_and_nothing_else() {
+    says("what a policy can open");
+    says("when settings take effect");
     let server = Server::start();
     server.stream("shared", 1);
     let denied = put_as(&server, FRIEND);

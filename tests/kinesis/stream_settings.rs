@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
-use weir_tests::server::Server;
+use weir_tests::{semantics::says, server::Server};
 
 const ARN: &str = "arn:aws:kinesis:us-east-1:000000000000:stream/s";
 const MIB: usize = 1 << 20;
@@ -42,6 +42,7 @@ fn code(answer: &Value) -> &str {
 
 #[test]
 fn a_stream_takes_records_of_ten_mebibytes_once_it_is_set_to() {
+    says("a stream whose settings changed");
     let mut server = Server::start_with(&["--shard-limits", "off"]);
     server.stream("s", 1);
     assert_eq!(summary(&server)["MaxRecordSizeInKiB"], 1_024);
@@ -144,6 +145,7 @@ fn a_stream_that_distributes_itself_spreads_records_and_needs_no_key() {
 
 #[test]
 fn only_on_demand_streams_distribute_themselves() {
+    says("a stream in `AUTO` that becomes provisioned");
     let server = Server::start();
     server.stream("s", 1);
     assert_eq!(summary(&server).get("RecordDistributionStrategy"), None, "it is of on-demand streams");
@@ -169,6 +171,7 @@ fn only_on_demand_streams_distribute_themselves() {
 
 #[test]
 fn a_warm_stream_is_split_ahead_of_its_traffic_for_accounts_that_have_committed() {
+    says("warm throughput");
     let server = Server::start();
     let create = |name: &str, warm: u32| {
         let body = json!({

@@ -1,10 +1,11 @@
 //! CreateStream, DeleteStream, DescribeStream, DescribeStreamSummary, ListStreams, ListShards.
 
 use serde_json::json;
-use weir_tests::{http::Caller, server::Server};
+use weir_tests::{http::Caller, semantics::says, server::Server};
 
 #[test]
 fn a_stream_is_created_described_listed_and_deleted() {
+    says("signatures without configured credentials");
     let server = Server::start();
     server.stream("orders", 3);
 
@@ -53,6 +54,8 @@ fn a_stream_is_created_described_listed_and_deleted() {
 
 #[test]
 fn regions_and_accounts_are_apart_and_an_arn_says_which_is_meant() {
+    says("the account without credentials");
+    says("regions");
     let server = Server::start();
     server.stream("s", 1);
     let elsewhere = Caller { region: "eu-west-3", ..Caller::ANY };
@@ -106,6 +109,7 @@ fn seen_until(server: &Server, stream: &str, last: &str) -> Vec<String> {
 
 #[test]
 fn a_stream_is_on_its_way_for_as_long_as_the_server_is_told() {
+    says("CREATING, UPDATING, DELETING");
     let delays = ["--create-delay", "2s", "--update-delay", "2s", "--delete-delay", "2s"];
     let server = Server::start_with(&delays);
     let (named, record) =

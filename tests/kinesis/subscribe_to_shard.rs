@@ -1,7 +1,7 @@
 //! SubscribeToShard: records are pushed, nothing is lost between two subscriptions, and each end is told.
 
 use serde_json::{Value, json};
-use weir_tests::{server::Server, subscription::Subscription};
+use weir_tests::{semantics::says, server::Server, subscription::Subscription};
 
 const STREAM: &str = "arn:aws:kinesis:us-east-1:000000000000:stream/s";
 const SHARD: &str = "shardId-000000000000";
@@ -128,6 +128,7 @@ fn a_second_call_is_refused_at_first_and_takes_over_later() {
 
 #[test]
 fn a_stream_that_is_deleted_and_a_consumer_that_is_given_up_end_their_subscriptions() {
+    says("a consumer that is deregistered");
     let (server, consumer) = served(&[]);
     let other = register(&server, "d");
     let mut of_consumer = subscribe(&server, &consumer, json!({"Type": "LATEST"}));

@@ -7,7 +7,7 @@ use std::{
 };
 
 use serde_json::{Value, json};
-use weir_tests::{process::output, server::Server, weir};
+use weir_tests::{process::output, semantics::says, server::Server, weir};
 
 const SELF_SIGNED: [&str; 3] = ["--tls-self-signed", "--tls-listen", "127.0.0.1:0"];
 
@@ -37,6 +37,7 @@ fn authority(server: &Server) -> PathBuf {
 
 #[test]
 fn a_self_made_certificate_is_believed_before_and_after_a_restart() {
+    says("the certificate of `--tls-self-signed`");
     let mut server = Server::start_with(&SELF_SIGNED);
     server.stream("s", 1);
     let trust = tempfile::NamedTempFile::new().unwrap();

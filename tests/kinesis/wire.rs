@@ -1,7 +1,7 @@
 //! The wire itself: what no SDK sends, and what every answer carries.
 
 use serde_json::json;
-use weir_tests::{http, server::Server};
+use weir_tests::{http, semantics::says, server::Server};
 
 fn raw(server: &Server, head: &str, body: &[u8]) -> http::Answer {
     http::send(server.address(), &[head.as_bytes(), body].concat()).expect("an answer")
@@ -21,9 +21,12 @@ fn every_answer_has_its_ids_and_an_error_has_no_nulls() {
 
 #[test]
 fn an_unknown_operation_and_a_missing_signature_are_told_apart() {
+    says("the 17 operations of queues and channels");
     let server = Server::start();
     let unknown = server.call("MakeCoffee", &json!({}));
     assert_eq!((unknown.status, unknown.json()["__type"].clone()), (400, json!("UnknownOperationException")));
+    let queue = server.call("CreateQueue", &json!({"StreamARN": "any"}));
+    assert_eq!((queue.status, queue.json()["__type"].clone()), (400, json!("UnsupportedOperationException")));
     let unsigned = raw(
         &server,
         "POST / HTTP/1.1\r\nhost: h\r\nx-amz-target: Kinesis_20131202.ListStreams\r\n\

@@ -11,6 +11,7 @@ pub mod moto;
 pub mod page;
 pub mod process;
 pub mod scratch;
+pub mod semantics;
 pub mod server;
 pub mod subscription;
 pub mod user;

@@ -4,6 +4,7 @@
 //! no socket between them. Threads: main (signals, admin), serve, and the journal's own.
 
 mod limits;
+mod operations;
 mod tls;
 
 use std::{
@@ -94,8 +95,11 @@ pub(crate) struct ServeArgs {
     /// Show a deleted stream as DELETING for this long at least.
     #[arg(long, value_name = "TIME", default_value = "0ms")]
     delete_delay: Span,
+    /// Print every operation of the API and whether it is as at AWS, and end.
+    #[arg(long, conflicts_with = "list_limits")]
+    list_operations: bool,
     /// Print lists as one JSON object.
-    #[arg(long, requires = "list_limits")]
+    #[arg(long)]
     json: bool,
     /// End each subscription to a shard after this time; clients come again.
     #[arg(long, value_name = "TIME", default_value = "300s")]
@@ -135,6 +139,17 @@ struct Config {
 #[expect(clippy::print_stdout, reason = "stdout is the product of a list")]
 pub(crate) fn run(args: ServeArgs) -> Result<u8, Failure> {
     let limits = args.limits.chosen().map_err(Failure::usage)?;
+    if args.list_operations {
+        if args.json {
+            println!("{:#}", operations::json());
+        } else {
+            print!("{}", operations::table());
+        }
+        return Ok(exit::HELD);
+    }
+    if args.json && !args.limits.list_limits {
+        return Err(Failure::usage(anyhow::anyhow!("--json goes with --list-limits or --list-operations")));
+    }
     if args.limits.list_limits {
         if args.json {
             println!("{:#}", limits::json(&limits));
