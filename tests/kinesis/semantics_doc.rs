@@ -38,7 +38,7 @@ const ELSEWHERE: &[(&str, &str)] = &[
         "crates/weir-frontend/src/server/tests/streams.rs",
     ),
     ("shards", "crates/weir-control/src/machine/tests.rs"),
-    ("streams", "crates/weir-control/src/machine/quotas.rs"),
+    ("streams", "crates/weir-control/src/machine/tests/quotas.rs"),
     ("a record past its retention", "crates/weir-cell/tests/node.rs"),
     ("`SequenceNumberForOrdering`", "crates/weir-frontend/src/server/tests/records.rs"),
     ("subscriptions", "crates/weir-frontend/src/subscription/seats.rs"),

@@ -54,3 +54,13 @@ fn streams_on_demand_and_shards_of_an_account_have_quotas() {
     create_for(&mut machine, account, 2, 2, false).expect("ten are allowed");
     create_for(&mut machine, AccountId::new(1).unwrap(), 0, 10, false).expect("each account has its own");
 }
+
+#[test]
+fn one_control_plane_keeps_so_many_streams_of_all_accounts() {
+    let (mut machine, _) = limited(&["streams-in-transition=off"]);
+    create_for(&mut machine, AccountId::DEFAULT, 0, 1, false).unwrap();
+    let one = machine.state.streams[0].clone();
+    machine.state.streams.resize(weir_core::limits::STREAMS_MAX, one);
+    let refused = create_for(&mut machine, AccountId::new(1).unwrap(), 1, 1, false).unwrap_err();
+    assert_eq!(refused, ControlError::LimitExceeded("there are 10000 streams already".to_owned()));
+}
