@@ -1,13 +1,12 @@
 //! Sieges over HTTP/1.1.
 
 use std::{
-    io::{Read, Write},
+    io::{ErrorKind, Read, Write},
     net::{Shutdown, TcpStream},
 };
-use weir_tests::semantics::says;
 
 use serde_json::json;
-use weir_tests::http::ANY_SIGNATURE;
+use weir_tests::{http::ANY_SIGNATURE, semantics::says};
 
 use crate::arena::{Arena, Siege, connections_max};
 
@@ -154,6 +153,15 @@ fn ten_thousand_idle_connections_are_kept_beside_the_others() {
             "this host allows {count} connections: raise its limit of open files (ulimit -n)"
         );
         siege.hold();
+        // A server that shut them would have nobody to keep.
+        for stream in idle.iter().rev().take(200) {
+            stream.set_nonblocking(true).unwrap();
+            match stream.peek(&mut [0]) {
+                Ok(1) => {} // of an answer
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {}
+                shut => panic!("{shut:?}"),
+            }
+        }
         drop(idle);
     });
 }

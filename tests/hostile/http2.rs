@@ -7,9 +7,9 @@ use std::{
     thread,
     time::Duration,
 };
-use weir_tests::semantics::says;
 
 use serde_json::json;
+use weir_tests::semantics::says;
 
 use crate::{
     arena::{Arena, Siege},

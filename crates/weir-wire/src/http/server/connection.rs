@@ -209,6 +209,10 @@ impl Connection {
 
     async fn respond(&self, head: Parts, mut body: Incoming) -> Response<ResponseBody> {
         let Shared { handler, bodies, bounds, .. } = &*self.shared;
+        // A connection of HTTP/2 may have a hundred heads in memory before it sends the first byte of a body.
+        let Some(_head) = bodies.try_acquire(head_bytes(&head)) else {
+            return close(handler.refuse(Refusal::Busy, &head), head.version);
+        };
         let taken = tokio::time::timeout(bounds.body_timeout, body::take(bodies, &mut body)).await;
         let refusal = match taken {
             Ok(Ok((whole, _reserved))) => {
@@ -222,6 +226,12 @@ impl Connection {
         }
         close(handler.refuse(refusal, &head), head.version)
     }
+}
+
+/// Bytes of a head, with what HTTP/2 counts for each of its lines.
+fn head_bytes(head: &Parts) -> usize {
+    const LINE_BYTES: usize = 32;
+    head.headers.iter().map(|(name, value)| name.as_str().len() + value.len() + LINE_BYTES).sum()
 }
 
 /// A request of HTTP/2 as one of HTTP/1.1 looks: the host is a header, which signatures are over, and the target a path.
