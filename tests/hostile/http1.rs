@@ -76,6 +76,29 @@ fn heads_of_64_kib_are_too_large() {
 }
 
 #[test]
+fn heads_that_never_end_hold_the_budget_for_heads_and_no_more() {
+    says("sends many heads at once that are long and have no end");
+    Arena::open().besiege("10,000 long heads without an end", |siege| {
+        let count = connections_max().min(10_000);
+        let whole = head("PutRecord", &format!("x-long: {}\r\n", "x".repeat(31 << 10)));
+        let begun = &whole[..whole.len() - 4];
+        let held: Vec<TcpStream> = (0..count)
+            .map(|_| {
+                let mut stream = siege.connect();
+                let _ = stream.write_all(begun); // or the server has closed it already
+                stream
+            })
+            .collect();
+        siege.hold();
+        let closed = |stream: &&TcpStream| {
+            stream.set_nonblocking(true).unwrap();
+            !matches!(stream.peek(&mut [0]), Err(error) if error.kind() == ErrorKind::WouldBlock)
+        };
+        assert!(held.iter().any(|stream| closed(&stream)), "{count} heads are over the budget");
+    });
+}
+
+#[test]
 fn broken_chunks_are_no_body() {
     Arena::open().besiege("broken chunks", |siege| {
         let head = head("PutRecord", "transfer-encoding: chunked\r\n");

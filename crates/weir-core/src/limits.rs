@@ -72,6 +72,11 @@ pub const SUBSCRIPTION_EVENT_BYTES_MAX: usize = MIB;
 pub const HTTP_BODY_BYTES_MAX: usize = 18 * MIB;
 /// Bytes of all header lines of a request. SDKs send under 2 KiB; a session token may add 4 KiB.
 pub const HTTP_HEADER_BYTES_MAX: usize = 32 * KIB;
+/// Bytes of a request head that are free; SDKs send fewer.
+pub const HTTP_HEAD_BYTES_FREE: usize = 8 * KIB;
+/// Bytes of longer heads that one listener holds at once, beyond what is free of each: of those that have no end yet, and
+/// of requests that are being served. Who sends such heads gets 503 beyond, or a close; nobody else does.
+pub const HTTP_HEADS_BYTES_MAX: usize = 256 * MIB;
 /// Connections that one listener serves at once, as far as [`OPEN_FILES_RESERVE`] lets it; the next waits in the kernel's
 /// accept queue.
 pub const HTTP_CONNECTIONS_MAX: usize = 16_384;

@@ -252,7 +252,7 @@ impl Handler for Frontend {
             }
             Refusal::Busy => ApiError::new(
                 ErrorCode::ServiceUnavailable,
-                "The service is temporarily unavailable: too many request bodies at once.",
+                "The service is temporarily unavailable: too many requests at once.",
             ),
         };
         self.common.metrics.begin(None).end(Some(error.code));

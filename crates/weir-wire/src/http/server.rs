@@ -16,6 +16,7 @@ mod paced;
 mod preface;
 mod streamed;
 pub mod tls;
+mod unfinished;
 
 use std::{convert::Infallible, future::Future, net::SocketAddr, pin::Pin, sync::Arc, time::Duration};
 
@@ -25,8 +26,8 @@ use hyper::{Request, Response, StatusCode, header, http::request::Parts};
 use tokio::{net::TcpListener, sync::Semaphore, task::JoinSet};
 use weir_core::limits::{
     HTTP_ANSWER_BYTES_PER_SECOND_MIN, HTTP_BODIES_BYTES_MAX, HTTP_BODY_TIMEOUT, HTTP_CONNECTIONS_MAX,
-    HTTP_HEAD_TIMEOUT, HTTP_REQUESTS_MAX, HTTP_STREAM_TIMEOUT, HTTP_TLS_HANDSHAKE_TIMEOUT,
-    HTTP_WRITE_TIMEOUT, HTTP2_IDLE_TIMEOUT,
+    HTTP_HEAD_TIMEOUT, HTTP_HEADS_BYTES_MAX, HTTP_REQUESTS_MAX, HTTP_STREAM_TIMEOUT,
+    HTTP_TLS_HANDSHAKE_TIMEOUT, HTTP_WRITE_TIMEOUT, HTTP2_IDLE_TIMEOUT,
 };
 use weir_sync::{ByteBudget, Shutdown};
 
@@ -68,7 +69,7 @@ pub trait Handler: Send + Sync + 'static {
             Refusal::BodyTooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "the body is too large\n"),
             Refusal::BodyBroken => (StatusCode::BAD_REQUEST, "the body did not arrive whole\n"),
             Refusal::BodyTimeout => (StatusCode::REQUEST_TIMEOUT, "the body took too long\n"),
-            Refusal::Busy => (StatusCode::SERVICE_UNAVAILABLE, "too many request bodies at once\n"),
+            Refusal::Busy => (StatusCode::SERVICE_UNAVAILABLE, "too many requests at once\n"),
         };
         text_response(status, text)
     }
@@ -83,7 +84,8 @@ pub enum Refusal {
     BodyBroken,
     /// Longer than [`HTTP_BODY_TIMEOUT`].
     BodyTimeout,
-    /// All bodies together are over [`HTTP_BODIES_BYTES_MAX`].
+    /// All bodies together are over [`HTTP_BODIES_BYTES_MAX`], all heads over [`HTTP_HEADS_BYTES_MAX`], or all requests over
+    /// [`HTTP_REQUESTS_MAX`].
     Busy,
 }
 
@@ -110,6 +112,7 @@ struct Bounds {
     body_timeout: Duration,
     idle_timeout: Duration,
     paces: Paces,
+    heads_bytes: usize,
     bodies_bytes: usize,
     requests: usize,
 }
@@ -127,6 +130,7 @@ impl Bounds {
             },
             endless: Pace { patience: HTTP_STREAM_TIMEOUT, bytes_per_second: 1 },
         },
+        heads_bytes: HTTP_HEADS_BYTES_MAX,
         bodies_bytes: HTTP_BODIES_BYTES_MAX,
         requests: HTTP_REQUESTS_MAX,
     };
@@ -139,6 +143,8 @@ impl Bounds {
 
 struct Shared {
     handler: Arc<dyn Handler>,
+    /// What heads beyond their usual size may take together.
+    heads: ByteBudget,
     /// What request bodies may take together.
     bodies: ByteBudget,
     connections: Arc<Semaphore>,
@@ -202,6 +208,7 @@ async fn serve_within(
 ) {
     let shared = Arc::new(Shared {
         handler,
+        heads: ByteBudget::new(bounds.heads_bytes),
         bodies: ByteBudget::new(bounds.bodies_bytes),
         connections: Arc::new(Semaphore::new(HTTP_CONNECTIONS_MAX)),
         requests: Arc::new(Semaphore::new(bounds.requests)),

@@ -20,9 +20,9 @@ use tokio::{
     time::Instant,
 };
 use weir_core::limits::{
-    HTTP_HEADER_BYTES_MAX, HTTP2_FRAME_BYTES_MAX, HTTP2_GOAWAY_TIMEOUT, HTTP2_HEADER_TABLE_BYTES,
-    HTTP2_PING_INTERVAL, HTTP2_PING_TIMEOUT, HTTP2_RESETS_FOR_ERRORS_MAX, HTTP2_RESETS_PENDING_MAX,
-    HTTP2_SEND_BYTES_MAX, HTTP2_STREAMS_MAX, HTTP2_WINDOW_BYTES, KIB,
+    HTTP_HEAD_BYTES_FREE, HTTP_HEADER_BYTES_MAX, HTTP2_FRAME_BYTES_MAX, HTTP2_GOAWAY_TIMEOUT,
+    HTTP2_HEADER_TABLE_BYTES, HTTP2_PING_INTERVAL, HTTP2_PING_TIMEOUT, HTTP2_RESETS_FOR_ERRORS_MAX,
+    HTTP2_RESETS_PENDING_MAX, HTTP2_SEND_BYTES_MAX, HTTP2_STREAMS_MAX, HTTP2_WINDOW_BYTES, KIB,
 };
 use weir_sync::Shutdown;
 
@@ -75,7 +75,7 @@ pub(super) async fn serve<S>(
 ) where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    let exchanges = Arc::new(Exchanges::new(shared.bounds.paces));
+    let exchanges = Arc::new(Exchanges::new(shared.bounds.paces, shared.heads.clone()));
     let stream = Paced::new(stream, Arc::clone(&exchanges));
     let connection = Connection { shared, exchanges, peer, stop, cut: Arc::default() };
     let ended = match tls {
@@ -208,9 +208,9 @@ impl Connection {
     }
 
     async fn respond(&self, head: Parts, mut body: Incoming) -> Response<ResponseBody> {
-        let Shared { handler, bodies, bounds, .. } = &*self.shared;
+        let Shared { handler, heads, bodies, bounds, .. } = &*self.shared;
         // A connection of HTTP/2 may have a hundred heads in memory before it sends the first byte of a body.
-        let Some(_head) = bodies.try_acquire(head_bytes(&head)) else {
+        let Some(_head) = heads.try_acquire(head_bytes(&head).saturating_sub(HTTP_HEAD_BYTES_FREE)) else {
             return close(handler.refuse(Refusal::Busy, &head), head.version);
         };
         let taken = tokio::time::timeout(bounds.body_timeout, body::take(bodies, &mut body)).await;

@@ -11,19 +11,27 @@ use tokio::{
     sync::OwnedSemaphorePermit,
     time::{Duration, Instant},
 };
+use weir_sync::ByteBudget;
 
-use super::pace::{Behind, Pace, Paces};
+use super::{
+    pace::{Behind, Pace, Paces},
+    unfinished::Unfinished,
+};
 
 /// The exchanges of one connection.
 #[derive(Debug)]
 pub(super) struct Exchanges {
     paces: Paces,
+    /// What long heads are counted in.
+    heads: ByteBudget,
     open: Mutex<Open>,
 }
 
 #[derive(Debug)]
 struct Open {
     count: usize,
+    /// The head of the request that comes next, as far as it was read while none was served.
+    next: Unfinished,
     /// How many of them are answered without an end.
     endless: usize,
     /// When the last one ended.
@@ -44,15 +52,34 @@ pub(super) enum Verdict {
 }
 
 impl Exchanges {
-    pub(super) fn new(paces: Paces) -> Self {
-        let open = Open { count: 0, endless: 0, quiet_since: Instant::now(), watched: Vec::new() };
-        Self { paces, open: Mutex::new(open) }
+    pub(super) fn new(paces: Paces, heads: ByteBudget) -> Self {
+        let next = Unfinished::default();
+        let open = Open { count: 0, next, endless: 0, quiet_since: Instant::now(), watched: Vec::new() };
+        Self { paces, heads, open: Mutex::new(open) }
     }
 
     /// A request has come; `permit` is its part of what the listener serves at once, if there was one left.
     pub(super) fn begin(self: Arc<Self>, permit: Option<OwnedSemaphorePermit>) -> Exchange {
-        self.open.lock().count += 1;
+        let mut open = self.open.lock();
+        open.count += 1;
+        open.next = Unfinished::default();
+        drop(open);
         Exchange { exchanges: self, endless: false, _permit: permit }
+    }
+
+    /// Whether the socket may read on: not when the next head has no end yet and there is no room for more of it.
+    #[must_use]
+    pub(super) fn may_read(&self) -> bool {
+        let mut open = self.open.lock();
+        open.count > 0 || open.next.is_kept_within(&self.heads)
+    }
+
+    /// The socket has read so many bytes.
+    pub(super) fn read(&self, bytes: usize) {
+        let mut open = self.open.lock();
+        if open.count == 0 {
+            open.next.add(bytes);
+        }
     }
 
     /// How fast the socket must get rid of what is written to it.
@@ -162,19 +189,50 @@ impl Lying {
 
 #[cfg(test)]
 mod tests {
+    use weir_core::limits::{HTTP_HEAD_BYTES_FREE, KIB};
+
     use super::*;
 
     const SECOND: Duration = Duration::from_secs(1);
     const IDLE: Duration = Duration::from_secs(60);
+    const HEADS_BYTES: usize = 10 * KIB;
 
     fn exchanges() -> Arc<Exchanges> {
         let whole = Pace { patience: 30 * SECOND, bytes_per_second: 10 };
         let endless = Pace { patience: 300 * SECOND, bytes_per_second: 1 };
-        Arc::new(Exchanges::new(Paces { whole, endless }))
+        Arc::new(Exchanges::new(Paces { whole, endless }, ByteBudget::new(HEADS_BYTES)))
     }
 
     fn begin(exchanges: &Arc<Exchanges>) -> Exchange {
         Arc::clone(exchanges).begin(None)
+    }
+
+    #[test]
+    fn a_head_that_goes_on_takes_of_the_budget_until_its_request_begins() {
+        let exchanges = exchanges();
+        let available = || exchanges.heads.available();
+        exchanges.read(HTTP_HEAD_BYTES_FREE + 4 * KIB);
+        assert_eq!(available(), HEADS_BYTES, "most heads are whole at once, with some of the body");
+        assert!(exchanges.may_read());
+        assert_eq!(
+            available(),
+            HEADS_BYTES - 8 * KIB,
+            "this one was not, and lies in a buffer of twice its size"
+        );
+        exchanges.read(2 * KIB);
+        assert!(!exchanges.may_read(), "more than there is");
+
+        let one = begin(&exchanges);
+        assert_eq!(available(), HEADS_BYTES);
+        exchanges.read(1_000 * KIB);
+        assert!(exchanges.may_read(), "a body is counted elsewhere");
+        drop(one);
+        exchanges.read(HTTP_HEAD_BYTES_FREE);
+        assert!(exchanges.may_read());
+        drop(begin(&exchanges));
+        exchanges.read(HTTP_HEAD_BYTES_FREE);
+        assert!(exchanges.may_read());
+        assert_eq!(available(), HEADS_BYTES, "each head begins anew");
     }
 
     #[tokio::test(start_paused = true)]

@@ -179,6 +179,25 @@ async fn bodies_over_the_budget_of_all_are_refused_as_busy_and_give_back_what_th
 }
 
 #[tokio::test]
+async fn heads_over_the_budget_of_all_are_closed_and_give_back_what_they_held() {
+    let server = Server::start(Bounds { heads_bytes: 32 * KIB, ..patient() });
+    let begun = format!("POST / HTTP/1.1\r\nhost: h\r\nx: {}", "y".repeat(20 * KIB)).into_bytes();
+    for _ in 0..2 {
+        let mut first = server.connect().await;
+        first.write_all(&begun).await.unwrap();
+        let mut second = server.connect().await;
+        second.write_all(&begun).await.unwrap();
+        let (mut some, mut other) = ([0], [0]);
+        let closed = tokio::select! {
+            closed = first.read(&mut some) => closed,
+            closed = second.read(&mut other) => closed,
+        };
+        assert!(matches!(closed, Ok(0) | Err(_)), "{closed:?}: there is room for one of them");
+        assert!(server.exchange(GOOD).await.ends_with("5 bytes"), "who sends a usual head is served");
+    }
+}
+
+#[tokio::test]
 async fn a_stopped_server_ends_idle_connections_and_returns() {
     let server = Server::start(patient());
     let mut idle = server.connect().await;
