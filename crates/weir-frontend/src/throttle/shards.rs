@@ -194,14 +194,16 @@ impl WriteBytes {
     }
 }
 
-/// Bytes that a shard gives out. The bucket holds one second of reading on top of the largest answer: a call may run up to
-/// one such answer into debt, and while there is debt there are no calls. That is how 10 MiB each five seconds, or 2 MiB
-/// each second, pass alike.
+/// Bytes that a shard gives out. The bucket holds one second of reading on top of the debt that may be: a call is charged
+/// when it is known what it gave out, so it may run into debt, and while there is debt there are no calls. That is how 10 MiB
+/// each five seconds, or 2 MiB each second, pass alike.
 #[derive(Debug)]
 struct ReadBytes(TokenBucket);
 
 impl ReadBytes {
-    const DEBT_MAX: u64 = GET_RECORDS_BYTES_MAX as u64;
+    /// What calls may give out that were admitted before the first of them was charged: five a second, for longer than a
+    /// node may take to answer.
+    const DEBT_MAX: u64 = 64 * GET_RECORDS_BYTES_MAX as u64;
 
     fn new(per_second: u64) -> Self {
         Self(TokenBucket::new(TokenRate { per_second, burst: per_second + Self::DEBT_MAX }))
@@ -219,7 +221,7 @@ impl ReadBytes {
             let available = self.0.available(now.nanos());
             let saved = available.saturating_sub(Self::DEBT_MAX);
             let owed = if large { bytes + saved } else { bytes };
-            // Calls that were admitted together may together ask for more than is left: the rest is forgiven.
+            // Without a limit of calls more than that may be admitted together: the rest is forgiven.
             let owed = owed.min(available);
             if owed == 0 || self.0.try_take(now.nanos(), owed).is_ok() {
                 return;
@@ -290,6 +292,19 @@ mod tests {
             assert!(limits.admit_read(at(begin + 5_000)));
             limits.charge_read(at(begin + 5_000), 0);
         }
+    }
+
+    #[test]
+    fn calls_that_were_admitted_together_are_paid_for_one_and_all() {
+        let limits = ShardLimits::new(ShardRates::of(&ServiceLimits::default()));
+        for _ in 0..5 {
+            assert!(limits.admit_read(at(0)));
+        }
+        for _ in 0..5 {
+            limits.charge_read(at(0), 10 * MIB);
+        }
+        assert!(!limits.admit_read(at(24_999)));
+        assert!(limits.admit_read(at(25_000)));
     }
 
     #[test]
@@ -396,9 +411,9 @@ mod tests {
     #[test]
     fn a_debt_is_never_deeper_than_the_bucket() {
         let limits = ShardLimits::new(ShardRates::of(&ServiceLimits::default()));
-        limits.charge_read(at(0), 100 * MIB);
-        assert!(!limits.admit_read(at(4_999)));
-        assert!(limits.admit_read(at(5_000)));
+        limits.charge_read(at(0), 1_000 * MIB);
+        assert!(!limits.admit_read(at(319_999)));
+        assert!(limits.admit_read(at(320_000)));
     }
 
     #[test]
