@@ -251,11 +251,12 @@ impl Committer {
         if let Err(error) = self.make_room(need) {
             return done.fail(error.into());
         }
-        let closed = match self.shared.shard(key) {
-            Some(shard) => shard.state.lock().stage_close(now),
-            None => ClosedShard { at_ms: now.0, end: 0 }, // opened by this same group
-        };
         let Life { mut owned, opened } = life;
+        let published = self.shared.shard(key).filter(|shard| shard.state.lock().opened == opened);
+        let closed = match published {
+            Some(shard) => shard.state.lock().stage_close(now),
+            None => ClosedShard { at_ms: now.0, end: 0 }, // this life was opened by this same group
+        };
         owned.closed = Some(closed);
         let body = Bytes::from(opened_body(&owned));
         self.staged_shards.insert(key, Some(Life { owned, opened }));

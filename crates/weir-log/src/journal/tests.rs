@@ -395,6 +395,26 @@ fn what_waits_behind_a_closing_is_refused_and_what_waited_before_it_is_kept() {
 }
 
 #[test]
+fn a_shard_that_is_deleted_opened_and_closed_in_one_group_ends_where_its_second_life_does() {
+    let disk = disk();
+    let (journal, _) = open(&disk);
+    let shard = key(1, 0);
+    open_shard(&journal, shard);
+    append(&journal, shard, &["of", "its", "first"]).unwrap();
+    let (release, held) = sync_channel::<()>(0);
+    journal.append(shard, batch(&["held"]), move |_| held.recv().unwrap());
+    let (answer, closed) = sync_channel(1);
+    journal.delete_shard(shard, |outcome| outcome.unwrap());
+    journal.open_shard(owned(shard, 1), |outcome| outcome.unwrap());
+    journal.close_shard(shard, move |outcome| answer.send(outcome).unwrap());
+    release.send(()).unwrap();
+    assert_eq!(closed.recv().unwrap().unwrap().end, 0);
+    let (again, report) = open(&disk.after_kill(1));
+    assert_eq!(report.damage, []);
+    assert_eq!(again.shard(shard).unwrap().owned.closed.unwrap().end, 0);
+}
+
+#[test]
 fn only_a_shard_that_is_there_is_closed_and_one_opened_again_is_open() {
     let disk = disk();
     let (journal, _) = open(&disk);
