@@ -42,6 +42,7 @@ impl Machine {
         key: HashKey,
     ) -> Result<(), ControlError> {
         let stream = &self.state.streams[at];
+        stream.must_be_active()?;
         let parent = open_shard(stream, shard)?;
         self.check_shard_quotas(&stream.reference(), 1, 2)?;
         let HashKeyRange { start, end } = parent.range;
@@ -64,6 +65,7 @@ impl Machine {
         adjacent: ShardIndex,
     ) -> Result<(), ControlError> {
         let stream = &self.state.streams[at];
+        stream.must_be_active()?;
         let (lower, upper) = (open_shard(stream, shard)?, open_shard(stream, adjacent)?);
         let step = merge(lower, upper).ok_or_else(|| {
             ControlError::Invalid(format!(
@@ -83,8 +85,9 @@ impl Machine {
         wall: WallMs,
     ) -> Result<(), ControlError> {
         let stream = &self.state.streams[at];
+        stream.must_be_active()?;
         let open = stream.open_shards();
-        check_target(open.len(), target)?;
+        let target = check_target(open.len(), target)?;
         let period = u64::try_from(UPDATE_SHARD_COUNT_PERIOD.as_millis()).expect("a day");
         let counts = |then: &u64| wall.0.saturating_sub(*then) < period;
         let mut scaled_ms: Vec<u64> = stream.scaled_ms.iter().copied().filter(counts).collect();
@@ -96,7 +99,6 @@ impl Machine {
                 stream.name, stream.account
             )));
         }
-        let target = NonZeroU32::new(target).expect("at least half of one or more");
         self.scale(at, target)?;
         scaled_ms.push(wall.0);
         self.state.streams[at].scaled_ms = scaled_ms;
@@ -311,7 +313,8 @@ fn open_shard(stream: &Stream, shard: ShardIndex) -> Result<OpenShard, ControlEr
 }
 
 /// Kinesis's own bounds of one call.
-fn check_target(open: usize, target: u32) -> Result<(), ControlError> {
+/// `target` as a count, when a stream with `open` shards may be scaled to it.
+fn check_target(open: usize, target: u32) -> Result<NonZeroU32, ControlError> {
     let counts = format!("Current open shard count: {open} Target shard count: {target}");
     let wanted = target as usize;
     if target > SHARDS_PER_STREAM_MAX {
@@ -329,7 +332,8 @@ fn check_target(open: usize, target: u32) -> Result<(), ControlError> {
             "UpdateShardCount cannot scale down below half your current open shard count. {counts}"
         )));
     }
-    Ok(())
+    NonZeroU32::new(target)
+        .ok_or_else(|| ControlError::Invalid(format!("A stream has a shard at least. {counts}")))
 }
 
 fn expires_after_ms(stream: &Stream) -> u64 {

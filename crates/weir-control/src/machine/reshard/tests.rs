@@ -236,8 +236,11 @@ fn what_cannot_be_split_or_merged_is_refused_in_kinesis_words() {
         assert_eq!(refused, expected);
     }
     world.change(split(0, 2)).unwrap();
-    let busy = text(&world.change(merge(1, 2)).unwrap_err());
-    assert_eq!(busy, "Stream s under account 000000000000 not ACTIVE, instead in state UPDATING");
+    let scaled = StreamChange::UpdateShardCount { target: 99 };
+    for change in [merge(1, 2), merge(0, 9), split(5, 7), scaled] {
+        let busy = text(&world.change(change).unwrap_err());
+        assert_eq!(busy, "Stream s under account 000000000000 not ACTIVE, instead in state UPDATING");
+    }
     world.settle();
     let over = "Shard shardId-000000000000 in stream s under account 000000000000 has already been merged or split, and \
                 thus is not eligible for merging or splitting.";
