@@ -199,4 +199,11 @@ fn a_shard_that_is_split_ends_its_subscription_with_its_children() {
     assert_eq!(ids, ["shardId-000000000001", "shardId-000000000002"]);
     assert!(children.iter().all(|child| child["ParentShards"] == json!([SHARD])));
     assert_eq!(end.payload.get("ContinuationSequenceNumber"), None);
+
+    let shards = server.ok("ListShards", &json!({"StreamName": "s"}));
+    let ending = &shards["Shards"][0]["SequenceNumberRange"]["EndingSequenceNumber"];
+    let behind = json!({"Type": "AFTER_SEQUENCE_NUMBER", "SequenceNumber": ending});
+    let mut subscription = subscribe(&server, &register(&server, "other"), behind);
+    assert_eq!(subscription.next().unwrap().payload, end.payload, "the shard has ended there");
+    assert!(subscription.next().is_none());
 }

@@ -13,7 +13,7 @@ use std::{
 
 use weir_core::{
     clock::{Monotonic, WallMs},
-    hash_key::HashKey,
+    hash_key::{HashKey, HashKeyRange},
     id::{Generation, MemberId, ShardIndex, StreamId, StreamRef},
     shard::OwnedShard,
 };
@@ -42,6 +42,17 @@ pub struct StreamShards {
     by_range: Vec<usize>,
     /// Positions in `by_number` of those that were made of a shard, by the first key of their range.
     children: BTreeMap<ShardIndex, Vec<usize>>,
+    /// Those that are closed and have no children yet, or not all, by the first key of their range.
+    childless: Vec<Childless>,
+}
+
+/// A closed shard whose keys nobody takes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Childless {
+    range: HashKeyRange,
+    closed: WallMs,
+    /// The last key of all before it and of itself: a shard and its child may both be here.
+    reach: HashKey,
 }
 
 impl StreamShards {
@@ -78,10 +89,11 @@ impl StreamShards {
         Some(&self.by_number[found])
     }
 
-    /// When a shard that took `hash` was last closed: milliseconds since 1970.
+    /// When the shard was closed that took `hash`, if no other takes it yet.
     pub fn closed_over(&self, hash: HashKey) -> Option<WallMs> {
-        let over = self.by_number.iter().filter(|routed| routed.shard.range.contains(hash));
-        over.filter_map(|routed| routed.shard.closed).map(|closed| WallMs(closed.at_ms)).max()
+        let after = self.childless.partition_point(|shard| shard.range.start <= hash);
+        let before = self.childless[..after].iter().rev().take_while(|shard| shard.reach >= hash);
+        before.filter(|shard| shard.range.contains(hash)).map(|shard| shard.closed).max()
     }
 
     /// The shards that took the place of a closed one, by range; `None` while the owner of a part is not known.
@@ -96,6 +108,22 @@ impl StreamShards {
             next = child.range.end.0.checked_add(1);
         }
         next.is_none_or(|next| next > parent.range.end.0).then_some(children)
+    }
+
+    fn find_childless(&self) -> Vec<Childless> {
+        let closed = self.by_number.iter().filter_map(|RoutedShard { shard, .. }| {
+            let closed = WallMs(shard.closed?.at_ms);
+            let childless = Childless { range: shard.range, closed, reach: shard.range.end };
+            self.children_of(shard).is_none().then_some(childless)
+        });
+        let mut childless: Vec<Childless> = closed.collect();
+        childless.sort_by_key(|shard| shard.range.start);
+        let mut reach = HashKey(0);
+        for shard in &mut childless {
+            reach = reach.max(shard.reach);
+            shard.reach = reach;
+        }
+        childless
     }
 
     fn new(id: StreamId, mut by_number: Vec<RoutedShard>) -> Self {
@@ -115,7 +143,10 @@ impl StreamShards {
             (0..by_number.len()).filter(|&at| is_open(&by_number[at].shard)).collect();
         in_order(&mut by_range);
         let first = &by_number.first().expect("a stream without shards is not in the map").shard;
-        Self { stream: first.stream(), id, by_number, by_range, children }
+        let stream = first.stream();
+        let mut shards = Self { stream, id, by_number, by_range, children, childless: vec![] };
+        shards.childless = shards.find_childless();
+        shards
     }
 }
 
@@ -198,7 +229,6 @@ pub(crate) mod tests {
 
     use proptest::prelude::*;
     use weir_core::{
-        hash_key::HashKeyRange,
         id::{AccountId, Epoch, Region, ShardKey, StreamName},
         shard::ClosedShard,
     };

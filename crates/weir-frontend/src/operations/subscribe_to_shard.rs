@@ -84,10 +84,11 @@ async fn must_be_reached(
     let ShardPlace { key, node, .. } = *routed.get();
     let request = CellRequest::Await { key, record: 0, wait_ms: 0 };
     let reply = call.ask_owner(&subscription.stream, node, request).await?;
-    let CellReply::Tip(TipReply { tip, .. }) = reply else {
+    let CellReply::Tip(TipReply { tip, closed, .. }) = reply else {
         return Err(ForwardError::Nonsense { node }.into());
     };
-    if subscription.from > tip {
+    let behind_end = u64::from(closed); // the number after the last of a closed shard was given out, too
+    if subscription.from > tip + behind_end {
         return Err(ConsumerError::StartAhead { record: subscription.from, tip }.into());
     }
     Ok(())
