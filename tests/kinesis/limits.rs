@@ -29,13 +29,14 @@ fn until_refused_since(server: &Server, operation: &str, body: &Value) -> (u32, 
 /// A stream, without asking more often than may be asked.
 fn stream(server: &Server, name: &str) {
     server.ok("CreateStream", &json!({"StreamName": name, "ShardCount": 1}));
-    loop {
+    for _ in 0..500 {
         let answer = server.call("DescribeStreamSummary", &json!({"StreamName": name}));
         if answer.status == 200 && answer.json()["StreamDescriptionSummary"]["StreamStatus"] == "ACTIVE" {
             return;
         }
         std::thread::park_timeout(Duration::from_millis(20));
     }
+    panic!("{name} never becomes ACTIVE");
 }
 
 #[test]

@@ -82,7 +82,7 @@ impl Answer {
                 body["__type"].as_str().map(str::to_owned)
             }
             CBOR => {
-                let body: ciborium::Value = ciborium::from_reader(&self.body[..]).ok()?;
+                let body = read_cbor(&self.body)?;
                 let members = body.as_map()?;
                 let code = members.iter().find(|(name, _)| name.as_text() == Some("__type"))?;
                 code.1.as_text().map(str::to_owned)
@@ -98,13 +98,17 @@ impl Answer {
         }
         let reads = match self.content_type.as_str() {
             JSON => self.body.is_empty() || serde_json::from_slice::<serde_json::Value>(&self.body).is_ok(),
-            CBOR => {
-                self.body.is_empty() || ciborium::from_reader::<ciborium::Value, _>(&self.body[..]).is_ok()
-            }
+            CBOR => self.body.is_empty() || read_cbor(&self.body).is_some(),
             _ => true,
         };
         (!reads).then(|| format!("an answer in {} does not read", self.content_type))
     }
+}
+
+/// One item of CBOR and nothing behind it.
+fn read_cbor(mut body: &[u8]) -> Option<ciborium::Value> {
+    let value = ciborium::from_reader(&mut body).ok()?;
+    body.is_empty().then_some(value)
 }
 
 fn read(stream: &mut TcpStream) -> std::io::Result<Answer> {

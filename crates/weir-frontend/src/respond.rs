@@ -169,11 +169,18 @@ pub(crate) struct StreamException {
     pub(crate) reply: StreamErrorReply,
 }
 
-/// What a subscriber is told about the end of its stream: Kinesis knows three kinds there.
+/// What a subscriber is told about the end of its stream: Kinesis knows these kinds there.
 pub(crate) fn stream_exception(error: &RequestError) -> StreamException {
     let told = api_error(error);
     let told = match told.code {
-        ErrorCode::ResourceInUse | ErrorCode::ResourceNotFound => told,
+        ErrorCode::ResourceInUse
+        | ErrorCode::ResourceNotFound
+        | ErrorCode::KmsAccessDenied
+        | ErrorCode::KmsDisabled
+        | ErrorCode::KmsInvalidState
+        | ErrorCode::KmsNotFound
+        | ErrorCode::KmsOptInRequired
+        | ErrorCode::KmsThrottling => told,
         _ => internal_failure(),
     };
     let name = match told.code {

@@ -53,7 +53,7 @@ use weir_wire::{
 
 use self::{
     limits::LimitArgs,
-    tls::{SecurePort, TlsArgs},
+    tls::{SecurePort, Secured, TlsArgs},
 };
 use crate::{
     exit::{self, Failure},
@@ -158,6 +158,7 @@ pub(crate) fn run(args: ServeArgs) -> Result<u8, Failure> {
         }
         return Ok(exit::HELD);
     }
+    let secure = args.tls.port(args.listen)?;
     open_files::raise().map_err(Failure::environment)?;
     let faults = args.faults.clone().map(FaultPlan::read).transpose().map_err(Failure::usage)?;
     let credentials = match &args.credentials {
@@ -188,7 +189,6 @@ pub(crate) fn run(args: ServeArgs) -> Result<u8, Failure> {
             (own.path().to_path_buf(), Some(own))
         }
     };
-    let secure = args.tls.port(&data)?;
     serve(Config { args, shared, tenants, data, secure, faults })?;
     Ok(exit::HELD)
 }
@@ -229,8 +229,8 @@ async fn serve_all(
     registered: &process::Registered,
     stop: Shutdown,
 ) -> Result<(), Failure> {
+    let opened = open_control(config, clock)?; // from here on the folder is ours
     let (doors, address, place) = open_doors(config)?;
-    let opened = open_control(config, clock)?;
     tokio::spawn(let_streams_go_on(Arc::clone(&opened)));
     let control = Arc::clone(&opened) as Control;
     let node_config = NodeConfig {
@@ -309,8 +309,9 @@ fn open_doors(config: &Config) -> Result<(Vec<Door>, SocketAddr, String), Failur
     let mut doors = vec![plain];
     let mut place = format!("at http://{address}");
     let mut described = described(&config.data, config.args.durability);
-    if let Some(SecurePort { listen, tls, trust }) = &config.secure {
-        let secure = Door { listener: process::listen("--tls-listen", *listen)?, tls: Some(tls.clone()) };
+    if let Some(port) = &config.secure {
+        let Secured { tls, trust } = port.secure(&config.data)?;
+        let secure = Door { listener: process::listen("--tls-listen", port.listen)?, tls: Some(tls) };
         place.push_str(&format!(" and https://{}", bound(&secure)?));
         described.push_str(&format!(", certificate to trust in {}", trust.display()));
         doors.push(secure);

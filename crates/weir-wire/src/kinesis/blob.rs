@@ -33,12 +33,15 @@ pub enum Base64Error {
 }
 
 impl<'a> Blob<'a> {
-    /// Checks base64 text.
-    pub fn from_base64(text: Cow<'a, [u8]>) -> Result<Self, Base64Error> {
+    /// Checks base64 text, which is given back with what is wrong with it.
+    pub fn from_base64(text: Cow<'a, [u8]>) -> Result<Self, (Cow<'a, [u8]>, Base64Error)> {
         let codec = base64_simd::STANDARD;
         match (codec.check(&text), codec.decoded_length(&text)) {
             (Ok(()), Ok(len)) => Ok(Self(Form::Base64(text, len))),
-            _ => Err(what_is_wrong(&text)),
+            _ => {
+                let wrong = what_is_wrong(&text);
+                Err((text, wrong))
+            }
         }
     }
 
@@ -94,7 +97,7 @@ mod tests {
     use super::*;
 
     fn wrong(text: &str) -> String {
-        Blob::from_base64(Cow::Borrowed(text.as_bytes())).unwrap_err().to_string()
+        Blob::from_base64(Cow::Borrowed(text.as_bytes())).unwrap_err().1.to_string()
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! The language in which each operation's input is described, once: its members, their types and their bounds.
 //!
-//! One file an operation describes its input with [`structure!`]; decoders (JSON, later CBOR) fill the described slots,
+//! One file an operation describes its input with [`structure!`]; decoders (JSON and CBOR) fill the described slots,
 //! [`super::validate`] judges them, and both take every word of their error texts from the description. Nothing here
 //! knows an encoding or an operation.
 

@@ -310,16 +310,17 @@ fn query_lives(secs: &str) -> Result<u64, SignatureError> {
 }
 
 /// Appends the value of a signed header: all of its values, in order, separated by commas. The host may have come as
-/// the URI's authority.
+/// the URI's authority, and may be signed by HTTP/2's name of it.
 fn push_header(head: &Parts, name: &str, out: &mut String) {
     let start = out.len();
-    for value in head.headers.get_all(name) {
+    let is_host = matches!(name, "host" | ":authority");
+    for value in head.headers.get_all(if is_host { "host" } else { name }) {
         if out.len() > start {
             out.push(',');
         }
         push_value(out, &String::from_utf8_lossy(value.as_bytes()));
     }
-    if out.len() == start && name == "host" {
+    if out.len() == start && is_host {
         out.push_str(head.uri.authority().map_or("", |authority| authority.as_str()));
     }
 }

@@ -5,7 +5,7 @@
 //! so that clients set up once still believe the server after a restart.
 
 use std::{
-    net::{Ipv4Addr, SocketAddr},
+    net::SocketAddr,
     path::{Path, PathBuf},
 };
 
@@ -19,8 +19,8 @@ use weir_wire::http::server::tls::{Tls, TlsError};
 
 use crate::exit::Failure;
 
-/// Where https is served when no address is given: beside the plain port.
-const LISTEN_DEFAULT: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 4568);
+/// The port of https when no address is given.
+const PORT_DEFAULT: u16 = 4568;
 /// Names and addresses that clients on this host reach the server by.
 const LOCAL_NAMES: [&str; 3] = ["localhost", "127.0.0.1", "::1"];
 /// The folder of a self-made certificate, in the data folder.
@@ -32,7 +32,7 @@ const SECRET_MODE: u32 = 0o600;
 /// Flags about https.
 #[derive(Debug, Args)]
 pub(super) struct TlsArgs {
-    /// Where to listen for https [default: 127.0.0.1:4568]; needs a certificate.
+    /// Where to listen for https [default: port 4568 of the address of --listen]; needs a certificate.
     #[arg(long, value_name = "ADDRESS")]
     tls_listen: Option<SocketAddr>,
     /// Serve https with the certificate of this PEM file, followed there by those that vouch for it.
@@ -46,10 +46,23 @@ pub(super) struct TlsArgs {
     tls_self_signed: bool,
 }
 
-/// An https port that can be opened.
+/// An https port that is asked for.
 #[derive(Debug)]
 pub(super) struct SecurePort {
     pub(super) listen: SocketAddr,
+    certificate: Certificate,
+}
+
+/// Whose certificate it shows.
+#[derive(Debug)]
+enum Certificate {
+    Given { certificate: PathBuf, key: PathBuf },
+    SelfMade,
+}
+
+/// What an https port needs to be opened.
+#[derive(Debug)]
+pub(super) struct Secured {
     pub(super) tls: Tls,
     /// What a client must trust to believe the server.
     pub(super) trust: PathBuf,
@@ -78,26 +91,40 @@ enum MakeError {
 }
 
 impl TlsArgs {
-    /// The port that the flags ask for, if they do; a self-made certificate is kept in `data`.
-    pub(super) fn port(&self, data: &Path) -> Result<Option<SecurePort>, Failure> {
+    /// The port that the flags ask for, if they do, beside the one at `plain`.
+    pub(super) fn port(&self, plain: SocketAddr) -> Result<Option<SecurePort>, Failure> {
         let Self { tls_listen, tls_cert, tls_key, tls_self_signed } = self;
-        let listen = tls_listen.unwrap_or(LISTEN_DEFAULT);
-        let port = |trust: PathBuf, certificate: &Path, key: &Path| {
-            let tls = Tls::of_files(certificate, key).map_err(not_usable)?;
-            Ok(Some(SecurePort { listen, tls, trust }))
+        let certificate = match (tls_cert, tls_key, tls_self_signed) {
+            (Some(certificate), Some(key), false) => {
+                Certificate::Given { certificate: certificate.clone(), key: key.clone() }
+            }
+            (None, None, true) => Certificate::SelfMade,
+            (None, None, false) if tls_listen.is_none() => return Ok(None),
+            (None, None, false) => return Err(Failure::usage(FlagsError::None)),
+            (_, _, true) => return Err(Failure::usage(FlagsError::Both)),
+            (_, _, false) => return Err(Failure::usage(FlagsError::Half)),
         };
-        match (tls_cert, tls_key, tls_self_signed) {
-            (Some(certificate), Some(key), false) => port(certificate.clone(), certificate, key),
-            (None, None, true) => {
+        let listen = tls_listen.unwrap_or_else(|| SocketAddr::new(plain.ip(), PORT_DEFAULT));
+        Ok(Some(SecurePort { listen, certificate }))
+    }
+}
+
+impl SecurePort {
+    /// Reads the certificate; one of our own is made once and kept in `data`, which must be nobody else's by now: of two
+    /// servers that begin on one folder, the one that gives up would else leave the other a certificate it does not show.
+    pub(super) fn secure(&self, data: &Path) -> Result<Secured, Failure> {
+        let (trust, certificate, key) = match &self.certificate {
+            Certificate::Given { certificate, key } => {
+                (certificate.clone(), certificate.clone(), key.clone())
+            }
+            Certificate::SelfMade => {
                 let files = Files::of(data);
                 files.make_once().map_err(not_made)?;
-                port(files.authority.clone(), &files.certificate, &files.key)
+                (files.authority, files.certificate, files.key)
             }
-            (None, None, false) if tls_listen.is_none() => Ok(None),
-            (None, None, false) => Err(Failure::usage(FlagsError::None)),
-            (_, _, true) => Err(Failure::usage(FlagsError::Both)),
-            (_, _, false) => Err(Failure::usage(FlagsError::Half)),
-        }
+        };
+        let tls = Tls::of_files(&certificate, &key).map_err(not_usable)?;
+        Ok(Secured { tls, trust })
     }
 }
 

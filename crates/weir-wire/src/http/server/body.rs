@@ -15,7 +15,7 @@ use super::Refusal;
 /// `body`.
 pub(super) async fn take(budget: &ByteBudget, body: &mut Incoming) -> Result<(Bytes, Permit), Refusal> {
     let announced = body.size_hint().upper();
-    if announced.is_some_and(|bytes| bytes > HTTP_BODY_BYTES_MAX as u64) {
+    if is_too_large(body) {
         return Err(Refusal::BodyTooLarge);
     }
     let mut permit = budget.try_acquire(0).expect("nothing is always there");
@@ -34,6 +34,11 @@ pub(super) async fn take(budget: &ByteBudget, body: &mut Incoming) -> Result<(By
         whole.extend_from_slice(&part);
     }
     Ok((whole.freeze(), permit))
+}
+
+/// It is announced to be longer than any body may be, so nothing of it is read.
+pub(super) fn is_too_large(body: &Incoming) -> bool {
+    body.size_hint().upper().is_some_and(|bytes| bytes > HTTP_BODY_BYTES_MAX as u64)
 }
 
 fn grow(permit: &mut Permit, bytes: usize) -> Result<(), Refusal> {

@@ -221,7 +221,9 @@ impl Connection {
             Ok(Err(refusal)) => refusal,
             Err(_) => Refusal::BodyTimeout,
         };
-        if matches!(refusal, Refusal::BodyTooLarge | Refusal::Busy) {
+        // Who asks first whether to send it has not begun, and is answered instead.
+        let is_asked = head.headers.contains_key(header::EXPECT) && body::is_too_large(&body);
+        if matches!(refusal, Refusal::BodyTooLarge | Refusal::Busy) && !is_asked {
             let _ = tokio::time::timeout(bounds.body_timeout, body::discard(&mut body)).await;
         }
         close(handler.refuse(refusal, &head), head.version)

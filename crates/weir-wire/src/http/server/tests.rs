@@ -179,6 +179,14 @@ async fn bodies_over_the_budget_of_all_are_refused_as_busy_and_give_back_what_th
 }
 
 #[tokio::test]
+async fn a_client_that_asks_before_it_sends_far_too_much_is_told_not_to() {
+    let server = Server::start(patient());
+    let ask =
+        format!("POST / HTTP/1.1\r\nhost: h\r\nexpect: 100-continue\r\ncontent-length: {}\r\n\r\n", 40 * MIB);
+    assert_eq!(status(&server.exchange(ask.as_bytes()).await), "413", "and not to continue");
+}
+
+#[tokio::test]
 async fn heads_over_the_budget_of_all_are_closed_and_give_back_what_they_held() {
     let server = Server::start(Bounds { heads_bytes: 32 * KIB, ..patient() });
     let begun = format!("POST / HTTP/1.1\r\nhost: h\r\nx: {}", "y".repeat(20 * KIB)).into_bytes();

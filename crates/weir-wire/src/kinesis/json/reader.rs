@@ -228,7 +228,7 @@ impl<'a> Source<'a> for Reader<'a> {
 
     fn blob(&mut self) -> Result<Blob<'a>, ApiError> {
         let text = self.raw_text()?;
-        Blob::from_base64(text.clone()).map_err(|error| base64_refused(&text, &error))
+        Blob::from_base64(text).map_err(|(text, error)| base64_refused(&text, &error))
     }
 
     fn integer(&mut self) -> Result<i64, Malformed> {

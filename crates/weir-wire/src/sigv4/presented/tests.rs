@@ -63,6 +63,21 @@ fn a_signed_request_passes_within_five_minutes_and_not_outside() {
 }
 
 #[test]
+fn a_host_that_is_signed_by_the_name_that_http2_has_for_it_is_the_host() {
+    let headers = [(":authority", "127.0.0.1:4567"), ("content-type", "application/x-amz-json-1.1")];
+    let to_sign = ToSign { method: "POST", path: "/", query: "", headers: &headers, body: BODY };
+    let signed = signer().sign(&to_sign, NOW);
+    let mut request = Request::post("/").header("host", headers[0].1).header(headers[1].0, headers[1].1);
+    for (name, value) in signed.pairs() {
+        request = request.header(name, value);
+    }
+    let mut head = request.body(()).unwrap().into_parts().0;
+    assert_eq!(check(&head, BODY, NOW), Ok(()));
+    head.headers.insert("host", HeaderValue::from_static("elsewhere"));
+    assert!(check(&head, BODY, NOW).is_err());
+}
+
+#[test]
 fn another_body_header_secret_or_signature_does_not_match() {
     let starts = "The request signature we calculated does not match";
     assert!(invalid(check(&signed(), b"{}", NOW)).starts_with(starts));
