@@ -3,10 +3,18 @@
 //! Called by the targets in `tests/fuzz` and by the tests that replay their corpus; each function holds what must hold for
 //! every input, and panics where it does not. Nothing that ships calls it.
 
-use http::{HeaderName, HeaderValue, Request};
-use weir_core::clock::WallMs;
+use std::{net::SocketAddr, sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use http::{HeaderName, HeaderValue, Request, StatusCode};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use weir_core::{
+    clock::WallMs,
+    limits::{HTTP_BODY_BYTES_MAX, HTTP2_FRAME_BYTES_MAX, KIB},
+};
 
 use crate::{
+    http::server::{Handler, ResponseFuture, serve_stream, text_response},
     kinesis::{encoding::Encoding, event_stream::Message, operation::Operation, validate::validate},
     sigv4::{KeyCache, Presented, SERVICE},
 };
@@ -62,6 +70,50 @@ pub fn sigv4(input: &[u8]) {
             let outcome = presented.check(&head, &other, "a secret of the corpus", SERVICE, NOW, &keys);
             assert!(outcome.is_err(), "a signature holds for one body");
         }
+    }
+}
+
+/// What a client of HTTP/2 says behind its preface, then it ends: the connection ends as well, and all that was answered is
+/// whole frames.
+pub fn http2(input: &[u8]) {
+    const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+    /// Longer than any input takes, shorter than the patience that the server has with a client that is there.
+    const PATIENCE: Duration = Duration::from_secs(10);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build();
+    let answer = runtime.expect("a runtime on this thread").block_on(async {
+        let (near, far) = tokio::io::duplex(64 * KIB);
+        let serving = tokio::spawn(serve_stream(near, Arc::new(Plain)));
+        let (mut reading, mut writing) = tokio::io::split(far);
+        let says = async {
+            // A server that has ended the connection hears no more of it.
+            let _ = writing.write_all(PREFACE).await;
+            let _ = writing.write_all(input).await;
+            let _ = writing.shutdown().await;
+        };
+        let mut answer = Vec::new();
+        let hears = async { reading.read_to_end(&mut answer).await.expect("a stream in memory") };
+        let ended = tokio::time::timeout(PATIENCE, async { tokio::join!(says, hears, serving).2 }).await;
+        ended.expect("it ends with its client").expect("it does not panic");
+        answer
+    });
+    let mut rest = &answer[..];
+    while let Some((head, behind)) = rest.split_first_chunk::<9>() {
+        let len = u32::from_be_bytes([0, head[0], head[1], head[2]]);
+        assert!(len <= HTTP2_FRAME_BYTES_MAX, "a frame of {len} bytes");
+        rest = behind.get(len as usize..).expect("a whole frame");
+    }
+    assert!(rest.is_empty(), "{} bytes of a frame", rest.len());
+}
+
+/// Answers what a request looks like, once it has been taken apart.
+struct Plain;
+
+impl Handler for Plain {
+    fn handle(&self, request: Request<Bytes>, _peer: SocketAddr) -> ResponseFuture<'_> {
+        assert!(request.body().len() <= HTTP_BODY_BYTES_MAX);
+        assert!(request.uri().authority().is_none(), "a target is a path, as in HTTP/1.1");
+        let text = format!("{} {} {}", request.method(), request.uri(), request.body().len());
+        Box::pin(std::future::ready(text_response(StatusCode::OK, text)))
     }
 }
 

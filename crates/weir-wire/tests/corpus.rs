@@ -28,6 +28,11 @@ fn the_corpus_of_cbor_holds() {
 }
 
 #[test]
+fn the_corpus_of_http2_holds() {
+    replay("http2", weir_wire::fuzz::http2);
+}
+
+#[test]
 fn the_corpus_of_sigv4_holds() {
     replay("sigv4", weir_wire::fuzz::sigv4);
 }

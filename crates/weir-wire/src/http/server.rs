@@ -23,7 +23,12 @@ use std::{convert::Infallible, future::Future, net::SocketAddr, pin::Pin, sync::
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full, combinators::UnsyncBoxBody};
 use hyper::{Request, Response, StatusCode, header, http::request::Parts};
-use tokio::{net::TcpListener, sync::Semaphore, task::JoinSet};
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    net::TcpListener,
+    sync::Semaphore,
+    task::JoinSet,
+};
 use weir_core::limits::{
     HTTP_ANSWER_BYTES_PER_SECOND_MIN, HTTP_BODIES_BYTES_MAX, HTTP_BODY_TIMEOUT, HTTP_CONNECTIONS_MAX,
     HTTP_HEAD_TIMEOUT, HTTP_HEADS_BYTES_MAX, HTTP_REQUESTS_MAX, HTTP_STREAM_TIMEOUT,
@@ -141,6 +146,7 @@ impl Bounds {
     }
 }
 
+/// What all connections of a listener share.
 struct Shared {
     handler: Arc<dyn Handler>,
     /// What heads beyond their usual size may take together.
@@ -151,6 +157,29 @@ struct Shared {
     /// Requests that are served, over all connections.
     requests: Arc<Semaphore>,
     bounds: Bounds,
+}
+
+impl Shared {
+    fn new(bounds: Bounds, handler: Arc<dyn Handler>) -> Self {
+        Self {
+            handler,
+            heads: ByteBudget::new(bounds.heads_bytes),
+            bodies: ByteBudget::new(bounds.bodies_bytes),
+            connections: Arc::new(Semaphore::new(HTTP_CONNECTIONS_MAX)),
+            requests: Arc::new(Semaphore::new(bounds.requests)),
+            bounds,
+        }
+    }
+}
+
+/// Serves one connection that did not come by a listener, for those who drive the server by hand.
+pub(crate) async fn serve_stream<S>(stream: S, handler: Arc<dyn Handler>)
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let peer = SocketAddr::from(([127, 0, 0, 1], 0));
+    let shared = Arc::new(Shared::new(Bounds::SERVED, handler));
+    connection::serve(stream, None, peer, shared, Shutdown::new()).await;
 }
 
 /// Listens on `address`, with the port shared over a quick restart.
@@ -206,14 +235,7 @@ async fn serve_within(
     stop: Shutdown,
     grace: Duration,
 ) {
-    let shared = Arc::new(Shared {
-        handler,
-        heads: ByteBudget::new(bounds.heads_bytes),
-        bodies: ByteBudget::new(bounds.bodies_bytes),
-        connections: Arc::new(Semaphore::new(HTTP_CONNECTIONS_MAX)),
-        requests: Arc::new(Semaphore::new(bounds.requests)),
-        bounds,
-    });
+    let shared = Arc::new(Shared::new(bounds, handler));
     let mut open = JoinSet::new();
     for door in doors {
         open.spawn(accept(door, Arc::clone(&shared), stop.clone()));
