@@ -14,6 +14,8 @@ mod consumers;
 mod dry_run;
 #[path = "kinesis/encryption.rs"]
 mod encryption;
+#[path = "kinesis/every_error.rs"]
+mod every_error;
 #[path = "kinesis/faults.rs"]
 mod faults;
 #[path = "kinesis/get_records.rs"]

@@ -249,16 +249,7 @@ mod tests {
     use super::*;
 
     fn config() -> ControlConfig {
-        embedded(
-            SharedConfig {
-                streams: Vec::new(),
-                settings_revision: 0,
-                iterator_secret: "00".repeat(32),
-                credentials: Vec::new(),
-                limits: Default::default(),
-            },
-            Vec::new(),
-        )
+        embedded(SharedConfig::new("00".repeat(32)), Vec::new())
     }
 
     #[test]

@@ -190,13 +190,7 @@ mod tests {
     }
 
     fn control() -> (EmbeddedControl, Arc<AtomicBool>) {
-        let shared = SharedConfig {
-            streams: Vec::new(),
-            settings_revision: 0,
-            iterator_secret: "00".repeat(32),
-            credentials: Vec::new(),
-            limits: Default::default(),
-        };
+        let shared = SharedConfig::new("00".repeat(32));
         let full = Arc::new(AtomicBool::new(false));
         let store = Box::new(FullDisk(Arc::clone(&full)));
         (EmbeddedControl::open(embedded(shared, Vec::new()), store, Clock::new()).unwrap(), full)

@@ -87,13 +87,7 @@ mod tests {
 
     #[test]
     fn the_document_names_exactly_these_metrics() {
-        let shared = SharedConfig {
-            streams: Vec::new(),
-            settings_revision: 0,
-            iterator_secret: "00".repeat(32),
-            credentials: Vec::new(),
-            limits: Default::default(),
-        };
+        let shared = SharedConfig::new("00".repeat(32));
         let metrics = ControlMetrics::default();
         metrics.show(&State::new(ClusterId(7), embedded(shared, Vec::new())));
         let mut registry = Registry::default();

@@ -81,13 +81,7 @@ mod tests {
     #[tokio::test]
     async fn a_control_plane_answers_over_http_and_goes_on_after_a_restart() {
         let folder = tempfile::tempdir().unwrap();
-        let shared = SharedConfig {
-            streams: Vec::new(),
-            settings_revision: 0,
-            iterator_secret: "00".repeat(32),
-            credentials: Vec::new(),
-            limits: Default::default(),
-        };
+        let shared = SharedConfig::new("00".repeat(32));
         let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
         let mut lives = Vec::new();
         for _ in 0..2 {

@@ -117,13 +117,7 @@ mod tests {
     use crate::config::embedded;
 
     fn state() -> State {
-        let shared = SharedConfig {
-            streams: Vec::new(),
-            settings_revision: 0,
-            iterator_secret: "00".repeat(32),
-            credentials: Vec::new(),
-            limits: Default::default(),
-        };
+        let shared = SharedConfig::new("00".repeat(32));
         State::new(ClusterId(7), embedded(shared, Vec::new()))
     }
 

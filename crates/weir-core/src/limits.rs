@@ -28,8 +28,8 @@ pub const PARTITION_KEY_BYTES_MAX: usize = 4 * PARTITION_KEY_CHARS_MAX;
 pub const GET_RECORDS_COUNT_MAX: usize = 10_000;
 /// Bytes that one `GetRecords` call returns at most (AWS).
 pub const GET_RECORDS_BYTES_MAX: usize = 10 * MIB;
-/// How long a shard iterator lives (AWS).
-pub const SHARD_ITERATOR_TTL: Duration = Duration::from_secs(300);
+/// How long a shard iterator lives, and a token that a list goes on with (AWS).
+pub const SHARD_ITERATOR_LIFETIME: Duration = Duration::from_secs(300);
 /// Characters of a shard iterator (AWS).
 pub const SHARD_ITERATOR_CHARS_MAX: usize = 512;
 /// Shards of one stream. AWS's default quota is 20,000 an account in the large regions; one host keeps less.

@@ -76,13 +76,7 @@ pub(crate) mod tests {
     const NOW: WallMs = WallMs(1_606_300_000_000);
 
     pub(crate) fn shared(credentials: Vec<Credential>) -> SharedConfig {
-        SharedConfig {
-            streams: Vec::new(),
-            settings_revision: 0,
-            iterator_secret: "5a".repeat(32),
-            credentials,
-            limits: Default::default(),
-        }
+        SharedConfig { credentials, ..SharedConfig::new("5a".repeat(32)) }
     }
 
     fn config(credentials: Vec<Credential>) -> RequestConfig {

@@ -140,6 +140,8 @@ pub enum RequestError {
         issued: WallMs,
         /// The time of the call.
         now: WallMs,
+        /// How long an iterator lives.
+        lifetime: Duration,
     },
     /// Streams cannot be encrypted with this key.
     #[error("key: {0}")]

@@ -1,15 +1,15 @@
-//! Paging tokens: where a list goes on, sealed, for its own account and region and for five minutes.
+//! Paging tokens: where a list goes on, sealed, for its own account and region and for as long as iterators live.
 //!
 //! `ListStreams` and `ListShards` make and open them. What the place is, each of them knows alone.
 
 use bytes::Bytes;
-use weir_core::{clock::WallMs, limits::SHARD_ITERATOR_TTL};
+use weir_core::clock::WallMs;
 use weir_wire::codec::Writer;
 
 use crate::{
     authenticate::Caller,
     error::RequestError,
-    seal::{SealKind, Sealer},
+    seal::{SealKind, Sealer, Unsealed},
 };
 
 /// Seals `place` for `caller` at `now`.
@@ -17,7 +17,7 @@ pub(crate) fn seal(sealer: &Sealer, kind: SealKind, caller: &Caller, now: WallMs
     sealer.seal(kind, now, &[&owner(caller), place].concat())
 }
 
-/// The place that a token of `caller` carries. Tokens live as long as iterators do (AWS: 300 seconds).
+/// The place that a token of `caller` carries.
 pub(crate) fn open(
     sealer: &Sealer,
     kind: SealKind,
@@ -25,11 +25,11 @@ pub(crate) fn open(
     now: WallMs,
     token: &str,
 ) -> Result<Vec<u8>, RequestError> {
-    let (issued, payload) = sealer.open(kind, token).map_err(|_| RequestError::TokenInvalid)?;
+    let payload = sealer.open(kind, now, token).map_err(|unsealed| match unsealed {
+        Unsealed::NotOurs => RequestError::TokenInvalid,
+        Unsealed::Expired { .. } => RequestError::TokenExpired,
+    })?;
     let place = payload.strip_prefix(&owner(caller)[..]).ok_or(RequestError::TokenInvalid)?;
-    if u128::from(now.0.saturating_sub(issued.0)) > SHARD_ITERATOR_TTL.as_millis() {
-        return Err(RequestError::TokenExpired);
-    }
     Ok(place.to_vec())
 }
 
@@ -42,6 +42,8 @@ fn owner(caller: &Caller) -> Bytes {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use weir_core::id::{AccountId, Region, TenantName};
 
     use super::*;
@@ -52,7 +54,7 @@ mod tests {
     }
 
     fn sealer() -> Sealer {
-        Sealer::new(&"5a".repeat(32)).unwrap()
+        Sealer::new(&"5a".repeat(32), Duration::from_secs(300)).unwrap()
     }
 
     #[test]

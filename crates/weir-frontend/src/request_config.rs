@@ -56,7 +56,7 @@ impl RequestConfig {
         let credentials = (!by_key.is_empty()).then(|| CredentialTable { by_key, keys: KeyCache::new() });
         Ok(Self {
             credentials,
-            sealer: Sealer::new(&shared.iterator_secret)?,
+            sealer: Sealer::new(&shared.iterator_secret, shared.iterator_lifetime.0)?,
             limits: shared.limits.clone(),
             shard_limits: shared.limits.keeps(Family::Shards),
             policies: Policies::new(&shared.streams),

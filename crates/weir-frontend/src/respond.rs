@@ -3,7 +3,7 @@
 //! The only place that maps the front end's errors to Kinesis's codes and texts, by exhaustive match. What is inside Weir
 //! goes to the log and never to the caller.
 
-use std::fmt::Write as _;
+use std::{fmt::Write as _, time::Duration};
 
 use http::{HeaderValue, Response, StatusCode, header};
 use parking_lot::Mutex;
@@ -13,7 +13,6 @@ use weir_core::{
     clock::WallMs,
     entropy::{self, Rng},
     id::{AccountId, StreamRef},
-    limits::SHARD_ITERATOR_TTL,
 };
 use weir_wire::{
     cell::CellError,
@@ -92,8 +91,8 @@ pub(crate) fn api_error(error: &RequestError) -> ApiError {
         RequestError::IteratorInvalid | RequestError::IteratorAhead { .. } => {
             ApiError::new(ErrorCode::InvalidArgument, "Invalid ShardIterator.")
         }
-        RequestError::IteratorExpired { issued, now } => {
-            ApiError::new(ErrorCode::ExpiredIterator, expired_iterator(*issued, *now))
+        RequestError::IteratorExpired { issued, now, lifetime } => {
+            ApiError::new(ErrorCode::ExpiredIterator, expired_iterator(*issued, *now, *lifetime))
         }
         RequestError::Key(fault) => key_error(*fault),
         RequestError::TokenInvalid => ApiError::new(ErrorCode::InvalidArgument, "Invalid NextToken."),
@@ -354,13 +353,13 @@ fn control_error(error: &ControlError) -> ApiError {
     }
 }
 
-fn expired_iterator(issued: WallMs, now: WallMs) -> String {
+fn expired_iterator(issued: WallMs, now: WallMs, lifetime: Duration) -> String {
     format!(
         "Iterator expired. The iterator was created at time {} while right now it is {} which is further in the \
          future than the tolerated delay of {} milliseconds.",
         java_date(issued),
         java_date(now),
-        SHARD_ITERATOR_TTL.as_millis()
+        lifetime.as_millis()
     )
 }
 
@@ -469,7 +468,7 @@ impl std::fmt::Debug for Responder {
 
 #[cfg(test)]
 mod tests {
-    use std::{net::SocketAddr, time::Duration};
+    use std::net::SocketAddr;
 
     use weir_core::{
         effect::Effect,
@@ -545,7 +544,8 @@ mod tests {
         assert_eq!(
             told(RequestError::IteratorExpired {
                 issued: WallMs(1_421_889_722_000),
-                now: WallMs(1_606_301_040_000)
+                now: WallMs(1_606_301_040_000),
+                lifetime: Duration::from_secs(300),
             })
             .2,
             "Iterator expired. The iterator was created at time Thu Jan 22 01:22:02 UTC 2015 while right now it is \

@@ -4,7 +4,7 @@
 //! on with it. It is sealed with a secret that the fleet shares: it can be read by who holds it, but neither made nor
 //! changed. What it says must never be trusted before [`Sealer::open`] has.
 
-use std::fmt;
+use std::{fmt, time::Duration};
 
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
@@ -36,17 +36,29 @@ pub(crate) enum SealKind {
 #[error("the iterator secret must be {SECRET_BYTES} bytes in hexadecimal")]
 pub struct SecretError;
 
-/// The text was not made by a server with this secret, or not as this kind.
+/// Why a text leads nowhere.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Unsealed;
+pub(crate) enum Unsealed {
+    /// It was not made by a server with this secret, or not as this kind.
+    NotOurs,
+    /// Its time is over.
+    Expired {
+        /// When it was sealed.
+        issued: WallMs,
+    },
+}
 
 /// Seals and opens with one secret.
 #[derive(Clone)]
-pub(crate) struct Sealer(Hmac<Sha256>);
+pub(crate) struct Sealer {
+    mac: Hmac<Sha256>,
+    /// For how long what it has sealed is opened.
+    lifetime: Duration,
+}
 
 impl Sealer {
-    /// Takes the secret as the control plane gives it.
-    pub(crate) fn new(secret: &str) -> Result<Self, SecretError> {
+    /// Takes the secret and the lifetime as the control plane gives them.
+    pub(crate) fn new(secret: &str, lifetime: Duration) -> Result<Self, SecretError> {
         let digits = secret.as_bytes();
         if digits.len() != SECRET_BYTES * 2 {
             return Err(SecretError);
@@ -56,7 +68,13 @@ impl Sealer {
             let digit = |at: usize| char::from(pair[at]).to_digit(16).ok_or(SecretError);
             *byte = (digit(0)? << 4 | digit(1)?) as u8;
         }
-        Ok(Self(Hmac::new_from_slice(&key).expect("HMAC takes keys of every length")))
+        let mac = Hmac::new_from_slice(&key).expect("HMAC takes keys of every length");
+        Ok(Self { mac, lifetime })
+    }
+
+    /// For how long what it has sealed is opened.
+    pub(crate) fn lifetime(&self) -> Duration {
+        self.lifetime
     }
 
     /// Seals `payload` at `now`, as base64.
@@ -66,26 +84,29 @@ impl Sealer {
         sealed.push(kind as u8);
         sealed.extend_from_slice(&now.0.to_le_bytes());
         sealed.extend_from_slice(payload);
-        let mut mac = self.0.clone();
+        let mut mac = self.mac.clone();
         mac.update(&sealed);
         sealed.extend_from_slice(&mac.finalize().into_bytes());
         base64_simd::STANDARD.encode_to_string(sealed)
     }
 
-    /// When it was sealed, and the payload.
-    pub(crate) fn open(&self, kind: SealKind, text: &str) -> Result<(WallMs, Vec<u8>), Unsealed> {
-        let sealed = base64_simd::STANDARD.decode_to_vec(text).map_err(|_| Unsealed)?;
-        let body_bytes = sealed.len().checked_sub(TAG_BYTES).ok_or(Unsealed)?;
+    /// The payload.
+    pub(crate) fn open(&self, kind: SealKind, now: WallMs, text: &str) -> Result<Vec<u8>, Unsealed> {
+        let sealed = base64_simd::STANDARD.decode_to_vec(text).map_err(|_| Unsealed::NotOurs)?;
+        let body_bytes = sealed.len().checked_sub(TAG_BYTES).ok_or(Unsealed::NotOurs)?;
         let (body, tag) = sealed.split_at(body_bytes);
-        let mut mac = self.0.clone();
+        let mut mac = self.mac.clone();
         mac.update(body);
-        mac.verify_slice(tag).map_err(|_| Unsealed)?;
-        let (head, payload) = body.split_first_chunk::<HEAD_BYTES>().ok_or(Unsealed)?;
+        mac.verify_slice(tag).map_err(|_| Unsealed::NotOurs)?;
+        let (head, payload) = body.split_first_chunk::<HEAD_BYTES>().ok_or(Unsealed::NotOurs)?;
         if head[..8] != PREFIX || head[8] != kind as u8 {
-            return Err(Unsealed);
+            return Err(Unsealed::NotOurs);
         }
         let issued = u64::from_le_bytes(head[9..].try_into().expect("the rest of the head"));
-        Ok((WallMs(issued), payload.to_vec()))
+        if u128::from(now.0.saturating_sub(issued)) > self.lifetime.as_millis() {
+            return Err(Unsealed::Expired { issued: WallMs(issued) });
+        }
+        Ok(payload.to_vec())
     }
 }
 
@@ -102,22 +123,32 @@ mod tests {
     use super::*;
 
     fn sealer(digit: &str) -> Sealer {
-        Sealer::new(&digit.repeat(64)).unwrap()
+        Sealer::new(&digit.repeat(64), Duration::from_secs(5)).unwrap()
     }
 
     #[test]
     fn a_secret_is_64_hexadecimal_digits() {
         for secret in ["", "00", &"g".repeat(64), &"0".repeat(63), &"é".repeat(32)] {
-            assert!(Sealer::new(secret).is_err(), "{secret}");
+            assert!(Sealer::new(secret, Duration::MAX).is_err(), "{secret}");
         }
     }
 
     #[test]
     fn a_seal_holds_for_its_kind_and_its_secret_alone() {
         let text = sealer("a").seal(SealKind::ListShards, WallMs(7), b"payload");
-        assert_eq!(sealer("a").open(SealKind::ListShards, &text), Ok((WallMs(7), b"payload".to_vec())));
-        assert_eq!(sealer("a").open(SealKind::ShardIterator, &text), Err(Unsealed));
-        assert_eq!(sealer("b").open(SealKind::ListShards, &text), Err(Unsealed));
+        let open = |sealer: Sealer, kind, now| sealer.open(kind, WallMs(now), &text);
+        assert_eq!(open(sealer("a"), SealKind::ListShards, 7), Ok(b"payload".to_vec()));
+        assert_eq!(open(sealer("a"), SealKind::ShardIterator, 7), Err(Unsealed::NotOurs));
+        assert_eq!(open(sealer("b"), SealKind::ListShards, 7), Err(Unsealed::NotOurs));
+    }
+
+    #[test]
+    fn a_seal_holds_for_its_lifetime_and_not_a_millisecond_more() {
+        let text = sealer("a").seal(SealKind::ListShards, WallMs(1_000), b"payload");
+        let open = |now| sealer("a").open(SealKind::ListShards, WallMs(now), &text);
+        assert!(open(6_000).is_ok());
+        assert_eq!(open(6_001), Err(Unsealed::Expired { issued: WallMs(1_000) }));
+        assert!(open(0).is_ok(), "a clock that went back expires nothing");
     }
 
     proptest! {
@@ -129,12 +160,12 @@ mod tests {
             let at = at.index(bytes.len());
             bytes[at] ^= 1 << bit;
             let changed = base64_simd::STANDARD.encode_to_string(bytes);
-            prop_assert_eq!(sealer.open(SealKind::ShardIterator, &changed), Err(Unsealed));
+            prop_assert_eq!(sealer.open(SealKind::ShardIterator, WallMs(1), &changed), Err(Unsealed::NotOurs));
         }
 
         #[test]
         fn arbitrary_text_never_panics(text: String) {
-            prop_assert_eq!(sealer("d").open(SealKind::ShardIterator, &text), Err(Unsealed));
+            prop_assert_eq!(sealer("d").open(SealKind::ShardIterator, WallMs(1), &text), Err(Unsealed::NotOurs));
         }
     }
 }

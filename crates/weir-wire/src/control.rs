@@ -20,6 +20,7 @@ use weir_core::{
         AccountId, CellName, ClusterId, Generation, Incarnation, MemberId, Region, ServerName, ShardIndex,
         ShardKey, StreamId, StreamName, StreamRef, TenantName,
     },
+    limits::SHARD_ITERATOR_LIFETIME,
     monitoring::ShardLevelMetrics,
     shard::OwnedShard,
     units::Span,
@@ -137,6 +138,9 @@ pub struct Credential {
 pub struct SharedConfig {
     /// Signs shard iterators: hexadecimal, 32 bytes.
     pub iterator_secret: String,
+    /// For how long an iterator, or a token that a list goes on with, is taken: Kinesis's time if nothing is said.
+    #[serde(default = "kinesis_iterator_lifetime")]
+    pub iterator_lifetime: Span,
     /// Known access keys. Empty: any signature is accepted.
     pub credentials: Vec<Credential>,
     /// The limits of Kinesis that are kept: AWS's but for those written here.
@@ -148,6 +152,24 @@ pub struct SharedConfig {
     /// Rises with every change of a stream's settings. Filled in as well.
     #[serde(default)]
     pub settings_revision: u64,
+}
+
+impl SharedConfig {
+    /// As Kinesis has it, with nobody known: any signature is accepted.
+    pub fn new(iterator_secret: String) -> Self {
+        Self {
+            iterator_secret,
+            iterator_lifetime: kinesis_iterator_lifetime(),
+            credentials: Vec::new(),
+            limits: ServiceLimits::default(),
+            streams: Vec::new(),
+            settings_revision: 0,
+        }
+    }
+}
+
+fn kinesis_iterator_lifetime() -> Span {
+    Span(SHARD_ITERATOR_LIFETIME)
 }
 
 /// A server of a cell as its peers see it.

@@ -108,6 +108,9 @@ pub(crate) struct ServeArgs {
     /// it before.
     #[arg(long, value_name = "TIME", default_value = "5s")]
     takeover_after: Span,
+    /// Let iterators, and the tokens that lists go on with, expire after this time.
+    #[arg(long, value_name = "TIME", default_value = "300s")]
+    iterator_lifetime: Span,
     /// Inject the faults of this file (docs/FAULTS.md).
     #[arg(long, value_name = "FILE")]
     faults: Option<PathBuf>,
@@ -173,11 +176,10 @@ pub(crate) fn run(args: ServeArgs) -> Result<u8, Failure> {
     tenants.sort_by(|one, other| one.name.cmp(&other.name));
     tenants.dedup_by(|one, other| one.name == other.name);
     let shared = SharedConfig {
-        streams: Vec::new(),
-        settings_revision: 0,
-        iterator_secret: entropy::secret::<32>().iter().map(|byte| format!("{byte:02x}")).collect(),
         credentials,
         limits,
+        iterator_lifetime: args.iterator_lifetime,
+        ..SharedConfig::new(entropy::secret::<32>().iter().map(|byte| format!("{byte:02x}")).collect())
     };
     // Dropped last: a folder of our own goes with the process.
     let (data, _own) = match &args.data {

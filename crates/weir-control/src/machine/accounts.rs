@@ -86,13 +86,7 @@ mod tests {
     const HOUR_MS: u64 = 3_600_000;
 
     fn machine() -> Machine {
-        let shared = SharedConfig {
-            iterator_secret: "00".repeat(32),
-            credentials: Vec::new(),
-            limits: Default::default(),
-            streams: Vec::new(),
-            settings_revision: 0,
-        };
+        let shared = SharedConfig::new("00".repeat(32));
         Machine::new(State::new(weir_core::id::ClusterId(1), embedded(shared, Vec::new())))
     }
 

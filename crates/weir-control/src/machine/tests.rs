@@ -29,13 +29,7 @@ use crate::{
 };
 
 pub(super) fn machine(cells: &[&str]) -> Machine {
-    let shared = SharedConfig {
-        streams: Vec::new(),
-        settings_revision: 0,
-        iterator_secret: "00".repeat(32),
-        credentials: Vec::new(),
-        limits: Default::default(),
-    };
+    let shared = SharedConfig::new("00".repeat(32));
     let mut config = embedded(shared, vec![TenantConfig { name: TenantName::new("pinned"), cell: None }]);
     config.cells = cells.iter().map(|&cell| CellName::new(cell)).collect();
     Machine::new(State::new(ClusterId(1), config))

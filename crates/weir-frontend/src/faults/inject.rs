@@ -2,7 +2,7 @@
 
 use std::{cell::OnceCell, time::Duration};
 
-use weir_core::{clock::WallMs, effect::Effect as MayHaveHappened, limits::SHARD_ITERATOR_TTL};
+use weir_core::{clock::WallMs, effect::Effect as MayHaveHappened};
 use weir_wire::kinesis::{
     limits::{Limit, Scope},
     operation::Operation,
@@ -52,9 +52,9 @@ pub(crate) async fn suffer(call: &Call<'_>) -> Result<(), RequestError> {
         }
         Outcome::ExpireIterator => {
             let now = call.wall();
-            let age = SHARD_ITERATOR_TTL + EXPIRED_BY;
-            let age_ms = u64::try_from(age.as_millis()).expect("minutes");
-            RequestError::IteratorExpired { issued: WallMs(now.0.saturating_sub(age_ms)), now }
+            let lifetime = call.config.sealer.lifetime();
+            let age_ms = u64::try_from((lifetime + EXPIRED_BY).as_millis()).unwrap_or(u64::MAX);
+            RequestError::IteratorExpired { issued: WallMs(now.0.saturating_sub(age_ms)), now, lifetime }
         }
     })
 }

@@ -265,13 +265,7 @@ impl SmallControl {
             members: state.members.values().cloned().collect(),
             nodes: nodes.collect(),
             fleet: self.fleet.clone(),
-            shared: SharedConfig {
-                streams: Vec::new(),
-                settings_revision: 0,
-                iterator_secret: "00".repeat(32),
-                credentials: Vec::new(),
-                limits: Default::default(),
-            },
+            shared: SharedConfig::new("00".repeat(32)),
         }
     }
 }

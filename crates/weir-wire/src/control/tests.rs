@@ -72,6 +72,7 @@ fn view() -> impl Strategy<Value = MembershipView> {
                 }],
                 settings_revision: generation,
                 iterator_secret: "00ff".to_owned(),
+                iterator_lifetime: Span(Duration::from_secs(7)),
                 credentials: vec![Credential {
                     access_key: "AKIA".to_owned(),
                     secret_key: "secret".to_owned(),

@@ -58,13 +58,7 @@ pub(super) fn config() -> FleetConfig {
 }
 
 pub(super) fn shared() -> SharedConfig {
-    SharedConfig {
-        streams: Vec::new(),
-        settings_revision: 0,
-        iterator_secret: "00".repeat(32),
-        credentials: Vec::new(),
-        limits: Default::default(),
-    }
+    SharedConfig::new("00".repeat(32))
 }
 
 pub(super) fn address(member: MemberId) -> SocketAddr {

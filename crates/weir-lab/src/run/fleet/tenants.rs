@@ -59,11 +59,9 @@ pub(in crate::run) fn tenants(plan: &Plan, cells: &[String], seed: u64) -> Vec<T
 /// What all front ends of the arm agree on.
 pub(super) fn shared_config(tenants: &[TenantAccess], seed: u64) -> SharedConfig {
     SharedConfig {
-        iterator_secret: hex(&seeded(seed, "iterator secret").random::<[u8; 32]>()),
         credentials: tenants.iter().map(|tenant| tenant.credential.clone()).collect(),
         limits: ServiceLimits::of_shards(),
-        streams: Vec::new(),
-        settings_revision: 0,
+        ..SharedConfig::new(hex(&seeded(seed, "iterator secret").random::<[u8; 32]>()))
     }
 }
 
