@@ -126,6 +126,9 @@ fn errors_are_told_and_nothing_is_done() {
     let described = faulty.server.call("DescribeStreamSummary", &json!({"StreamName": "orders"}));
     assert_eq!(told(&described), (400, "ResourceInUseException".to_owned(), "not today".to_owned()));
     faulty.server.ok("DescribeStreamSummary", &json!({"StreamName": "other"}));
+    let text = "The request was rejected because the specified KMS key isn't enabled.";
+    let disabled = (400, "KMSDisabledException".to_owned(), text.to_owned());
+    assert_eq!(told(&faulty.server.call("ListShards", &json!({"StreamName": "orders"}))), disabled);
 }
 
 #[test]

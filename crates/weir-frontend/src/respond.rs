@@ -3,6 +3,8 @@
 //! The only place that maps the front end's errors to Kinesis's codes and texts, by exhaustive match. What is inside Weir
 //! goes to the log and never to the caller.
 
+mod usual;
+
 use std::{fmt::Write as _, time::Duration};
 
 use http::{HeaderValue, Response, StatusCode, header};
@@ -28,6 +30,7 @@ use weir_wire::{
     sigv4::SignatureError,
 };
 
+pub(crate) use self::usual::usual;
 use crate::{
     answer::Answer,
     call_target::CallTarget,
@@ -36,9 +39,6 @@ use crate::{
     kms::KeyFault,
     lookup::stream_arn,
 };
-
-/// Told to a trial that would have succeeded.
-const TRIAL: &str = "The request was rejected because the DryRun parameter was specified.";
 
 /// What a caller is told about an error. No `_` arm, on purpose.
 pub(crate) fn api_error(error: &RequestError) -> ApiError {
@@ -53,7 +53,7 @@ pub(crate) fn api_error(error: &RequestError) -> ApiError {
         RequestError::OtherAccount { caller, resource, operation } => {
             ApiError::new(ErrorCode::AccessDenied, not_authorized(*caller, resource, operation))
         }
-        RequestError::DryRun => ApiError::new(ErrorCode::DryRunOperation, TRIAL),
+        RequestError::DryRun => usual(ErrorCode::DryRunOperation),
         RequestError::TenantBusy { tenant, operation } => {
             ApiError::new(busy_code(*operation), format!("Rate exceeded for tenant {tenant}."))
         }
@@ -96,9 +96,7 @@ pub(crate) fn api_error(error: &RequestError) -> ApiError {
         }
         RequestError::Key(fault) => key_error(*fault),
         RequestError::TokenInvalid => ApiError::new(ErrorCode::InvalidArgument, "Invalid NextToken."),
-        RequestError::TokenExpired => {
-            ApiError::new(ErrorCode::ExpiredNextToken, "The NextToken has expired.")
-        }
+        RequestError::TokenExpired => usual(ErrorCode::ExpiredNextToken),
         RequestError::NoMap | RequestError::ControlNonsense => internal_failure(),
         RequestError::MapExpired(_) | RequestError::OwnerUnknown(_) | RequestError::BetweenShards(_) => {
             unavailable()
@@ -194,7 +192,7 @@ pub(crate) fn record_error(error: &RequestError) -> ApiError {
     let told = api_error(error);
     match told.code {
         ErrorCode::ProvisionedThroughputExceeded => told,
-        _ => ApiError::new(ErrorCode::InternalFailure, "Internal service failure."),
+        _ => internal_failure(),
     }
 }
 
@@ -265,21 +263,12 @@ fn of(stream: &StreamRef) -> String {
     format!("stream {} under account {}", stream.name, stream.account)
 }
 
-/// An error of a kind with the text that it has whatever the reason; most have none.
-fn usual(code: ErrorCode) -> ApiError {
-    match code {
-        ErrorCode::InternalFailure => internal_failure(),
-        ErrorCode::ServiceUnavailable => unavailable(),
-        _ => ApiError::bare(code),
-    }
-}
-
 fn unavailable() -> ApiError {
-    ApiError::new(ErrorCode::ServiceUnavailable, "The service is temporarily unavailable.")
+    usual(ErrorCode::ServiceUnavailable)
 }
 
 fn internal_failure() -> ApiError {
-    ApiError::new(ErrorCode::InternalFailure, "Internal service failure.")
+    usual(ErrorCode::InternalFailure)
 }
 
 fn signature_code(error: &SignatureError) -> ErrorCode {
@@ -291,32 +280,15 @@ fn signature_code(error: &SignatureError) -> ErrorCode {
     }
 }
 
-/// The key management service's own words, as far as its documentation has them.
 fn key_error(fault: KeyFault) -> ApiError {
-    let (code, text) = match fault {
-        KeyFault::AccessDenied => (
-            ErrorCode::KmsAccessDenied,
-            "The ciphertext references a key that doesn't exist or that you don't have access to.",
-        ),
-        KeyFault::Disabled => {
-            (ErrorCode::KmsDisabled, "The request was rejected because the specified KMS key isn't enabled.")
-        }
-        KeyFault::InvalidState => (
-            ErrorCode::KmsInvalidState,
-            "The request was rejected because the state of the specified resource isn't valid for this request.",
-        ),
-        KeyFault::NotFound => (
-            ErrorCode::KmsNotFound,
-            "The request was rejected because the specified entity or resource can't be found.",
-        ),
-        KeyFault::OptInRequired => {
-            (ErrorCode::KmsOptInRequired, "The AWS access key ID needs a subscription for the service.")
-        }
-        KeyFault::Throttling => {
-            (ErrorCode::KmsThrottling, "The request was denied due to request throttling.")
-        }
-    };
-    ApiError::new(code, text)
+    usual(match fault {
+        KeyFault::AccessDenied => ErrorCode::KmsAccessDenied,
+        KeyFault::Disabled => ErrorCode::KmsDisabled,
+        KeyFault::InvalidState => ErrorCode::KmsInvalidState,
+        KeyFault::NotFound => ErrorCode::KmsNotFound,
+        KeyFault::OptInRequired => ErrorCode::KmsOptInRequired,
+        KeyFault::Throttling => ErrorCode::KmsThrottling,
+    })
 }
 
 /// Where nothing was done the client may simply come again; where nobody knows, it must decide itself.

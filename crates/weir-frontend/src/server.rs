@@ -43,7 +43,7 @@ use crate::{
     metrics::{RequestMetrics, ShardMetrics},
     operations::{self, Call},
     request_config::RequestConfig,
-    respond::{Responder, api_error},
+    respond::{Responder, api_error, usual},
     seal::SecretError,
     shard_map::{CurrentMap, MapReader},
     subscription::{Seats, SubscriptionTimes},
@@ -243,13 +243,9 @@ impl Handler for Frontend {
 
     fn refuse(&self, refusal: Refusal, head: &Parts) -> Response<ResponseBody> {
         let error = match refusal {
-            Refusal::BodyTooLarge => {
-                ApiError::new(ErrorCode::RequestEntityTooLarge, "The request body is too large.")
-            }
+            Refusal::BodyTooLarge => usual(ErrorCode::RequestEntityTooLarge),
             Refusal::BodyBroken => ApiError::bare(ErrorCode::Serialization),
-            Refusal::BodyTimeout => {
-                ApiError::new(ErrorCode::RequestTimeout, "The request body did not arrive in time.")
-            }
+            Refusal::BodyTimeout => usual(ErrorCode::RequestTimeout),
             Refusal::Busy => ApiError::new(
                 ErrorCode::ServiceUnavailable,
                 "The service is temporarily unavailable: too many requests at once.",

@@ -22,7 +22,7 @@ pub enum SignatureError {
 
 impl SignatureError {
     /// The signature is another than the one that the request has.
-    pub(super) fn mismatch() -> Self {
+    pub fn mismatch() -> Self {
         Self::Invalid(
             "The request signature we calculated does not match the signature you provided. Check your AWS \
              Secret Access Key and signing method. Consult the service documentation for details."
