@@ -4,11 +4,13 @@ use std::time::Duration;
 
 use weir_core::{
     clock::{Monotonic, WallMs},
-    id::StreamId,
+    id::{AccountId, CellName, Region, StreamId},
     monitoring::ShardLevelMetrics,
 };
 use weir_wire::{
-    control::{ControlError, ControlReply, ControlRequest, Role, StreamChange, StreamDescription},
+    control::{
+        AccountCall, ControlError, ControlReply, ControlRequest, Role, StreamChange, StreamDescription,
+    },
     fragment::Fragment,
 };
 
@@ -19,9 +21,13 @@ use crate::machine::{
 
 /// A control plane with one node and one stream, `s`, that is active.
 fn with_stream() -> Machine {
+    with_stream_of(1)
+}
+
+fn with_stream_of(shards: u32) -> Machine {
     let mut machine = machine(&["main"]);
     let node = register(&mut machine, "node-1", Role::Backend, None);
-    create(&mut machine, "s", 1).unwrap();
+    create(&mut machine, "s", shards).unwrap();
     let shards = report(&mut machine, node, 1, &[]);
     report(&mut machine, node, 2, &shards);
     machine
@@ -155,4 +161,81 @@ fn metrics_are_enabled_and_disabled_one_by_one() {
     assert_eq!(ask(StreamChange::EnableMonitoring { metrics: two }), (one, two));
     assert_eq!(ask(StreamChange::DisableMonitoring { metrics: one }), (two, some(&["OutgoingRecords"])));
     assert_eq!(ask(StreamChange::DisableMonitoring { metrics: some(&["ALL"]) }).1, ShardLevelMetrics::NONE);
+}
+
+fn described(machine: &mut Machine) -> Box<StreamDescription> {
+    match call(machine, ControlRequest::DescribeStream { stream: stream("s") }) {
+        Ok(ControlReply::Stream(stream)) => stream,
+        other => panic!("{other:?}"),
+    }
+}
+
+/// Of which revision the settings are that front ends are given.
+fn given_out(machine: &mut Machine) -> u64 {
+    match call(machine, ControlRequest::View { cell: CellName::new("main") }) {
+        Ok(ControlReply::View(view)) => view.shared.settings_revision,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn a_mode_changes_with_the_warm_throughput_that_is_asked_for_or_not_at_all() {
+    // As many shards as it is kept ready with: nothing is split.
+    let mut machine = with_stream_of(4);
+    let set = |on_demand, warm_mibps| StreamChange::SetMode { on_demand, warm_mibps };
+    let kept = |machine: &mut Machine| {
+        let stream = described(machine);
+        (stream.on_demand, stream.warm_mibps, stream.intake.spread)
+    };
+    let refused = change(&mut machine, set(true, Some(4)));
+    assert!(matches!(refused, Err(ControlError::Invalid(_))), "nobody has committed: {refused:?}");
+    assert_eq!(kept(&mut machine), (false, None, false));
+
+    let (account, region) = (AccountId::DEFAULT, Region::US_EAST_1);
+    let commit = ControlRequest::Account { account, region, about: AccountCall::Commit { on: true } };
+    call(&mut machine, commit).unwrap();
+    let refused = change(&mut machine, set(true, Some(10_001)));
+    assert!(matches!(refused, Err(ControlError::LimitExceeded(_))), "{refused:?}");
+    assert_eq!(kept(&mut machine), (false, None, false));
+
+    change(&mut machine, set(true, Some(4))).expect("what was refused is no change of the two of a day");
+    change(&mut machine, StreamChange::SetSpread { on: true }).unwrap();
+    assert_eq!(kept(&mut machine), (true, Some(4), true));
+    let refused = change(&mut machine, set(false, Some(4)));
+    assert!(matches!(refused, Err(ControlError::Invalid(_))), "only streams on demand: {refused:?}");
+    assert_eq!(kept(&mut machine), (true, Some(4), true));
+    change(&mut machine, set(false, None)).expect("the second of the day");
+    assert_eq!(kept(&mut machine), (false, None, false));
+}
+
+#[test]
+fn each_change_of_the_settings_is_of_a_higher_revision_than_all_before() {
+    let mut machine = with_stream();
+    let before = given_out(&mut machine);
+    assert!(described(&mut machine).settings_revision <= before, "a new stream is waited for by nobody");
+    let mut last = before;
+    for asked in [
+        StreamChange::SetRecordSize { kib: 10_240 },
+        StreamChange::StartEncryption { key: "alias/a".to_owned() },
+        StreamChange::SetRecordSize { kib: 1_024 },
+    ] {
+        let told = change(&mut machine, asked.clone()).unwrap().settings_revision;
+        assert!(told > last, "{asked:?}: {told} after {last}");
+        let (kept, given) = (described(&mut machine).settings_revision, given_out(&mut machine));
+        assert_eq!((kept, given), (told, told), "{asked:?}");
+        last = told;
+    }
+    change(&mut machine, StreamChange::IncreaseRetention { hours: 1 }).unwrap_err();
+    assert_eq!(given_out(&mut machine), last, "what is refused is no change");
+}
+
+#[test]
+fn the_revision_of_settings_outlives_a_restart_and_never_goes_back() {
+    let mut machine = with_stream();
+    let told = change(&mut machine, StreamChange::SetRecordSize { kib: 2_048 }).unwrap().settings_revision;
+    let kept = serde_json::to_vec(machine.state()).unwrap();
+    let mut machine = Machine::new(serde_json::from_slice(&kept).unwrap());
+    assert_eq!((described(&mut machine).settings_revision, given_out(&mut machine)), (told, told));
+    let next = change(&mut machine, StreamChange::SetRecordSize { kib: 4_096 }).unwrap().settings_revision;
+    assert!(next > told, "{next} after {told}");
 }
