@@ -2,7 +2,10 @@
 
 use serde_json::{Value, json};
 use weir_core::id::{AccountId, Region, StreamName, StreamRef};
-use weir_wire::control::{ControlRequest, NewStream, StreamStatus};
+use weir_wire::{
+    control::{ControlRequest, NewStream, SharedConfig, StreamStatus},
+    kinesis::limits::Family,
+};
 
 use super::ACCOUNT;
 use crate::fixture::Fixture;
@@ -110,6 +113,35 @@ async fn a_stream_is_active_only_when_this_servers_own_map_has_all_of_it() {
     assert_eq!(told["StreamDescription"]["StreamStatus"], "CREATING");
     let told = fixture.call("ListShards", json!({"StreamName": "new"})).await;
     assert_eq!(told.code(), "ResourceInUseException");
+}
+
+#[tokio::test]
+async fn a_stream_is_updating_until_this_server_has_heard_of_its_settings() {
+    let fixture = Fixture::new();
+    fixture.stream("s", 1);
+    let status = async || {
+        let told = fixture.call("DescribeStreamSummary", json!({"StreamName": "s"})).await.ok();
+        let listed = fixture.call("ListStreams", json!({})).await.ok();
+        let status = told["StreamDescriptionSummary"]["StreamStatus"].clone();
+        assert_eq!(listed["StreamSummaries"][0]["StreamStatus"], status, "a list says the same");
+        status
+    };
+    let adopt = |settings_revision| {
+        let mut config = crate::authenticate::tests::shared(vec![]);
+        config.limits.lift(Family::Calls);
+        fixture.frontend.adopt(&SharedConfig { settings_revision, ..config }).unwrap();
+    };
+    assert_eq!(status().await, "ACTIVE");
+    fixture.control.revise("s", 2);
+    assert_eq!(status().await, "UPDATING", "the control plane is ahead of this server");
+    adopt(1);
+    assert_eq!(status().await, "UPDATING", "of an earlier change");
+    let put = json!({"StreamName": "s", "PartitionKey": "k", "Data": ""});
+    assert_eq!(fixture.call("PutRecord", put).await.status, 200, "it serves");
+    adopt(2);
+    assert_eq!(status().await, "ACTIVE");
+    adopt(3);
+    assert_eq!(status().await, "ACTIVE", "other streams' changes are later than its own");
 }
 
 #[tokio::test]
