@@ -30,8 +30,12 @@ struct Faulty {
 
 impl Faulty {
     fn start() -> Self {
+        Self::start_with(&[])
+    }
+
+    fn start_with(arguments: &[&str]) -> Self {
         let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-        let server = Server::start_with(&["--admin", &free.to_string()]);
+        let server = Server::start_with(&[&["--admin", &free.to_string()], arguments].concat());
         Self { server, admin: free }
     }
 
@@ -59,6 +63,16 @@ impl Faulty {
         self.server.call("PutRecord", &json!({"StreamName": "orders", "PartitionKey": key, "Data": ""}))
     }
 
+    /// What a consumer of a new stream subscribes with.
+    fn consumer(&self) -> Value {
+        self.server.stream("orders", 1);
+        let stream = "arn:aws:kinesis:us-east-1:000000000000:stream/orders";
+        let registration = json!({"StreamARN": stream, "ConsumerName": "c"});
+        let consumer = self.server.ok("RegisterStreamConsumer", &registration);
+        let consumer = &consumer["Consumer"]["ConsumerARN"];
+        json!({"ConsumerARN": consumer, "ShardId": SHARD, "StartingPosition": {"Type": "LATEST"}})
+    }
+
     fn keys(&self) -> Vec<String> {
         self.server.read_all("orders", SHARD).into_iter().map(|(_, key, _)| key).collect()
     }
@@ -80,7 +94,7 @@ fn every_example_of_the_document_is_taken_and_taken_away() {
     let faulty = Faulty::start();
     let blocks: Vec<_> =
         DOCUMENT.split("```toml\n").skip(1).map(|rest| rest.split("```").next().unwrap()).collect();
-    assert_eq!(blocks.len(), 8);
+    assert_eq!(blocks.len(), 9);
     for block in blocks {
         faulty.set(block);
         assert!(!faulty.hits().is_empty());
@@ -221,13 +235,8 @@ fn a_cut_connection_tells_nothing_before_or_after_the_effect() {
 #[test]
 fn events_stop_coming_and_go_on_where_they_stopped() {
     let faulty = Faulty::start();
-    faulty.server.stream("orders", 1);
-    let stream = "arn:aws:kinesis:us-east-1:000000000000:stream/orders";
-    let consumer =
-        faulty.server.ok("RegisterStreamConsumer", &json!({"StreamARN": stream, "ConsumerName": "c"}));
-    let consumer = &consumer["Consumer"]["ConsumerARN"];
+    let from = faulty.consumer();
     faulty.set(&example("stall").replace("30s", "2s"));
-    let from = json!({"ConsumerARN": consumer, "ShardId": SHARD, "StartingPosition": {"Type": "LATEST"}});
     let mut events = Subscription::open(faulty.server.address(), &from).unwrap();
     let begin = Instant::now(); // the stall begins behind the second message, however late this test reads it
     let second = events.next().unwrap();
@@ -236,6 +245,38 @@ fn events_stop_coming_and_go_on_where_they_stopped() {
     let (records, _) = events.records(1);
     assert!(begin.elapsed() >= Duration::from_millis(1_800), "{:?}", begin.elapsed());
     assert_eq!((records.len(), faulty.hits()), (1, vec![1]));
+}
+
+#[test]
+fn events_end_with_each_error_that_their_stream_has_and_the_consumer_comes_again() {
+    let faulty = Faulty::start_with(&["--takeover-after", "0s"]);
+    let from = faulty.consumer();
+    faulty.set(example("exception"));
+    let mut events = Subscription::open(faulty.server.address(), &from).unwrap();
+    assert!(!events.next().unwrap().exception, "the first was initial-response");
+    let end = events.next().unwrap();
+    assert_eq!((end.exception, end.kind.as_str()), (true, "KMSDisabledException"));
+    let text = "The request was rejected because the specified KMS key isn't enabled.";
+    assert_eq!(end.payload, json!({"message": text}));
+    assert_eq!(events.next(), None);
+    for name in DOCUMENT.split("those that the event stream has: ").nth(1).unwrap().split('`') {
+        if name.contains("; with") {
+            break;
+        } else if name.starts_with(|first: char| first.is_ascii_uppercase()) {
+            faulty.set(&format!("[[rule]]\nmessage = \"m\"\nexception = {{ error = \"{name}\" }}"));
+            let mut events = Subscription::open(faulty.server.address(), &from).unwrap();
+            let end = events.next().unwrap();
+            assert_eq!(
+                (end.exception, end.kind.as_str(), &end.payload["message"]),
+                (true, name, &json!("m"))
+            );
+            assert_eq!((events.next(), faulty.hits()), (None, vec![1]));
+        }
+    }
+    faulty.set("");
+    let mut events = Subscription::open(faulty.server.address(), &from).unwrap();
+    assert_eq!(faulty.put("k").status, 200);
+    assert_eq!(events.records(1).0.len(), 1);
 }
 
 #[test]

@@ -5,6 +5,7 @@
 //! that it was made up; the log and the metrics do.
 
 mod decide;
+mod ended;
 mod inject;
 mod latency;
 mod page;
@@ -19,10 +20,9 @@ use weir_core::clock::{Clock, Monotonic};
 use self::decide::{Decider, Facts, RuleCount};
 pub use self::plan::{FaultPlan, PlanError};
 pub(crate) use self::{
-    decide::{Decision, Effect, RecordFault},
-    inject::{conclude, decide, suffer},
-    plan::{RecordError, Stall},
-    stalled::stalled,
+    decide::{Decision, Effect, EventFaults, RecordFault},
+    inject::{conclude, decide, spoil, suffer},
+    plan::RecordError,
 };
 
 /// The rules of this server; none at first.

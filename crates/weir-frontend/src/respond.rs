@@ -25,7 +25,7 @@ use weir_wire::{
         error::{ApiError, ErrorCode},
         limits::Scope,
         operation::Operation,
-        subscribe_to_shard::StreamErrorReply,
+        subscribe_to_shard::{StreamErrorReply, ending_name},
     },
     sigv4::SignatureError,
 };
@@ -169,20 +169,9 @@ pub(crate) struct StreamException {
 /// What a subscriber is told about the end of its stream: Kinesis knows these kinds there.
 pub(crate) fn stream_exception(error: &RequestError) -> StreamException {
     let told = api_error(error);
-    let told = match told.code {
-        ErrorCode::ResourceInUse
-        | ErrorCode::ResourceNotFound
-        | ErrorCode::KmsAccessDenied
-        | ErrorCode::KmsDisabled
-        | ErrorCode::KmsInvalidState
-        | ErrorCode::KmsNotFound
-        | ErrorCode::KmsOptInRequired
-        | ErrorCode::KmsThrottling => told,
-        _ => internal_failure(),
-    };
-    let name = match told.code {
-        ErrorCode::InternalFailure => "InternalFailureException",
-        code => code.name(),
+    let (told, name) = match ending_name(told.code) {
+        Some(name) => (told, name),
+        None => (internal_failure(), "InternalFailureException"),
     };
     StreamException { name, reply: StreamErrorReply { message: told.message.unwrap_or_default() } }
 }

@@ -37,7 +37,7 @@ use crate::{
     authenticate::authenticate,
     cors,
     error::RequestError,
-    faults::{self, Decision, Faults, Stall},
+    faults::{self, Decision, EventFaults, Faults},
     forward::{Dial, Forwarder},
     lookup::Lookup,
     metrics::{RequestMetrics, ShardMetrics},
@@ -190,15 +190,11 @@ impl Frontend {
             }
         };
         let served = operation.ok_or_else(|| not_served(target));
-        let mut stall = None;
-        match self.outcome(served, encoding, head, body, &mut stall).await {
+        let mut events = EventFaults::default();
+        match self.outcome(served, encoding, head, body, &mut events).await {
             Ok(answer) => {
                 guard.end(None);
-                let response = self.common.responder.answer(encoding, answer);
-                match stall {
-                    Some(stall) => response.map(|body| faults::stalled(body, stall)),
-                    None => response,
-                }
+                self.common.responder.answer(encoding, answer).map(|body| faults::spoil(body, events))
             }
             Err(RequestError::ConnectionCut(_)) => cut(),
             Err(error) => {
@@ -216,7 +212,7 @@ impl Frontend {
         encoding: Encoding,
         head: &Parts,
         body: &Bytes,
-        stall: &mut Option<Stall>,
+        events: &mut EventFaults,
     ) -> Result<Answer, RequestError> {
         let operation = operation?;
         let common = &self.common;
@@ -229,7 +225,7 @@ impl Frontend {
         let mut call =
             Call { common, maps, forwarder, config, admitted, operation, encoding, body, decision };
         call.decision = faults::decide(&call);
-        *stall = call.decision.stall;
+        events.clone_from(&call.decision.events);
         faults::suffer(&call).await?;
         call.count()?;
         faults::conclude(&call.decision, operations::run(&call).await)

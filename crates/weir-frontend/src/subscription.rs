@@ -11,7 +11,7 @@ mod seats;
 use std::time::Duration;
 
 pub(crate) use self::{
-    feed::{Feed, Rooms, Subscription},
+    feed::{Feed, Rooms, Subscription, ending},
     seats::{Seat, SeatKey, SeatRefused, Seats},
 };
 

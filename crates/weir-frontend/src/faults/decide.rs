@@ -13,7 +13,7 @@ use weir_core::{
 };
 use weir_wire::kinesis::{error::ErrorCode, operation::Operation};
 
-use super::plan::{CutRule, FaultPlan, RecordError, Rule, Stall, code_of};
+use super::plan::{CutRule, FaultPlan, RecordError, Rule, Stall, code_of, ending_of};
 
 /// What there is to know of a call.
 #[derive(Debug, Clone, Copy)]
@@ -37,10 +37,30 @@ pub(crate) struct Decision {
     pub(crate) outcome: Option<Outcome>,
     /// Some of its records fail.
     pub(crate) records: Option<RecordFault>,
-    /// Its events stop.
-    pub(crate) stall: Option<Stall>,
+    /// What happens to its events.
+    pub(crate) events: EventFaults,
     /// Which rules did what, for the log and the metrics.
     pub(crate) marks: Vec<(String, Effect)>,
+}
+
+/// What happens to the events of a subscription.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct EventFaults {
+    /// They stop coming.
+    pub(crate) stall: Option<Stall>,
+    /// They end with an error.
+    pub(crate) ending: Option<Ending>,
+}
+
+/// Events that end with an error.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Ending {
+    /// So many messages come first.
+    pub(crate) after: u64,
+    /// The error.
+    pub(crate) code: ErrorCode,
+    /// Its text, if it is not the usual one.
+    pub(crate) message: Option<String>,
 }
 
 /// How a call ends.
@@ -94,11 +114,12 @@ pub(crate) enum Effect {
     ExpiredIterator,
     Cut,
     Stall,
+    Exception,
 }
 
 impl Effect {
     /// All of them.
-    pub(crate) const ALL: [Self; 7] = [
+    pub(crate) const ALL: [Self; 8] = [
         Self::Latency,
         Self::Error,
         Self::Throttle,
@@ -106,6 +127,7 @@ impl Effect {
         Self::ExpiredIterator,
         Self::Cut,
         Self::Stall,
+        Self::Exception,
     ];
 
     /// The name.
@@ -118,6 +140,7 @@ impl Effect {
             Self::ExpiredIterator => "expired-iterator",
             Self::Cut => "cut",
             Self::Stall => "stall",
+            Self::Exception => "exception",
         }
     }
 }
@@ -226,11 +249,20 @@ impl Armed {
                 mark(Effect::Records);
             }
         }
+        let events = &mut decision.events;
         if let Some(stall) = rule.stall
-            && decision.stall.is_none()
+            && events.stall.is_none()
         {
-            decision.stall = Some(stall);
+            events.stall = Some(stall);
             mark(Effect::Stall);
+        }
+        if let Some(exception) = &rule.exception
+            && let Some(code) = ending_of(&exception.error)
+            && events.ending.is_none()
+        {
+            let (after, message) = (exception.after, rule.message.clone());
+            events.ending = Some(Ending { after, code, message });
+            mark(Effect::Exception);
         }
         if let Some((outcome, effect)) = outcome(rule)
             && decision.outcome.is_none()

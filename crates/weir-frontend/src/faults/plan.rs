@@ -7,7 +7,7 @@ use std::{io, path::PathBuf};
 use serde::{Deserialize, Serialize};
 use toml::Spanned;
 use weir_core::{entropy, id::AccountId, nearest::nearest, units::Span};
-use weir_wire::kinesis::{error::ErrorCode, operation::Operation};
+use weir_wire::kinesis::{error::ErrorCode, operation::Operation, subscribe_to_shard::ENDINGS};
 
 use super::latency::{LATENCY_MAX, Latency};
 
@@ -98,6 +98,8 @@ pub(super) struct Rule {
     pub(super) cut: Option<CutRule>,
     /// The events of `SubscribeToShard` stop coming.
     pub(super) stall: Option<Stall>,
+    /// The events of `SubscribeToShard` end with an error.
+    pub(super) exception: Option<ExceptionRule>,
 }
 
 /// Which records of a call fail, and how.
@@ -139,6 +141,21 @@ pub(crate) struct Stall {
     /// For so long; absent: for good.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) lasts: Option<Span>,
+}
+
+/// Events that end with an error.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ExceptionRule {
+    /// So many messages come first: `initial-response` always does.
+    #[serde(default = "one")]
+    pub(super) after: u64,
+    /// Its name among the members of the event stream.
+    pub(super) error: String,
+}
+
+const fn one() -> u64 {
+    1
 }
 
 #[derive(Debug, Deserialize)]
@@ -237,13 +254,16 @@ impl Rule {
                 return broken("latency: at most 5m; to let a call never end, cut its connection");
             }
         }
-        if self.message.is_some() && self.error.is_none() {
-            return broken("a message stands beside an error");
+        if let Some(exception) = &self.exception {
+            exception.check()?;
+        }
+        if self.message.is_some() && self.error.is_none() && self.exception.is_none() {
+            return broken("a message stands beside an error or an exception");
         }
         let effects = self.effects();
         match effects.len() {
             0 if self.latency.is_none() => broken(
-                "it does nothing: write latency, error, throttle, records, expire_iterator, cut or stall",
+                "it does nothing: write latency, error, throttle, records, expire_iterator, cut, stall or exception",
             ),
             0 => Ok(()),
             1 => self.check_operations(effects[0]),
@@ -263,6 +283,7 @@ impl Rule {
             ("expire_iterator", self.expire_iterator),
             ("cut", self.cut.is_some()),
             ("stall", self.stall.is_some()),
+            ("exception", self.exception.is_some()),
         ];
         written.into_iter().filter(|(_, is)| *is).map(|(key, _)| key).collect()
     }
@@ -283,12 +304,30 @@ impl Rule {
             Some("PutRecords")
         } else if self.expire_iterator {
             Some("GetRecords")
-        } else if self.stall.is_some() {
+        } else if self.stall.is_some() || self.exception.is_some() {
             Some("SubscribeToShard")
         } else {
             None
         }
     }
+}
+
+impl ExceptionRule {
+    fn check(&self) -> Result<(), Broken> {
+        if ending_of(&self.error).is_none() {
+            let nearest = nearest(&self.error, ENDINGS.iter().map(|(_, name)| *name));
+            return Err(Broken(format!("exception: no event stream ends with {:?}", self.error), nearest));
+        }
+        match self.after {
+            0 => Err(Broken("exception: after is at least 1: initial-response comes first".to_owned(), None)),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// The code that an event stream calls so.
+pub(super) fn ending_of(name: &str) -> Option<ErrorCode> {
+    ENDINGS.into_iter().find(|(_, known)| *known == name).map(|(code, _)| code)
 }
 
 /// The code of a name.
@@ -341,6 +380,19 @@ mod tests {
                 "records happens to PutRecords alone",
             ),
             ("[[rule]]\nthrottle = true\nmessage = \"m\"", "a message stands beside an error"),
+            (
+                "\n[[rule]]\nexception = { error = \"KMSDisableException\" }",
+                "f.toml:2: rule 1: exception: no event stream ends with \"KMSDisableException\"; did you mean \"KMSDisabledException\"?",
+            ),
+            (
+                "[[rule]]\nexception = { error = \"LimitExceededException\" }",
+                "no event stream ends with \"LimitExceededException\"",
+            ),
+            ("[[rule]]\nexception = { error = \"InternalFailureException\", after = 0 }", "at least 1"),
+            (
+                "[[rule]]\noperations = [\"GetRecords\"]\nexception = { error = \"InternalFailureException\" }",
+                "exception happens to SubscribeToShard alone",
+            ),
         ] {
             let told = told(text);
             assert!(told.starts_with(expected) || told.contains(expected), "{told}\nis not\n{expected}");

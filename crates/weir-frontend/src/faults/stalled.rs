@@ -29,7 +29,7 @@ struct Stalled {
 }
 
 /// `body`, which stalls so.
-pub(crate) fn stalled(body: ResponseBody, stall: Stall) -> ResponseBody {
+pub(super) fn stalled(body: ResponseBody, stall: Stall) -> ResponseBody {
     Stalled { body, left: stall.after, stall, pause: None, over: false }.boxed_unsync()
 }
 

@@ -133,7 +133,7 @@ impl Source for Feed {
             Ok(Event::More(message)) => (Some(message), false),
             Ok(Event::Last(message)) => (Some(message), true),
             Err(End::Quiet) => (None, true),
-            Err(End::Failed(error)) => (Some(told(&error)), true),
+            Err(End::Failed(error)) => (Some(ending(&error)), true),
         };
         if over {
             self.stage = Stage::Over;
@@ -149,7 +149,7 @@ impl std::fmt::Debug for Feed {
 }
 
 /// What goes wrong, as the stream's last message.
-fn told(error: &RequestError) -> Bytes {
+pub(crate) fn ending(error: &RequestError) -> Bytes {
     let StreamException { name, reply } = stream_exception(error);
     tracing::debug!(%error, name, "subscription ended");
     let payload = PAYLOAD.encode(&reply, EVENT_BYTES);

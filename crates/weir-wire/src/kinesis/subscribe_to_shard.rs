@@ -4,6 +4,7 @@ use weir_core::sequence::SequenceNumber;
 
 use super::{
     encode::{Encoder, Reply},
+    error::ErrorCode,
     get_records::{ChildShard, RecordFacts},
     model,
     shape::{EpochMs, Shape, Text, structure},
@@ -78,6 +79,25 @@ impl Reply for SubscribeToShardEvent<'_> {
         }
         out.close_structure();
     }
+}
+
+/// The errors that may end the stream, and the names that they have there: its members in the model, whatever the code of
+/// an ordinary answer is called.
+pub const ENDINGS: [(ErrorCode, &str); 9] = [
+    (ErrorCode::ResourceNotFound, "ResourceNotFoundException"),
+    (ErrorCode::ResourceInUse, "ResourceInUseException"),
+    (ErrorCode::KmsDisabled, "KMSDisabledException"),
+    (ErrorCode::KmsInvalidState, "KMSInvalidStateException"),
+    (ErrorCode::KmsAccessDenied, "KMSAccessDeniedException"),
+    (ErrorCode::KmsNotFound, "KMSNotFoundException"),
+    (ErrorCode::KmsOptInRequired, "KMSOptInRequired"),
+    (ErrorCode::KmsThrottling, "KMSThrottlingException"),
+    (ErrorCode::InternalFailure, "InternalFailureException"),
+];
+
+/// What an error is called inside the stream; none if the stream has no such member.
+pub fn ending_name(code: ErrorCode) -> Option<&'static str> {
+    ENDINGS.into_iter().find(|(known, _)| *known == code).map(|(_, name)| name)
 }
 
 /// The payload of an error inside the stream: its kind stands in a header.
