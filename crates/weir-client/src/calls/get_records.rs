@@ -42,7 +42,8 @@ pub struct Record {
     pub approximate_arrival_timestamp: WallMs,
     /// Its data.
     pub data: Data,
-    /// Its partition key.
+    /// Its partition key; empty where none was given, which a stream allows that spreads its records.
+    #[serde(default)]
     pub partition_key: String,
 }
 
@@ -50,4 +51,19 @@ impl Call for GetRecords {
     const OPERATION: Operation = Operation::GetRecords;
     const WRITES: bool = false;
     type Answer = GetRecordsAnswer;
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_record_without_a_partition_key_is_read_as_one_with_an_empty_one() {
+        let record = json!({"SequenceNumber": "1", "ApproximateArrivalTimestamp": 1.5, "Data": "AAAA"});
+        let answer: GetRecordsAnswer =
+            serde_json::from_value(json!({"Records": [record], "MillisBehindLatest": 0})).unwrap();
+        assert_eq!(answer.records[0].partition_key, "");
+    }
 }
