@@ -35,6 +35,11 @@ fn a_trial_of_a_put_stores_nothing_and_tells_what_would_be() {
     server.ok("PutRecord", &record);
     while server.call("PutRecord", &record).status == 200 {}
     assert_eq!(told(&server, "PutRecord", &record), "ProvisionedThroughputExceededException");
+    assert_eq!(
+        told(&server, "PutRecords", &records),
+        "DryRunOperationException",
+        "its record would fail alone"
+    );
 }
 
 #[test]

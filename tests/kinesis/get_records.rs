@@ -1,7 +1,7 @@
 //! GetRecords: limits, lag and the end of what is there.
 
 use serde_json::{Value, json};
-use weir_tests::server::Server;
+use weir_tests::{http::Caller, semantics::says, server::Server};
 
 fn horizon(server: &Server) -> String {
     let from =
@@ -27,6 +27,34 @@ fn a_limit_is_kept_and_the_next_iterator_goes_on_in_the_middle_of_a_batch() {
         iterator = read["NextShardIterator"].as_str().unwrap().to_owned();
     }
     assert_eq!(keys, (0..25).map(|n| n.to_string()).collect::<Vec<_>>());
+}
+
+#[test]
+fn an_iterator_leads_into_its_own_stream_alone() {
+    says("`StreamARN` of GetRecords");
+    let server = Server::start();
+    server.stream("s", 1);
+    let read = |region: &str, arn: Option<&str>| {
+        let mut body = json!({"ShardIterator": horizon(&server)});
+        if let Some(arn) = arn {
+            body["StreamARN"] = json!(arn);
+        }
+        let answer = server.call_as(Caller { region, ..Caller::ANY }, "GetRecords", &body);
+        (answer.status, answer.json()["__type"].as_str().unwrap_or_default().to_owned())
+    };
+    let own = "arn:aws:kinesis:us-east-1:000000000000:stream/s";
+    let well = (200, String::new());
+    assert_eq!((read("us-east-1", None), read("us-east-1", Some(own))), (well.clone(), well.clone()));
+    assert_eq!(read("eu-west-1", Some(own)), well, "an ARN names the region");
+    let refused = (400, "InvalidArgumentException".to_owned());
+    assert_eq!(read("eu-west-1", None), refused);
+    for other in [
+        "arn:aws:kinesis:us-east-1:000000000000:stream/other",
+        "arn:aws:kinesis:eu-west-1:000000000000:stream/s",
+        "arn:aws:kinesis:us-east-1:000000000007:stream/s",
+    ] {
+        assert_eq!(read("us-east-1", Some(other)), refused, "{other}");
+    }
 }
 
 #[test]

@@ -80,8 +80,9 @@ pub const HTTP_HEADS_BYTES_MAX: usize = 256 * MIB;
 /// Connections that one listener serves at once, as far as [`OPEN_FILES_RESERVE`] lets it; the next waits in the kernel's
 /// accept queue.
 pub const HTTP_CONNECTIONS_MAX: usize = 16_384;
-/// File descriptors of a process that its connections leave free at least, beside a quarter of all, for what else it opens: segments of the log and those that
-/// retention has not given back yet, the control store, listeners, links to nodes and peers.
+/// File descriptors of a process that its connections leave free at least, beside a quarter of all, for what else it
+/// opens: segments of the log and those that retention has not given back yet, the control store, listeners, links to
+/// nodes and peers.
 pub const OPEN_FILES_RESERVE: u64 = 256;
 /// Requests that one listener serves at once, over all connections; beyond, requests are refused with 503. HTTP/1.1 cannot
 /// meet it before [`HTTP_CONNECTIONS_MAX`]; many streams on many HTTP/2 connections can.
@@ -106,8 +107,8 @@ pub const HTTP_ANSWERS_BYTES_MAX: usize = 512 * MIB;
 /// Bytes of events that one front end holds for its subscribers at once. Apart from answers, so that subscribers who do
 /// not read take nothing of other calls; who finds it full waits.
 pub const HTTP_EVENTS_BYTES_MAX: usize = 128 * MIB;
-/// Events that are being read and made at once: a node gives whole batches, of which an event may take a small part, and
-/// those are counted nowhere else.
+/// Events that are being read from one node and made at once: it gives whole batches, of which an event may take a small
+/// part, and those are counted nowhere else.
 pub const EVENTS_MADE_MAX: usize = 8;
 /// Bytes of a refused body that are read and thrown away, so that a client which sends all before it listens still
 /// hears why.

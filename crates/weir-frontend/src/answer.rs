@@ -10,8 +10,8 @@
 
 use bytes::Bytes;
 use weir_core::limits::{
-    GET_RECORDS_BYTES_MAX, HTTP_ANSWERS_BYTES_MAX, HTTP_EVENTS_BYTES_MAX, RECORD_BYTES_MAX,
-    SUBSCRIPTION_EVENT_BYTES_MAX,
+    GET_RECORDS_BYTES_MAX, HTTP_ANSWERS_BYTES_MAX, HTTP_EVENTS_BYTES_MAX, RECORD_BYTES_LIMIT,
+    RECORD_BYTES_MAX, SUBSCRIPTION_EVENT_BYTES_MAX,
 };
 use weir_sync::{ByteBudget, byte_budget::Permit};
 use weir_wire::http::server::{ResponseBody, held_bytes};
@@ -21,6 +21,12 @@ use crate::error::RequestError;
 /// A read takes at most one part in so many of what is free: when memory is short, pages get smaller before calls are
 /// refused.
 const READ_SHARE: usize = 16;
+/// Bytes that most events take at most.
+pub(crate) const EVENT_ROOM_BYTES: usize = page_bytes(SUBSCRIPTION_EVENT_BYTES_MAX);
+/// Bytes of events that one tenant may hold: half, so that others find the other half.
+pub(crate) const TENANT_EVENTS_BYTES_MAX: usize = HTTP_EVENTS_BYTES_MAX / 2;
+
+const _: () = assert!(page_bytes(RECORD_BYTES_LIMIT) < TENANT_EVENTS_BYTES_MAX, "every event has room");
 
 /// What a served call is answered with.
 #[derive(Debug)]
@@ -39,6 +45,13 @@ pub(crate) enum Answer {
         /// Its parts count themselves.
         body: ResponseBody,
     },
+}
+
+/// Room for one event: of all events and of its tenant's.
+#[derive(Debug)]
+pub(crate) struct EventRoom {
+    of_all: Permit,
+    of_tenant: Permit,
 }
 
 /// The budget of all large answers of a front end.
@@ -64,20 +77,24 @@ impl AnswerBudget {
         self.bytes.try_acquire(bytes).ok_or(RequestError::AnswersFull)
     }
 
-    /// Room for a page of at most `records_max` records, before a node is asked for it; and how many bytes of records the
-    /// page may have.
-    pub(crate) fn reserve_page(&self, records_max: usize) -> Result<(Permit, usize), RequestError> {
+    /// Room for a page of at most `records_max` records of so many bytes each, before a node is asked for it; and how many
+    /// bytes of records the page may have.
+    pub(crate) fn reserve_page(
+        &self,
+        records_max: usize,
+        record_bytes_max: usize,
+    ) -> Result<(Permit, usize), RequestError> {
         let share = self.bytes.available() / READ_SHARE / 3 * 2;
-        let wanted = records_max.saturating_mul(RECORD_BYTES_MAX).min(GET_RECORDS_BYTES_MAX);
+        let wanted = records_max.saturating_mul(record_bytes_max).min(GET_RECORDS_BYTES_MAX);
         let records_bytes = wanted.min(share).max(RECORD_BYTES_MAX);
         Ok((self.reserve(page_bytes(records_bytes))?, records_bytes))
     }
 
-    /// Room for one event of a subscription; and how many bytes of records the event may have.
-    pub(crate) fn reserve_event(&self) -> Result<(Permit, usize), RequestError> {
-        let bytes = page_bytes(SUBSCRIPTION_EVENT_BYTES_MAX);
-        let permit = self.events.try_acquire(bytes).ok_or(RequestError::AnswersFull)?;
-        Ok((permit, SUBSCRIPTION_EVENT_BYTES_MAX))
+    /// Room for one event of a subscription of a tenant, which has its own part of the room: about [`EVENT_ROOM_BYTES`], or
+    /// as many as the event is known to take.
+    pub(crate) fn reserve_event(&self, tenant: &ByteBudget, bytes: usize) -> Option<EventRoom> {
+        let of_tenant = tenant.try_acquire(bytes)?;
+        Some(EventRoom { of_all: self.events.try_acquire(bytes)?, of_tenant })
     }
 
     /// Bytes that are free.
@@ -97,11 +114,17 @@ impl AnswerBudget {
         let permit = resized(permit, body.capacity())?;
         Ok(Answer::Whole { body, held: Some(permit) })
     }
+}
 
-    /// The same for one part of an answer that is a stream.
-    pub(crate) fn settle_part(&self, permit: Permit, part: Vec<u8>) -> Result<Bytes, RequestError> {
-        let permit = resized(permit, part.capacity())?;
-        Ok(held_bytes(part, permit))
+impl EventRoom {
+    /// The event that the room is for, now that it is made and its size is known; the size, if there is no room for that.
+    pub(crate) fn settle(mut self, event: Vec<u8>) -> Result<Bytes, usize> {
+        let bytes = event.capacity();
+        if self.of_tenant.try_resize(bytes) && self.of_all.try_resize(bytes) {
+            Ok(held_bytes(event, self))
+        } else {
+            Err(bytes)
+        }
     }
 }
 
@@ -139,7 +162,7 @@ mod tests {
     fn pages_get_smaller_before_one_is_refused() {
         let answers = AnswerBudget::default();
         let mut pages = Vec::new();
-        while let Ok(page) = answers.reserve_page(GET_RECORDS_COUNT_MAX) {
+        while let Ok(page) = answers.reserve_page(GET_RECORDS_COUNT_MAX, RECORD_BYTES_MAX) {
             pages.push(page);
         }
         let sizes: Vec<usize> = pages.iter().map(|(_, bytes)| *bytes).collect();
@@ -153,14 +176,15 @@ mod tests {
     #[test]
     fn who_asks_for_few_records_takes_no_more_than_they_can_be() {
         let answers = AnswerBudget::default();
-        let (permit, bytes) = answers.reserve_page(2).unwrap();
+        let (permit, bytes) = answers.reserve_page(2, RECORD_BYTES_MAX).unwrap();
         assert_eq!((bytes, permit.bytes()), (2 * RECORD_BYTES_MAX, 3 * RECORD_BYTES_MAX));
+        assert_eq!(answers.reserve_page(2, 5 * RECORD_BYTES_MAX).unwrap().1, 10 * RECORD_BYTES_MAX);
     }
 
     #[test]
     fn an_answer_holds_what_it_is_and_no_longer_what_it_might_have_been() {
         let answers = AnswerBudget::default();
-        let (permit, _) = answers.reserve_page(10).unwrap();
+        let (permit, _) = answers.reserve_page(10, RECORD_BYTES_MAX).unwrap();
         let answer = answers.settle(permit, Vec::with_capacity(100)).unwrap();
         assert_eq!(answers.available(), HTTP_ANSWERS_BYTES_MAX - 100);
         drop(answer);
@@ -176,14 +200,32 @@ mod tests {
     }
 
     #[test]
-    fn subscribers_that_do_not_read_take_nothing_of_other_answers() {
+    fn subscribers_that_do_not_read_take_nothing_of_other_answers_nor_of_other_tenants() {
         let answers = AnswerBudget::default();
-        let mut events = Vec::new();
-        while let Ok(event) = answers.reserve_event() {
-            events.push(event);
-        }
-        assert!(events.len() > 60, "{} events at once", events.len());
+        let tenants: Vec<_> = (0..3).map(|_| ByteBudget::new(TENANT_EVENTS_BYTES_MAX)).collect();
+        let fill = |tenant: &ByteBudget| -> Vec<EventRoom> {
+            std::iter::from_fn(|| answers.reserve_event(tenant, EVENT_ROOM_BYTES)).collect()
+        };
+        let (first, second) = (fill(&tenants[0]), fill(&tenants[1]));
+        assert_eq!(first.len(), second.len(), "one takes its half");
+        assert!(first.len() > 30, "{} events at once", first.len());
+        assert!(fill(&tenants[2]).len() < 2, "what is left of all");
         assert_eq!(answers.available(), HTTP_ANSWERS_BYTES_MAX);
-        assert_eq!(answers.reserve_page(GET_RECORDS_COUNT_MAX).unwrap().1, GET_RECORDS_BYTES_MAX);
+        assert_eq!(
+            answers.reserve_page(GET_RECORDS_COUNT_MAX, RECORD_BYTES_MAX).unwrap().1,
+            GET_RECORDS_BYTES_MAX
+        );
+    }
+
+    #[test]
+    fn an_event_that_became_too_large_says_what_it_needs_and_gives_back_its_room() {
+        let (answers, tenant) = (AnswerBudget::default(), ByteBudget::new(100));
+        let room = answers.reserve_event(&tenant, 10).unwrap();
+        assert_eq!(room.settle(Vec::with_capacity(101)), Err(101));
+        let room = answers.reserve_event(&tenant, 10).unwrap();
+        let event = room.settle(vec![7; 100]).unwrap();
+        assert_eq!((tenant.available(), answers.events_available()), (0, HTTP_EVENTS_BYTES_MAX - 100));
+        drop(event);
+        assert_eq!((tenant.available(), answers.events_available()), (100, HTTP_EVENTS_BYTES_MAX));
     }
 }

@@ -5,6 +5,7 @@
 //! is all that the forwarding steps take. It decides and does nothing.
 
 mod put;
+mod turns;
 
 use std::{net::SocketAddr, sync::Arc};
 
@@ -14,7 +15,10 @@ use weir_core::{
     id::{ShardIndex, ShardKey},
 };
 
-pub(crate) use self::put::{NewRecord, PutPlan, RecordPlace, route_put};
+pub(crate) use self::{
+    put::{NewRecord, PutPlan, RecordPlace, look_put, route_put},
+    turns::{Turn, Turns},
+};
 use crate::{
     error::RequestError,
     shard_map::{MapReader, MapState, RoutedShard, ShardMap, StreamShards},

@@ -4,10 +4,7 @@
 //! answer; the same listener answers the control plane's health check, so that who cannot serve cannot look healthy.
 //! It keeps no state that a restart could lose.
 
-use std::{
-    net::SocketAddr,
-    sync::{Arc, atomic::AtomicUsize},
-};
+use std::{net::SocketAddr, sync::Arc};
 
 use bytes::Bytes;
 use http::{HeaderMap, Method, Request, Response, StatusCode, header, request::Parts};
@@ -18,7 +15,7 @@ use weir_core::{
     clock::Clock,
     effect::Effect,
     id::StreamId,
-    limits::{EVENTS_MADE_MAX, NODE_CALL_TIMEOUT, RESHARD_WAITING_MAX},
+    limits::{NODE_CALL_TIMEOUT, RESHARD_WAITING_MAX},
 };
 use weir_sync::{Snapshot, SnapshotReader};
 use weir_wire::{
@@ -44,9 +41,10 @@ use crate::{
     operations::{self, Call},
     request_config::RequestConfig,
     respond::{Responder, api_error, usual},
+    route::Turns,
     seal::SecretError,
     shard_map::{CurrentMap, MapReader},
-    subscription::{Seats, SubscriptionTimes},
+    subscription::{EventReads, Seats, SubscriptionTimes},
     throttle::{ShardRates, Throttle},
 };
 
@@ -85,10 +83,10 @@ pub(crate) struct Common {
     pub(crate) answers: AnswerBudget,
     /// Room for puts that wait for a reshard.
     pub(crate) resharding: Semaphore,
-    /// Room for events that are being read and made.
-    pub(crate) making: Semaphore,
+    /// Turns of subscriptions that read.
+    pub(crate) event_reads: EventReads,
     /// Whose turn it is where records are spread.
-    pub(crate) turn: AtomicUsize,
+    pub(crate) turns: Turns,
     pub(crate) metrics: Arc<RequestMetrics>,
     pub(crate) shard_metrics: Arc<ShardMetrics>,
     pub(crate) clock: Clock,
@@ -132,8 +130,8 @@ impl Frontend {
             faults,
             answers: AnswerBudget::default(),
             resharding: Semaphore::new(RESHARD_WAITING_MAX),
-            making: Semaphore::new(EVENTS_MADE_MAX),
-            turn: AtomicUsize::new(0),
+            event_reads: EventReads::default(),
+            turns: Turns::default(),
             metrics: Arc::new(RequestMetrics::new(registry, clock)),
             shard_metrics,
             clock,

@@ -71,6 +71,12 @@ impl StreamShards {
         self.by_range.iter().map(|&at| &self.by_number[at])
     }
 
+    /// The shard that takes records in its turn, of which there are as many as one likes; `None` when there is none.
+    pub fn open_shard(&self, turn: usize) -> Option<&RoutedShard> {
+        let at = self.by_range.get(turn.checked_rem(self.by_range.len())?)?;
+        Some(&self.by_number[*at])
+    }
+
     /// All of its shards, by number.
     pub fn shards(&self) -> &[RoutedShard] {
         &self.by_number

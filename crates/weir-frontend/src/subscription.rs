@@ -6,12 +6,14 @@
 
 mod feed;
 mod pace;
+mod reads;
 mod seats;
 
 use std::time::Duration;
 
 pub(crate) use self::{
     feed::{Feed, Rooms, Subscription, ending},
+    reads::EventReads,
     seats::{Seat, SeatKey, SeatRefused, Seats},
 };
 

@@ -15,6 +15,7 @@ use crate::{
     error::RequestError,
     forward::ForwardError,
     iterator::ShardIterator,
+    lookup::StreamSelector,
     page::{Page, PageBounds, RECORD_FRAME_BYTES, behind, children, cut},
     route::{ReadTicket, Routed, ShardPlace, route_read, usable_map},
 };
@@ -23,6 +24,7 @@ pub(super) async fn run(call: &Call<'_>) -> Result<Answer, RequestError> {
     let input: GetRecordsInput<'_> = call.input()?;
     let text = input.shard_iterator.as_deref().ok_or_else(|| null_member("shardIterator"))?;
     let iterator = ShardIterator::open(&call.config.sealer, text, call.wall())?;
+    must_be_of(call, &input, &iterator)?;
     call.permitted(iterator.stream.clone())?;
     let map = usable_map(call.maps, call.now())?;
     let stream = call.common.lookup.of_iterator(&map, &iterator).await?;
@@ -35,7 +37,8 @@ pub(super) async fn run(call: &Call<'_>) -> Result<Answer, RequestError> {
     let dry_run = input.dry_run == Some(true);
     let limit = input.limit.map_or(GET_RECORDS_COUNT_MAX, |limit| limit as usize);
     let limit = if dry_run { 1 } else { limit };
-    let (permit, bytes_max) = call.common.answers.reserve_page(limit)?;
+    let (permit, bytes_max) =
+        call.common.answers.reserve_page(limit, call.record_bytes_max(&iterator.stream))?;
     let bounds = PageBounds { records_max: limit, bytes_max };
     let read = read(call, &routed, &iterator.stream, iterator.record, bounds).await?;
     // The number after the last of a closed shard is one that was given out.
@@ -68,6 +71,19 @@ pub(super) async fn run(call: &Call<'_>) -> Result<Answer, RequestError> {
     call.common.metrics.given_out(count, bytes);
     call.common.shard_metrics.given_out(iterator.key, count, bytes, millis_behind_latest);
     Ok(answer)
+}
+
+/// An iterator leads into its stream alone: that of the call, if it names one, and else one of the call's region.
+fn must_be_of(
+    call: &Call<'_>,
+    input: &GetRecordsInput<'_>,
+    iterator: &ShardIterator,
+) -> Result<(), RequestError> {
+    let is_of = match input.stream_arn.as_deref() {
+        Some(arn) => StreamSelector { name: None, arn: Some(arn) }.resolve(call.caller())? == iterator.stream,
+        None => iterator.stream.region == call.caller().region,
+    };
+    if is_of { Ok(()) } else { Err(RequestError::IteratorInvalid) }
 }
 
 async fn read(

@@ -67,6 +67,7 @@ fn invalid(text: &str) -> RequestError {
 fn refuse_beside_token(input: &ListShardsInput<'_>) -> Result<(), RequestError> {
     let beside = [
         ("StreamName", input.stream_name.is_some()),
+        ("StreamARN", input.stream_arn.is_some()),
         ("StreamCreationTimestamp", input.stream_creation_timestamp.is_some()),
         ("ExclusiveStartShardId", input.exclusive_start_shard_id.is_some()),
         ("ShardFilter", input.shard_filter.is_some()),

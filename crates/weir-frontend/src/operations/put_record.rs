@@ -10,7 +10,7 @@ use weir_wire::kinesis::{
 use super::{
     Call, SMALL_ANSWER_BYTES,
     put_records::new_record,
-    store::{StoreOutcome, store, trial},
+    store::{StoreOutcome, dry_run, store},
 };
 use crate::{answer::Answer, error::RequestError, lookup::selector};
 
@@ -31,7 +31,7 @@ pub(super) async fn run(call: &Call<'_>) -> Result<Answer, RequestError> {
         check_ordering(minimum, &stream, call.wall())?;
     }
     if input.dry_run == Some(true) {
-        return Err(trial(call, &stream, &[record]).await);
+        return Err(dry_run(call, &stream, Some(&record)).await);
     }
     let StoreOutcome { mut results, encrypted } = store(call, &stream, &[record]).await?;
     let stored = results.pop().expect("one result for one record")?;

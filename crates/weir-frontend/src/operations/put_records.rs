@@ -14,7 +14,7 @@ use weir_wire::kinesis::{
 use super::{
     Call, SMALL_ANSWER_BYTES,
     spared::store_spared,
-    store::{StoreOutcome, store, trial},
+    store::{StoreOutcome, dry_run, store},
 };
 use crate::{answer::Answer, error::RequestError, lookup::selector, respond::record_error, route::NewRecord};
 
@@ -33,7 +33,7 @@ pub(super) async fn run(call: &Call<'_>) -> Result<Answer, RequestError> {
         return Err(ApiError::new(ErrorCode::InvalidArgument, text).into());
     }
     if input.dry_run == Some(true) {
-        return Err(trial(call, &stream, &records).await);
+        return Err(dry_run(call, &stream, None).await);
     }
     let StoreOutcome { results, encrypted } = match &call.decision.records {
         None => store(call, &stream, &records).await?,

@@ -18,7 +18,7 @@ use super::{Call, unowned};
 use crate::{
     error::RequestError,
     forward::{ForwardError, Forwarder},
-    route::{NewRecord, PutPlan, RecordPlace, Routed, ShardPlace, route_put, usable_map},
+    route::{NewRecord, PutPlan, RecordPlace, Routed, ShardPlace, Turn, look_put, route_put, usable_map},
 };
 
 /// A stored record.
@@ -74,29 +74,39 @@ pub(super) async fn store(
 }
 
 /// Tells what would become of a call with these records, and stores none: [`RequestError::DryRun`] where it would succeed.
-/// Records that fail one by one make no call fail, but for the only one.
-pub(super) async fn trial(call: &Call<'_>, stream: &StreamRef, records: &[NewRecord<'_>]) -> RequestError {
-    match tried(call, stream, records).await {
+/// `only` is the record whose failure is the call's; records that fail one by one make no call fail.
+pub(super) async fn dry_run(
+    call: &Call<'_>,
+    stream: &StreamRef,
+    only: Option<&NewRecord<'_>>,
+) -> RequestError {
+    match would_store(call, stream, only).await {
         Ok(()) => RequestError::DryRun,
         Err(error) => error,
     }
 }
 
-async fn tried(call: &Call<'_>, stream: &StreamRef, records: &[NewRecord<'_>]) -> Result<(), RequestError> {
+async fn would_store(
+    call: &Call<'_>,
+    stream: &StreamRef,
+    only: Option<&NewRecord<'_>>,
+) -> Result<(), RequestError> {
     let map = usable_map(call.maps, call.now())?;
     let shards = call.common.lookup.in_map(&map, stream).await?;
-    let [only] = records else { return Ok(()) };
-    let hash = only.hash_key();
-    let Some(routed) = shards.route(hash) else {
-        // A reshard in the way would be waited for.
-        return shards.closed_over(hash).map(drop).ok_or_else(|| RequestError::OwnerUnknown(stream.clone()));
-    };
-    let key = routed.shard.key;
-    let admitted = call
-        .gate(&map)
-        .is_none_or(|(gate, known)| gate.limits(key, known).would_admit(call.now(), only.counted_bytes()));
-    let throttled = || RequestError::ShardThrottled { stream: stream.clone(), shard: key.shard };
-    if admitted { Ok(()) } else { Err(throttled()) }
+    let Some(record) = only else { return Ok(()) };
+    let turn = turn(call, stream, shards.id());
+    match look_put(shards, record, call.gate(&map), turn.as_ref(), (call.now(), call.wall())) {
+        None | Some(RecordPlace::BetweenShards) => Ok(()), // a reshard in the way would be waited for
+        Some(RecordPlace::Throttled(shard)) => {
+            Err(RequestError::ShardThrottled { stream: stream.clone(), shard })
+        }
+        Some(_) => Err(RequestError::OwnerUnknown(stream.clone())),
+    }
+}
+
+/// The stream's turn, if it spreads its records.
+fn turn(call: &Call<'_>, stream: &StreamRef, id: StreamId) -> Option<Turn> {
+    call.config.intake(stream).spread.then(|| call.common.turns.of(id))
 }
 
 /// The records that a reshard is in the way of.
@@ -117,9 +127,9 @@ async fn attempt(
 ) -> Result<(StreamId, Vec<Result<Stored, RequestError>>), RequestError> {
     let map = usable_map(call.maps, call.now())?;
     let shards = call.common.lookup.in_map(&map, stream).await?;
-    let turn = call.config.intake(stream).spread.then_some(&call.common.turn);
+    let turn = turn(call, stream, shards.id());
     let now = (call.now(), call.wall());
-    let routed = route_put(call.admitted, shards, records, call.gate(&map), turn, now);
+    let routed = route_put(call.admitted, shards, records, call.gate(&map), turn.as_ref(), now);
     let places = routed.get().places.clone();
     let (shard_places, outcomes) = append(call.forwarder, routed).await;
     let results = places.into_iter().map(|place| result_of(place, stream, &shard_places, &outcomes));

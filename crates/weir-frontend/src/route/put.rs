@@ -3,13 +3,7 @@
 //! Two passes over the records: the first finds shards and asks their buckets, so that the second can lay every batch
 //! out in a buffer of the right size. Data is decoded from base64 by the second, straight into its last place.
 
-use std::{
-    collections::HashMap,
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
-    },
-};
+use std::{collections::HashMap, sync::Arc};
 
 use weir_core::{
     batch::{Batch, BatchBuilder, RECORD_HEADER_BYTES},
@@ -20,7 +14,7 @@ use weir_core::{
 };
 use weir_wire::kinesis::blob::Blob;
 
-use super::{Routed, ShardPlace};
+use super::{Routed, ShardPlace, Turn};
 use crate::{
     shard_map::StreamShards,
     throttle::{Admitted, ShardGate, ShardLimits},
@@ -88,10 +82,10 @@ pub(crate) fn route_put(
     stream: &StreamShards,
     records: &[NewRecord<'_>],
     gate: Option<(&ShardGate, usize)>,
-    turn: Option<&AtomicUsize>,
+    turn: Option<&Turn>,
     (now, wall): (Monotonic, WallMs),
 ) -> Routed<PutPlan> {
-    let (met, by_shard) = Default::default();
+    let (met, by_shard) = (Vec::new(), HashMap::new());
     let mut planner = Planner { stream, gate, turn, wall, met, by_shard };
     let mut places: Vec<_> = records.iter().map(|record| planner.place(record, now)).collect();
     let mut builders: Vec<(ShardPlace, BatchBuilder)> = Vec::with_capacity(planner.met.len());
@@ -112,6 +106,38 @@ pub(crate) fn route_put(
     Routed { what: PutPlan { groups, places } }
 }
 
+/// Where a record cannot go now, if that is so, told as [`route_put`] would; takes nothing.
+pub(crate) fn look_put(
+    stream: &StreamShards,
+    record: &NewRecord<'_>,
+    gate: Option<(&ShardGate, usize)>,
+    turn: Option<&Turn>,
+    (now, wall): (Monotonic, WallMs),
+) -> Option<RecordPlace> {
+    let hash = hash_of(stream, record, turn.map(Turn::look));
+    let Some(routed) = stream.route(hash) else { return Some(no_owner(stream, hash, wall)) };
+    let (gate, known_shards) = gate?;
+    let limits = gate.limits(routed.shard.key, known_shards);
+    let admitted = limits.would_admit(now, record.counted_bytes());
+    (!admitted).then_some(RecordPlace::Throttled(routed.shard.key.shard))
+}
+
+/// What the record's shard is found by: the first key of the shard whose turn it is, where there are turns. The shards get
+/// the same, however much of the keys each has.
+fn hash_of(stream: &StreamShards, record: &NewRecord<'_>, turn: Option<usize>) -> HashKey {
+    let spread = turn.and_then(|turn| stream.open_shard(turn)).map(|routed| routed.shard.range.start);
+    spread.unwrap_or_else(|| record.hash_key())
+}
+
+/// A reshard ends soon; an owner that is silent may be so for good.
+fn no_owner(stream: &StreamShards, hash: HashKey, wall: WallMs) -> RecordPlace {
+    let wait_ms = u64::try_from(RESHARD_WAIT.as_millis()).expect("seconds");
+    match stream.closed_over(hash) {
+        Some(closed) if wall.0.saturating_sub(closed.0) <= wait_ms => RecordPlace::BetweenShards,
+        Some(_) | None => RecordPlace::NoOwner,
+    }
+}
+
 /// A shard that the request's records have met.
 struct MetShard {
     place: ShardPlace,
@@ -126,7 +152,7 @@ struct Planner<'a> {
     stream: &'a StreamShards,
     /// The buckets, and how many shards the map has.
     gate: Option<(&'a ShardGate, usize)>,
-    turn: Option<&'a AtomicUsize>,
+    turn: Option<&'a Turn>,
     wall: WallMs,
     met: Vec<MetShard>,
     by_shard: HashMap<ShardIndex, usize>,
@@ -135,8 +161,8 @@ struct Planner<'a> {
 impl Planner<'_> {
     /// Where a record goes; the group is still the position among the shards met.
     fn place(&mut self, record: &NewRecord<'_>, now: Monotonic) -> RecordPlace {
-        let hash = self.turn.and_then(|turn| self.next_in_turn(turn)).unwrap_or_else(|| record.hash_key());
-        let Some(routed) = self.stream.route(hash) else { return self.no_owner(hash) };
+        let hash = hash_of(self.stream, record, self.turn.map(Turn::take));
+        let Some(routed) = self.stream.route(hash) else { return no_owner(self.stream, hash, self.wall) };
         let group = self.meet(ShardPlace::from(routed));
         let met = &mut self.met[group];
         if met.limits.as_ref().is_some_and(|limits| !limits.admit_record(now, record.counted_bytes())) {
@@ -146,23 +172,6 @@ impl Planner<'_> {
         met.records += 1;
         met.bytes += record.batch_bytes();
         RecordPlace::Placed { group, at }
-    }
-
-    /// The first key of the shard whose turn it is. One after another, so that the shards get the same, however much of the
-    /// keys each has.
-    fn next_in_turn(&self, turn: &AtomicUsize) -> Option<HashKey> {
-        let count = self.stream.open_shards().count();
-        let at = turn.fetch_add(1, Ordering::Relaxed).checked_rem(count)?;
-        self.stream.open_shards().nth(at).map(|routed| routed.shard.range.start)
-    }
-
-    /// A reshard ends soon; an owner that is silent may be so for good.
-    fn no_owner(&self, hash: HashKey) -> RecordPlace {
-        let wait_ms = u64::try_from(RESHARD_WAIT.as_millis()).expect("seconds");
-        match self.stream.closed_over(hash) {
-            Some(closed) if self.wall.0.saturating_sub(closed.0) <= wait_ms => RecordPlace::BetweenShards,
-            Some(_) | None => RecordPlace::NoOwner,
-        }
     }
 
     fn meet(&mut self, place: ShardPlace) -> usize {
@@ -189,6 +198,7 @@ mod tests {
 
     use super::*;
     use crate::{
+        route::Turns,
         shard_map::{Routes, ShardMap, tests::routed},
         throttle::tests::admitted,
     };
@@ -223,7 +233,7 @@ mod tests {
 
     #[test]
     fn spread_records_come_to_every_shard_alike_whatever_their_keys() {
-        let (map, data, turn) = (map(3, None), blob(b"x"), AtomicUsize::new(0));
+        let (map, data, turn) = (map(3, None), blob(b"x"), Turns::default().of(StreamId(5)));
         let record = |key| NewRecord { partition_key: key, explicit_hash_key: Some(HashKey(7)), data: &data };
         let records: Vec<_> = (0..10).map(|n| record(if n % 2 == 0 { "same" } else { "" })).collect();
         let stream = map.stream_by_id(StreamId(5)).unwrap();

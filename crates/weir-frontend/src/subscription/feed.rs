@@ -11,9 +11,10 @@ use bytes::Bytes;
 use weir_core::{
     clock::Monotonic,
     id::{ShardKey, StreamRef},
-    limits::{GET_RECORDS_COUNT_MAX, NODE_AWAIT_MAX},
+    limits::{GET_RECORDS_COUNT_MAX, NODE_AWAIT_MAX, SUBSCRIPTION_EVENT_BYTES_MAX},
     sequence::{RecordIndex, SequenceNumber},
 };
+use weir_sync::ByteBudget;
 use weir_wire::{
     cell::{CellError, CellReply, CellRequest, ReadReply, TipReply},
     control::{ConsumerKey, ConsumerStatus, ControlError},
@@ -28,6 +29,7 @@ use weir_wire::{
 
 use super::{Seat, SubscriptionTimes, pace::Pace};
 use crate::{
+    answer::EVENT_ROOM_BYTES,
     error::{ConsumerError, RequestError},
     forward::{ForwardError, Forwarder},
     metrics::SubscriptionGuard,
@@ -101,6 +103,8 @@ impl Feed {
         let follower = Follower {
             next: subscription.from,
             behind: false,
+            event_bytes: EVENT_ROOM_BYTES,
+            tenants_events: seat.tenants_events(),
             pace: Pace::new(subscription.bytes_per_second),
             heartbeat: times.heartbeat,
             over_at: now + times.lifetime,
@@ -194,6 +198,10 @@ struct Follower {
     next: RecordIndex,
     /// Is it known to be there?
     behind: bool,
+    /// Room that its event takes, as far as is known.
+    event_bytes: usize,
+    /// What the events of its tenant may take together.
+    tenants_events: ByteBudget,
     over_at: Monotonic,
     /// When an event is due, whether there are records or not.
     event_due: Monotonic,
@@ -255,14 +263,16 @@ impl Follower {
 
     /// An event with records; none when there is no room for it yet, or when what was there has been trimmed.
     async fn records(&mut self) -> Result<Option<Bytes>, End> {
-        let Ok((permit, bytes_max)) = self.rooms.common.answers.reserve_event() else {
+        let place = self.place().await?;
+        let turn = self.rooms.common.event_reads.turn(place.node).await;
+        let Some(room) = self.rooms.common.answers.reserve_event(&self.tenants_events, self.event_bytes)
+        else {
+            drop(turn);
             tokio::time::sleep(ROOM_WAIT).await;
             return Ok(None);
         };
-        let common = Arc::clone(&self.rooms.common);
-        let _making = common.making.acquire().await.expect("never closed");
-        let place = self.place().await?;
-        let bounds = PageBounds { records_max: GET_RECORDS_COUNT_MAX, bytes_max };
+        let bounds =
+            PageBounds { records_max: GET_RECORDS_COUNT_MAX, bytes_max: SUBSCRIPTION_EVENT_BYTES_MAX };
         let read = self.read(&place, bounds).await?;
         let Page { mut records, bytes, next } = cut(&read, self.next, &place, bounds);
         self.rooms.common.show_encrypted(self.subscription.shard.stream, &mut records);
@@ -279,10 +289,16 @@ impl Follower {
             children: vec![],
         };
         let message = message(&event, EVENT_BYTES + bytes / 3 * 4 + count * RECORD_FRAME_BYTES);
-        let Ok(message) = self.rooms.common.answers.settle_part(permit, message) else {
-            tokio::time::sleep(ROOM_WAIT).await;
-            return Ok(None);
+        let message = match room.settle(message) {
+            Ok(message) => message,
+            Err(bytes) => {
+                self.event_bytes = bytes; // not read again before there is room for it
+                drop(turn);
+                tokio::time::sleep(ROOM_WAIT).await;
+                return Ok(None);
+            }
         };
+        self.event_bytes = EVENT_ROOM_BYTES;
         let now = self.now();
         self.next = next;
         self.event_due = now + self.heartbeat;

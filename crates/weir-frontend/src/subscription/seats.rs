@@ -13,6 +13,9 @@ use weir_core::{
     id::{ConsumerName, ShardKey, TenantName},
     limits::SUBSCRIPTIONS_MAX,
 };
+use weir_sync::ByteBudget;
+
+use crate::answer::TENANT_EVENTS_BYTES_MAX;
 
 /// Seats that one tenant may have: half, so that the others always find the other half.
 const TENANT_SUBSCRIPTIONS_MAX: usize = SUBSCRIPTIONS_MAX / 2;
@@ -32,10 +35,18 @@ pub(crate) struct SeatKey {
 #[derive(Debug)]
 pub(crate) struct Seats {
     taken: Mutex<HashMap<SeatKey, Taken>>,
-    /// How many each tenant has; who has none is not here.
-    tenants: Mutex<HashMap<TenantName, usize>>,
+    /// Who has any is here, and who had some whose events are still in memory.
+    tenants: Mutex<HashMap<TenantName, TenantSeats>>,
     room: Arc<Semaphore>,
     takeover_after: Duration,
+}
+
+/// What one tenant has.
+#[derive(Debug)]
+struct TenantSeats {
+    count: usize,
+    /// What its events may take together.
+    events: ByteBudget,
 }
 
 #[derive(Debug)]
@@ -67,7 +78,7 @@ impl Seats {
             return Err(SeatRefused::InUse);
         }
         drop(taken);
-        let has = self.tenants.lock().get(tenant).copied().unwrap_or_default();
+        let has = self.tenants.lock().get(tenant).map_or(0, |has| has.count);
         if self.room.available_permits() == 0 || has >= TENANT_SUBSCRIPTIONS_MAX {
             return Err(SeatRefused::Full);
         }
@@ -95,7 +106,7 @@ impl Seats {
         let before = taken.insert(key.clone(), Taken { since: now, end: Some(end) });
         drop(taken);
         drop(before); // its other half hears of it
-        Ok(Seat { seats: Arc::clone(self), key, since: now, ended, _share: share, _room: room })
+        Ok(Seat { seats: Arc::clone(self), key, since: now, ended, share, _room: room })
     }
 }
 
@@ -104,28 +115,33 @@ impl Seats {
 struct Share {
     seats: Arc<Seats>,
     tenant: TenantName,
+    events: ByteBudget,
 }
 
 impl Share {
     /// One more, unless the tenant has all that one may have.
     fn of(seats: &Arc<Seats>, tenant: &TenantName) -> Option<Self> {
         let mut tenants = seats.tenants.lock();
-        let count = tenants.entry(tenant.clone()).or_default();
-        if *count >= TENANT_SUBSCRIPTIONS_MAX {
+        tenants.retain(|_, has| has.count > 0 || has.events.available() < TENANT_EVENTS_BYTES_MAX);
+        let has = tenants
+            .entry(tenant.clone())
+            .or_insert_with(|| TenantSeats { count: 0, events: ByteBudget::new(TENANT_EVENTS_BYTES_MAX) });
+        if has.count >= TENANT_SUBSCRIPTIONS_MAX {
             return None;
         }
-        *count += 1;
+        has.count += 1;
+        let events = has.events.clone();
         drop(tenants);
-        Some(Self { seats: Arc::clone(seats), tenant: tenant.clone() })
+        Some(Self { seats: Arc::clone(seats), tenant: tenant.clone(), events })
     }
 }
 
 impl Drop for Share {
     fn drop(&mut self) {
         let mut tenants = self.seats.tenants.lock();
-        let count = tenants.get_mut(&self.tenant).expect("a seat is counted until it is given back");
-        *count -= 1;
-        if *count == 0 {
+        let has = tenants.get_mut(&self.tenant).expect("a seat is counted until it is given back");
+        has.count -= 1;
+        if has.count == 0 && has.events.available() == TENANT_EVENTS_BYTES_MAX {
             tenants.remove(&self.tenant);
         }
     }
@@ -138,11 +154,16 @@ pub(crate) struct Seat {
     key: SeatKey,
     since: Monotonic,
     ended: oneshot::Receiver<()>,
-    _share: Share,
+    share: Share,
     _room: OwnedSemaphorePermit,
 }
 
 impl Seat {
+    /// What the events of its tenant may take together.
+    pub(crate) fn tenants_events(&self) -> ByteBudget {
+        self.share.events.clone()
+    }
+
     /// Resolves when somebody else has taken it. Not to be asked again then.
     pub(crate) async fn lost(&mut self) {
         let _ = (&mut self.ended).await; // nobody sends: the other half is dropped

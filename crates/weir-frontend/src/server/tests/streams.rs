@@ -185,10 +185,11 @@ async fn a_list_of_shards_refuses_arguments_that_contradict() {
     let token =
         fixture.call("ListShards", json!({"StreamName": "s", "MaxResults": 1})).await.ok()["NextToken"]
             .clone();
-    assert_eq!(
-        text(json!({"NextToken": token, "StreamName": "s"})).await,
-        "NextToken and StreamName cannot be provided together."
-    );
+    let arn = format!("arn:aws:kinesis:us-east-1:{ACCOUNT}:stream/s");
+    for (member, value) in [("StreamName", "s"), ("StreamARN", &arn)] {
+        let told = text(json!({"NextToken": token, member: value})).await;
+        assert_eq!(told, format!("NextToken and {member} cannot be provided together."));
+    }
     assert_eq!(text(json!({"NextToken": "bm90IG91cnM="})).await, "Invalid NextToken.");
     let filter = |filter: Value| json!({"StreamName": "s", "ShardFilter": filter});
     assert!(text(filter(json!({"Type": "AFTER_SHARD_ID"}))).await.contains("at 'shardFilter.shardId'"));

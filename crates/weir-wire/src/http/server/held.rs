@@ -4,29 +4,28 @@
 //! connection has written the last of them, or has ended, whichever is first, and no earlier.
 
 use bytes::Bytes;
-use weir_sync::byte_budget::Permit;
 
 use super::{ResponseBody, full};
 
 /// Bytes and what they took.
-struct Held {
+struct Held<P> {
     bytes: Vec<u8>,
-    _permit: Permit,
+    _permit: P,
 }
 
-impl AsRef<[u8]> for Held {
+impl<P> AsRef<[u8]> for Held<P> {
     fn as_ref(&self) -> &[u8] {
         &self.bytes
     }
 }
 
 /// A body of `bytes`, which `permit` was taken for.
-pub fn held(bytes: Vec<u8>, permit: Permit) -> ResponseBody {
+pub fn held<P: Send + 'static>(bytes: Vec<u8>, permit: P) -> ResponseBody {
     full(held_bytes(bytes, permit))
 }
 
 /// Bytes that hold what was taken for them: a part of an answer that is made while it is read.
-pub fn held_bytes(bytes: Vec<u8>, permit: Permit) -> Bytes {
+pub fn held_bytes<P: Send + 'static>(bytes: Vec<u8>, permit: P) -> Bytes {
     Bytes::from_owner(Held { bytes, _permit: permit })
 }
 
