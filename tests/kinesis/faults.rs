@@ -174,6 +174,32 @@ fn throttled_calls_are_told_so_in_the_words_of_their_operation() {
 }
 
 #[test]
+fn a_stream_is_meant_by_its_arn_and_a_shard_however_it_is_spelled() {
+    let faulty = Faulty::start();
+    faulty.server.stream("orders", 2);
+    let arn = "arn:aws:kinesis:us-east-1:000000000000:stream/orders";
+    let rule = |stream: &str, shard: &str| {
+        format!("[[rule]]\nstream = \"{stream}\"\nshard = \"{shard}\"\nthrottle = true\n")
+    };
+    let other = arn.replace("us-east-1", "eu-west-1");
+    faulty.set(&[rule(arn, "shardId-1"), rule("orders", "0"), rule(&other, "0")].concat());
+    let iterator = |shard: &str| {
+        let from = json!({"StreamARN": arn, "ShardId": shard, "ShardIteratorType": "LATEST"});
+        faulty.server.call("GetShardIterator", &from).status
+    };
+    assert_eq!((iterator("shardId-000000000001"), iterator("shardId-00")), (400, 400));
+    assert_eq!(faulty.hits(), [1, 1, 0], "another region's stream is another");
+    for (stream, shard, told) in [
+        ("a b", "0", "the rules sent:1: rule 1: stream: no stream is called \"a b\""),
+        ("orders", "first", "the rules sent:1: rule 1: shard: no shard is called \"first\""),
+    ] {
+        let mistake = faulty.admin("PUT", "/faults", &rule(stream, shard));
+        let text = String::from_utf8(mistake.body).unwrap();
+        assert!(mistake.status == 400 && text.starts_with(told), "{text}");
+    }
+}
+
+#[test]
 fn some_records_fail_and_exactly_the_others_are_stored() {
     let faulty = Faulty::start();
     faulty.server.stream("orders", 1);

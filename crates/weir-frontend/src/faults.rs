@@ -11,6 +11,7 @@ mod latency;
 mod page;
 mod plan;
 mod stalled;
+mod target;
 
 use std::sync::atomic::{AtomicBool, Ordering};
 

@@ -86,7 +86,7 @@ pub(crate) fn stream_of_arn(arn: &str, caller: &Caller) -> Result<StreamRef, Req
 }
 
 /// Region, account and stream name of an ARN whose form was checked.
-fn split_arn(arn: &str) -> (Option<Region>, Option<AccountId>, &str) {
+pub(crate) fn split_arn(arn: &str) -> (Option<Region>, Option<AccountId>, &str) {
     let mut fields = arn.splitn(6, ':');
     let region = fields.nth(3).and_then(|region| region.parse().ok());
     let account = fields.next().and_then(|account| account.parse().ok());

@@ -9,11 +9,14 @@ use std::time::Duration;
 use rand::RngExt;
 use weir_core::{
     entropy::{Rng, seeded},
-    id::AccountId,
+    id::{AccountId, StreamRef},
 };
 use weir_wire::kinesis::{error::ErrorCode, operation::Operation};
 
-use super::plan::{CutRule, FaultPlan, RecordError, Rule, Stall, code_of, ending_of};
+use super::{
+    plan::{CutRule, FaultPlan, RecordError, Rule, Stall, code_of, ending_of},
+    target::StreamTarget,
+};
 
 /// What there is to know of a call.
 #[derive(Debug, Clone, Copy)]
@@ -23,7 +26,7 @@ pub(crate) struct Facts<'a> {
     /// The caller's account.
     pub(crate) account: AccountId,
     /// The stream, where it is known.
-    pub(crate) stream: Option<&'a str>,
+    pub(crate) stream: Option<&'a StreamRef>,
     /// The shard, where it is known.
     pub(crate) shard: Option<&'a str>,
 }
@@ -163,6 +166,7 @@ struct Armed {
     rule: Rule,
     operations: Vec<Operation>,
     account: Option<AccountId>,
+    stream: Option<StreamTarget>,
     random: Rng,
     count: RuleCount,
 }
@@ -177,6 +181,7 @@ impl Decider {
                 .filter_map(Operation::of_name)
                 .collect(),
             account: rule.account.as_ref().and_then(|account| account.parse().ok()),
+            stream: rule.stream.as_ref().and_then(|stream| StreamTarget::parse(stream).ok()),
             rule: rule.clone(),
             random: seeded(plan.seed, &format!("fault rule {at}")),
             count: RuleCount { meant: 0, hits: 0 },
@@ -208,16 +213,15 @@ impl Decider {
 impl Armed {
     fn is_meant(&self, since: Duration, facts: &Facts<'_>) -> bool {
         let rule = &self.rule;
-        let is = |wanted: &Option<String>, known: Option<&str>| {
-            wanted.as_deref().is_none_or(|wanted| known == Some(wanted))
-        };
+        let is_meant = |target: &StreamTarget| facts.stream.is_some_and(|stream| target.means(stream));
         // A call of PutRecords is for many shards: there each record is asked for its own.
-        let shard = rule.records.is_some() || is(&rule.shard, facts.shard);
+        let shard =
+            rule.records.is_some() || rule.shard.as_deref().is_none_or(|wanted| facts.shard == Some(wanted));
         // An effect of one operation has it in its list, although the operation may not be served yet.
         let all = self.operations.is_empty() && rule.only_operation().is_none();
         (all || self.operations.contains(&facts.operation))
             && self.account.is_none_or(|account| account == facts.account)
-            && is(&rule.stream, facts.stream)
+            && self.stream.as_ref().is_none_or(is_meant)
             && shard
             && rule.from.is_none_or(|from| since >= from.0)
             && rule.until.is_none_or(|until| since < until.0)

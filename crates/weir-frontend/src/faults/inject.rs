@@ -29,7 +29,7 @@ pub(crate) fn decide(call: &Call<'_>) -> Decision {
         Facts {
             operation: call.operation,
             account: call.caller().account,
-            stream: target.and_then(|target| target.stream.as_ref()).map(|stream| stream.name.as_str()),
+            stream: target.and_then(|target| target.stream.as_ref()),
             shard: target.and_then(|target| target.shard.as_deref()),
         }
     });

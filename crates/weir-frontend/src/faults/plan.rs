@@ -9,7 +9,10 @@ use toml::Spanned;
 use weir_core::{entropy, id::AccountId, nearest::nearest, units::Span};
 use weir_wire::kinesis::{error::ErrorCode, operation::Operation, subscribe_to_shard::ENDINGS};
 
-use super::latency::{LATENCY_MAX, Latency};
+use super::{
+    latency::{LATENCY_MAX, Latency},
+    target::{StreamTarget, canonical_shard},
+};
 
 /// Rules that one plan may have: each call asks all of them.
 const RULES_MAX: usize = 256;
@@ -66,9 +69,9 @@ pub(super) struct Rule {
     pub(super) name: String,
     /// Only these operations; empty: all.
     pub(super) operations: Vec<String>,
-    /// Only this stream.
+    /// Only this stream: its name or its ARN.
     pub(super) stream: Option<String>,
-    /// Only this shard.
+    /// Only this shard: its id, once it is checked as Kinesis prints it.
     pub(super) shard: Option<String>,
     /// Only callers of this account.
     pub(super) account: Option<String>,
@@ -218,7 +221,8 @@ impl FaultPlan {
 }
 
 impl Rule {
-    fn check(&self) -> Result<(), Broken> {
+    /// Finds what is wrong, and spells the shard as Kinesis does.
+    fn check(&mut self) -> Result<(), Broken> {
         let broken = |message: &str| Err(Broken(message.to_owned(), None));
         for name in &self.operations {
             if Operation::of_name(name).is_none() {
@@ -231,6 +235,12 @@ impl Rule {
         {
             let nearest = nearest(code, ErrorCode::ALL.iter().map(|code| code.name()));
             return Err(Broken(format!("there is no error {code:?}"), nearest));
+        }
+        if let Some(stream) = &self.stream {
+            StreamTarget::parse(stream).map_err(|message| Broken(message, None))?;
+        }
+        if let Some(shard) = &mut self.shard {
+            *shard = canonical_shard(shard).map_err(|message| Broken(message, None))?;
         }
         if self.account.as_ref().is_some_and(|account| account.parse::<AccountId>().is_err()) {
             return broken("account: write its twelve digits");
@@ -367,6 +377,11 @@ mod tests {
                 "[[rule]]\nthrottle = true\naccount = \"7\"",
                 "f.toml:1: rule 1: account: write its twelve digits",
             ),
+            (
+                "\n[[rule]]\nthrottle = true\nstream = \"a b\"",
+                "f.toml:2: rule 1: stream: no stream is called \"a b\"",
+            ),
+            ("[[rule]]\nthrottle = true\nshard = \"x\"", "f.toml:1: rule 1: shard: no shard is called \"x\""),
             ("[[rule]]\nlatency = \"6m\"", "f.toml:1: rule 1: latency: at most 5m"),
             ("[[rule]]\nlatency = \"6\"", "f.toml:2: \"6\" is no time: write 250ms or 5s"),
             ("[[rule]]\nstream = \"s\"", "f.toml:1: rule 1: it does nothing"),

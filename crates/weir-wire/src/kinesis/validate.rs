@@ -45,6 +45,11 @@ pub fn data_too_long(path: &str, len: usize, most: usize) -> ApiError {
     )])
 }
 
+/// Does a text keep all the bounds of a shape?
+pub fn fits(text: &str, shape: &Shape) -> bool {
+    !shape.bounds.iter().any(|bound| is_broken(bound, &View::Text(text)))
+}
+
 fn failed(errors: &[String]) -> ApiError {
     let count = errors.len();
     let plural = if count == 1 { "" } else { "s" };

@@ -1,6 +1,9 @@
 //! Decisions of rules: repeatable, in their windows, at their rates.
 
+use std::sync::LazyLock;
+
 use proptest::prelude::*;
+use weir_core::id::{Region, StreamName};
 
 use super::*;
 
@@ -8,8 +11,15 @@ fn decider(text: &str) -> Decider {
     Decider::new(&FaultPlan::parse(text, "f").unwrap())
 }
 
+static STREAM: LazyLock<StreamRef> = LazyLock::new(|| StreamRef {
+    account: AccountId::DEFAULT,
+    region: Region::US_EAST_1,
+    name: StreamName::new("s"),
+});
+
 fn facts(operation: Operation) -> Facts<'static> {
-    Facts { operation, account: AccountId::DEFAULT, stream: Some("s"), shard: Some("shardId-000000000000") }
+    let shard = Some("shardId-000000000000");
+    Facts { operation, account: AccountId::DEFAULT, stream: Some(&*STREAM), shard }
 }
 
 fn hits(decider: &mut Decider, calls: usize) -> usize {
@@ -41,7 +51,11 @@ fn a_rule_is_for_the_calls_that_it_names_in_its_window() {
         ("operations = [\"GetRecords\"]", false),
         ("stream = \"s\"", true),
         ("stream = \"t\"", false),
+        ("stream = \"arn:aws:kinesis:us-east-1:000000000000:stream/s\"", true),
+        ("stream = \"arn:aws:kinesis:us-east-1:000000000007:stream/s\"", false),
         ("shard = \"shardId-000000000000\"", true),
+        ("shard = \"shardId-0\"", true),
+        ("shard = \"0\"", true),
         ("shard = \"shardId-000000000001\"", false),
         ("account = \"000000000000\"", true),
         ("account = \"000000000001\"", false),
@@ -52,7 +66,7 @@ fn a_rule_is_for_the_calls_that_it_names_in_its_window() {
         assert_eq!(met(more, 5, &put), expected, "{more}");
     }
     let unknown = Facts { stream: None, shard: None, ..put };
-    assert!(!met("stream = \"s\"", 5, &unknown) && !met("shard = \"x\"", 5, &unknown));
+    assert!(!met("stream = \"s\"", 5, &unknown) && !met("shard = \"0\"", 5, &unknown));
     let mut lists = decider("[[rule]]\nrecords = { probability = 1.0, error = \"InternalFailure\" }");
     assert_eq!(lists.decide(Duration::ZERO, &put), Decision::default(), "it is of PutRecords alone");
     assert!(lists.decide(Duration::ZERO, &facts(Operation::PutRecords)).records.is_some());
