@@ -1,7 +1,7 @@
 //! What a server keeps and what it refuses, when its folder is not what it was: nothing acknowledged goes with it.
 #![expect(clippy::unwrap_used, reason = "a test's panic is its report")]
 
-use std::{fs, net::TcpListener, path::Path, process::Command, thread, time::Duration};
+use std::{fs, path::Path, process::Command, thread, time::Duration};
 
 use serde_json::json;
 use weir_tests::{http, process::output, server::Server, weir};
@@ -110,13 +110,12 @@ fn what_is_in_use_is_said_once_with_3_and_nothing_is_changed() {
 #[test]
 fn records_are_synced_under_fsync_and_not_under_os() {
     for (durability, synced) in [("fsync", true), ("os", false)] {
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-        let server = Server::start_with(&["--durability", durability, "--admin", &port.to_string()]);
+        let server = Server::start_with(&["--durability", durability, "--admin", "127.0.0.1:0"]);
         server.stream("s", 1);
         server.ok("PutRecord", &json!({"StreamName": "s", "PartitionKey": "k", "Data": ""}));
         let ask = b"GET /metrics HTTP/1.1\r\nhost: h\r\nconnection: close\r\n\r\n";
         let syncs = (0..6_000).find_map(|_| {
-            let metrics = String::from_utf8(http::send(port, ask).ok()?.body).unwrap();
+            let metrics = String::from_utf8(http::send(server.admin_address(), ask).ok()?.body).unwrap();
             let value = |name: &str| {
                 let line = metrics.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
                 line.unwrap_or_else(|| panic!("{name} in {metrics}")).parse::<u64>().unwrap()

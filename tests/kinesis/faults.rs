@@ -1,9 +1,6 @@
 //! Faults on purpose: every example of docs/FAULTS.md is set on a real server, and does what the document says.
 
-use std::{
-    net::{SocketAddr, TcpListener},
-    time::{Duration, Instant},
-};
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use weir_tests::{
@@ -25,7 +22,6 @@ fn example(name: &str) -> &'static str {
 /// A server with an admin listener.
 struct Faulty {
     server: Server,
-    admin: SocketAddr,
 }
 
 impl Faulty {
@@ -34,18 +30,16 @@ impl Faulty {
     }
 
     fn start_with(arguments: &[&str]) -> Self {
-        let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-        let server = Server::start_with(&[&["--admin", &free.to_string()], arguments].concat());
-        Self { server, admin: free }
+        let server = Server::start_with(&[&["--admin", "127.0.0.1:0"], arguments].concat());
+        Self { server }
     }
 
     fn admin(&self, method: &str, path: &str, body: &str) -> http::Answer {
+        let (admin, length) = (self.server.admin_address(), body.len());
         let request = format!(
-            "{method} {path} HTTP/1.1\r\nhost: {}\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{body}",
-            self.admin,
-            body.len()
+            "{method} {path} HTTP/1.1\r\nhost: {admin}\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n{body}"
         );
-        http::send(self.admin, request.as_bytes()).unwrap()
+        http::send(admin, request.as_bytes()).unwrap()
     }
 
     fn set(&self, rules: &str) {

@@ -1,14 +1,9 @@
 //! EnableEnhancedMonitoring, DisableEnhancedMonitoring, and the counters that the admin listener shows.
 
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 
 use serde_json::json;
 use weir_tests::{http, server::Server};
-
-/// A port that was free a moment ago.
-fn free_address() -> SocketAddr {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
-}
 
 /// The lines of a scrape that name a stream.
 fn scrape(admin: SocketAddr) -> Vec<String> {
@@ -20,8 +15,8 @@ fn scrape(admin: SocketAddr) -> Vec<String> {
 
 #[test]
 fn enabled_metrics_are_counted_for_each_shard_and_no_others() {
-    let admin = free_address();
-    let server = Server::start_with(&["--admin", &admin.to_string()]);
+    let server = Server::start_with(&["--admin", "127.0.0.1:0"]);
+    let admin = server.admin_address();
     server.stream("seen", 1);
     let arn = "arn:aws:kinesis:us-east-1:000000000000:stream/seen";
     let put =

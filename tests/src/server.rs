@@ -26,6 +26,7 @@ pub struct Server {
     process: Process,
     address: SocketAddr,
     secure: Option<SocketAddr>,
+    admin: Option<SocketAddr>,
     data: PathBuf,
     arguments: Vec<String>,
     _own_data: Option<tempfile::TempDir>,
@@ -82,10 +83,11 @@ impl Server {
         }
         let mut process = Process::start(command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(stderr));
         let out = process.child().stdout.take().expect("piped");
-        let (address, secure) = wait_for_line(out, READY_TIMEOUT, |line| {
-            Some((address_after("http://", line)?, address_after("https://", line)))
+        let (address, secure, admin) = wait_for_line(out, READY_TIMEOUT, |line| {
+            let address = address_after("http://", line)?;
+            Some((address, address_after("https://", line), address_after("admin at http://", line)))
         });
-        Self { process, address, secure, data, arguments, _own_data: None }
+        Self { process, address, secure, admin, data, arguments, _own_data: None }
     }
 
     /// Where it listens.
@@ -101,6 +103,11 @@ impl Server {
     /// Where it serves https, under the name that its own certificate has.
     pub fn secure_url(&self) -> String {
         format!("https://localhost:{}", self.secure_address().port())
+    }
+
+    /// Where its admin listener is.
+    pub fn admin_address(&self) -> SocketAddr {
+        self.admin.expect("started with --admin")
     }
 
     /// Its base URL.
@@ -137,6 +144,7 @@ impl Server {
         self.process = again.process;
         self.address = again.address;
         self.secure = again.secure;
+        self.admin = again.admin;
     }
 
     /// One operation.

@@ -9,7 +9,7 @@ mod control;
 mod frontend;
 
 use std::{
-    net::{IpAddr, SocketAddr},
+    net::{IpAddr, SocketAddr, TcpListener},
     path::PathBuf,
 };
 
@@ -21,7 +21,7 @@ pub(crate) use self::{
     backend::{DurabilityArg, not_started},
     frontend::BASE_THREADS,
 };
-use crate::exit::Failure;
+use crate::{exit::Failure, process};
 
 /// The roles.
 #[derive(Debug, Subcommand)]
@@ -66,6 +66,11 @@ impl PlaceArgs {
 
     fn admin(&self) -> SocketAddr {
         (self.address, self.admin_port).into()
+    }
+
+    /// Bound before anybody can learn of it, as all ports of a server.
+    fn bind_admin(&self) -> Result<TcpListener, Failure> {
+        process::bind("--admin-port", self.admin())
     }
 }
 

@@ -32,7 +32,13 @@ pub(crate) fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
 
 /// Binds the address that `flag` gave, or says what to change.
 pub(crate) fn listen(flag: &str, address: SocketAddr) -> Result<TcpListener, Failure> {
-    server::bind(address).map_err(|error| {
+    let listener = bind(flag, address)?;
+    Ok(TcpListener::from_std(listener).with_context(|| format!("listen on {address}"))?)
+}
+
+/// The same for whoever has no runtime yet.
+pub(crate) fn bind(flag: &str, address: SocketAddr) -> Result<std::net::TcpListener, Failure> {
+    server::bind_early(address).map_err(|error| {
         let mend = match error.kind() {
             io::ErrorKind::AddrInUse => format!(": end who listens there, or give {flag} another port"),
             io::ErrorKind::AddrNotAvailable => format!(": give {flag} an address of this host"),
@@ -46,7 +52,7 @@ pub(crate) fn listen(flag: &str, address: SocketAddr) -> Result<TcpListener, Fai
 /// The main thread's part of a process: signals and the admin listener until `stop`, then the end of the threads that
 /// serve. What went wrong here comes before what went wrong there: it is why they were stopped.
 pub(crate) fn until_stopped<E>(
-    admin: Option<SocketAddr>,
+    admin: Option<std::net::TcpListener>,
     registered: watch::Receiver<Option<(Arc<Registry>, Ready)>>,
     page: Option<Arc<dyn AdminPage>>,
     stop: Shutdown,
@@ -64,15 +70,15 @@ where
     })
 }
 
-/// Returns at the first SIGTERM or SIGINT, or when somebody else began `stop`. The admin listener is bound at once and
-/// answers from when the role has registered its metrics.
+/// Returns at the first SIGTERM or SIGINT, or when somebody else began `stop`. The admin listener answers from when the role
+/// has registered its metrics.
 async fn main_thread(
-    admin: Option<SocketAddr>,
+    admin: Option<std::net::TcpListener>,
     mut registered: watch::Receiver<Option<(Arc<Registry>, Ready)>>,
     page: Option<Arc<dyn AdminPage>>,
     stop: &Shutdown,
 ) -> Result<(), Failure> {
-    let listener = admin.map(|address| listen("--admin", address)).transpose()?;
+    let listener = admin.map(TcpListener::from_std).transpose().context("the admin listener")?;
     let mut terminate = signal(SignalKind::terminate()).context("listen for SIGTERM")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("listen for SIGINT")?;
     let admin_stopped = stop.clone();

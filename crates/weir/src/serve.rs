@@ -10,7 +10,7 @@ mod tls;
 use std::{
     fs::Permissions,
     io::Write,
-    net::SocketAddr,
+    net::{SocketAddr, TcpListener},
     os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
     sync::Arc,
@@ -114,7 +114,7 @@ pub(crate) struct ServeArgs {
     /// Inject the faults of this file (docs/FAULTS.md).
     #[arg(long, value_name = "FILE")]
     faults: Option<PathBuf>,
-    /// Serve /metrics, /health and /ready here, and /faults to clients on this host.
+    /// Serve /metrics, /health and /ready here, and /faults to clients on this host; port 0 takes a free one.
     #[arg(long, value_name = "ADDRESS")]
     admin: Option<SocketAddr>,
 }
@@ -203,7 +203,7 @@ fn serve(mut config: Config) -> Result<(), Failure> {
         faults.replace(plan);
     }
     let threads = Threads::new();
-    let admin = config.args.admin;
+    let admin = bind_admin(&mut config.args)?;
     let (registered, registry) = watch::channel(None);
     let role = {
         let (threads, stop, faults) = (threads.clone(), stop.clone(), Arc::clone(&faults));
@@ -221,6 +221,14 @@ fn serve(mut config: Config) -> Result<(), Failure> {
         })?
     };
     process::until_stopped(admin, registry, Some(faults), stop, [role])
+}
+
+/// Binds the admin listener, if one is asked for; `args` says then which port it has got.
+fn bind_admin(args: &mut ServeArgs) -> Result<Option<TcpListener>, Failure> {
+    let Some(address) = &mut args.admin else { return Ok(None) };
+    let listener = process::bind("--admin", *address)?;
+    *address = listener.local_addr().context("ask for a listener's address")?;
+    Ok(Some(listener))
 }
 
 async fn serve_all(
@@ -317,6 +325,9 @@ fn open_doors(config: &Config) -> Result<(Vec<Door>, SocketAddr, String), Failur
         place.push_str(&format!(" and https://{}", bound(&secure)?));
         described.push_str(&format!(", certificate to trust in {}", trust.display()));
         doors.push(secure);
+    }
+    if let Some(admin) = config.args.admin {
+        place.push_str(&format!(", admin at http://{admin}"));
     }
     Ok((doors, address, format!("{place} ({described})")))
 }

@@ -62,6 +62,7 @@ pub(super) fn run(args: BackendArgs) -> Result<u8, Failure> {
         data: args.data.data,
         durability: args.durability.into(),
     };
+    let admin = args.place.bind_admin()?;
     let control: Control = Arc::new(RemoteControl::new(args.control.control));
     let stop = Shutdown::new();
     let (registered, registry) = watch::channel(None);
@@ -75,7 +76,7 @@ pub(super) fn run(args: BackendArgs) -> Result<u8, Failure> {
             outcome
         })?
     };
-    process::until_stopped(Some(args.place.admin()), registry, None, stop, [role])?;
+    process::until_stopped(Some(admin), registry, None, stop, [role])?;
     Ok(crate::exit::HELD)
 }
 

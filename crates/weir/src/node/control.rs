@@ -35,6 +35,7 @@ pub(super) fn run(args: ControlArgs) -> Result<u8, Failure> {
     let config: ControlConfig =
         serde_json::from_str(&args.config).context("--config").map_err(Failure::usage)?;
     config.check().context("--config").map_err(Failure::usage)?;
+    let admin = args.place.bind_admin()?;
     let process = ControlProcess { service: args.place.service(), data: args.data, config };
     let stop = Shutdown::new();
     let of_role = stop.clone();
@@ -53,6 +54,6 @@ pub(super) fn run(args: ControlArgs) -> Result<u8, Failure> {
             StartError::Listen { .. } => Failure::environment(error),
         })
     })?;
-    process::until_stopped(Some(args.place.admin()), registry, None, stop, [role])?;
+    process::until_stopped(Some(admin), registry, None, stop, [role])?;
     Ok(crate::exit::HELD)
 }

@@ -66,6 +66,7 @@ pub(super) fn run(args: &FrontendArgs, role: Role) -> Result<u8, Failure> {
     };
     // Bound before anybody can learn of it: one that cannot be reached must never be a member.
     let listener = serves.then(|| bound(config.service)).transpose()?;
+    let admin = args.place.bind_admin()?;
     let control: Control = Arc::new(RemoteControl::new(args.control.control));
     let (threads, clock) = (Threads::new(), Clock::new());
     let stop = Shutdown::new();
@@ -97,7 +98,7 @@ pub(super) fn run(args: &FrontendArgs, role: Role) -> Result<u8, Failure> {
         })?
     };
     let roles = [Some(fleet_thread), serve_thread].into_iter().flatten();
-    process::until_stopped(Some(args.place.admin()), registry, None, stop, roles)?;
+    process::until_stopped(Some(admin), registry, None, stop, roles)?;
     Ok(crate::exit::HELD)
 }
 
