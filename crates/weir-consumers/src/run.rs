@@ -166,7 +166,7 @@ impl RunningConsumer {
         let Self { admin, registry, parts, .. } = self;
         // Listeners are bound and threads run: ready means that, whatever the stream does.
         let answers = Admin::new(Arc::new(registry), Arc::new(|| true));
-        let admin = server::serve(admin, Arc::new(answers), stop.clone(), ADMIN_GRACE);
+        let admin = server::serve_own(admin, Arc::new(answers), stop.clone(), ADMIN_GRACE);
         let end = async {
             stop.wait_async().await;
             parts.begin_stop();

@@ -33,6 +33,11 @@ impl Commitment {
         Self { account, region, started_ms: now.0, ends_ms: None }
     }
 
+    /// Whose it is.
+    pub(crate) fn account(&self) -> AccountId {
+        self.account
+    }
+
     /// Is it this account's in this region?
     pub(crate) fn is_of(&self, account: AccountId, region: Region) -> bool {
         self.account == account && self.region == region

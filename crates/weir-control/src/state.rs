@@ -144,6 +144,11 @@ impl Stream {
 }
 
 impl Stream {
+    /// How many of its shards are open.
+    pub fn open_shards_count(&self) -> usize {
+        self.shards.iter().filter(|assigned| assigned.shard.is_open()).count()
+    }
+
     /// Is it the one that is called so?
     pub fn is(&self, stream: &StreamRef) -> bool {
         self.name == stream.name && self.account == stream.account && self.region == stream.region

@@ -80,6 +80,8 @@ pub const HTTP_HEADS_BYTES_MAX: usize = 256 * MIB;
 /// Connections that one listener serves at once, as far as [`OPEN_FILES_RESERVE`] lets it; the next waits in the kernel's
 /// accept queue.
 pub const HTTP_CONNECTIONS_MAX: usize = 16_384;
+/// Connections that a listener for the house alone serves at once: they come out of [`OPEN_FILES_RESERVE`].
+pub const HTTP_OWN_CONNECTIONS_MAX: usize = 64;
 /// File descriptors of a process that its connections leave free at least, beside a quarter of all, for what else it
 /// opens: segments of the log and those that retention has not given back yet, the control store, listeners, links to
 /// nodes and peers.
@@ -205,6 +207,8 @@ pub const PEER_THREAD_STACK_BYTES: usize = 64 * KIB;
 pub const PEER_QUEUE_MAX: usize = 64;
 /// Accounts, each in a region, whose settings one control plane keeps.
 pub const ACCOUNTS_MAX: usize = 4_096;
+/// Regions of one account of those: AWS has half as many, and a caller may name any.
+pub const ACCOUNT_REGIONS_MAX: usize = 64;
 /// Tenants that a control plane places.
 pub const TENANTS_MAX: usize = 65_536;
 

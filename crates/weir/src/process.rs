@@ -90,7 +90,7 @@ async fn main_thread(
         };
         let Some((registry, ready)) = shown else { return };
         let admin = Admin::new(registry, ready).with_page(page);
-        server::serve(listener, Arc::new(admin), admin_stopped, ADMIN_GRACE).await;
+        server::serve_own(listener, Arc::new(admin), admin_stopped, ADMIN_GRACE).await;
     };
     let serving = tokio::spawn(serve_admin);
     tokio::select! {

@@ -5,7 +5,7 @@
 use weir_core::{
     clock::WallMs,
     id::{AccountId, Region},
-    limits::ACCOUNTS_MAX,
+    limits::{ACCOUNT_REGIONS_MAX, ACCOUNTS_MAX},
 };
 use weir_wire::control::{
     AccountCall, AccountUsage, BillingCommitment, CommitmentStatus, ControlError, ControlReply,
@@ -36,7 +36,7 @@ impl Machine {
             self.state.streams.iter().filter(|stream| stream.account == account && stream.region == region);
         let (mut open_shards, mut on_demand_streams) = (0, 0);
         for stream in own {
-            open_shards += stream.open_shards().len() as u64;
+            open_shards += stream.open_shards_count() as u64;
             on_demand_streams += u64::from(stream.on_demand);
         }
         AccountUsage { open_shards, on_demand_streams }
@@ -52,9 +52,23 @@ impl Machine {
             .map_or_else(BillingCommitment::default, |known| known.describe(now))
     }
 
+    /// Where there are as many as may be, those that are over go: of the account, or of all.
+    fn forget_commitments(&mut self, now: WallMs, account: AccountId) {
+        let is_full = self.state.commitments.len() >= ACCOUNTS_MAX;
+        let of_account = self.state.commitments.iter().filter(|known| known.account() == account).count();
+        if is_full || of_account >= ACCOUNT_REGIONS_MAX {
+            let goes = |known: &Commitment| known.is_over(now) && (is_full || known.account() == account);
+            self.state.commitments.retain(|known| !goes(known));
+        }
+    }
+
     fn commit(&mut self, now: WallMs, account: AccountId, region: Region, on: bool) -> Applied {
         let before = self.commitment(now, account, region);
-        let is_full = self.state.commitments.len() >= ACCOUNTS_MAX;
+        if on {
+            self.forget_commitments(now, account);
+        }
+        let regions = self.state.commitments.iter().filter(|known| known.account() == account).count();
+        let is_full = self.state.commitments.len() >= ACCOUNTS_MAX || regions >= ACCOUNT_REGIONS_MAX;
         let known = self.state.commitments.iter_mut().find(|known| known.is_of(account, region));
         match (on, before.status, known) {
             (true, CommitmentStatus::Enabled, _) | (false, CommitmentStatus::Disabled, _) => {
@@ -64,7 +78,10 @@ impl Machine {
             (true, CommitmentStatus::Disabled, Some(known)) => *known = Commitment::new(account, region, now),
             (false, _, Some(known)) => known.end(now),
             (_, _, None) if is_full => {
-                let text = format!("{ACCOUNTS_MAX} accounts have settings already");
+                let text = format!(
+                    "Commitments are kept for {ACCOUNTS_MAX} accounts in their regions, for each account in \
+                     {ACCOUNT_REGIONS_MAX} regions."
+                );
                 return Applied::refused(ControlError::LimitExceeded(text));
             }
             (_, _, None) => {
@@ -134,6 +151,22 @@ mod tests {
     }
 
     #[test]
+    fn an_account_commits_in_so_many_regions_and_takes_no_room_of_others() {
+        let mut machine = machine();
+        let mut commit = |number: usize| {
+            let (account, region) = (AccountId::DEFAULT, format!("region-{number}").parse().unwrap());
+            let about = AccountCall::Commit { on: true };
+            let call = ControlRequest::Account { account, region, about };
+            machine.apply(Monotonic::ZERO, WallMs(0), ControlCommand::Call(call)).reply
+        };
+        for number in 0..ACCOUNT_REGIONS_MAX {
+            commit(number).unwrap();
+        }
+        assert!(matches!(commit(ACCOUNT_REGIONS_MAX), Err(ControlError::LimitExceeded(_))));
+        commit(0).expect("it has that already");
+    }
+
+    #[test]
     fn commitments_are_kept_and_bounded() {
         let mut machine = machine();
         for account in 1..=ACCOUNTS_MAX as u64 {
@@ -145,6 +178,14 @@ mod tests {
         let refused = machine.apply(Monotonic::ZERO, WallMs(0), ControlCommand::Call(call));
         assert!(matches!(refused.reply, Err(ControlError::LimitExceeded(_))));
         assert!(!refused.save);
+        ask(&mut machine, 1, 5, AccountCall::Commit { on: false });
+        let call = |wall| {
+            let about = AccountCall::Commit { on: true };
+            let call = ControlRequest::Account { account, region: Region::US_EAST_1, about };
+            (WallMs(wall), ControlCommand::Call(call))
+        };
+        let (wall, again) = call(26 * HOUR_MS);
+        machine.apply(Monotonic::ZERO, wall, again).reply.expect("one that is over makes room");
         let kept = serde_json::to_vec(machine.state()).unwrap();
         let mut again = Machine::new(serde_json::from_slice(&kept).unwrap());
         assert_eq!(ask(&mut again, 1, 7, AccountCall::Commitment).status, CommitmentStatus::Enabled);

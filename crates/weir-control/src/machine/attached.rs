@@ -32,7 +32,8 @@ impl Machine {
             )));
         }
         let tags_most = self.state.config.shared.limits.quota(Limit::Tags);
-        let attached = match self.attached_mut(resource) {
+        let found = self.must_not_be_creating(resource).and_then(|()| self.attached_mut(resource));
+        let attached = match found {
             Ok(attached) => attached,
             Err(error) => return Applied::refused(error),
         };
@@ -55,6 +56,14 @@ impl Machine {
             stream.consumers.iter().map(|consumer| &consumer.attached).chain([&stream.attached])
         });
         attached.filter_map(|attached| attached.policy.as_ref()).map(String::len).sum()
+    }
+
+    /// What a stream is created with cannot be changed before it is ACTIVE.
+    fn must_not_be_creating(&self, resource: &ResourceRef) -> Result<(), ControlError> {
+        match self.state.stream(resource.stream()) {
+            Some(known) if known.status == StreamStatus::Creating => known.must_be_active(),
+            Some(_) | None => Ok(()), // who is not there is told so by whoever looks for it
+        }
     }
 
     /// What the resource has, unless it is going away.

@@ -50,18 +50,20 @@ impl Machine {
         }
     }
 
-    /// May the account of `stream` have so many more shards in its region? Only open ones are of its quota; `born` counts
-    /// those as well that take the place of others, which stay until their records are too old. Kinesis's own words,
+    /// May the account of `stream` have so many more shards in its region? Only open ones of provisioned streams are of its
+    /// quota (AWS); `born` counts those as well that take the place of others, which stay until their records are too old. Kinesis's own words,
     /// although one bound is for all accounts together: whoever creates too much matches them.
     pub(super) fn check_shard_quotas(
         &self,
         stream: &StreamRef,
+        on_demand: bool,
         more: u32,
         born: usize,
     ) -> Result<(), ControlError> {
-        let of_account: usize = self.streams_beside(stream).map(|stream| stream.open_shards().len()).sum();
+        let provisioned = self.streams_beside(stream).filter(|stream| !stream.on_demand);
+        let of_account: usize = provisioned.map(Stream::open_shards_count).sum();
         let after = of_account + more as usize;
-        let quota = self.state.config.shared.limits.get(Limit::AccountShards);
+        let quota = self.state.config.shared.limits.get(Limit::AccountShards).filter(|_| !on_demand);
         let quota = quota.map_or(usize::MAX, |quota| usize::try_from(quota).unwrap_or(usize::MAX));
         let limit = if more > SHARDS_PER_STREAM_MAX {
             (SHARDS_PER_STREAM_MAX as usize).min(quota)

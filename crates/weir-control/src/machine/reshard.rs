@@ -44,7 +44,7 @@ impl Machine {
         let stream = &self.state.streams[at];
         stream.must_be_active()?;
         let parent = open_shard(stream, shard)?;
-        self.check_shard_quotas(&stream.reference(), 1, 2)?;
+        self.check_shard_quotas(&stream.reference(), stream.on_demand, 1, 2)?;
         let HashKeyRange { start, end } = parent.range;
         // Kinesis keeps the lower part at two keys or more.
         let step = split(parent, key).filter(|_| key.0 > start.0.saturating_add(1) && key < end);
@@ -74,7 +74,7 @@ impl Machine {
                 stream.name, stream.account
             ))
         })?;
-        self.check_shard_quotas(&stream.reference(), 0, 1)?;
+        self.check_shard_quotas(&stream.reference(), stream.on_demand, 0, 1)?;
         self.begin_reshard(at, Reshard { steps: vec![step], target: None })
     }
 
@@ -110,7 +110,8 @@ impl Machine {
         let stream = &self.state.streams[at];
         let open = stream.open_shards();
         let more = target.get().saturating_sub(u32::try_from(open.len()).expect("shards are bounded"));
-        self.check_shard_quotas(&stream.reference(), more, births_toward_uniform(&open, target))?;
+        let born = births_toward_uniform(&open, target);
+        self.check_shard_quotas(&stream.reference(), stream.on_demand, more, born)?;
         self.begin_reshard(at, Reshard { steps: toward_uniform(&open, target), target: Some(target) })
     }
 

@@ -40,7 +40,7 @@ impl Machine {
         let limits = &self.state.config.shared.limits;
         let (most, mode_changes) = (limits.quota(Limit::EncryptionChanges), limits.quota(Limit::ModeChanges));
         let known = &mut self.state.streams[at];
-        let before = known.metrics;
+        let (before, settings) = (known.metrics, settings_of(known));
         let changed = match change {
             StreamChange::IncreaseRetention { hours } => increase_retention(known, hours),
             StreamChange::DecreaseRetention { hours } => decrease_retention(known, hours),
@@ -64,9 +64,10 @@ impl Machine {
         };
         match changed {
             Ok(told) => {
-                self.state.settings_revision += 1;
+                if settings_of(&self.state.streams[at]) != settings {
+                    self.state.streams[at].settings_revision = self.next_revision();
+                }
                 let known = &mut self.state.streams[at];
-                known.settings_revision = self.state.settings_revision;
                 known.begin_update(held_until_ms);
                 Applied::changed(match told {
                     Told::Stream => ControlReply::Stream(Box::new(describe(known))),
@@ -113,6 +114,9 @@ impl Machine {
         }
         if on_demand {
             self.check_on_demand_quota(&stream.reference())?;
+        } else {
+            let open = u32::try_from(stream.open_shards().len()).expect("shards are bounded");
+            self.check_shard_quotas(&stream.reference(), false, open, 0)?;
         }
         let stream = &mut self.state.streams[at];
         count_change(&mut stream.mode_changed_ms, wall, most, "UpdateStreamMode")?;
@@ -169,24 +173,28 @@ impl Machine {
         Ok(mibps.max(ON_DEMAND_SHARDS))
     }
 
-    /// The stream's settings are others from now on.
-    pub(super) fn revise(&mut self, stream: &mut Stream) {
+    /// The revision of settings that are others from now on.
+    pub(super) fn next_revision(&mut self) -> u64 {
         self.state.settings_revision += 1;
-        stream.settings_revision = self.state.settings_revision;
+        self.state.settings_revision
     }
 
     /// What front ends must know of streams that are not as new ones are.
     pub(super) fn stream_settings(&self) -> Vec<StreamSettings> {
-        let settings = self.state.streams.iter().map(|stream| StreamSettings {
-            id: stream.id,
-            stream: stream.reference(),
-            encrypted_since_ms: stream.encryption.key.is_some().then_some(stream.encryption.since_ms),
-            intake: stream.intake,
-            metrics: stream.metrics,
-            policy: stream.attached.policy.clone(),
-            consumers: stream.consumers.iter().filter_map(consumer_policy).collect(),
-        });
-        settings.filter(|settings| !settings.is_default()).collect()
+        self.state.streams.iter().map(settings_of).filter(|settings| !settings.is_default()).collect()
+    }
+}
+
+/// What front ends must know of it.
+pub(super) fn settings_of(stream: &Stream) -> StreamSettings {
+    StreamSettings {
+        id: stream.id,
+        stream: stream.reference(),
+        encrypted_since_ms: stream.encryption.key.is_some().then_some(stream.encryption.since_ms),
+        intake: stream.intake,
+        metrics: stream.metrics,
+        policy: stream.attached.policy.clone(),
+        consumers: stream.consumers.iter().filter_map(consumer_policy).collect(),
     }
 }
 

@@ -25,7 +25,7 @@ use weir_wire::{
     kinesis::limits::Limit,
 };
 
-use super::{Applied, Machine, attached::add_tags, reshard};
+use super::{Applied, Machine, attached::add_tags, reshard, settings::settings_of};
 use crate::{
     config::StreamDelays,
     placement,
@@ -70,7 +70,8 @@ impl Machine {
             metrics: ShardLevelMetrics::NONE,
             warm_mibps: new.warm_mibps,
             intake: new.intake,
-            settings_revision: 0,
+            // Who knows as much knows that the settings of a stream of this name before are not this one's.
+            settings_revision: self.state.settings_revision,
             mode_changed_ms: Vec::new(),
             shards: (0..).zip(nodes).map(assign).collect(),
             reshard: None,
@@ -87,7 +88,7 @@ impl Machine {
         self.state.next_stream += 1;
         self.state.next_epoch = Epoch(epoch.0 + 1);
         if stream.intake != Intake::default() {
-            self.revise(&mut stream);
+            stream.settings_revision = self.next_revision();
         }
         let description = describe(&stream);
         self.state.streams.push(stream);
@@ -109,7 +110,7 @@ impl Machine {
         let warm = self.check_warm_throughput(wall, stream, *on_demand, *warm_mibps)?;
         let count = NonZeroU32::new((*shards).max(warm))
             .ok_or_else(|| ControlError::Invalid("a stream has at least one shard".to_owned()))?;
-        self.check_shard_quotas(stream, count.get(), count.get() as usize)?;
+        self.check_shard_quotas(stream, *on_demand, count.get(), count.get() as usize)?;
         let nodes = placement::nodes_for(count.get(), self.load(now))
             .ok_or_else(|| ControlError::Unavailable("there is no back-end node".to_owned()))?;
         Ok((count, nodes))
@@ -145,6 +146,9 @@ impl Machine {
                 known.consumers.clear();
                 known.status = StreamStatus::Deleting;
                 known.held_until_ms = held_until_ms;
+                if !settings_of(known).is_default() {
+                    self.next_revision();
+                }
                 self.settle_streams();
                 Applied::changed(ControlReply::Done)
             }

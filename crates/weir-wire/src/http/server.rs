@@ -31,8 +31,8 @@ use tokio::{
 };
 use weir_core::limits::{
     HTTP_ANSWER_BYTES_PER_SECOND_MIN, HTTP_BODIES_BYTES_MAX, HTTP_BODY_TIMEOUT, HTTP_CONNECTIONS_MAX,
-    HTTP_HEAD_TIMEOUT, HTTP_HEADS_BYTES_MAX, HTTP_REQUESTS_MAX, HTTP_STREAM_TIMEOUT,
-    HTTP_TLS_HANDSHAKE_TIMEOUT, HTTP_WRITE_TIMEOUT, HTTP2_IDLE_TIMEOUT,
+    HTTP_HEAD_TIMEOUT, HTTP_HEADS_BYTES_MAX, HTTP_OWN_CONNECTIONS_MAX, HTTP_REQUESTS_MAX,
+    HTTP_STREAM_TIMEOUT, HTTP_TLS_HANDSHAKE_TIMEOUT, HTTP_WRITE_TIMEOUT, HTTP2_IDLE_TIMEOUT,
 };
 use weir_sync::{ByteBudget, Shutdown};
 
@@ -119,6 +119,9 @@ struct Bounds {
     paces: Paces,
     heads_bytes: usize,
     bodies_bytes: usize,
+    connections: usize,
+    /// They come out of the places that clients have, not out of what is kept back from them.
+    places: bool,
     requests: usize,
 }
 
@@ -137,8 +140,13 @@ impl Bounds {
         },
         heads_bytes: HTTP_HEADS_BYTES_MAX,
         bodies_bytes: HTTP_BODIES_BYTES_MAX,
+        connections: HTTP_CONNECTIONS_MAX,
+        places: true,
         requests: HTTP_REQUESTS_MAX,
     };
+
+    /// For a door of the house, which must stay open when clients have taken all that is theirs.
+    const OWN: Self = Self { connections: HTTP_OWN_CONNECTIONS_MAX, places: false, ..Self::SERVED };
 
     /// How often a connection is looked at: late enough to cost nothing, early enough to be about right.
     fn look_interval(&self) -> Duration {
@@ -165,7 +173,7 @@ impl Shared {
             handler,
             heads: ByteBudget::new(bounds.heads_bytes),
             bodies: ByteBudget::new(bounds.bodies_bytes),
-            connections: Arc::new(Semaphore::new(HTTP_CONNECTIONS_MAX)),
+            connections: Arc::new(Semaphore::new(bounds.connections)),
             requests: Arc::new(Semaphore::new(bounds.requests)),
             bounds,
         }
@@ -228,6 +236,11 @@ pub async fn serve_doors(doors: Vec<Door>, handler: Arc<dyn Handler>, stop: Shut
     serve_within(Bounds::SERVED, doors, handler, stop, grace).await;
 }
 
+/// The same for a listener that is for the house and not for clients: health, metrics, faults.
+pub async fn serve_own(listener: TcpListener, handler: Arc<dyn Handler>, stop: Shutdown, grace: Duration) {
+    serve_within(Bounds::OWN, vec![Door { listener, tls: None }], handler, stop, grace).await;
+}
+
 async fn serve_within(
     bounds: Bounds,
     doors: Vec<Door>,
@@ -241,7 +254,7 @@ async fn serve_within(
         open.spawn(accept(door, Arc::clone(&shared), stop.clone()));
     }
     open.join_all().await;
-    let all = u32::try_from(HTTP_CONNECTIONS_MAX).expect("fits a semaphore");
+    let all = u32::try_from(bounds.connections).expect("fits a semaphore");
     let _ = tokio::time::timeout(grace, shared.connections.acquire_many(all)).await;
 }
 
@@ -254,7 +267,8 @@ async fn accept(door: Door, shared: Arc<Shared>, stop: Shutdown) {
             () = &mut stopped => return,
         };
         let place = tokio::select! {
-            place = open_files::place() => place,
+            place = open_files::place(), if shared.bounds.places => Some(place),
+            () = std::future::ready(()), if !shared.bounds.places => None,
             () = &mut stopped => return,
         };
         let accepted = tokio::select! {

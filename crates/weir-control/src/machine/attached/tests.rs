@@ -2,7 +2,7 @@
 
 use weir_core::id::StreamRef;
 use weir_wire::control::{
-    Attached, AttachedChange, ControlError, ControlReply, ControlRequest, ResourceRef, Role,
+    Attached, AttachedChange, ControlError, ControlReply, ControlRequest, ResourceRef, Role, StreamStatus,
 };
 
 use crate::machine::{
@@ -14,6 +14,7 @@ fn with_stream() -> Machine {
     let mut machine = machine(&["main"]);
     register(&mut machine, "node-1", Role::Backend, None);
     create(&mut machine, "s", 1).unwrap();
+    machine.state.streams[0].status = StreamStatus::Active;
     machine
 }
 
@@ -45,6 +46,17 @@ fn attached(machine: &mut Machine) -> Attached {
 
 fn tags(machine: &mut Machine) -> Vec<(String, String)> {
     attached(machine).tags.into_iter().collect()
+}
+
+#[test]
+fn a_stream_keeps_what_it_was_created_with_until_it_is_active() {
+    let mut machine = with_stream();
+    machine.state.streams[0].status = StreamStatus::Creating;
+    let busy = "Stream s under account 000000000000 not ACTIVE, instead in state CREATING";
+    assert_eq!(tag(&mut machine, &[("a", "1")]), Err(busy.to_owned()));
+    assert_eq!(untag(&mut machine, &["a"]), Err(busy.to_owned()));
+    assert_eq!(change(&mut machine, AttachedChange::Policy(None)), Err(busy.to_owned()));
+    assert_eq!(tags(&mut machine), [], "they can be read");
 }
 
 #[test]

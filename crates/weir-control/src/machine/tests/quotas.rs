@@ -1,5 +1,7 @@
 //! Quotas of an account: kept as AWS keeps them, and set otherwise by the configuration.
 
+use weir_wire::control::StreamChange;
+
 use super::*;
 
 fn create_for(
@@ -49,10 +51,33 @@ fn streams_on_demand_and_shards_of_an_account_have_quotas() {
     create_for(&mut machine, account, 1, 4, true).unwrap();
     let refused = create_for(&mut machine, account, 2, 4, true).unwrap_err().to_string();
     assert!(refused.contains("on-demand stream limit") && refused.contains("Limit: 2."), "{refused}");
-    let refused = create_for(&mut machine, account, 2, 3, false).unwrap_err().to_string();
+    create_for(&mut machine, account, 2, 8, false).expect("those on demand have no part in ten");
+    let refused = create_for(&mut machine, account, 3, 3, false).unwrap_err().to_string();
     assert!(refused.contains("Current shard count for the account: 8. Limit: 10."), "{refused}");
-    create_for(&mut machine, account, 2, 2, false).expect("ten are allowed");
+    create_for(&mut machine, account, 3, 2, false).expect("ten are allowed");
+    machine.state.streams.iter_mut().for_each(|stream| stream.status = StreamStatus::Active);
+    let mode = StreamChange::SetMode { on_demand: false, warm_mibps: None };
+    let changed = call(&mut machine, ControlRequest::ChangeStream { stream: stream("s0"), change: mode });
+    let refused = changed.unwrap_err().to_string();
+    assert!(refused.contains("Current shard count for the account: 10. Limit: 10."), "{refused}");
+    assert!(machine.state.streams[0].on_demand);
     create_for(&mut machine, AccountId::new(1).unwrap(), 0, 10, false).expect("each account has its own");
+}
+
+#[test]
+fn a_stream_that_takes_the_name_of_one_with_settings_is_known_as_another() {
+    let (mut machine, _) = limited(&[]);
+    create_for(&mut machine, AccountId::DEFAULT, 0, 1, true).unwrap();
+    machine.state.streams[0].status = StreamStatus::Active;
+    let spread = StreamChange::SetSpread { on: true };
+    call(&mut machine, ControlRequest::ChangeStream { stream: stream("s0"), change: spread }).unwrap();
+    let known = machine.state.settings_revision;
+    call(&mut machine, ControlRequest::DeleteStream { stream: stream("s0"), with_consumers: false }).unwrap();
+    create_for(&mut machine, AccountId::DEFAULT, 0, 1, false).unwrap();
+    let new = machine.state.stream(&stream("s0")).unwrap();
+    assert!(new.settings_revision > known, "who knows the old settings alone does not know it");
+    create_for(&mut machine, AccountId::DEFAULT, 1, 1, false).unwrap();
+    assert_eq!(machine.state.stream(&stream("s1")).unwrap().settings_revision, known + 1);
 }
 
 #[test]

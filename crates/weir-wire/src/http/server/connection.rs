@@ -210,16 +210,19 @@ impl Connection {
     async fn respond(&self, head: Parts, mut body: Incoming) -> Response<ResponseBody> {
         let Shared { handler, heads, bodies, bounds, .. } = &*self.shared;
         // A connection of HTTP/2 may have a hundred heads in memory before it sends the first byte of a body.
-        let Some(_head) = heads.try_acquire(head_bytes(&head).saturating_sub(HTTP_HEAD_BYTES_FREE)) else {
-            return close(handler.refuse(Refusal::Busy, &head), head.version);
-        };
-        let taken = tokio::time::timeout(bounds.body_timeout, body::take(bodies, &mut body)).await;
-        let refusal = match taken {
-            Ok(Ok((whole, _reserved))) => {
-                return handler.handle(Request::from_parts(head, whole), self.peer).await;
+        let beyond = head_bytes(&head).saturating_sub(HTTP_HEAD_BYTES_FREE);
+        let refusal = match heads.try_acquire(beyond) {
+            None => Refusal::Busy,
+            Some(_held) => {
+                let taken = tokio::time::timeout(bounds.body_timeout, body::take(bodies, &mut body)).await;
+                match taken {
+                    Ok(Ok((whole, _reserved))) => {
+                        return handler.handle(Request::from_parts(head, whole), self.peer).await;
+                    }
+                    Ok(Err(refusal)) => refusal,
+                    Err(_) => Refusal::BodyTimeout,
+                }
             }
-            Ok(Err(refusal)) => refusal,
-            Err(_) => Refusal::BodyTimeout,
         };
         // Who asks first whether to send it has not begun, and is answered instead.
         let is_asked = head.headers.contains_key(header::EXPECT) && body::is_too_large(&body);
@@ -233,7 +236,13 @@ impl Connection {
 /// Bytes of a head, with what HTTP/2 counts for each of its lines.
 fn head_bytes(head: &Parts) -> usize {
     const LINE_BYTES: usize = 32;
-    head.headers.iter().map(|(name, value)| name.as_str().len() + value.len() + LINE_BYTES).sum()
+    let target = head.uri.path_and_query().map_or(0, |target| target.as_str().len());
+    target
+        + head
+            .headers
+            .iter()
+            .map(|(name, value)| name.as_str().len() + value.len() + LINE_BYTES)
+            .sum::<usize>()
 }
 
 /// A request of HTTP/2 as one of HTTP/1.1 looks: the host is a header, which signatures are over, and the target a path.

@@ -321,6 +321,38 @@ async fn a_head_over_the_bound_is_refused_by_its_name() {
 }
 
 #[tokio::test]
+async fn heads_of_requests_that_are_served_are_counted_in_their_lines_and_in_their_targets() {
+    let server = Server::start(Bounds { heads_bytes: 50 * KIB, ..patient() });
+    let client = client(&server, HTTP2_WINDOW_BYTES).await;
+    let long = "y".repeat(25 * KIB);
+    for in_target in [false, true] {
+        let mut begun = Vec::new();
+        for expected in [None, None, Some(StatusCode::SERVICE_UNAVAILABLE)] {
+            let mut request = request();
+            if in_target {
+                *request.uri_mut() = format!("http://h/{long}").parse().unwrap();
+            } else {
+                request.headers_mut().insert("x", long.parse().unwrap());
+            }
+            let mut ready = client.clone().ready().await.unwrap();
+            let (response, mut sending) = ready.send_request(request, false).unwrap();
+            match expected {
+                None => begun.push((response, sending)), // its body does not come: it is being served
+                Some(status) => {
+                    sending.send_data(Bytes::new(), true).unwrap();
+                    assert_eq!(response.await.unwrap().status(), status, "in its target: {in_target}");
+                }
+            }
+        }
+        assert_eq!(exchange(&client, vec![]).await.unwrap().0, StatusCode::OK, "a usual head is free");
+        for (response, mut sending) in begun {
+            sending.send_data(Bytes::new(), true).unwrap();
+            assert_eq!(response.await.unwrap().status(), StatusCode::OK);
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_client_that_opens_and_resets_without_end_is_ended() {
     let server = Server::start(patient());
     let mut stream = server.connect().await;
