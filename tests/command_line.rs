@@ -1,20 +1,24 @@
 //! The command line as a script sees it: exit codes, stdout for data, one sentence for a mistake.
 
 use std::{
-    fs, io,
+    fs,
+    io::{self, Read},
     net::{SocketAddr, TcpListener},
     os::unix::process::ExitStatusExt,
+    path::Path,
     process::{Command, Stdio},
     time::Duration,
 };
 
 use nix::sys::signal::Signal;
-use serde_json::Value;
+use serde_json::{Value, json};
 use tempfile::TempDir;
 use weir_tests::{
     leftovers,
     process::{Process, output},
-    scratch, skip, user, weir,
+    scratch,
+    server::Server,
+    skip, user, weir,
 };
 
 fn weir_with(arguments: &[&str]) -> (i32, String, String) {
@@ -132,6 +136,49 @@ fn mistakes_are_usage_errors_of_one_sentence_with_the_mend() {
         let lines: Vec<&str> = errors.lines().filter(|line| !line.contains(" INFO ")).collect();
         assert!(matches!(lines[..], [line] if line.starts_with("weir: ")), "{arguments:?}: {errors}");
     }
+}
+
+/// Everything that prints a list and ends.
+const LISTS: [&[&str]; 8] = [
+    &["serve", "--list-operations"],
+    &["serve", "--list-operations", "--json"],
+    &["serve", "--list-limits"],
+    &["serve", "--list-limits", "--json"],
+    &["limits"],
+    &["limits", "--json"],
+    &["run", "--list"],
+    &["schema"],
+];
+
+/// Exit code and stderr of a list whose stdout is this.
+fn listed(arguments: &[&str], out: impl Into<Stdio>) -> (Option<i32>, String) {
+    let mut process = Process::start(Command::new(weir()).args(arguments).stdout(out).stderr(Stdio::piped()));
+    let code = process.wait(Duration::from_secs(60)).code();
+    let mut errors = String::new();
+    process.child().stderr.take().expect("piped").read_to_string(&mut errors).expect("UTF-8");
+    (code, errors)
+}
+
+#[test]
+fn a_list_whose_reader_has_gone_ends_quietly_and_one_that_cannot_be_written_says_so() {
+    for arguments in LISTS {
+        let (reader, writer) = io::pipe().expect("a pipe");
+        drop(reader);
+        assert_eq!(listed(arguments, writer), (Some(0), String::new()), "{arguments:?}");
+        let full = fs::File::options().write(true).open("/dev/full").expect("it is there");
+        let (code, errors) = listed(arguments, full);
+        assert!(code == Some(3) && errors.starts_with("weir: write to stdout: "), "{arguments:?}: {errors}");
+        assert_eq!(errors.lines().count(), 1, "{errors}");
+    }
+}
+
+#[test]
+fn a_server_outlives_its_log_and_a_mistake_keeps_its_code_where_stderr_takes_nothing() {
+    let server = Server::start_logging_to(Path::new("/dev/full"), &[]);
+    server.ok("ListStreams", &json!({}));
+    let full = fs::File::options().write(true).open("/dev/full").expect("it is there");
+    let mut mistaken = Process::start(Command::new(weir()).args(["limits", "--jsn"]).stderr(full));
+    assert_eq!(mistaken.wait(Duration::from_secs(60)).code(), Some(2));
 }
 
 #[test]

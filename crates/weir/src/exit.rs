@@ -5,6 +5,8 @@ use std::{
     process::ExitCode,
 };
 
+use crate::say;
+
 /// Everything asked for was done; in a run, every expectation held.
 pub(crate) const HELD: u8 = 0;
 /// It was done, but something expected did not hold.
@@ -57,12 +59,11 @@ impl<E: Into<anyhow::Error>> From<E> for Failure {
 }
 
 /// A command's outcome as the process's.
-#[expect(clippy::print_stderr, reason = "the last word of a failed command")]
 pub(crate) fn code(outcome: Result<u8, Failure>) -> ExitCode {
     match outcome {
         Ok(code) => ExitCode::from(code),
         Err(failure) => {
-            eprintln!("weir: {}", sentence(&failure.error));
+            say::aside(format_args!("weir: {}", sentence(&failure.error)));
             ExitCode::from(failure.code)
         }
     }

@@ -1,7 +1,6 @@
 //! The commands that only look: `weir limits`, `report`, `compare`, `schema`, and the envelope's thread counter.
 //!
 //! They print to stdout (tables for people, `--json` for programs) and start no server.
-#![expect(clippy::print_stdout, reason = "stdout is the product of these commands")]
 
 use std::path::{Path, PathBuf};
 
@@ -16,7 +15,7 @@ use weir_lab::{
 
 use crate::{
     exit::{self, Failure},
-    node, run,
+    node, run, say,
 };
 
 /// Flags of `weir limits`.
@@ -39,15 +38,15 @@ pub(crate) fn limits(args: &LimitsArgs) -> Result<u8, Failure> {
     let costs = MeshCosts::new(args.base_threads, args.threads_per_peer);
     let report = LimitsReport::new(&facts, costs, envelope::probe_all(&this));
     if args.json {
-        println!("{}", serde_json::to_string_pretty(&report)?)
+        say::json(&report)?
     } else {
-        print!("{report}")
+        say::text(report)?
     }
     Ok(exit::HELD)
 }
 
 pub(crate) fn schema() -> Result<u8, Failure> {
-    println!("{}", scenario::schema());
+    say::text(format_args!("{}\n", scenario::schema()))?;
     Ok(exit::HELD)
 }
 
@@ -60,7 +59,7 @@ pub(crate) struct CountThreadsArgs {
 }
 
 pub(crate) fn count_threads(args: &CountThreadsArgs) -> Result<u8, Failure> {
-    println!("{}", envelope::count_threads_line(args.max));
+    say::text(format_args!("{}\n", envelope::count_threads_line(args.max)))?;
     Ok(exit::HELD)
 }
 
@@ -101,9 +100,9 @@ pub(crate) fn compare(args: &CompareArgs) -> Result<u8, Failure> {
     };
     let comparison = compare::compare(&read(&args.before)?, &read(&args.after)?);
     if args.json {
-        println!("{}", serde_json::to_string_pretty(&comparison)?);
+        say::json(&comparison)?
     } else {
-        print!("{}", compare::render_table(&comparison));
+        say::text(compare::render_table(&comparison))?
     }
     Ok(exit::HELD)
 }

@@ -2,8 +2,6 @@
 //!
 //! The load generator is `weir-loadgen`; here its options get their names on the command line. A file of options
 //! (`--options`, JSON with the same names) is what the lab uses; flags win over it.
-#![expect(clippy::print_stdout, reason = "the report is this command's product")]
-
 use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf};
 
 use anyhow::Context;
@@ -25,6 +23,7 @@ use weir_sync::Shutdown;
 use crate::{
     exit::{self, Failure},
     node::control_address,
+    say,
 };
 
 /// Flags of `weir load`.
@@ -213,9 +212,9 @@ pub(crate) fn run(args: LoadArgs) -> Result<u8, Failure> {
     let config = LoadConfig::try_from(options).map_err(Failure::usage)?;
     let report = run::run(&config, &Threads::new(), Clock::new(), &Shutdown::new())?;
     if json {
-        println!("{}", serde_json::to_string_pretty(&report)?)
+        say::json(&report)?
     } else {
-        print!("{report}")
+        say::text(&report)?
     }
     match in_vain(&report) {
         Some(why) => Err(anyhow::anyhow!("no call succeeded: {why}").into()),

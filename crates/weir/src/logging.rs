@@ -19,6 +19,7 @@ pub(crate) fn start() -> Screen {
         .with_writer(move || writer.clone())
         .with_ansi(std::io::stderr().is_terminal())
         .with_target(false)
+        .log_internal_errors(false) // it would panic where stderr takes nothing; a server outlives its log
         .init();
     screen
 }

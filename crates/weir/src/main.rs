@@ -11,6 +11,7 @@ mod mistake;
 mod node;
 mod process;
 mod run;
+mod say;
 mod serve;
 
 use std::process::ExitCode;

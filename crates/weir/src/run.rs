@@ -2,7 +2,6 @@
 //!
 //! The lab does the work; here the outcome becomes files (`summary.json`, `report.html`), a table or one JSON object on
 //! stdout, and an exit code.
-#![expect(clippy::print_stdout, clippy::print_stderr, reason = "the outcome is this command's product")]
 
 use std::path::{Path, PathBuf};
 
@@ -17,7 +16,10 @@ use weir_lab::{
     summary::{self, Summary},
 };
 
-use crate::exit::{self, Failure};
+use crate::{
+    exit::{self, Failure},
+    say,
+};
 
 /// Flags of `weir run`.
 #[derive(Debug, Args)]
@@ -77,7 +79,7 @@ pub(crate) fn run(args: RunArgs, screen: Screen) -> Result<u8, Failure> {
     let outcome = run::run(&request).map_err(failure)?;
     let summary = judge(&outcome.folder)?;
     print(&summary, args.json)?;
-    eprintln!("\nthe report: {}", absolute(&out.join("report.html")).display());
+    say::aside(format_args!("\nthe report: {}", absolute(&out.join("report.html")).display()));
     Ok(summary.exit_status())
 }
 
@@ -91,20 +93,17 @@ pub(crate) fn judge(folder: &ResultFolder) -> anyhow::Result<Summary> {
 }
 
 /// The summary for programs or for people.
-pub(crate) fn print(summary: &Summary, json: bool) -> anyhow::Result<()> {
-    if json {
-        println!("{}", serde_json::to_string_pretty(summary)?);
-    } else {
-        print!("{}", summary::render_table(summary));
-    }
-    Ok(())
+pub(crate) fn print(summary: &Summary, json: bool) -> Result<(), Failure> {
+    if json { say::json(summary) } else { say::text(summary::render_table(summary)) }
 }
 
 fn list() -> Result<u8, Failure> {
+    let mut table = String::new();
     for shipped in shipped::SHIPPED {
         let scenario = Scenario::open(shipped.name).map_err(Failure::usage)?;
-        println!("{:<22}{}", scenario.name, scenario.description);
+        table.push_str(&format!("{:<22}{}\n", scenario.name, scenario.description));
     }
+    say::text(table)?;
     Ok(exit::HELD)
 }
 

@@ -58,7 +58,7 @@ use self::{
 use crate::{
     exit::{self, Failure},
     node::{DurabilityArg, not_started},
-    process,
+    process, say,
 };
 
 /// How long requests in flight may take when the process is asked to stop.
@@ -139,14 +139,13 @@ struct Config {
     faults: Option<FaultPlan>,
 }
 
-#[expect(clippy::print_stdout, reason = "stdout is the product of a list")]
 pub(crate) fn run(args: ServeArgs) -> Result<u8, Failure> {
     let limits = args.limits.chosen().map_err(Failure::usage)?;
     if args.list_operations {
         if args.json {
-            println!("{:#}", operations::json());
+            say::json(&operations::json())?
         } else {
-            print!("{}", operations::table());
+            say::text(operations::table())?
         }
         return Ok(exit::HELD);
     }
@@ -155,9 +154,9 @@ pub(crate) fn run(args: ServeArgs) -> Result<u8, Failure> {
     }
     if args.limits.list_limits {
         if args.json {
-            println!("{:#}", limits::json(&limits));
+            say::json(&limits::json(&limits))?
         } else {
-            print!("{}", limits::table(&limits));
+            say::text(limits::table(&limits))?
         }
         return Ok(exit::HELD);
     }
