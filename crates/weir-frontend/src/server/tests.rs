@@ -139,6 +139,19 @@ async fn with_credentials_a_signature_must_hold() {
 }
 
 #[tokio::test]
+async fn who_signs_by_another_hash_than_the_bodys_hears_that_the_signature_does_not_match() {
+    let fixture = Fixture::with_credentials();
+    let mut told = signed("AKID", "secret", b"another body", fixture.clock.wall());
+    let hash = "867ad8c10a26b2e9273f73e17e4d0005c77b54c85fdebe168b354dee49477d7e"; // SHA-256
+    told.headers_mut().insert("x-amz-content-sha256", hash.parse().unwrap());
+    *told.body_mut() = Bytes::from_static(b"{}");
+    let refused = fixture.send(told).await;
+    assert_eq!((refused.status, refused.code()), (400, "InvalidSignatureException"));
+    let of_any = fixture.send(signed("AKID", "guess", b"{}", fixture.clock.wall())).await;
+    assert_eq!(refused.message(), of_any.message());
+}
+
+#[tokio::test]
 async fn a_changed_configuration_counts_from_the_next_request_on() {
     let fixture = Fixture::with_credentials();
     let now = fixture.clock.wall();

@@ -178,6 +178,18 @@ async fn records_over_the_shards_limit_fail_one_by_one() {
 }
 
 #[tokio::test]
+async fn another_front_end_has_a_count_of_its_own_for_the_same_shard() {
+    let (one, other) = (Fixture::new(), Fixture::new());
+    let shards = one.stream("s", 1);
+    assert_eq!(other.stream("s", 1)[0].key, shards[0].key);
+    exhaust(&one, &shards[0], |limits, later| assert!(limits.admit_record(later, 1)));
+    let record = json!({"StreamName": "s", "PartitionKey": "k", "Data": ""});
+    let refused = one.call("PutRecord", record.clone()).await;
+    assert_eq!(refused.code(), "ProvisionedThroughputExceededException");
+    other.call("PutRecord", record).await.ok();
+}
+
+#[tokio::test]
 async fn a_shard_that_was_read_too_often_is_not_read_again() {
     let fixture = Fixture::new();
     let shards = fixture.stream("s", 1);
@@ -231,6 +243,23 @@ async fn arguments_that_make_no_sense_are_refused_in_kinesis_words() {
     let told = fixture.call("PutRecords", json!({"StreamName": "s", "Records": vec![entry; 11]})).await;
     assert_eq!(told.message(), "Records size exceeds 10 MB limit");
     assert_eq!(fixture.node.frames(), 1, "only the one good record was sent");
+}
+
+#[tokio::test]
+async fn a_number_to_be_ordered_after_may_be_five_minutes_ahead() {
+    let fixture = Fixture::new();
+    fixture.stream("s", 1);
+    let put = async |ahead_secs: u64| {
+        let secs = fixture.clock.wall().secs() + ahead_secs;
+        let number = SequenceNumber::of_record(weir_core::id::ShardIndex(0), 1_600_000_000, 0, secs);
+        let input = json!({
+            "StreamName": "s", "PartitionKey": "k", "Data": "", "SequenceNumberForOrdering": number.to_string(),
+        });
+        fixture.call("PutRecord", input).await
+    };
+    assert_eq!(put(300).await.status, 200);
+    // Some more than that: the clock goes on meanwhile.
+    assert_eq!(put(360).await.code(), "InvalidArgumentException");
 }
 
 #[tokio::test]

@@ -102,6 +102,8 @@ async fn a_stream_is_active_only_when_this_servers_own_map_has_all_of_it() {
     assert_eq!(status().await, "CREATING", "the control plane is ahead of the map");
     fixture.publish(&shards[..1]);
     assert_eq!(status().await, "CREATING", "half of it is no stream");
+    let told = fixture.call("DescribeStream", json!({"StreamName": "s"})).await.ok();
+    assert_eq!(told["StreamDescription"]["Shards"], json!([]));
     fixture.publish(&shards);
     assert_eq!(status().await, "ACTIVE");
     let listed = fixture.call("ListStreams", json!({})).await.ok();

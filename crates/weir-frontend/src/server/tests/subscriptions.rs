@@ -57,6 +57,22 @@ async fn trouble_at_the_node_is_told_in_the_stream_and_ends_it() {
 }
 
 #[tokio::test]
+async fn two_front_ends_serve_one_consumer_at_one_shard_each() {
+    let fixtures = [Fixture::subscribing(), Fixture::subscribing()];
+    let mut bodies = Vec::new();
+    for fixture in &fixtures {
+        fixture.stream("s", 1);
+        put(fixture).await;
+        bodies.push(subscribe(fixture).await);
+    }
+    for body in &mut bodies {
+        assert_eq!(next(body).await.unwrap().0, "initial-response");
+        let (kind, event) = next(body).await.unwrap();
+        assert_eq!((kind.as_str(), event["Records"].as_array().unwrap().len()), ("SubscribeToShardEvent", 1));
+    }
+}
+
+#[tokio::test]
 async fn an_event_is_counted_until_it_is_written_and_a_subscription_until_its_client_is_gone() {
     let fixture = Fixture::subscribing();
     fixture.stream("s", 1);
