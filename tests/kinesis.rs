@@ -40,6 +40,8 @@ mod retention;
 mod semantics_doc;
 #[path = "kinesis/shard_iterators.rs"]
 mod shard_iterators;
+#[path = "kinesis/stalled.rs"]
+mod stalled;
 #[path = "kinesis/stream_settings.rs"]
 mod stream_settings;
 #[path = "kinesis/streams.rs"]
