@@ -28,7 +28,7 @@ fn status(answer: &[u8]) -> Option<u16> {
 
 #[test]
 fn bodies_cut_short_end_their_connection() {
-    says("cuts its body short, sends broken chunks");
+    says("cuts its body short, sends broken chunks", "`SerializationException` (400), or a close");
     Arena::open().besiege("bodies cut short", |siege| {
         let short = [head("PutRecord", "content-length: 100\r\n"), b"{\"Stream".to_vec()].concat();
         siege.repeat(|| {
@@ -44,7 +44,7 @@ fn bodies_cut_short_end_their_connection() {
 
 #[test]
 fn bodies_of_40_mb_are_too_large() {
-    says("sends a body over 18 MiB");
+    says("sends a body over 18 MiB", "413");
     Arena::open().besiege("bodies of 40 MB", |siege| {
         let announced = head("PutRecord", &format!("content-length: {}\r\n", 40 * MIB));
         let chunked = head("PutRecord", "transfer-encoding: chunked\r\n");
@@ -62,7 +62,7 @@ fn bodies_of_40_mb_are_too_large() {
 
 #[test]
 fn heads_of_64_kib_are_too_large() {
-    says("sends a head over 32 KiB or 100 lines (HTTP/2: 32 KiB)");
+    says("sends a head over 32 KiB or 100 lines (HTTP/2: 32 KiB)", "431");
     Arena::open().besiege("heads of 64 KiB", |siege| {
         let one = head("PutRecord", &format!("x-large: {}\r\n", "x".repeat(64 << 10)));
         let many = head("PutRecord", &"x-many: x\r\n".repeat((64 << 10) / 11));
@@ -77,7 +77,7 @@ fn heads_of_64_kib_are_too_large() {
 
 #[test]
 fn heads_that_never_end_hold_the_budget_for_heads_and_no_more() {
-    says("sends many heads at once that are long and have no end");
+    says("sends many heads at once that are long and have no end", "a close, when all heads");
     Arena::open().besiege("10,000 long heads without an end", |siege| {
         let count = connections_max().min(10_000);
         let whole = head("PutRecord", &format!("x-long: {}\r\n", "x".repeat(31 << 10)));
@@ -118,7 +118,6 @@ fn broken_chunks_are_no_body() {
 
 #[test]
 fn sixty_clients_that_stall_in_their_bodies_hold_what_they_sent() {
-    says("stalls in its head, its TLS handshake, its body");
     Arena::open().besiege("60 stalled clients", |siege| {
         let head = head("PutRecord", &format!("content-length: {}\r\n", 15 * MIB));
         let some = vec![b' '; MIB];
@@ -137,8 +136,7 @@ fn sixty_clients_that_stall_in_their_bodies_hold_what_they_sent() {
 
 #[test]
 fn clients_that_never_read_hold_the_budget_for_answers_and_no_more() {
-    says("does not read its answers, on HTTP/2 keeps a window shut");
-    says("many large answers at once that nobody reads");
+    says("many large answers at once that nobody reads", "then `ServiceUnavailable`");
     let mut arena = Arena::open();
     let body = json!({"ShardIterator": arena.iterator()}).to_string();
     arena.besiege("120 clients that never read", |siege| {
@@ -166,7 +164,7 @@ fn clients_that_never_read_hold_the_budget_for_answers_and_no_more() {
 
 #[test]
 fn ten_thousand_idle_connections_are_kept_beside_the_others() {
-    says("opens connections and is silent");
+    says("opens connections and is silent", "16,384 of each port are served at once");
     Arena::open().besiege("10,000 idle connections", |siege| {
         let count = connections_max().min(10_000);
         let opening = crate::frames::opening(0);

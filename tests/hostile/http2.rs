@@ -9,7 +9,7 @@ use std::{
 };
 
 use serde_json::json;
-use weir_tests::semantics::says;
+use weir_tests::semantics::{says, says_same};
 
 use crate::{
     arena::{Arena, Siege},
@@ -34,7 +34,9 @@ fn reason(answer: &[u8]) -> Option<u32> {
 
 #[test]
 fn who_opens_and_resets_without_end_is_told_to_calm_down() {
-    says("opens and resets streams of HTTP/2 without end");
+    says("opens and resets streams of HTTP/2 without end", "GOAWAY: ENHANCE_YOUR_CALM");
+    says("a connection of HTTP/2", "floods of resets end it");
+    let mut told = 0;
     Arena::open().besiege("rapid reset", |siege| {
         let mut burst = opening(65_535);
         for number in (1..2_000).step_by(2) {
@@ -43,28 +45,34 @@ fn who_opens_and_resets_without_end_is_told_to_calm_down() {
         }
         siege.repeat(|| {
             let answer = siege.exchange([burst.as_slice()]);
-            assert!(matches!(reason(&answer), None | Some(ENHANCE_YOUR_CALM)), "{answer:?}");
+            let reason = reason(&answer);
+            assert!(matches!(reason, None | Some(ENHANCE_YOUR_CALM)), "{answer:?}");
+            told += u32::from(reason.is_some()); // or a reset has overtaken it
         });
     });
+    assert!(told > 0, "nobody was told why");
 }
 
 #[test]
 fn a_head_without_an_end_is_ended_by_its_bound() {
-    says("sends a head without an end in CONTINUATION frames");
+    says("sends a head without an end in CONTINUATION frames", "GOAWAY, once it is over the bound");
+    let mut told = 0;
     Arena::open().besiege("CONTINUATION flood", |siege| {
         let begin = [opening(65_535), frame(HEADERS, 0, 1, &head("ListStreams"))].concat();
         let more = frame(CONTINUATION, 0, 1, &field("x", &"y".repeat(1_000)));
         siege.repeat(|| {
             // 100 MB of it: were it taken, the exchange would wait for an answer in vain.
             let parts = [begin.as_slice()].into_iter().chain(std::iter::repeat_n(more.as_slice(), 100_000));
-            siege.exchange(parts);
+            let answer = siege.exchange(parts);
+            told += u32::from(reason(&answer).is_some()); // or a reset has overtaken it
         });
     });
+    assert!(told > 0, "nobody was told why");
 }
 
 #[test]
 fn control_frames_in_floods_are_answered_or_not_but_never_kept() {
-    says("floods PING, SETTINGS, WINDOW_UPDATE, PRIORITY");
+    says("floods PING, SETTINGS, WINDOW_UPDATE, PRIORITY", "then it is the others' turn");
     let mut arena = Arena::open();
     let ping = frame(PING, 0, 0, b"12345678");
     let settings = frame(SETTINGS, 0, 0, &[0, 4, 0, 0, 0, 0]);
@@ -117,6 +125,8 @@ fn goes_on(outcome: std::io::Result<usize>) -> bool {
 
 #[test]
 fn streams_whose_windows_stay_shut_hold_the_budget_for_answers_and_no_more() {
+    says("a connection of HTTP/2", "carries 128 requests at once");
+    says_same("One plain port speaks HTTP/1.1 and HTTP/2");
     let mut arena = Arena::open();
     let body = json!({"ShardIterator": arena.iterator()}).to_string();
     arena.besiege("windows of 0", |siege| {
@@ -126,13 +136,16 @@ fn streams_whose_windows_stay_shut_hold_the_budget_for_answers_and_no_more() {
         }
         let mut shut = siege.connect();
         shut.write_all(&asks).unwrap();
-        await_heads(&mut shut, STREAMS as usize);
+        let heard = await_heads(&mut shut, STREAMS as usize);
+        let settings = frames(&heard).into_iter().find(|(kind, _)| *kind == SETTINGS).unwrap().1;
+        let most = [&[0, 3], STREAMS.to_be_bytes().as_slice()].concat(); // SETTINGS_MAX_CONCURRENT_STREAMS
+        assert!(settings.chunks(6).any(|setting| setting == most), "{settings:?}");
         siege.hold();
     });
 }
 
-/// Reads until so many answers have begun.
-fn await_heads(stream: &mut TcpStream, count: usize) {
+/// Reads until so many answers have begun; all that came.
+fn await_heads(stream: &mut TcpStream, count: usize) -> Vec<u8> {
     let mut heard = Vec::new();
     let mut some = vec![0; 64 << 10];
     while frames(&heard).iter().filter(|(kind, _)| *kind == HEADERS).count() < count {
@@ -140,4 +153,5 @@ fn await_heads(stream: &mut TcpStream, count: usize) {
         assert!(read > 0, "closed after {} bytes", heard.len());
         heard.extend_from_slice(&some[..read]);
     }
+    heard
 }

@@ -1,7 +1,11 @@
 //! What an account has and may have in a region, and what it has committed to.
 
 use serde_json::{Value, json};
-use weir_tests::{http::Caller, semantics::says, server::Server};
+use weir_tests::{
+    http::Caller,
+    semantics::{says, says_same},
+    server::Server,
+};
 
 fn limits(server: &Server) -> Value {
     server.ok("DescribeLimits", &json!({}))
@@ -11,7 +15,8 @@ const ELSEWHERE: Caller<'_> = Caller { region: "eu-west-1", ..Caller::ANY };
 
 #[test]
 fn limits_count_open_shards_and_on_demand_streams_of_the_region() {
-    says("a quota that is lifted (`--limit NAME=off`)");
+    says("a quota that is lifted (`--limit NAME=off`)", "DescribeLimits shows 2,147,483,647");
+    says_same("DescribeLimits counts open shards and on-demand streams of the account in its region.");
     let server = Server::start_with(&["--limit", "account-shards=30", "--limit", "on-demand-streams=off"]);
     let empty = json!({
         "ShardLimit": 30, "OpenShardCount": 0, "OnDemandStreamCount": 0, "OnDemandStreamCountLimit": i32::MAX,
@@ -36,6 +41,7 @@ fn limits_count_open_shards_and_on_demand_streams_of_the_region() {
 
 #[test]
 fn a_commitment_is_begun_and_ends_a_day_later_at_the_earliest() {
+    says_same("who disables it earlier sees `ENABLED_UNTIL_EARLIEST_ALLOWED_END` and may take that back");
     let server = Server::start();
     let describe = || server.ok("DescribeAccountSettings", &json!({}));
     let update = |status: &str| {

@@ -4,7 +4,12 @@ use std::process::Command;
 
 use ciborium::{Value, cbor};
 use serde_json::json;
-use weir_tests::{http, semantics::says, server::Server, weir};
+use weir_tests::{
+    http,
+    semantics::{says, says_same},
+    server::Server,
+    weir,
+};
 
 const CONTENT_TYPE: &str = "application/x-amz-cbor-1.1";
 
@@ -117,6 +122,7 @@ fn lengths_may_be_left_out_as_the_java_sdk_leaves_them_out() {
 
 #[test]
 fn every_operation_tells_the_same_faults_in_both_encodings() {
+    says_same("JSON 1.1 and CBOR 1.1 for every operation and every error, with the same texts.");
     let server = Server::start();
     let operations = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/model/operations.txt"));
     let mut compared = 0;
@@ -138,7 +144,7 @@ fn every_operation_tells_the_same_faults_in_both_encodings() {
 
 #[test]
 fn a_subscription_in_cbor_is_refused_for_good() {
-    says("SubscribeToShard in CBOR");
+    says("SubscribeToShard in CBOR", "`InvalidArgumentException` (400)");
     let server = Server::start();
     let position = cbor!({"Type" => "LATEST"}).unwrap();
     let arn = "arn:aws:kinesis:us-east-1:000000000000:stream/s/consumer/c:1";
@@ -161,6 +167,15 @@ fn what_goes_wrong_before_a_body_is_read_is_told_in_cbor_too() {
     for body in [&b""[..], b"\xbf", b"{}", b"\xff\xff", b"\xf6"] {
         let answer = send(&server, "ListStreams", body);
         assert_eq!(told(&answer), ("SerializationException".into(), None), "{body:?}");
+    }
+    says("big numbers, decimal fractions and big floats in CBOR (tags 2 to 5)", "`SerializationException`");
+    for number in [
+        &b"\xa1\x65Limit\xc2\x41\x01"[..],
+        b"\xa1\x65Limit\xc3\x41\x01",
+        b"\xa1\x65Limit\xc4\x82\x00\x01",
+        b"\xa1\x65Limit\xc5\x82\x00\x01",
+    ] {
+        assert_eq!(told(&send(&server, "ListStreams", number)).0, "SerializationException", "{number:?}");
     }
     let broken = post(&server, "PutRecords", "transfer-encoding: chunked\r\n", b"no length\r\n");
     assert_eq!(told(&broken), ("SerializationException".into(), None));

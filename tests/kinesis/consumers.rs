@@ -1,7 +1,11 @@
 //! RegisterStreamConsumer, DescribeStreamConsumer, ListStreamConsumers, DeregisterStreamConsumer.
 
 use serde_json::{Value, json};
-use weir_tests::{semantics::says, server::Server};
+use weir_tests::{
+    semantics::{says, says_same},
+    server::Server,
+    subscription::Subscription,
+};
 
 const STREAM: &str = "arn:aws:kinesis:us-east-1:000000000000:stream/s";
 
@@ -85,12 +89,17 @@ fn consumers_are_listed_page_by_page_and_a_token_is_its_own_streams() {
 
 #[test]
 fn quotas_of_consumers_are_kept_and_a_stream_with_some_is_deleted_with_them_only() {
-    says("consumers");
+    says("consumers", "20 a stream in every mode");
+    says("texts about consumers", "a stream with consumers");
+    says_same("a stream that has some is deleted with them only (`EnforceConsumerDeletion`)");
     let server = Server::start();
     server.stream("s", 1);
     for number in 0..20 {
         register(&server, &format!("c{number}"));
     }
+    let on_demand = json!({"StreamARN": STREAM, "StreamModeDetails": {"StreamMode": "ON_DEMAND"}});
+    server.ok("UpdateStreamMode", &on_demand);
+    server.await_active("s");
     let more = json!({"StreamARN": STREAM, "ConsumerName": "more"});
     assert_eq!(refused(&server, "RegisterStreamConsumer", &more).0, "LimitExceededException");
 
@@ -106,8 +115,40 @@ fn quotas_of_consumers_are_kept_and_a_stream_with_some_is_deleted_with_them_only
 }
 
 #[test]
+fn a_consumer_is_on_its_way_for_as_long_as_the_server_is_told() {
+    says(
+        "consumers",
+        "are CREATING and DELETING for no time at all, or as long as `--create-delay` and `--delete-delay` say",
+    );
+    says("texts about consumers", "Kinesis's own where known (not ACTIVE");
+    let server = Server::start_with(&["--create-delay", "2s", "--delete-delay", "2s"]);
+    server.stream("s", 1);
+    let arn = register(&server, "c")["ConsumerARN"].clone();
+    let latest = json!({"ConsumerARN": arn, "ShardId": "shardId-000000000000", "StartingPosition": {"Type": "LATEST"}});
+    let (status, early) = Subscription::open(server.address(), &latest).unwrap_err();
+    assert_eq!((status, &early["__type"]), (400, &json!("ResourceInUseException")));
+    let text = early["message"].as_str().unwrap();
+    assert!(text.ends_with("under stream: s , account 000000000000 is not in ACTIVE status."), "{text}");
+    let until = |last: &str| {
+        let mut seen = Vec::new();
+        while seen.last().is_none_or(|status| status != last) {
+            std::thread::park_timeout(std::time::Duration::from_millis(20));
+            let told = server.call("DescribeStreamConsumer", &json!({"ConsumerARN": arn})).json();
+            let status = told["ConsumerDescription"]["ConsumerStatus"].as_str().unwrap_or("none").to_owned();
+            if seen.last() != Some(&status) {
+                seen.push(status);
+            }
+        }
+        seen
+    };
+    assert_eq!(until("ACTIVE"), ["CREATING", "ACTIVE"]);
+    Subscription::open(server.address(), &latest).unwrap();
+    server.ok("DeregisterStreamConsumer", &json!({"ConsumerARN": arn}));
+    assert_eq!(until("none"), ["DELETING", "none"]);
+}
+
+#[test]
 fn inputs_that_break_a_bound_are_told_in_kinesis_words() {
-    says("texts about consumers");
     let server = Server::start();
     let (code, text) = refused(&server, "RegisterStreamConsumer", &json!({"ConsumerName": "a b"}));
     assert_eq!(code, "ValidationException");

@@ -17,7 +17,9 @@ fn told(server: &Server, operation: &str, body: &Value) -> String {
 
 #[test]
 fn a_trial_of_a_put_stores_nothing_and_tells_what_would_be() {
-    says("`DryRun`");
+    says("`DryRun`", "`DryRunOperationException` where the call would succeed, else its error");
+    says("`DryRun`", "A trial of a put takes nothing of its shard's limits");
+    says("`DryRun`", "PutRecords succeeds also where single records would fail");
     let server = Server::start_with(&["--limit", "shard-write-records=1/s"]);
     server.stream("s", 1);
     let record = json!({"StreamName": "s", "PartitionKey": "k", "Data": "eA=="});
@@ -53,6 +55,17 @@ fn a_trial_of_a_read_gives_out_nothing() {
     assert_eq!(told(&server, "GetRecords", &read), "DryRunOperationException");
     assert_eq!(told(&server, "GetRecords", &json!({"ShardIterator": "none"})), "InvalidArgumentException");
     assert_eq!(server.ok("GetRecords", &read)["Records"].as_array().unwrap().len(), 1, "it is still there");
+
+    says("`DryRun`", "one of a read is one of its calls");
+    let server = Server::start_with(&["--limit", "GetRecords=0.01/s"]);
+    server.stream("s", 1);
+    let read = json!({"ShardIterator": server.ok("GetShardIterator", &from)["ShardIterator"]});
+    assert_eq!(told(&server, "GetRecords", &read), "DryRunOperationException");
+    assert_eq!(
+        told(&server, "GetRecords", &read),
+        "ProvisionedThroughputExceededException",
+        "that was the one"
+    );
 }
 
 #[test]

@@ -3,7 +3,10 @@
 use std::time::{Duration, SystemTime};
 
 use serde_json::{Value, json};
-use weir_tests::{semantics::says, server::Server};
+use weir_tests::{
+    semantics::{says, says_same},
+    server::Server,
+};
 
 const KEY: &str = "alias/aws/kinesis";
 
@@ -35,8 +38,12 @@ fn put_until(server: &Server, encryption: &Value) {
 
 #[test]
 fn records_show_that_they_are_encrypted_as_long_as_their_stream_is() {
-    says("encryption at rest");
-    says("records that arrived while encryption was on");
+    says("encryption at rest", "the flag, the key and what is shown are kept");
+    says(
+        "records that arrived while encryption was on",
+        "are shown as not encrypted once it is off; those that arrived before it was on never as encrypted",
+    );
+    says_same("the records of GetRecords show `EncryptionType` only where it is KMS");
     let mut server = Server::start_with(&["--shard-limits", "off"]);
     server.stream("secret", 1);
     assert_eq!(shown(&server), (json!("NONE"), Value::Null));
@@ -61,20 +68,46 @@ fn records_show_that_they_are_encrypted_as_long_as_their_stream_is() {
     assert_eq!(several["EncryptionType"], "KMS");
     let from = json!({"StreamName": "secret", "ShardId": "shardId-000000000000", "ShardIteratorType": "TRIM_HORIZON"});
     let iterator = server.ok("GetShardIterator", &from)["ShardIterator"].clone();
-    let read = server.ok("GetRecords", &json!({"ShardIterator": iterator}));
-    let records = read["Records"].as_array().unwrap();
+    let read = || server.ok("GetRecords", &json!({"ShardIterator": iterator}))["Records"].clone();
+    let records = read();
+    let records = records.as_array().unwrap();
     assert_eq!(records[0].get("EncryptionType"), None, "it was there before");
     assert_eq!(records.last().unwrap()["EncryptionType"], "KMS");
 
     server.ok("StopStreamEncryption", &start);
     assert_eq!(shown(&server), (json!("NONE"), Value::Null));
     put_until(&server, &Value::Null);
+    let shown_still = |record: &Value| record.get("EncryptionType").is_some();
+    assert!(!read().as_array().unwrap().iter().any(shown_still), "of the stream, not of the record");
+}
+
+#[test]
+fn a_key_of_any_form_may_be_used_but_those_of_other_services() {
+    says("keys", "every id, ARN and alias of the right form is a key that may be used");
+    says("keys", "of the aliases that begin with `alias/aws/` only `alias/aws/kinesis`");
+    let server = Server::start();
+    server.stream("secret", 1);
+    let start = |key: &str| {
+        let asked = json!({"StreamName": "secret", "EncryptionType": "KMS", "KeyId": key});
+        server.call("StartStreamEncryption", &asked)
+    };
+    for key in [
+        "12345678-1234-1234-1234-123456789012",
+        "arn:aws:kms:us-east-1:000000000000:key/12345678-1234-1234-1234-123456789012",
+        "alias/mine",
+        "arn:aws:kms:us-east-1:000000000000:alias/mine",
+        KEY,
+    ] {
+        assert_eq!(start(key).status, 200, "{key}");
+        assert_eq!(shown(&server), (json!("KMS"), json!(key)));
+    }
+    assert_eq!(start("alias/aws/s3").json()["__type"], "KMSNotFoundException");
 }
 
 #[test]
 fn a_key_that_cannot_be_used_has_its_own_error() {
-    says("keys");
-    says("errors of keys");
+    says("errors of keys", "`throttling` after `alias/weir/` (or an ARN of it)");
+    says("errors of keys", "a text that is no key gets KMSNotFoundException");
     let server = Server::start();
     server.stream("secret", 1);
     for (key, code) in [

@@ -31,7 +31,11 @@ fn a_limit_is_kept_and_the_next_iterator_goes_on_in_the_middle_of_a_batch() {
 
 #[test]
 fn an_iterator_leads_into_its_own_stream_alone() {
-    says("`StreamARN` of GetRecords");
+    says(
+        "`StreamARN` of GetRecords",
+        "is the iterator's stream, and without it the call is for the iterator's region",
+    );
+    says("`StreamARN` of GetRecords", "else `InvalidArgumentException`, its text is Weir's");
     let server = Server::start();
     server.stream("s", 1);
     let read = |region: &str, arn: Option<&str>| {

@@ -3,7 +3,11 @@
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
-use weir_tests::{semantics::says, server::Server, subscription::Subscription};
+use weir_tests::{
+    semantics::{says, says_same},
+    server::Server,
+    subscription::Subscription,
+};
 
 const ON: [&str; 2] = ["--call-limits", "on"];
 
@@ -41,7 +45,7 @@ fn stream(server: &Server, name: &str) {
 
 #[test]
 fn calls_over_their_rate_are_refused_in_the_words_of_aws() {
-    says("bursts");
+    says_same("The rates of calls for each account in a region, stream, shard or consumer, in AWS's words");
     let server = Server::start_with(&["--call-limits", "on", "--limit", "ListShards=10/s"]);
     stream(&server, "s");
     let refused = |operation, body: Value, code: &str, text: &str| {
@@ -91,6 +95,7 @@ fn two_hundred_calls_at_twenty_a_second_take_ten_seconds() {
 
 #[test]
 fn a_rate_is_set_by_its_name_and_all_are_scaled_together() {
+    says("bursts", "one second's worth of each rate, and always one call");
     let server = Server::start_with(&[
         "--call-limits",
         "on",
@@ -105,14 +110,29 @@ fn a_rate_is_set_by_its_name_and_all_are_scaled_together() {
     for _ in 0..100 {
         server.ok("ListStreams", &json!({}));
     }
-    for (operation, burst) in [("DescribeStream", 3), ("DescribeStreamSummary", 1)] {
+    for (operation, burst, rate) in [("DescribeStream", 3, 3.0), ("DescribeStreamSummary", 4, 4.0)] {
+        let begin = Instant::now();
         let (served, _) = until_refused(&server, operation, &json!({"StreamName": "s"}));
-        assert!(served >= burst, "{operation}: {served} of a burst of {burst}");
+        let most = f64::from(burst) + begin.elapsed().as_secs_f64() * rate + 1.0;
+        assert!(served >= 1 && f64::from(served) <= most, "{operation}: {served} of a burst of {burst}");
     }
 }
 
 #[test]
+fn a_burst_of_bytes_is_a_mebibyte_at_least() {
+    says("bursts", "of bytes at least 1 MiB");
+    let server = Server::start_with(&["--limit", "shard-write-bytes=1KiB/s"]);
+    server.stream("s", 1);
+    let put = |bytes: usize| {
+        let record = json!({"StreamName": "s", "PartitionKey": "k", "Data": "AAAA".repeat(bytes / 3)});
+        server.call("PutRecord", &record).status
+    };
+    assert_eq!([put(1_000_000), put(900_000)], [200, 400]);
+}
+
+#[test]
 fn a_consumer_may_subscribe_to_a_shard_as_often_as_its_rate_says() {
+    says("bursts", "and always one call");
     let server = Server::start_with(&["--call-limits", "on", "--limit", "SubscribeToShard=0.01/s"]);
     stream(&server, "s");
     let arn = "arn:aws:kinesis:us-east-1:000000000000:stream/s";
@@ -171,6 +191,7 @@ fn quotas_of_a_stream_are_set_by_their_names() {
         server.await_active("s");
         answer
     };
+    says("more than ten UpdateShardCount in 24 hours", "`LimitExceededException`, its text is Weir's");
     assert_eq!((update(2).status, encrypt("alias/one").status), (200, 200));
     for refused in [update(1), encrypt("alias/two")] {
         let refused = refused.json();

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 
 use serde_json::json;
-use weir_tests::{http, server::Server};
+use weir_tests::{http, semantics::says_same, server::Server};
 
 /// The lines of a scrape that name a stream.
 fn scrape(admin: SocketAddr) -> Vec<String> {
@@ -15,6 +15,7 @@ fn scrape(admin: SocketAddr) -> Vec<String> {
 
 #[test]
 fn enabled_metrics_are_counted_for_each_shard_and_no_others() {
+    says_same("are counted, and shown at `/metrics` of the admin listener");
     let server = Server::start_with(&["--admin", "127.0.0.1:0"]);
     let admin = server.admin_address();
     server.stream("seen", 1);

@@ -1,10 +1,14 @@
 //! PutRecord: where a record lands and what a bad one is told.
 
 use serde_json::json;
-use weir_tests::server::Server;
+use weir_tests::{
+    semantics::{says, says_same},
+    server::Server,
+};
 
 #[test]
 fn a_record_lands_in_the_shard_of_its_hash_and_is_read_back() {
+    says_same("Partition keys land by MD5; `ExplicitHashKey` overrides it");
     let server = Server::start();
     server.stream("s", 2);
     // MD5("a") starts 0cc1…, below 2^127; an explicit hash key overrides it.
@@ -27,6 +31,7 @@ fn a_record_lands_in_the_shard_of_its_hash_and_is_read_back() {
 
 #[test]
 fn sequence_numbers_rise_within_a_shard() {
+    says_same("Sequence numbers have 56 digits in Kinesis's form, rise within a shard");
     let server = Server::start();
     server.stream("s", 1);
     let mut last = String::new();
@@ -42,6 +47,7 @@ fn sequence_numbers_rise_within_a_shard() {
 
 #[test]
 fn all_that_is_wrong_with_a_record_is_said_at_once() {
+    says_same("Validation tells all faults at once, in Kinesis's words.");
     let server = Server::start();
     let answer =
         server.call("PutRecord", &json!({"StreamName": "bad name!", "PartitionKey": "", "Data": "AA=="}));
@@ -57,6 +63,15 @@ fn all_that_is_wrong_with_a_record_is_said_at_once() {
     assert!(message.contains("Member must satisfy regular expression pattern: [a-zA-Z0-9_.-]+"), "{message}");
     assert!(message.contains("Value '' at 'partitionKey' failed to satisfy constraint: "), "{message}");
     assert!(message.contains("Member must have length greater than or equal to 1"), "{message}");
+}
+
+#[test]
+fn a_value_without_an_end_is_shown_to_a_bound() {
+    says("a value in a validation error", "is cut at 8,192 characters");
+    let server = Server::start();
+    let long = server.call("DescribeStream", &json!({"StreamName": "%".repeat(20_000)}));
+    let shown = long.json()["message"].as_str().unwrap().to_owned();
+    assert!(shown.contains(&format!("Value '{}' at 'streamName'", "%".repeat(8_192))), "{shown}");
 }
 
 #[test]

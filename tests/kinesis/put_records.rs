@@ -1,7 +1,7 @@
 //! PutRecords: many records, one result each, in their order.
 
 use serde_json::{Value, json};
-use weir_tests::server::Server;
+use weir_tests::{semantics::says_same, server::Server};
 
 fn records(count: usize) -> Vec<Value> {
     (0..count).map(|n| json!({"PartitionKey": format!("key-{n}"), "Data": "ZGF0YQ=="})).collect()
@@ -46,6 +46,7 @@ fn no_records_and_too_many_are_validation_errors() {
 
 #[test]
 fn a_bad_record_is_named_by_its_place() {
+    says_same("a request that does not validate fails as a whole and writes nothing");
     let server = Server::start();
     server.stream("s", 1);
     let mut all = records(3);
@@ -58,6 +59,8 @@ fn a_bad_record_is_named_by_its_place() {
 
 #[test]
 fn with_shard_limits_the_records_over_the_limit_fail_one_by_one() {
+    says_same("`PutRecords` fails record by record");
+    says_same("1,000 records/s in");
     let server = Server::start_with(&["--shard-limits", "on"]);
     server.stream("s", 1);
     let mut failed = 0;
@@ -85,6 +88,7 @@ fn with_shard_limits_the_records_over_the_limit_fail_one_by_one() {
 
 #[test]
 fn without_shard_limits_none_fails() {
+    says_same("(`--shard-limits off` lifts them)");
     let server = Server::start_with(&["--shard-limits", "off"]);
     server.stream("s", 1);
     for _ in 0..6 {

@@ -13,7 +13,11 @@ use std::{
 };
 
 use serde_json::{Value, json};
-use weir_tests::{http, semantics::says, server::Server};
+use weir_tests::{
+    http,
+    semantics::{says, says_same},
+    server::Server,
+};
 
 const MIDDLE: &str = "170141183460469231731687303715884105728";
 const LAST: &str = "340282366920938463463374607431768211455";
@@ -69,6 +73,9 @@ fn get(server: &Server, iterator: &str) -> Value {
 
 #[test]
 fn a_split_and_a_merge_leave_a_family_that_descriptions_tell_and_readers_follow() {
+    says_same(
+        "Closed shards tell their parents and their ending number, are read to their end, where `ChildShards` takes",
+    );
     let mut server = unlimited();
     server.stream("s", 1);
     let first = put(&server, "low", "0");
@@ -135,6 +142,7 @@ fn a_split_and_a_merge_leave_a_family_that_descriptions_tell_and_readers_follow(
 
 #[test]
 fn every_filter_lists_the_shards_that_were_open_then_and_a_token_goes_on_with_it() {
+    says_same("ListShards has all six filters");
     let server = unlimited();
     server.stream("s", 2);
     split(&server, 0, "9");
@@ -166,7 +174,7 @@ fn every_filter_lists_the_shards_that_were_open_then_and_a_token_goes_on_with_it
 
 #[test]
 fn a_shard_count_goes_to_uniform_ranges_and_says_where_it_is() {
-    says("the ranges after UpdateShardCount");
+    says("the ranges after UpdateShardCount", "a range may begin up to a millionth of its width beside");
     let server = unlimited();
     server.stream("s", 4);
     let told = server.ok(
@@ -191,6 +199,23 @@ fn a_shard_count_goes_to_uniform_ranges_and_says_where_it_is() {
         4 + 4 + 3,
         "the middle two are split, and all are merged in pairs, as AWS does"
     );
+
+    // A boundary that is near enough stays where it is.
+    server.stream("near", 1);
+    let beside = (u128::MAX / 2 + 1 + 12_345).to_string();
+    let split = json!({"StreamName": "near", "ShardToSplit": shard_id(0), "NewStartingHashKey": beside});
+    server.ok("SplitShard", &split);
+    server.await_active("near");
+    server.ok(
+        "UpdateShardCount",
+        &json!({"StreamName": "near", "TargetShardCount": 4, "ScalingType": "UNIFORM_SCALING"}),
+    );
+    server.await_active("near");
+    let latest = json!({"StreamName": "near", "ShardFilter": {"Type": "AT_LATEST"}});
+    let open = server.ok("ListShards", &latest)["Shards"].as_array().unwrap().clone();
+    let starts =
+        open.iter().map(|shard| shard["HashKeyRange"]["StartingHashKey"].as_str().unwrap().to_owned());
+    assert_eq!((starts.clone().count(), starts.clone().any(|start| start == beside)), (4, true));
 }
 
 /// Holds the refusals of calls against their code and text.
@@ -360,7 +385,10 @@ fn check(server: &Server, acknowledged: &Acknowledged) {
 #[test]
 #[expect(clippy::disallowed_methods, reason = "a test's own producers: no thread count rests on them")]
 fn reshards_refuse_no_put_lose_no_record_and_keep_the_order_of_each_key() {
-    says("a put during a reshard");
+    says("a put during a reshard", "waits for the children");
+    says_same(
+        "no put is refused or lost by it, and whoever reads parents before children finds each key's records in",
+    );
     let server = unlimited();
     server.stream("s", 2);
     let (next, stop) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicBool::new(false)));
@@ -406,7 +434,7 @@ fn reshards_refuse_no_put_lose_no_record_and_keep_the_order_of_each_key() {
 
 #[test]
 fn an_on_demand_stream_grows_with_its_traffic() {
-    says("growth of an on-demand stream");
+    says("growth of an on-demand stream", "doubles them");
     let server = unlimited();
     server.ok("CreateStream", &json!({"StreamName": "s", "StreamModeDetails": {"StreamMode": "ON_DEMAND"}}));
     server.await_active("s");

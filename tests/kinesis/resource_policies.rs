@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use weir_tests::{
     http::{Answer, Caller},
-    semantics::says,
+    semantics::{says, says_same},
     server::Server,
 };
 
@@ -32,7 +32,7 @@ fn await_status(status: u16, call: impl Fn() -> Answer) -> Answer {
 
 #[test]
 fn a_policy_is_put_got_and_deleted() {
-    says("policies");
+    says_same("Without a policy GetResourcePolicy answers `{}`.");
     let mut server = Server::start();
     server.stream("shared", 1);
     let get =
@@ -63,8 +63,9 @@ fn a_policy_is_put_got_and_deleted() {
 
 #[test]
 fn another_account_may_do_what_the_policy_allows_and_nothing_else() {
-    says("what a policy can open");
-    says("when settings take effect");
+    says("when settings take effect", "front ends hear of them a moment after the answer");
+    says_same("another account that names a stream (or a consumer) by its ARN may do what its policy allows");
+    says_same("a Deny beats every Allow");
     let server = Server::start();
     server.stream("shared", 1);
     let denied = put_as(&server, FRIEND);
@@ -111,6 +112,134 @@ fn another_account_may_do_what_the_policy_allows_and_nothing_else() {
     denied(FRIEND, "GetRecords", read);
     let own = json!({"StreamARN": ARN, "PartitionKey": "k", "Data": "AAAA"});
     server.ok("PutRecord", &own);
+}
+
+/// What no policy opens to other accounts, on this stream and its consumer.
+fn closed_calls(consumer: &Value) -> Vec<(&'static str, Value)> {
+    let named = json!({"StreamARN": ARN});
+    let with = |name: &str, value: Value| json!({"StreamARN": ARN, name: value});
+    let (one, other) = ("shardId-000000000000", "shardId-000000000001");
+    let resource = |name: &str, value: Value| json!({"ResourceARN": ARN, name: value});
+    let key = json!({"StreamARN": ARN, "EncryptionType": "KMS", "KeyId": "alias/mine"});
+    vec![
+        ("AddTagsToStream", with("Tags", json!({"a": "b"}))),
+        ("RemoveTagsFromStream", with("TagKeys", json!(["a"]))),
+        ("ListTagsForStream", named.clone()),
+        ("TagResource", resource("Tags", json!({"a": "b"}))),
+        ("UntagResource", resource("TagKeys", json!(["a"]))),
+        ("ListTagsForResource", json!({"ResourceARN": ARN})),
+        ("PutResourcePolicy", resource("Policy", json!("{}"))),
+        ("GetResourcePolicy", json!({"ResourceARN": ARN})),
+        ("DeleteResourcePolicy", json!({"ResourceARN": ARN})),
+        ("DeleteStream", named.clone()),
+        ("IncreaseStreamRetentionPeriod", with("RetentionPeriodHours", json!(48))),
+        ("DecreaseStreamRetentionPeriod", with("RetentionPeriodHours", json!(24))),
+        ("StartStreamEncryption", key.clone()),
+        ("StopStreamEncryption", key),
+        ("EnableEnhancedMonitoring", with("ShardLevelMetrics", json!(["ALL"]))),
+        ("DisableEnhancedMonitoring", with("ShardLevelMetrics", json!(["ALL"]))),
+        ("SplitShard", json!({"StreamARN": ARN, "ShardToSplit": one, "NewStartingHashKey": "9"})),
+        ("MergeShards", json!({"StreamARN": ARN, "ShardToMerge": one, "AdjacentShardToMerge": other})),
+        (
+            "UpdateShardCount",
+            json!({"StreamARN": ARN, "TargetShardCount": 2, "ScalingType": "UNIFORM_SCALING"}),
+        ),
+        ("UpdateMaxRecordSize", with("MaxRecordSizeInKiB", json!(2_048))),
+        ("UpdateStreamMode", with("StreamModeDetails", json!({"StreamMode": "ON_DEMAND"}))),
+        ("UpdateStreamRecordDistributionStrategy", with("RecordDistributionStrategy", json!("AUTO"))),
+        ("UpdateStreamWarmThroughput", with("WarmThroughputMiBps", json!(5))),
+        ("RegisterStreamConsumer", with("ConsumerName", json!("mine"))),
+        ("ListStreamConsumers", named.clone()),
+        ("DeregisterStreamConsumer", json!({"ConsumerARN": consumer})),
+        ("DescribeStreamConsumer", json!({"ConsumerARN": consumer})),
+    ]
+}
+
+#[test]
+fn what_is_open_to_other_accounts_is_seven_operations_of_a_stream_and_two_of_a_consumer() {
+    says(
+        "what a policy can open",
+        "DescribeStream, DescribeStreamSummary, GetRecords, GetShardIterator, ListShards, PutRecord, PutRecords of",
+    );
+    says("what a policy can open", "everything else is refused to other accounts");
+    let server = Server::start_with(&["--shard-limits", "off"]);
+    server.stream("shared", 1);
+    let register = json!({"StreamARN": ARN, "ConsumerName": "reader"});
+    let consumer = server.ok("RegisterStreamConsumer", &register)["Consumer"]["ConsumerARN"].clone();
+    let from = json!({"StreamARN": ARN, "ShardId": "shardId-000000000000", "ShardIteratorType": "LATEST"});
+    let iterator = server.ok("GetShardIterator", &from)["ShardIterator"].clone();
+    put_policy(&server, &json!([{"Effect": "Allow", "Principal": "*", "Action": "kinesis:*"}]));
+    await_status(200, || put_as(&server, FRIEND));
+
+    let named = json!({"StreamARN": ARN});
+    let with = |name: &str, value: Value| json!({"StreamARN": ARN, name: value});
+    let open = [
+        ("DescribeStream", named.clone()),
+        ("DescribeStreamSummary", named.clone()),
+        ("GetRecords", with("ShardIterator", iterator)),
+        ("GetShardIterator", from.clone()),
+        ("ListShards", named.clone()),
+        ("PutRecords", with("Records", json!([{"PartitionKey": "k", "Data": "AAAA"}]))),
+    ];
+    for (operation, input) in open {
+        let answer = server.call_as(FRIEND, operation, &input);
+        assert_eq!(answer.status, 200, "{operation}: {}", String::from_utf8_lossy(&answer.body));
+    }
+    for (operation, input) in closed_calls(&consumer) {
+        let answer = server.call_as(FRIEND, operation, &input);
+        let told = (answer.status, answer.json()["__type"].clone());
+        assert_eq!(told, (400, json!("AccessDeniedException")), "{operation}: {}", answer.json());
+    }
+}
+
+#[test]
+fn the_owner_of_a_stream_is_bound_by_no_policy_of_it() {
+    says(
+        "policies",
+        "a stream's or consumer's own account is bound by no policy of it, not by a Deny either",
+    );
+    let server = Server::start();
+    server.stream("shared", 1);
+    put_policy(
+        &server,
+        &json!([
+            {"Effect": "Allow", "Principal": {"AWS": "000000000007"}, "Action": "kinesis:*"},
+            {"Effect": "Deny", "Principal": {"AWS": "000000000000"}, "Action": "kinesis:*"},
+        ]),
+    );
+    await_status(200, || put_as(&server, FRIEND));
+    server.ok("PutRecord", &json!({"StreamARN": ARN, "PartitionKey": "k", "Data": "AAAA"}));
+    server.ok("DeleteStream", &json!({"StreamARN": ARN}));
+}
+
+#[test]
+fn a_policy_over_its_bounds_or_with_a_condition_is_refused() {
+    says("policies", "up to 20 KiB each");
+    says("policies", "up to 100 statements; no `Condition`");
+    let server = Server::start();
+    server.stream("shared", 1);
+    let put = |statements: Value, rest: &str| {
+        let policy = json!({"Statement": statements}).to_string() + rest;
+        let answer = server.call("PutResourcePolicy", &json!({"ResourceARN": ARN, "Policy": policy}));
+        if answer.status == 200 {
+            "taken".to_owned()
+        } else {
+            answer.json()["__type"].as_str().unwrap().to_owned()
+        }
+    };
+    let one = json!({"Effect": "Allow", "Principal": "*", "Action": "kinesis:*"});
+    let mut conditional = one.clone();
+    conditional["Condition"] = json!({"Bool": {"aws:SecureTransport": "true"}});
+    let room = (20 << 10) - json!({"Statement": one}).to_string().len();
+    for (statements, rest, told) in [
+        (json!([conditional]), String::new(), "InvalidArgumentException"),
+        (json!(vec![&one; 100]), String::new(), "taken"),
+        (json!(vec![&one; 101]), String::new(), "InvalidArgumentException"),
+        (one.clone(), " ".repeat(room), "taken"),
+        (one, " ".repeat(room + 1), "InvalidArgumentException"),
+    ] {
+        assert_eq!(put(statements.clone(), &rest), told, "{statements} and {} blanks", rest.len());
+    }
 }
 
 #[test]

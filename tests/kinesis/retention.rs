@@ -3,7 +3,7 @@
 //! That records go on time and their segments with them is shown where a test can set the time: by the node's own tests.
 
 use serde_json::{Value, json};
-use weir_tests::server::Server;
+use weir_tests::{semantics::says_same, server::Server};
 
 fn hours(server: &Server) -> Value {
     let summary = server.ok("DescribeStreamSummary", &json!({"StreamName": "kept"}));
@@ -12,6 +12,7 @@ fn hours(server: &Server) -> Value {
 
 #[test]
 fn retention_is_changed_both_ways_and_outlives_the_process() {
+    says_same("The period that a stream has already is taken and changes nothing.");
     let mut server = Server::start();
     server.stream("kept", 1);
     let arn = "arn:aws:kinesis:us-east-1:000000000000:stream/kept";
@@ -28,6 +29,7 @@ fn retention_is_changed_both_ways_and_outlives_the_process() {
 
 #[test]
 fn a_wrong_period_is_refused_and_nothing_changes() {
+    says_same("24 to 8,760 hours");
     let server = Server::start();
     server.stream("kept", 1);
     for (operation, asked, code, text) in [

@@ -1,7 +1,7 @@
 //! GetShardIterator: the five types, fixed when issued.
 
 use serde_json::{Value, json};
-use weir_tests::server::Server;
+use weir_tests::{semantics::says_same, server::Server};
 
 const SHARD: &str = "shardId-000000000000";
 
@@ -23,6 +23,7 @@ fn data(server: &Server, iterator: &str) -> Vec<String> {
 
 #[test]
 fn each_type_starts_where_it_says() {
+    says_same("The five types of shard iterator");
     let server = Server::start_with(&["--shard-limits", "off"]);
     server.stream("s", 1);
     let first = put(&server, "MQ==");

@@ -4,7 +4,10 @@
 use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
-use weir_tests::{semantics::says, server::Server};
+use weir_tests::{
+    semantics::{says, says_same},
+    server::Server,
+};
 
 const ARN: &str = "arn:aws:kinesis:us-east-1:000000000000:stream/s";
 const MIB: usize = 1 << 20;
@@ -42,7 +45,7 @@ fn code(answer: &Value) -> &str {
 
 #[test]
 fn a_stream_takes_records_of_ten_mebibytes_once_it_is_set_to() {
-    says("a stream whose settings changed");
+    says_same("or up to 10 MiB where UpdateMaxRecordSize");
     let mut server = Server::start_with(&["--shard-limits", "off"]);
     server.stream("s", 1);
     assert_eq!(summary(&server)["MaxRecordSizeInKiB"], 1_024);
@@ -71,6 +74,7 @@ fn a_stream_takes_records_of_ten_mebibytes_once_it_is_set_to() {
 
 #[test]
 fn the_mode_changes_twice_a_day_and_the_shards_stay() {
+    says_same("The mode of a stream changes twice within 24 hours at most, and its shards stay.");
     let server = Server::start_with(&["--limit", "on-demand-streams=1"]);
     server.stream("s", 2);
     let to = |mode: &str| {
@@ -99,6 +103,7 @@ fn the_mode_changes_twice_a_day_and_the_shards_stay() {
 
 #[test]
 fn a_stream_that_distributes_itself_spreads_records_and_needs_no_key() {
+    says_same("evenly, one shard after another, whatever their keys, and without one");
     let server = Server::start();
     let create = json!({
         "StreamName": "s", "StreamModeDetails": {"StreamMode": "ON_DEMAND"},
@@ -145,9 +150,9 @@ fn a_stream_that_distributes_itself_spreads_records_and_needs_no_key() {
 
 #[test]
 fn only_on_demand_streams_distribute_themselves() {
-    says("a stream in `AUTO` that becomes provisioned");
+    says("a stream in `AUTO` that becomes provisioned", "goes by keys again");
     let server = Server::start();
-    server.stream("s", 1);
+    server.stream("s", 2);
     assert_eq!(summary(&server).get("RecordDistributionStrategy"), None, "it is of on-demand streams");
     let auto = json!({"StreamARN": ARN, "RecordDistributionStrategy": "AUTO"});
     assert_eq!(
@@ -167,11 +172,18 @@ fn only_on_demand_streams_distribute_themselves() {
         &json!({"StreamARN": ARN, "StreamModeDetails": {"StreamMode": "PROVISIONED"}}),
     );
     assert_eq!(summary(&server).get("RecordDistributionStrategy"), None, "it is of on-demand streams");
+    let low = json!({"StreamName": "s", "PartitionKey": "same", "ExplicitHashKey": "0", "Data": ""});
+    for _ in 0..4 {
+        assert_eq!(server.ok("PutRecord", &low)["ShardId"], "shardId-000000000000");
+    }
+    let keyless = server.call("PutRecord", &json!({"StreamName": "s", "Data": ""})).json();
+    assert_eq!(code(&keyless), "ValidationException");
 }
 
 #[test]
 fn a_warm_stream_is_split_ahead_of_its_traffic_for_accounts_that_have_committed() {
-    says("warm throughput");
+    says("warm throughput", "10,000 MiB/s at most");
+    says_same("a shard for each MiB/s, four at least, for accounts with a commitment");
     let server = Server::start();
     let create = |name: &str, warm: u32| {
         let body = json!({

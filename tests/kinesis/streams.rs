@@ -5,7 +5,7 @@ use weir_tests::{http::Caller, semantics::says, server::Server};
 
 #[test]
 fn a_stream_is_created_described_listed_and_deleted() {
-    says("signatures without configured credentials");
+    says("signatures without configured credentials", "any well-formed signature is accepted");
     let server = Server::start();
     server.stream("orders", 3);
 
@@ -54,8 +54,8 @@ fn a_stream_is_created_described_listed_and_deleted() {
 
 #[test]
 fn regions_and_accounts_are_apart_and_an_arn_says_which_is_meant() {
-    says("the account without credentials");
-    says("regions");
+    says("the account without credentials", "000000000000");
+    says("regions", "in the region that its creating request was signed for, or that an ARN names");
     let server = Server::start();
     server.stream("s", 1);
     let elsewhere = Caller { region: "eu-west-3", ..Caller::ANY };
@@ -109,7 +109,15 @@ fn seen_until(server: &Server, stream: &str, last: &str) -> Vec<String> {
 
 #[test]
 fn a_stream_is_on_its_way_for_as_long_as_the_server_is_told() {
-    says("CREATING, UPDATING, DELETING");
+    says(
+        "CREATING, UPDATING, DELETING",
+        "as long as `--create-delay`, `--update-delay` and `--delete-delay` say",
+    );
+    says(
+        "CREATING, UPDATING, DELETING",
+        "a stream serves while it is UPDATING, and while it is DELETING under a delay",
+    );
+    says("ListShards of a stream that is CREATING or DELETING", "`ResourceInUseException`");
     let delays = ["--create-delay", "2s", "--update-delay", "2s", "--delete-delay", "2s"];
     let server = Server::start_with(&delays);
     let (named, record) =
@@ -121,6 +129,8 @@ fn a_stream_is_on_its_way_for_as_long_as_the_server_is_told() {
         "Stream s under account 000000000000 not found.",
         "before it is active"
     );
+    let listed = server.call("ListShards", &named);
+    assert_eq!(listed.json()["__type"], "ResourceInUseException", "CREATING");
     assert_eq!(seen_until(&server, "s", "ACTIVE"), ["CREATING", "ACTIVE"]);
     server.ok("PutRecord", &record);
 
@@ -136,6 +146,9 @@ fn a_stream_is_on_its_way_for_as_long_as_the_server_is_told() {
     assert_eq!(seen_until(&server, "s", "ACTIVE"), ["UPDATING", "ACTIVE"]);
 
     server.ok("DeleteStream", &named);
+    server.ok("PutRecord", &record);
+    let listed = server.call("ListShards", &named);
+    assert_eq!(listed.json()["__type"], "ResourceInUseException", "DELETING");
     let taken = server.call("CreateStream", &json!({"StreamName": "s", "ShardCount": 1}));
     assert_eq!(taken.json()["message"], "Stream s under account 000000000000 already exists.");
     assert_eq!(seen_until(&server, "s", "none"), ["DELETING", "none"]);

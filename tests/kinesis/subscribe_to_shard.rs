@@ -1,7 +1,11 @@
 //! SubscribeToShard: records are pushed, nothing is lost between two subscriptions, and each end is told.
 
 use serde_json::{Value, json};
-use weir_tests::{semantics::says, server::Server, subscription::Subscription};
+use weir_tests::{
+    semantics::{says, says_same},
+    server::Server,
+    subscription::Subscription,
+};
 
 const STREAM: &str = "arn:aws:kinesis:us-east-1:000000000000:stream/s";
 const SHARD: &str = "shardId-000000000000";
@@ -72,6 +76,30 @@ fn records_are_pushed_as_they_come_with_a_place_to_go_on_from() {
 }
 
 #[test]
+fn a_tenant_has_so_many_subscriptions_at_a_front_end() {
+    says("subscriptions", "512 of one tenant; one more is `LimitExceededException`");
+    let server = Server::start();
+    server.stream("s", 32);
+    let mut held = Vec::new();
+    for number in 0..17 {
+        let consumer = register(&server, &format!("c{number}"));
+        for shard in 0..32 {
+            let mut asked = request(&consumer, json!({"Type": "LATEST"}));
+            asked["ShardId"] = json!(format!("shardId-{shard:012}"));
+            match Subscription::open(server.address(), &asked) {
+                Ok(subscription) => held.push(subscription),
+                Err((status, refused)) => {
+                    let told = (held.len(), status, &refused["__type"]);
+                    assert_eq!(told, (512, 400, &json!("LimitExceededException")), "{refused}");
+                    return;
+                }
+            }
+        }
+    }
+    panic!("{} are none too many", held.len());
+}
+
+#[test]
 fn subscriptions_one_after_another_see_every_record_once() {
     // Each ends after a tenth of a second, most of them without having seen a record.
     let (server, _) = served(&["--subscription-lifetime", "100ms"]);
@@ -107,6 +135,8 @@ fn a_second_call_is_refused_at_first_and_takes_over_later() {
     let (server, consumer) = served(&["--takeover-after", "1s"]);
     let latest = json!({"Type": "LATEST"});
     let mut first = subscribe(&server, &consumer, latest.clone());
+    says("texts about consumers", "another active subscription");
+    says_same("A second call of the same consumer and shard is `ResourceInUseException` for five seconds");
     let words = "Another active subscription exists for this consumer: 000000000000:s:shardId-000000000000:c";
     assert_eq!(
         refused(&server, &consumer, latest.clone()),
@@ -128,14 +158,16 @@ fn a_second_call_is_refused_at_first_and_takes_over_later() {
 
 #[test]
 fn a_stream_that_is_deleted_and_a_consumer_that_is_given_up_end_their_subscriptions() {
-    says("a consumer that is deregistered");
+    says("a consumer that is deregistered", "its subscriptions end within five seconds");
     let (server, consumer) = served(&[]);
     let other = register(&server, "d");
     let mut of_consumer = subscribe(&server, &consumer, json!({"Type": "LATEST"}));
     let mut of_stream = subscribe(&server, &other, json!({"Type": "LATEST"}));
     server.ok("DeregisterStreamConsumer", &json!({"ConsumerARN": consumer}));
-    let gone = std::iter::from_fn(|| of_consumer.next()).last().unwrap();
+    let told: Vec<_> = std::iter::from_fn(|| of_consumer.next()).collect();
+    let gone = told.last().unwrap();
     assert_eq!((gone.exception, gone.kind.as_str()), (true, "ResourceNotFoundException"), "{gone:?}");
+    assert!(told.len() <= 3, "its first event, and one heartbeat of five seconds: {told:?}");
     server.ok("DeleteStream", &json!({"StreamName": "s", "EnforceConsumerDeletion": true}));
     let gone = std::iter::from_fn(|| of_stream.next()).last().unwrap();
     assert_eq!((gone.exception, gone.kind.as_str()), (true, "ResourceNotFoundException"), "{gone:?}");

@@ -1,7 +1,10 @@
 //! AddTagsToStream, RemoveTagsFromStream, ListTagsForStream, TagResource, UntagResource, ListTagsForResource.
 
 use serde_json::{Value, json};
-use weir_tests::server::Server;
+use weir_tests::{
+    semantics::{says, says_same},
+    server::Server,
+};
 
 const ARN: &str = "arn:aws:kinesis:us-east-1:000000000000:stream/tagged";
 
@@ -58,6 +61,7 @@ fn a_stream_is_born_with_tags_or_not_at_all() {
 
 #[test]
 fn tags_are_listed_in_pages() {
+    says_same("on one set of up to 50 tags a stream");
     let server = Server::start();
     server.stream("tagged", 1);
     let all: Vec<String> = (0..50).map(|n| format!("key-{n:02}")).collect();
@@ -86,6 +90,25 @@ fn tags_are_listed_in_pages() {
          tags associated with it."
     );
     assert_eq!(tags(&server).len(), 50);
+}
+
+#[test]
+fn queues_and_channels_have_neither_tags_nor_policies() {
+    says("policies and tags of queues and channels", "`ResourceNotFoundException`");
+    let server = Server::start();
+    for arn in [
+        "arn:aws:kinesis:us-east-1:000000000000:queue/q",
+        "arn:aws:kinesis:us-east-1:000000000000:any/channel/c",
+    ] {
+        for (operation, asked) in [
+            ("ListTagsForResource", json!({"ResourceARN": arn})),
+            ("TagResource", json!({"ResourceARN": arn, "Tags": {"a": "b"}})),
+            ("GetResourcePolicy", json!({"ResourceARN": arn})),
+        ] {
+            let told = server.call(operation, &asked).json();
+            assert_eq!(told["__type"], "ResourceNotFoundException", "{operation} {arn}: {told}");
+        }
+    }
 }
 
 #[test]

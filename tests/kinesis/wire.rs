@@ -1,7 +1,11 @@
 //! The wire itself: what no SDK sends, and what every answer carries.
 
 use serde_json::json;
-use weir_tests::{http, semantics::says, server::Server};
+use weir_tests::{
+    http,
+    semantics::{PAGE, says, says_same, table},
+    server::Server,
+};
 
 fn raw(server: &Server, head: &str, body: &[u8]) -> http::Answer {
     http::send(server.address(), &[head.as_bytes(), body].concat()).expect("an answer")
@@ -21,20 +25,32 @@ fn every_answer_has_its_ids_and_an_error_has_no_nulls() {
 
 #[test]
 fn an_unknown_operation_and_a_missing_signature_are_told_apart() {
-    says("the 17 operations of queues and channels");
+    says("the 17 operations of queues and channels", "`UnsupportedOperationException` (400)");
+    says(
+        "authentication",
+        "comes before the body is looked at: a request with both faults hears of its signature",
+    );
     let server = Server::start();
     let unknown = server.call("MakeCoffee", &json!({}));
     assert_eq!((unknown.status, unknown.json()["__type"].clone()), (400, json!("UnknownOperationException")));
-    let queue = server.call("CreateQueue", &json!({"StreamARN": "any"}));
-    assert_eq!((queue.status, queue.json()["__type"].clone()), (400, json!("UnsupportedOperationException")));
-    let unsigned = raw(
-        &server,
-        "POST / HTTP/1.1\r\nhost: h\r\nx-amz-target: Kinesis_20131202.ListStreams\r\n\
-         content-type: application/x-amz-json-1.1\r\ncontent-length: 2\r\nconnection: close\r\n\r\n",
-        b"{}",
-    );
-    assert_eq!(unsigned.status, 400);
-    assert_eq!(unsigned.json()["__type"], "MissingAuthenticationTokenException");
+    let operations = table(PAGE, "| operation | is | how it differs |");
+    let refused: Vec<_> = operations.into_iter().filter(|row| row[1] == "refused").collect();
+    assert_eq!(refused.len(), 17);
+    for row in refused {
+        let told = server.call(&row[0], &json!({"StreamARN": "any"}));
+        let code = told.json()["__type"].clone();
+        assert_eq!((told.status, code), (400, json!("UnsupportedOperationException")), "{}", row[0]);
+    }
+    for body in [b"{}", b"}{"] {
+        let unsigned = raw(
+            &server,
+            "POST / HTTP/1.1\r\nhost: h\r\nx-amz-target: Kinesis_20131202.ListStreams\r\n\
+             content-type: application/x-amz-json-1.1\r\ncontent-length: 2\r\nconnection: close\r\n\r\n",
+            body,
+        );
+        assert_eq!(unsigned.status, 400);
+        assert_eq!(unsigned.json()["__type"], "MissingAuthenticationTokenException");
+    }
 }
 
 #[test]
@@ -77,6 +93,7 @@ fn the_listener_answers_health_checks() {
 
 #[test]
 fn account_based_host_names_are_taken_and_say_nothing_of_who_calls() {
+    says_same("who calls is told by the signature alone");
     let server = Server::start();
     let arn = "arn:aws:kinesis:us-east-1:000000000000:stream/s";
     server.stream("s", 1);
@@ -110,6 +127,7 @@ fn header(answer: &http::Answer, name: &str) -> Option<String> {
 
 #[test]
 fn a_browser_is_told_that_it_may_call_and_what_it_may_read() {
+    says_same("`OPTIONS` with an `Origin` is answered, and every answer to an `Origin` shows its ids.");
     let server = Server::start();
     let asked = "OPTIONS / HTTP/1.1\r\nhost: h\r\norigin: whatever\r\naccess-control-request-headers: a, b, c\r\n\
                  access-control-request-method: d\r\nconnection: close\r\n\r\n";

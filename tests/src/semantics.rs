@@ -1,22 +1,63 @@
 //! What `docs/SEMANTICS.md` says, for the tests that prove it.
 //!
-//! A test that proves a row of its tables quotes the row's first column with [`says`]; `tests/kinesis/semantics_doc.rs` finds
-//! the rows that nobody quotes. So a row that changes its subject, or a test that goes, is noticed.
+//! A test that proves something of a row quotes the row's first column and, of the second, what it shows: with [`says`].
+//! One that proves a point of a list quotes words of it: with [`says_same`]. `tests/kinesis/semantics_doc.rs` finds the rows
+//! and the points that nobody quotes. So a row that promises something else, or a test that goes, is noticed.
 
 /// The page.
 pub const PAGE: &str = include_str!("../../docs/SEMANTICS.md");
 
-/// The cells of a row of the page whose first column is `what`.
+/// Heads of the tables that tell differences, row by row.
+const HEADS: [&str; 2] = ["| what | in Weir | why |", "| what a client does | what it hears |"];
+
+/// The row of differences whose first column is `what` promises this in its second.
 ///
 /// # Panics
-/// When the page has no such row.
-pub fn says(what: &str) -> Vec<String> {
-    rows(PAGE).find(|row| row[0] == what).unwrap_or_else(|| panic!("docs/SEMANTICS.md has no row {what:?}"))
+/// When the page has no such row, or its second column does not contain `in_weir`.
+pub fn says(what: &str, in_weir: &str) {
+    let row = differences(PAGE).into_iter().find(|row| row[0] == what);
+    let row = row.unwrap_or_else(|| panic!("docs/SEMANTICS.md has no row {what:?}"));
+    assert!(
+        row[1].contains(in_weir),
+        "docs/SEMANTICS.md does not say {in_weir:?} of {what}, but: {}",
+        row[1]
+    );
 }
 
-/// All rows of all tables, heads and rules among them.
-pub fn rows(page: &str) -> impl Iterator<Item = Vec<String>> {
-    page.lines().filter(|line| line.starts_with("| ")).map(cells)
+/// What is as in Kinesis holds these words in one of its points.
+///
+/// # Panics
+/// When no point of those lists contains them.
+pub fn says_same(words: &str) {
+    let found = same(PAGE).iter().any(|point| point.contains(words));
+    assert!(found, "docs/SEMANTICS.md does not count {words:?} among what is as in Kinesis");
+}
+
+/// The points of the lists of what is as in Kinesis, each on one line.
+pub fn same(page: &str) -> Vec<String> {
+    let mut points: Vec<String> = Vec::new();
+    let (mut is_same, mut is_open) = (false, false);
+    for line in page.lines() {
+        if line.starts_with("## ") || line.starts_with('|') {
+            is_same = line == "## Same as Kinesis";
+        }
+        is_same |= line == "As in Kinesis:";
+        is_open &= line.starts_with("  ");
+        if let Some(begin) = line.strip_prefix("- ").filter(|_| is_same) {
+            points.push(begin.to_owned());
+            is_open = true;
+        } else if let Some(last) = points.last_mut().filter(|_| is_open) {
+            last.push(' ');
+            last.push_str(line.trim());
+        }
+    }
+    points
+}
+
+/// The rows of all tables of differences.
+pub fn differences(page: &str) -> Vec<Vec<String>> {
+    let tables = page.split("\n\n").filter(|part| HEADS.iter().any(|head| part.starts_with(head)));
+    tables.flat_map(|part| table(part, part.lines().next().unwrap_or_default())).collect()
 }
 
 /// A table's rows, below the head that is given.
