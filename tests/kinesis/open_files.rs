@@ -8,7 +8,12 @@ use std::{
 };
 
 use serde_json::json;
-use weir_tests::{http::ANY_SIGNATURE, process::output, server::Server, weir};
+use weir_tests::{
+    http::{self, ANY_SIGNATURE},
+    process::output,
+    server::Server,
+    weir,
+};
 
 /// Files that the server may open, and silent connections of one client: more than those.
 const FILES: u32 = 300;
@@ -16,7 +21,10 @@ const SILENT: usize = 400;
 
 #[test]
 fn silent_connections_leave_the_log_its_files() {
-    let server = Server::start_with_open_files(FILES, &["--shard-limits", "off", "--durability", "os"]);
+    let server = Server::start_with_open_files(
+        FILES,
+        &["--shard-limits", "off", "--durability", "os", "--admin", "127.0.0.1:0"],
+    );
     server.stream("s", 1);
     let mut client = TcpStream::connect(server.address()).unwrap();
     client.set_read_timeout(Some(Duration::from_secs(50))).unwrap();
@@ -33,6 +41,9 @@ fn silent_connections_leave_the_log_its_files() {
     for _ in 0..24 {
         put_well(&mut client, &put); // 144 MiB: two more segments
     }
+    // The silent have all places of clients; who watches the server has others.
+    let health = b"GET /health HTTP/1.1\r\nhost: h\r\nconnection: close\r\n\r\n";
+    assert_eq!(http::send(server.admin_address(), health).unwrap().status, 200);
     drop(silent);
 }
 

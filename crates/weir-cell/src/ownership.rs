@@ -91,7 +91,6 @@ impl Ownership {
     ) -> Self {
         let recovered = recovered.into_iter().map(|shard| (shard.key, shard));
         let (foreign, owned): (BTreeMap<_, _>, _) = recovered.partition(|(key, _)| noted.contains(key));
-        let (leaving, retries) = Default::default();
         Self {
             node,
             life,
@@ -100,11 +99,11 @@ impl Ownership {
             sequence: 0,
             owned,
             news: true,
-            leaving,
+            leaving: BTreeSet::new(),
             unnoted: !foreign.is_empty(),
             foreign,
             note_retry: None,
-            retries,
+            retries: BTreeMap::new(),
         }
     }
 

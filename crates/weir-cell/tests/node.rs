@@ -250,8 +250,13 @@ struct FakeControl {
 impl Default for FakeControl {
     /// It has given out stream 1.
     fn default() -> Self {
-        let (assigned, closing, reported) = Default::default();
-        Self { cluster: ClusterId(1), next_stream: StreamId(2), assigned, closing, reported }
+        Self {
+            cluster: ClusterId(1),
+            next_stream: StreamId(2),
+            assigned: Mutex::default(),
+            closing: Mutex::default(),
+            reported: Mutex::default(),
+        }
     }
 }
 

@@ -92,8 +92,7 @@ impl Consumer {
         config: ConsumerConfig,
     ) -> Result<Self, ConsumeError> {
         let checkpoints = Checkpoints::open(config.checkpoints.as_deref(), &config.stream)?;
-        let (lineage, cursors) = Default::default();
-        Ok(Self { client, clock, config, checkpoints, lineage, cursors })
+        Ok(Self { client, clock, config, checkpoints, lineage: Lineage::default(), cursors: BTreeMap::new() })
     }
 
     /// The next batch, of the shard whose turn it is. Waits for that turn, then makes at most two calls.

@@ -16,7 +16,10 @@ use weir_core::{
     monitoring::ShardLevelMetrics,
 };
 use weir_wire::{
-    control::{CommitmentStatus, ConsumerPolicy, ControlError, ControlReply, StreamChange, StreamSettings},
+    control::{
+        CommitmentStatus, ConsumerPolicy, ControlError, ControlReply, Intake, RECORD_KIB, StreamChange,
+        StreamSettings,
+    },
     kinesis::limits::Limit,
 };
 
@@ -54,12 +57,14 @@ impl Machine {
             }
             StreamChange::SetWarmThroughput { mibps } => self.set_warm_throughput(at, wall, mibps),
             StreamChange::SetSpread { on } => set_spread(known, on),
-            StreamChange::SplitShard { shard, at: key } => self.split_shard(at, shard, key).map(Told::stream),
+            StreamChange::SplitShard { shard, at: key } => {
+                self.split_shard(at, shard, key).map(|()| Told::Stream)
+            }
             StreamChange::MergeShards { shard, adjacent } => {
-                self.merge_shards(at, shard, adjacent).map(Told::stream)
+                self.merge_shards(at, shard, adjacent).map(|()| Told::Stream)
             }
             StreamChange::UpdateShardCount { target } => {
-                self.update_shard_count(at, target, wall).map(Told::stream)
+                self.update_shard_count(at, target, wall).map(|()| Told::Stream)
             }
         };
         match changed {
@@ -210,12 +215,6 @@ enum Told {
     Monitoring,
 }
 
-impl Told {
-    fn stream((): ()) -> Self {
-        Self::Stream
-    }
-}
-
 fn increase_retention(stream: &mut Stream, hours: i64) -> Result<Told, ControlError> {
     let hours = retention_hours(hours)?;
     stream.must_be_active()?;
@@ -260,21 +259,41 @@ fn retention_hours(hours: i64) -> Result<u32, ControlError> {
 
 fn set_record_size(stream: &mut Stream, kib: u32) -> Result<Told, ControlError> {
     stream.must_be_active()?;
+    check_record_size(kib)?;
     stream.intake.record_kib_max = kib;
     Ok(Told::Stream)
 }
 
 fn set_spread(stream: &mut Stream, on: bool) -> Result<Told, ControlError> {
     stream.must_be_active()?;
-    if on && !stream.on_demand {
-        return Err(ControlError::Invalid(format!(
-            "The record distribution strategy AUTO is only supported for streams in ON_DEMAND mode; stream {} under account \
-             {} is in PROVISIONED mode.",
-            stream.name, stream.account
-        )));
-    }
+    check_spread(&stream.reference(), on, stream.on_demand)?;
     stream.intake.spread = on;
     Ok(Told::Stream)
+}
+
+/// May records come into the stream so?
+pub(super) fn check_intake(stream: &StreamRef, intake: Intake, on_demand: bool) -> Result<(), ControlError> {
+    check_record_size(intake.record_kib_max)?;
+    check_spread(stream, intake.spread, on_demand)
+}
+
+fn check_record_size(kib: u32) -> Result<(), ControlError> {
+    if RECORD_KIB.contains(&kib) {
+        return Ok(());
+    }
+    let (least, most) = (RECORD_KIB.start(), RECORD_KIB.end());
+    Err(ControlError::Invalid(format!("A stream takes records of {least} to {most} KiB, not of {kib}.")))
+}
+
+fn check_spread(stream: &StreamRef, on: bool, on_demand: bool) -> Result<(), ControlError> {
+    if on_demand || !on {
+        return Ok(());
+    }
+    Err(ControlError::Invalid(format!(
+        "The record distribution strategy AUTO is only supported for streams in ON_DEMAND mode; stream {} under account {} is \
+         in PROVISIONED mode.",
+        stream.name, stream.account
+    )))
 }
 
 fn start_encryption(

@@ -25,7 +25,12 @@ use weir_wire::{
     kinesis::limits::Limit,
 };
 
-use super::{Applied, Machine, attached::add_tags, reshard, settings::settings_of};
+use super::{
+    Applied, Machine,
+    attached::add_tags,
+    reshard,
+    settings::{check_intake, settings_of},
+};
 use crate::{
     config::StreamDelays,
     placement,
@@ -106,6 +111,7 @@ impl Machine {
         if self.state.stream(stream).is_some() {
             return Err(ControlError::AlreadyExists(format!("stream {}", stream.name)));
         }
+        check_intake(stream, new.intake, *on_demand)?;
         self.check_stream_quotas(stream, *on_demand)?;
         let warm = self.check_warm_throughput(wall, stream, *on_demand, *warm_mibps)?;
         let count = NonZeroU32::new((*shards).max(warm))

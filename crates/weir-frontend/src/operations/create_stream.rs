@@ -35,10 +35,6 @@ pub(super) async fn run(call: &Call<'_>) -> Result<Answer, RequestError> {
     let tags = input.tags.iter().flat_map(|tags| tags.iter());
     let tags = tags.map(|(key, value)| (key.to_owned(), value.to_owned())).collect();
     let spread = input.record_distribution_strategy.as_deref() == Some("AUTO");
-    if spread && !on_demand {
-        let text = "The record distribution strategy AUTO is only supported for streams in ON_DEMAND mode.";
-        return Err(ApiError::new(ErrorCode::InvalidArgument, text).into());
-    }
     let mut intake = Intake { spread, ..Intake::default() };
     if let Some(kib) = input.max_record_size {
         intake.record_kib_max = u32::try_from(kib).expect("it was validated to be at most 10,240");

@@ -52,8 +52,30 @@ struct TenantSeats {
 #[derive(Debug)]
 struct Taken {
     since: Monotonic,
-    /// Tells who sits there that it is over; none when it has left by itself.
-    end: Option<oneshot::Sender<()>>,
+    /// None when who sat there has left by himself.
+    held: Option<Held>,
+}
+
+impl Taken {
+    /// Does somebody of this tenant sit there?
+    fn is_of(&self, tenant: &TenantName) -> bool {
+        self.held.as_ref().is_some_and(|held| held.place.share.tenant == *tenant)
+    }
+}
+
+/// What is held for who sits there.
+#[derive(Debug)]
+struct Held {
+    /// Tells that it is over, when it is dropped.
+    _end: oneshot::Sender<()>,
+    place: Place,
+}
+
+/// A place among all, and among those of a tenant.
+#[derive(Debug)]
+struct Place {
+    share: Share,
+    _room: OwnedSemaphorePermit,
 }
 
 /// Why there is no seat.
@@ -74,18 +96,15 @@ impl Seats {
     /// Would there be a seat? Takes none.
     pub(crate) fn look(&self, key: &SeatKey, tenant: &TenantName, now: Monotonic) -> Result<(), SeatRefused> {
         let taken = self.taken.lock();
-        if taken.get(key).is_some_and(|seat| now.since(seat.since) < self.takeover_after) {
-            return Err(SeatRefused::InUse);
-        }
+        self.must_be_free(&taken, key, now)?;
+        let is_own = taken.get(key).is_some_and(|seat| seat.is_of(tenant));
         drop(taken);
         let has = self.tenants.lock().get(tenant).map_or(0, |has| has.count);
-        if self.room.available_permits() == 0 || has >= TENANT_SUBSCRIPTIONS_MAX {
-            return Err(SeatRefused::Full);
-        }
-        Ok(())
+        let is_room = self.room.available_permits() > 0 && has < TENANT_SUBSCRIPTIONS_MAX;
+        if is_own || is_room { Ok(()) } else { Err(SeatRefused::Full) }
     }
 
-    /// Takes a seat for a tenant at `now`, from who has it if need be.
+    /// Takes a seat for a tenant at `now`, from who has it if need be, and then with his place.
     pub(crate) fn take(
         self: &Arc<Self>,
         key: SeatKey,
@@ -93,20 +112,41 @@ impl Seats {
         now: Monotonic,
     ) -> Result<Seat, SeatRefused> {
         let mut taken = self.taken.lock();
-        if taken.get(&key).is_some_and(|seat| now.since(seat.since) < self.takeover_after) {
-            return Err(SeatRefused::InUse);
-        }
-        let room = Arc::clone(&self.room).try_acquire_owned().map_err(|_| SeatRefused::Full)?;
-        let share = Share::of(self, tenant).ok_or(SeatRefused::Full)?;
+        self.must_be_free(&taken, &key, now)?;
+        let own = taken.get_mut(&key).filter(|seat| seat.is_of(tenant)).and_then(|seat| seat.held.take());
+        let (place, own_end) = match own {
+            Some(Held { place, _end }) => (place, Some(_end)),
+            None => (self.place(tenant)?, None),
+        };
         if taken.len() >= 2 * SUBSCRIPTIONS_MAX {
             let young = |seat: &Taken| now.since(seat.since) < self.takeover_after;
-            taken.retain(|_, seat| seat.end.is_some() || young(seat));
+            taken.retain(|_, seat| seat.held.is_some() || young(seat));
         }
+        let tenants_events = place.share.events.clone();
         let (end, ended) = oneshot::channel();
-        let before = taken.insert(key.clone(), Taken { since: now, end: Some(end) });
+        let held = Some(Held { place, _end: end });
+        let before = taken.insert(key.clone(), Taken { since: now, held });
         drop(taken);
-        drop(before); // its other half hears of it
-        Ok(Seat { seats: Arc::clone(self), key, since: now, ended, share, _room: room })
+        drop((own_end, before)); // who sat there hears of it
+        Ok(Seat { seats: Arc::clone(self), key, since: now, ended, tenants_events })
+    }
+
+    fn must_be_free(
+        &self,
+        taken: &HashMap<SeatKey, Taken>,
+        key: &SeatKey,
+        now: Monotonic,
+    ) -> Result<(), SeatRefused> {
+        match taken.get(key) {
+            Some(seat) if now.since(seat.since) < self.takeover_after => Err(SeatRefused::InUse),
+            Some(_) | None => Ok(()),
+        }
+    }
+
+    fn place(self: &Arc<Self>, tenant: &TenantName) -> Result<Place, SeatRefused> {
+        let room = Arc::clone(&self.room).try_acquire_owned().map_err(|_| SeatRefused::Full)?;
+        let share = Share::of(self, tenant).ok_or(SeatRefused::Full)?;
+        Ok(Place { share, _room: room })
     }
 }
 
@@ -154,14 +194,13 @@ pub(crate) struct Seat {
     key: SeatKey,
     since: Monotonic,
     ended: oneshot::Receiver<()>,
-    share: Share,
-    _room: OwnedSemaphorePermit,
+    tenants_events: ByteBudget,
 }
 
 impl Seat {
     /// What the events of its tenant may take together.
     pub(crate) fn tenants_events(&self) -> ByteBudget {
-        self.share.events.clone()
+        self.tenants_events.clone()
     }
 
     /// Resolves when somebody else has taken it. Not to be asked again then.
@@ -174,9 +213,9 @@ impl Drop for Seat {
     fn drop(&mut self) {
         let mut taken = self.seats.taken.lock();
         let own = taken.get_mut(&self.key).filter(|seat| seat.since == self.since);
-        let end = own.and_then(|seat| seat.end.take());
+        let held = own.and_then(|seat| seat.held.take());
         drop(taken);
-        drop(end);
+        drop(held);
     }
 }
 
@@ -257,8 +296,11 @@ mod tests {
         }
         assert_eq!(all.len(), TENANT_SUBSCRIPTIONS_MAX);
         assert!(seats.take(key(9_999), &tenant("other"), at(0)).is_ok());
+        assert!(seats.look(&key(0), &tenant("one"), at(5_000)).is_ok());
+        all.push(seats.take(key(0), &tenant("one"), at(5_000)).expect("it takes over its own"));
+        assert_eq!(seats.look(&key(9_998), &tenant("one"), at(5_000)), Err(SeatRefused::Full));
         all.pop();
-        assert!(seats.take(key(9_998), &tenant("one"), at(0)).is_ok(), "a seat given back is a seat");
+        assert!(seats.take(key(9_998), &tenant("one"), at(5_000)).is_ok(), "a seat given back is a seat");
         all.clear();
         assert!(seats.tenants.lock().is_empty());
     }

@@ -32,7 +32,13 @@ pub struct NewStream {
 impl NewStream {
     /// A provisioned stream of so many shards, and of nothing else.
     pub fn provisioned(stream: StreamRef, shards: u32) -> Self {
-        let (warm_mibps, intake, tags) = Default::default();
-        Self { stream, shards, on_demand: false, warm_mibps, intake, tags }
+        Self {
+            stream,
+            shards,
+            on_demand: false,
+            warm_mibps: None,
+            intake: Intake::default(),
+            tags: BTreeMap::new(),
+        }
     }
 }

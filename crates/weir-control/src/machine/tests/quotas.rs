@@ -1,6 +1,6 @@
 //! Quotas of an account: kept as AWS keeps them, and set otherwise by the configuration.
 
-use weir_wire::control::StreamChange;
+use weir_wire::control::{Intake, StreamChange};
 
 use super::*;
 
@@ -62,6 +62,21 @@ fn streams_on_demand_and_shards_of_an_account_have_quotas() {
     assert!(refused.contains("Current shard count for the account: 10. Limit: 10."), "{refused}");
     assert!(machine.state.streams[0].on_demand);
     create_for(&mut machine, AccountId::new(1).unwrap(), 0, 10, false).expect("each account has its own");
+}
+
+#[test]
+fn a_stream_is_not_created_to_take_records_as_no_stream_does() {
+    let (mut machine, _) = limited(&[]);
+    for intake in [
+        Intake { spread: true, ..Intake::default() },
+        Intake { record_kib_max: 0, ..Intake::default() },
+        Intake { record_kib_max: 10_241, ..Intake::default() },
+    ] {
+        let new = NewStream { intake, ..NewStream::provisioned(stream("s"), 1) };
+        let refused = call(&mut machine, ControlRequest::CreateStream(new)).unwrap_err();
+        assert!(matches!(refused, ControlError::Invalid(_)), "{refused}");
+    }
+    assert!(machine.state.streams.is_empty());
 }
 
 #[test]
