@@ -243,6 +243,43 @@ fn a_policy_over_its_bounds_or_with_a_condition_is_refused() {
 }
 
 #[test]
+fn what_a_policy_may_not_say_is_told_by_its_statement_and_in_plain_words() {
+    says(
+        "what a policy may not say",
+        "`InvalidArgumentException` names the statement and what is wrong with it",
+    );
+    let server = Server::start();
+    server.stream("shared", 1);
+    let plain = json!({"Effect": "Allow", "Principal": "*", "Action": "kinesis:*"});
+    for (member, value, told) in [
+        (
+            "Condition",
+            json!({"Bool": {"aws:SecureTransport": "true"}}),
+            "a Condition, which is not supported.",
+        ),
+        ("NotPrincipal", json!({"AWS": "000000000007"}), "a NotPrincipal, which is not supported: "),
+        ("NotResource", json!(ARN), "a NotResource, which is not supported: "),
+        ("Principal", json!({"Service": "lambda.amazonaws.com"}), "a principal of the kind Service, "),
+        ("Principal", json!({"Federated": "accounts.example.com"}), "a principal of the kind Federated, "),
+        ("Principal", json!({"CanonicalUser": "79a5"}), "a principal of the kind CanonicalUser, "),
+        ("Efect", json!("Deny"), "an unknown member: \"Efect\"."),
+        ("Action", json!("kinesis:Foo"), "an action that no operation of Kinesis matches: \"kinesis:Foo\"."),
+    ] {
+        let mut statement = plain.clone();
+        statement[member] = value;
+        let policy = json!({"Version": "2012-10-17", "Statement": [plain, statement]}).to_string();
+        let refused = server.call("PutResourcePolicy", &json!({"ResourceARN": ARN, "Policy": policy}));
+        let refused = refused.json();
+        assert_eq!(refused["__type"], "InvalidArgumentException");
+        let text = refused["message"].as_str().unwrap();
+        assert!(text.starts_with(&format!("Policy statement 2 has {told}")), "{text}");
+    }
+    let twice = r#"{"Statement": {"Effect": "Allow", "Principal": "*", "Action": "*", "Effect": "Deny"}}"#;
+    let refused = server.call("PutResourcePolicy", &json!({"ResourceARN": ARN, "Policy": twice}));
+    assert_eq!(refused.json()["message"], "Policy statement 1 has the member \"Effect\" twice.");
+}
+
+#[test]
 fn nobody_uses_up_the_rates_of_a_stream_that_it_may_not_use() {
     let often = ["--limit", "ListShards=3/s", "--limit", "DescribeStreamSummary=100000/s"];
     let server = Server::start_with(&[&["--call-limits", "on"], &often[..]].concat());

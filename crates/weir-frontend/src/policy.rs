@@ -2,13 +2,19 @@
 //!
 //! Parsed once, when it is put and when a front end takes over its configuration; judged for each call of another account.
 //! It knows accounts and actions, no request and no stream. An explicit denial beats every permission; what no statement
-//! allows is refused. Conditions are not judged: a statement with one is refused when it is put.
+//! allows is refused. Conditions are not judged: a statement with one is refused when it is put. Its form is read in
+//! `policy/document.rs`.
 
-use serde::Deserialize;
+mod document;
+
 use weir_core::{
     id::AccountId,
     limits::{POLICY_BYTES_MAX, POLICY_STATEMENTS_MAX},
 };
+use weir_wire::kinesis::operation::{Operation, UNSUPPORTED};
+
+pub use self::document::Place;
+use self::document::{Document, WrittenStatement};
 
 /// The service before the colon of an action.
 const SERVICE: &str = "kinesis";
@@ -41,7 +47,7 @@ pub enum PolicyError {
     /// It is too long.
     #[error("Policy must be at most {POLICY_BYTES_MAX} bytes long.")]
     TooLong,
-    /// It is no JSON, or not of a policy's form.
+    /// It is no JSON.
     #[error("This policy contains invalid Json: {0}")]
     Malformed(String),
     /// It has more statements than one may have, or none.
@@ -50,21 +56,71 @@ pub enum PolicyError {
     /// The version of the policy language.
     #[error("Policy has an invalid version: {0:?}.")]
     Version(String),
-    /// An effect other than the two.
-    #[error("Policy statement has an invalid effect: {0:?}.")]
-    Effect(String),
-    /// A statement for nobody, or for somebody that is no account.
-    #[error("Policy statement has an invalid principal: {0:?}.")]
-    Principal(String),
-    /// An action of another service, or none.
-    #[error("Policy statement has an invalid action: {0:?}.")]
-    Action(String),
-    /// A resource that is another one.
-    #[error("Policy statement has a resource that is not the one that the policy is attached to: {0:?}.")]
-    Resource(String),
+    /// Something is wrong with a part of it.
+    #[error("{place} {fault}.")]
+    At {
+        /// With which.
+        place: Place,
+        /// What.
+        fault: Fault,
+    },
+}
+
+/// What is wrong with a policy or one of its statements.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Fault {
+    /// It is something else.
+    #[error("is no object")]
+    NoObject,
+    /// A member that must be there.
+    #[error("has no {0}")]
+    Missing(&'static str),
+    /// A member that stands twice.
+    #[error("has the member {0:?} twice")]
+    Twice(String),
+    /// A member that no policy has.
+    #[error("has an unknown member: {0:?}")]
+    Unknown(String),
+    /// A member of another form.
+    #[error("has the member {member}, which must be {form}")]
+    Form {
+        /// Which.
+        member: &'static str,
+        /// What it must be.
+        form: &'static str,
+    },
     /// A condition: nothing here could judge it.
-    #[error("Policy statement has a condition, which is not supported.")]
+    #[error("has a Condition, which is not supported")]
     Condition,
+    /// All but some.
+    #[error("has a NotPrincipal, which is not supported: name those that are meant in Principal")]
+    NotPrincipal,
+    /// Other resources.
+    #[error(
+        "has a NotResource, which is not supported: a policy is about the resource that it is attached to"
+    )]
+    NotResource,
+    /// A principal that is a service or a stranger's identity.
+    #[error("has a principal of the kind {0}, which is not supported: callers are accounts (AWS)")]
+    PrincipalKind(String),
+    /// An effect other than the two.
+    #[error("has an invalid effect: {0:?}")]
+    Effect(String),
+    /// Somebody that is no account.
+    #[error("has an invalid principal: {0:?}")]
+    Principal(String),
+    /// Actions that are meant and actions that are not.
+    #[error("has Action and NotAction, and may have one")]
+    TwoActions,
+    /// An action of another service.
+    #[error("has an invalid action: {0:?}")]
+    Action(String),
+    /// An action that is none.
+    #[error("has an action that no operation of Kinesis matches: {0:?}")]
+    UnknownAction(String),
+    /// A resource that is another one.
+    #[error("has a resource that is not the one that the policy is attached to: {0:?}")]
+    Resource(String),
 }
 
 impl Policy {
@@ -73,19 +129,18 @@ impl Policy {
         if document.len() > POLICY_BYTES_MAX {
             return Err(PolicyError::TooLong);
         }
-        let raw: RawPolicy =
-            serde_json::from_str(document).map_err(|error| PolicyError::Malformed(error.to_string()))?;
-        if let Some(version) =
-            raw.version.filter(|version| version != "2012-10-17" && version != "2008-10-17")
-        {
+        let Document { version, statements } = Document::read(document)?;
+        if let Some(version) = version.filter(|version| version != "2012-10-17" && version != "2008-10-17") {
             return Err(PolicyError::Version(version));
         }
-        let statements = raw.statement.into_vec();
         if statements.is_empty() || statements.len() > POLICY_STATEMENTS_MAX {
             return Err(PolicyError::Statements);
         }
-        let statements = statements.into_iter().map(|raw| Statement::check(raw, resource_arn));
-        Ok(Self { statements: statements.collect::<Result<_, _>>()? })
+        let check = |written: WrittenStatement| {
+            let place = written.place;
+            Statement::check(written, resource_arn).map_err(|fault| place.has(fault))
+        };
+        Ok(Self { statements: statements.into_iter().map(check).collect::<Result<_, _>>()? })
     }
 
     /// May `account` call `operation`? A denial wins.
@@ -100,29 +155,22 @@ impl Policy {
 }
 
 impl Statement {
-    fn check(raw: RawStatement, resource_arn: &str) -> Result<Self, PolicyError> {
-        if raw.condition.is_some() {
-            return Err(PolicyError::Condition);
-        }
-        let allows = match raw.effect.as_str() {
+    fn check(written: WrittenStatement, resource_arn: &str) -> Result<Self, Fault> {
+        let allows = match written.effect.as_str() {
             "Allow" => true,
             "Deny" => false,
-            _ => return Err(PolicyError::Effect(raw.effect)),
+            _ => return Err(Fault::Effect(written.effect)),
         };
-        let (actions, actions_excepted) = match (raw.action, raw.not_action) {
-            (Some(actions), None) => (actions, false),
-            (None, Some(actions)) => (actions, true),
-            _ => return Err(PolicyError::Action("Action".to_owned())),
-        };
-        let actions = actions.into_vec().into_iter().map(action_pattern).collect::<Result<Vec<_>, _>>()?;
+        let actions = written.actions.into_iter().map(action_pattern).collect::<Result<Vec<_>, _>>()?;
         if actions.is_empty() {
-            return Err(PolicyError::Action("Action".to_owned()));
+            return Err(Fault::Missing("Action"));
         }
-        let resources = raw.resource.map_or_else(Vec::new, OneOrMany::into_vec);
-        if let Some(other) = resources.into_iter().find(|pattern| !matches(pattern, resource_arn, false)) {
-            return Err(PolicyError::Resource(other));
+        let mut resources = written.resources.into_iter();
+        if let Some(other) = resources.find(|pattern| !matches(pattern, resource_arn, false)) {
+            return Err(Fault::Resource(other));
         }
-        Ok(Self { allows, principals: principals(raw.principal)?, actions, actions_excepted })
+        let actions_excepted = written.actions_excepted;
+        Ok(Self { allows, principals: principals(written.principals)?, actions, actions_excepted })
     }
 
     fn is_about(&self, account: AccountId, operation: &str) -> bool {
@@ -135,31 +183,32 @@ impl Statement {
     }
 }
 
-/// The part of an action that names an operation.
-fn action_pattern(action: String) -> Result<String, PolicyError> {
+/// The part of an action that names an operation. One that none matches is a mistake, whether Weir serves all or not: a denial
+/// of it would deny nothing.
+fn action_pattern(action: String) -> Result<String, Fault> {
     if action == "*" {
         return Ok(action);
     }
-    match action.split_once(':') {
-        Some((service, name)) if service.eq_ignore_ascii_case(SERVICE) && !name.is_empty() => {
-            Ok(name.to_owned())
-        }
-        _ => Err(PolicyError::Action(action)),
+    let Some((_, name)) = action.split_once(':').filter(|(service, _)| service.eq_ignore_ascii_case(SERVICE))
+    else {
+        return Err(Fault::Action(action));
+    };
+    let mut operations = Operation::ALL.iter().map(|operation| operation.name()).chain(UNSUPPORTED);
+    if operations.any(|operation| matches(name, operation, true)) {
+        Ok(name.to_owned())
+    } else {
+        Err(Fault::UnknownAction(action))
     }
 }
 
-fn principals(raw: RawPrincipal) -> Result<Principals, PolicyError> {
-    let texts = match raw {
-        RawPrincipal::Text(text) => vec![text],
-        RawPrincipal::Kinds(kinds) => kinds.aws.into_vec(),
-    };
+fn principals(texts: Vec<String>) -> Result<Principals, Fault> {
     if texts.iter().any(|text| text == "*") {
         return Ok(Principals::Everybody);
     }
-    let accounts = texts.into_iter().map(|text| account_of(&text).ok_or(PolicyError::Principal(text)));
+    let accounts = texts.into_iter().map(|text| account_of(&text).ok_or(Fault::Principal(text)));
     let accounts = accounts.collect::<Result<Vec<_>, _>>()?;
     if accounts.is_empty() {
-        return Err(PolicyError::Principal("AWS".to_owned()));
+        return Err(Fault::Missing("Principal"));
     }
     Ok(Principals::Accounts(accounts))
 }
@@ -202,59 +251,6 @@ fn matches(pattern: &str, text: &str, ignore_case: bool) -> bool {
         }
     }
     pattern[at..].iter().all(|&byte| byte == b'*')
-}
-
-/// A policy as it is written. Members that nobody knows are refused: one that was meant to restrict must not be lost.
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "PascalCase", deny_unknown_fields)]
-struct RawPolicy {
-    version: Option<String>,
-    #[serde(rename = "Id")]
-    _id: Option<String>,
-    statement: OneOrMany<RawStatement>,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "PascalCase", deny_unknown_fields)]
-struct RawStatement {
-    #[serde(rename = "Sid")]
-    _sid: Option<String>,
-    effect: String,
-    principal: RawPrincipal,
-    action: Option<OneOrMany<String>>,
-    not_action: Option<OneOrMany<String>>,
-    resource: Option<OneOrMany<String>>,
-    condition: Option<serde_json::Value>,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(untagged)]
-enum RawPrincipal {
-    Text(String),
-    Kinds(RawPrincipals),
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct RawPrincipals {
-    #[serde(rename = "AWS")]
-    aws: OneOrMany<String>,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(untagged)]
-enum OneOrMany<T> {
-    One(T),
-    Many(Vec<T>),
-}
-
-impl<T> OneOrMany<T> {
-    fn into_vec(self) -> Vec<T> {
-        match self {
-            Self::One(one) => vec![one],
-            Self::Many(many) => many,
-        }
-    }
 }
 
 #[cfg(test)]
@@ -334,33 +330,78 @@ mod tests {
         let with = |name: &str, value: Value| {
             let mut statement = allow(json!("*"), json!("kinesis:*"));
             statement[name] = value;
-            parse(statement)
+            parse(json!([allow(json!("*"), json!("*")), statement])).unwrap_err().to_string()
         };
-        assert!(matches!(Policy::parse("no json", ARN), Err(PolicyError::Malformed(_))));
-        assert!(matches!(Policy::parse("{}", ARN), Err(PolicyError::Malformed(_))));
-        assert_eq!(parse(json!([])), Err(PolicyError::Statements));
-        assert_eq!(with("Effect", json!("allow")), Err(PolicyError::Effect("allow".into())));
-        assert_eq!(with("Condition", json!({})), Err(PolicyError::Condition));
-        assert!(matches!(with("Surprise", json!(1)), Err(PolicyError::Malformed(_))));
-        assert!(matches!(
-            with("Principal", json!({"Service": "lambda.amazonaws.com"})),
-            Err(PolicyError::Malformed(_))
-        ));
+        let other = "arn:aws:kinesis:us-east-1:000000000000:stream/t";
+        for (member, value, told) in [
+            ("Effect", json!("allow"), "has an invalid effect: \"allow\""),
+            ("Effect", json!(1), "has the member Effect, which must be a text"),
+            ("Condition", json!({}), "has a Condition, which is not supported"),
+            ("NotPrincipal", json!("*"), "has a NotPrincipal, which is not supported: name those"),
+            ("NotResource", json!(other), "has a NotResource, which is not supported: a policy is about"),
+            ("Surprise", json!(1), "has an unknown member: \"Surprise\""),
+            (
+                "Principal",
+                json!({"Service": "s3.amazonaws.com"}),
+                "has a principal of the kind Service, which",
+            ),
+            (
+                "Principal",
+                json!({"AWS": "*", "Federated": "f"}),
+                "has a principal of the kind Federated, which",
+            ),
+            ("Principal", json!({"Surprise": "*"}), "has an unknown member: \"Surprise\""),
+            ("Principal", json!({"AWS": [1]}), "has the member AWS, which must be a text or a list of texts"),
+            ("Principal", json!({}), "has no Principal"),
+            ("Principal", json!({"AWS": []}), "has no Principal"),
+            ("Principal", json!(["*"]), "has the member Principal, which must be \"*\" or an object"),
+            (
+                "Action",
+                json!("kinesis:Foo"),
+                "has an action that no operation of Kinesis matches: \"kinesis:Foo\"",
+            ),
+            ("Action", json!("kinesis:"), "has an action that no operation of Kinesis matches: \"kinesis:\""),
+            ("Action", json!("kinesis:Foo*"), "has an action that no operation of Kinesis matches"),
+            ("Action", json!([]), "has no Action"),
+            ("NotAction", json!("kinesis:*"), "has Action and NotAction, and may have one"),
+            ("Resource", json!(other), "has a resource that is not the one that the policy is attached to"),
+        ] {
+            let fault = with(member, value.clone());
+            assert!(fault.starts_with(&format!("Policy statement 2 {told}")), "{member} {value}: {fault}");
+        }
         for nobody in
             ["7", "arn:aws:iam::7:root", "arn:aws:s3::000000000007:root", "arn:aws:iam::000000000007:user/"]
         {
-            assert_eq!(with("Principal", json!({"AWS": nobody})), Err(PolicyError::Principal(nobody.into())));
+            let fault = with("Principal", json!({"AWS": nobody}));
+            assert_eq!(fault, format!("Policy statement 2 has an invalid principal: {nobody:?}."));
         }
-        for action in ["s3:GetObject", "PutRecord", "kinesis:"] {
-            assert_eq!(with("Action", json!(action)), Err(PolicyError::Action(action.into())));
+        for action in ["s3:GetObject", "PutRecord"] {
+            let fault = with("Action", json!(action));
+            assert_eq!(fault, format!("Policy statement 2 has an invalid action: {action:?}."));
         }
-        let other = "arn:aws:kinesis:us-east-1:000000000000:stream/t";
-        assert_eq!(with("Resource", json!(other)), Err(PolicyError::Resource(other.into())));
-        assert!(with("Resource", json!("arn:aws:kinesis:*:stream/*")).is_ok());
+    }
+
+    #[test]
+    fn a_document_of_another_form_is_refused_with_its_fault() {
+        let told = |document: &str| Policy::parse(document, ARN).unwrap_err().to_string();
+        assert!(told("no json").starts_with("This policy contains invalid Json: expected"));
+        assert_eq!(told("[]"), "Policy is no object.");
+        assert_eq!(told("{}"), "Policy has no Statement.");
+        assert_eq!(
+            told(r#"{"Statement": [], "Surprise": 1}"#),
+            "Policy has an unknown member: \"Surprise\"."
+        );
+        assert_eq!(told(r#"{"Statement": [3]}"#), "Policy statement 1 is no object.");
+        let twice = r#"{"Statement": {"Effect": "Allow", "Effect": "Deny"}}"#;
+        assert_eq!(told(twice), "Policy statement 1 has the member \"Effect\" twice.");
+        assert_eq!(parse(json!([])), Err(PolicyError::Statements));
         let version =
             json!({"Version": "2020-01-01", "Statement": allow(json!("*"), json!("*"))}).to_string();
         assert_eq!(Policy::parse(&version, ARN), Err(PolicyError::Version("2020-01-01".into())));
         let long = format!("{{\"Statement\":[]}}{}", " ".repeat(POLICY_BYTES_MAX));
         assert_eq!(Policy::parse(&long, ARN), Err(PolicyError::TooLong));
+        let mut here = allow(json!("*"), json!("kinesis:ListQueues"));
+        here["Resource"] = json!("arn:aws:kinesis:*:stream/*");
+        assert!(parse(here).is_ok(), "also of what Weir does not serve");
     }
 }
