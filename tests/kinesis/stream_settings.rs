@@ -89,6 +89,13 @@ fn the_mode_changes_twice_a_day_and_the_shards_stay() {
     assert_eq!(to("PROVISIONED"), Value::Null, "it is that already");
     assert_eq!(to("ON_DEMAND"), Value::Null);
     assert_eq!(seen(), (json!("ON_DEMAND"), json!(2)));
+    let warm = json!({
+        "StreamARN": ARN, "StreamModeDetails": {"StreamMode": "PROVISIONED"}, "WarmThroughputMiBps": 5,
+    });
+    let refused = server.call("UpdateStreamMode", &warm).json();
+    let text = "WarmThroughputMiBps is only valid when the stream mode is being updated to ON_DEMAND.";
+    assert_eq!((code(&refused), &refused["message"]), ("InvalidArgumentException", &json!(text)));
+    assert_eq!(seen().0, "ON_DEMAND");
     let more = json!({"StreamName": "t", "StreamModeDetails": {"StreamMode": "ON_DEMAND"}});
     assert_eq!(
         code(&server.call("CreateStream", &more).json()),
