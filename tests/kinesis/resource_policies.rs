@@ -313,6 +313,8 @@ fn a_consumer_is_opened_to_another_account_by_its_own_policy() {
     for (caller, input) in [(STRANGER, &by_arn), (FRIEND, &register)] {
         assert_eq!(describe(caller, input).json()["__type"], "AccessDeniedException", "{input}");
     }
+    let by_name = describe(FRIEND, &register).json()["message"].as_str().unwrap().to_owned();
+    assert!(by_name.contains(&format!(" on resource: {ARN}/consumer/reader:* ")), "{by_name}");
     let stream = server.call_as(FRIEND, "DescribeStreamSummary", &json!({"StreamARN": ARN}));
     assert_eq!(stream.json()["__type"], "AccessDeniedException", "the stream is another matter");
     let kept = server.ok("GetResourcePolicy", &json!({"ResourceARN": arn}));

@@ -107,6 +107,7 @@ fn queues_and_channels_have_neither_tags_nor_policies() {
         ] {
             let told = server.call(operation, &asked).json();
             assert_eq!(told["__type"], "ResourceNotFoundException", "{operation} {arn}: {told}");
+            assert_eq!(told["message"], format!("Resource {arn} not found."), "{operation}");
         }
     }
 }

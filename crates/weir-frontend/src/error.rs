@@ -93,6 +93,9 @@ pub enum RequestError {
     /// There is no such stream.
     #[error("no stream {}", .0.name)]
     StreamNotFound(StreamRef),
+    /// An ARN of a queue or a channel.
+    #[error("nothing has the ARN {0}")]
+    ResourceNotFound(String),
     /// There is one already.
     #[error("there is a stream {} already", .0.name)]
     StreamExists(StreamRef),
@@ -253,6 +256,7 @@ impl RequestError {
             | Self::CallThrottled { .. }
             | Self::ShardThrottled { .. }
             | Self::StreamNotFound(_)
+            | Self::ResourceNotFound(_)
             | Self::StreamExists(_)
             | Self::StreamInUse(_)
             | Self::LimitExceeded(_)

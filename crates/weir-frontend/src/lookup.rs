@@ -74,9 +74,12 @@ impl StreamSelector<'_> {
     }
 }
 
-/// The stream of an ARN whose form was checked.
+/// The stream of an ARN whose form was checked; one of a queue or a channel names none.
 pub(crate) fn stream_of_arn(arn: &str, caller: &Caller) -> Result<StreamRef, RequestError> {
     let (region, account, name) = split_arn(arn);
+    if name.is_empty() {
+        return Err(RequestError::ResourceNotFound(arn.to_owned()));
+    }
     let (account, name) = (account.unwrap_or(caller.account), StreamName::new(name));
     match region {
         Some(region) => Ok(StreamRef { account, region, name }),

@@ -82,10 +82,17 @@ impl Policies {
         stream: StreamRef,
         key: &ConsumerKey,
     ) -> Result<Permitted, RequestError> {
-        let created = WallMs(key.created_secs.unwrap_or(0).saturating_mul(1_000));
-        let arn = consumer_arn(&stream, &key.name, created);
+        let Some(created_secs) = key.created_secs else {
+            if stream.account == caller.account {
+                return Ok(Permitted(stream));
+            }
+            // Which second was its registration's is not this caller's to learn.
+            let any = format!("{}/consumer/{}:*", stream_arn(&stream), key.name);
+            return Err(refused(caller, operation, any));
+        };
+        let arn = consumer_arn(&stream, &key.name, WallMs(created_secs.saturating_mul(1_000)));
         let is_shared = || {
-            let policy = self.by_consumer.get(&arn).filter(|_| key.created_secs.is_some());
+            let policy = self.by_consumer.get(&arn);
             can_be_shared_of_consumer(operation)
                 && policy.is_some_and(|policy| policy.permits(caller.account, operation.name()))
         };

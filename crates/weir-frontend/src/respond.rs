@@ -73,6 +73,9 @@ pub(crate) fn api_error(error: &RequestError) -> ApiError {
             let text = format!("Stream {} under account {} not found.", stream.name, stream.account);
             ApiError::new(ErrorCode::ResourceNotFound, text)
         }
+        RequestError::ResourceNotFound(arn) => {
+            ApiError::new(ErrorCode::ResourceNotFound, format!("Resource {arn} not found."))
+        }
         RequestError::StreamExists(stream) => {
             let text = format!("Stream {} under account {} already exists.", stream.name, stream.account);
             ApiError::new(ErrorCode::ResourceInUse, text)
