@@ -36,6 +36,9 @@ fn a_stream_is_created_described_listed_and_deleted() {
     );
     let rest = server.ok("ListStreams", &json!({"ExclusiveStartStreamName": "audit"}));
     assert_eq!(rest["StreamNames"], json!(["orders"]));
+    says("ListStreams with `NextToken` and `ExclusiveStartStreamName`", "goes on where the token says");
+    let both = json!({"NextToken": first["NextToken"], "ExclusiveStartStreamName": "zebra"});
+    assert_eq!(server.ok("ListStreams", &both)["StreamNames"], json!(["orders"]));
 
     let shards = server.ok("ListShards", &json!({"StreamName": "orders"}))["Shards"].clone();
     assert_eq!(shards.as_array().unwrap().len(), 3);
