@@ -167,9 +167,6 @@ pub(crate) fn run(args: ServeArgs) -> Result<u8, Failure> {
         Some(file) => read_credentials(file).map_err(Failure::usage)?,
         None => Vec::new(),
     };
-    if credentials.is_empty() {
-        tracing::info!("no credentials are configured: any well-formed signature is accepted");
-    }
     let tenants = credentials.iter().map(|known| TenantConfig { name: known.tenant.clone(), cell: None });
     let mut tenants: Vec<_> = tenants.collect();
     tenants.sort_by(|one, other| one.name.cmp(&other.name));
@@ -240,6 +237,9 @@ async fn serve_all(
 ) -> Result<(), Failure> {
     let opened = open_control(config, clock)?; // from here on the folder is ours
     let (doors, address, place) = open_doors(config)?;
+    if config.shared.credentials.is_empty() {
+        tracing::info!("no credentials are configured: any well-formed signature is accepted");
+    }
     tokio::spawn(let_streams_go_on(Arc::clone(&opened)));
     let control = Arc::clone(&opened) as Control;
     let node_config = NodeConfig {
