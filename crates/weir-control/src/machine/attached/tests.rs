@@ -1,6 +1,6 @@
 //! Tags and policies from outside: what is kept, and what is refused in which words.
 
-use weir_core::id::StreamRef;
+use weir_core::{id::StreamRef, limits::POLICIES_BYTES_MAX};
 use weir_wire::control::{
     Attached, AttachedChange, ControlError, ControlReply, ControlRequest, ResourceRef, Role, StreamStatus,
 };
@@ -110,6 +110,23 @@ fn a_policy_is_kept_as_it_was_put() {
     assert_eq!(attached(&mut machine).policy, Some(policy));
     change(&mut machine, AttachedChange::Policy(None)).unwrap();
     assert_eq!(attached(&mut machine).policy, None);
+}
+
+#[test]
+fn all_policies_together_have_a_bound() {
+    let mut machine = with_stream();
+    create(&mut machine, "t", 1).unwrap();
+    machine.state.streams[1].status = StreamStatus::Active;
+    let mut put = |name: &str, bytes: usize| {
+        let (resource, policy) = (ResourceRef::Stream(stream(name)), Some(" ".repeat(bytes)));
+        call(
+            &mut machine,
+            ControlRequest::ChangeAttached { resource, change: AttachedChange::Policy(policy) },
+        )
+    };
+    put("s", POLICIES_BYTES_MAX - 10).unwrap();
+    assert!(matches!(put("t", 11), Err(ControlError::LimitExceeded(_))));
+    put("t", 10).expect("to the last byte");
 }
 
 #[test]
