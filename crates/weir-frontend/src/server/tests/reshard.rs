@@ -1,12 +1,13 @@
 //! Reshards as one front end sees them: puts between two sets of shards, and what is shown before a step is whole.
 
-use std::{future::Future, pin::Pin, task::Poll};
+use std::{future::Future, pin::Pin, task::Poll, time::Duration};
 
 use serde_json::json;
 use weir_core::{
     hash_key::HashKey,
     hash_key::HashKeyRange,
     id::{ShardIndex, ShardKey},
+    limits::RESHARD_WAIT,
     shard::{ClosedShard, OwnedShard},
 };
 use weir_wire::{cell::CellError, control::StreamStatus};
@@ -61,6 +62,19 @@ async fn a_put_waits_for_the_map_that_has_the_child_and_another_shards_put_does_
     );
     assert_eq!(fixture.node.data_of(lower.key).len(), 1, "what was stored is not stored again");
     assert_eq!(fixture.node.data_of(upper.key).len(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_put_whose_child_never_comes_is_unavailable_after_its_wait() {
+    let fixture = Fixture::new();
+    let parent = fixture.stream("s", 1).remove(0);
+    let [closed, lower, _] = split(&fixture, &parent, 0);
+    fixture.publish(&[closed, lower]);
+    let put = json!({"StreamName": "s", "PartitionKey": "k", "ExplicitHashKey": HIGH, "Data": ""});
+    let since = tokio::time::Instant::now();
+    let told = fixture.call("PutRecord", put).await;
+    assert_eq!((told.status, told.code()), (503, "ServiceUnavailable"));
+    assert!(since.elapsed().abs_diff(RESHARD_WAIT) < Duration::from_secs(1), "{:?}", since.elapsed());
 }
 
 #[tokio::test]
