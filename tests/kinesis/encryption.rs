@@ -1,6 +1,9 @@
 //! StartStreamEncryption, StopStreamEncryption, and what records and their answers show of it.
 
-use std::time::{Duration, SystemTime};
+use std::{
+    path::Path,
+    time::{Duration, SystemTime},
+};
 
 use serde_json::{Value, json};
 use weir_tests::{
@@ -36,9 +39,20 @@ fn put_until(server: &Server, encryption: &Value) {
     assert!(seen, "no record was ever stored as {encryption}");
 }
 
+/// Does any file of the folder hold these bytes?
+fn holds(folder: &Path, bytes: &[u8]) -> bool {
+    std::fs::read_dir(folder).unwrap().any(|entry| {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            return holds(&path, bytes);
+        }
+        std::fs::read(path).is_ok_and(|held| held.windows(bytes.len()).any(|some| some == bytes))
+    })
+}
+
 #[test]
 fn records_show_that_they_are_encrypted_as_long_as_their_stream_is() {
-    says("encryption at rest", "the flag, the key and what is shown are kept");
+    says("encryption at rest", "nothing is encrypted: the flag, the key and what is shown are kept");
     says(
         "records that arrived while encryption was on",
         "are shown as not encrypted once it is off; those that arrived before it was on never as encrypted",
@@ -64,7 +78,8 @@ fn records_show_that_they_are_encrypted_as_long_as_their_stream_is() {
     put_until(&server, &json!("KMS"));
 
     let entry = json!({"PartitionKey": "k", "Data": "AAAA"});
-    let several = server.ok("PutRecords", &json!({"StreamName": "secret", "Records": [entry]}));
+    let clear = json!({"PartitionKey": "k", "Data": "aW4gdGhlIGNsZWFy"});
+    let several = server.ok("PutRecords", &json!({"StreamName": "secret", "Records": [entry, clear]}));
     assert_eq!(several["EncryptionType"], "KMS");
     let from = json!({"StreamName": "secret", "ShardId": "shardId-000000000000", "ShardIteratorType": "TRIM_HORIZON"});
     let iterator = server.ok("GetShardIterator", &from)["ShardIterator"].clone();
@@ -77,6 +92,8 @@ fn records_show_that_they_are_encrypted_as_long_as_their_stream_is() {
     server.ok("StopStreamEncryption", &start);
     assert_eq!(shown(&server), (json!("NONE"), Value::Null));
     put_until(&server, &Value::Null);
+    let plain = b"in the clear";
+    assert!(holds(server.data(), plain), "its journal has the records as they came");
     let shown_still = |record: &Value| record.get("EncryptionType").is_some();
     assert!(!read().as_array().unwrap().iter().any(shown_still), "of the stream, not of the record");
 }

@@ -11,6 +11,7 @@ use serde_json::json;
 use weir_tests::{
     http::{self, ANY_SIGNATURE},
     process::output,
+    semantics::says,
     server::Server,
     weir,
 };
@@ -49,6 +50,7 @@ fn silent_connections_leave_the_log_its_files() {
 
 #[test]
 fn a_server_that_could_serve_nobody_does_not_start() {
+    says("opens connections and is silent", "ends with exit code 3 when that leaves none");
     let script = "ulimit -n 200 && exec \"$0\" serve --listen 127.0.0.1:0";
     let ended = output(Command::new("sh").args(["-c", script]).arg(weir()), Duration::from_secs(60));
     let told = String::from_utf8_lossy(&ended.stderr);

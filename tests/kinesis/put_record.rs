@@ -71,7 +71,8 @@ fn a_value_without_an_end_is_shown_to_a_bound() {
     let server = Server::start();
     let long = server.call("DescribeStream", &json!({"StreamName": "%".repeat(20_000)}));
     let shown = long.json()["message"].as_str().unwrap().to_owned();
-    assert!(shown.contains(&format!("Value '{}' at 'streamName'", "%".repeat(8_192))), "{shown}");
+    let text = shown.split('\'').nth(1).unwrap();
+    assert_eq!((text.len(), text.trim_matches('%')), (8_192, ""));
 }
 
 #[test]

@@ -238,7 +238,8 @@ fn a_policy_over_its_bounds_or_with_a_condition_is_refused() {
         (one.clone(), " ".repeat(room), "taken"),
         (one, " ".repeat(room + 1), "InvalidArgumentException"),
     ] {
-        assert_eq!(put(statements.clone(), &rest), told, "{statements} and {} blanks", rest.len());
+        let count = statements.as_array().map_or(1, Vec::len);
+        assert_eq!(put(statements, &rest), told, "{count} statements and {} blanks", rest.len());
     }
 }
 
@@ -293,7 +294,12 @@ fn nobody_uses_up_the_rates_of_a_stream_that_it_may_not_use() {
 
 #[test]
 fn a_consumer_is_opened_to_another_account_by_its_own_policy() {
-    let server = Server::start();
+    says(
+        "what a policy can open",
+        "DescribeStreamConsumer and SubscribeToShard of a consumer that is named by its ARN",
+    );
+    // Over before anybody waits for its end.
+    let server = Server::start_with(&["--subscription-lifetime", "100ms"]);
     server.stream("shared", 1);
     let register = json!({"StreamARN": ARN, "ConsumerName": "reader"});
     let arn = server.ok("RegisterStreamConsumer", &register)["Consumer"]["ConsumerARN"]
@@ -310,6 +316,12 @@ fn a_consumer_is_opened_to_another_account_by_its_own_policy() {
     server.ok("PutResourcePolicy", &json!({"ResourceARN": arn, "Policy": policy.to_string()}));
     let described = await_status(200, || describe(FRIEND, &by_arn)).json();
     assert_eq!(described["ConsumerDescription"]["ConsumerARN"], json!(arn));
+    let mut subscribe = by_arn.clone();
+    subscribe["ShardId"] = json!("shardId-000000000000");
+    subscribe["StartingPosition"] = json!({"Type": "LATEST"});
+    assert_eq!(server.call_as(FRIEND, "SubscribeToShard", &subscribe).status, 200);
+    let refused = server.call_as(STRANGER, "SubscribeToShard", &subscribe);
+    assert_eq!(refused.json()["__type"], "AccessDeniedException");
     for (caller, input) in [(STRANGER, &by_arn), (FRIEND, &register)] {
         assert_eq!(describe(caller, input).json()["__type"], "AccessDeniedException", "{input}");
     }

@@ -64,6 +64,24 @@ const ELSEWHERE: &[[&str; 4]] = &[
         "a_reader_that_takes_a_little_now_and_then_is_cut_off_when_it_is_behind",
     ],
     [
+        "many large answers at once that nobody reads",
+        "on HTTP/2 as soon as one of its answers lies",
+        "crates/weir-wire/src/http/server/tests/http2.rs",
+        "an_answer_whose_window_stays_shut_costs_its_connection_and_gives_its_memory_back",
+    ],
+    [
+        "iterators, and tokens that lists go on with",
+        "expire after five minutes",
+        "crates/weir-frontend/src/iterator.rs",
+        "an_iterator_lives_for_its_time_and_says_when_that_was",
+    ],
+    [
+        "growth of an on-demand stream",
+        "measured over ten seconds",
+        "crates/weir-control/src/on_demand.rs",
+        "a_burst_is_judged_over_the_whole_window_and_an_old_one_not_at_all",
+    ],
+    [
         "growth of an on-demand stream",
         "more than half of what its shards could take in (1 MiB/s or 1,000 records/s each) doubles them",
         "crates/weir-control/src/on_demand.rs",
@@ -110,6 +128,12 @@ const ELSEWHERE: &[[&str; 4]] = &[
         "10,000 in all; beyond: `LimitExceededException`",
         "crates/weir-control/src/machine/tests/quotas.rs",
         "one_control_plane_keeps_so_many_streams_of_all_accounts",
+    ],
+    [
+        "a put during a reshard",
+        "ten seconds at most; then `ServiceUnavailable`",
+        "crates/weir-frontend/src/server/tests/reshard.rs",
+        "a_put_whose_child_never_comes_is_unavailable_after_its_wait",
     ],
     [
         "a put during a reshard",
@@ -161,6 +185,12 @@ const ELSEWHERE: &[[&str; 4]] = &[
     ],
     [
         "policies",
+        "2 MiB together",
+        "crates/weir-control/src/machine/attached/tests.rs",
+        "all_policies_together_have_a_bound",
+    ],
+    [
+        "policies",
         "up to 20 KiB each",
         "crates/weir-frontend/src/policy.rs",
         "what_is_no_policy_is_refused_with_its_fault",
@@ -182,6 +212,24 @@ const ELSEWHERE: &[[&str; 4]] = &[
         "an event stream may stand still for five minutes",
         "crates/weir-wire/src/http/server/exchanges.rs",
         "a_stream_has_more_patience_for_its_reader_and_so_has_its_socket",
+    ],
+    [
+        "sends many heads at once that are long and have no end",
+        "the same of requests being served is 503",
+        "crates/weir-wire/src/http/server/tests/http2.rs",
+        "heads_of_requests_that_are_served_are_counted_in_their_lines_and_in_their_targets",
+    ],
+    [
+        "floods PING, SETTINGS, WINDOW_UPDATE, PRIORITY",
+        "32 KiB a turn are read of it, then it is the others' turn",
+        "crates/weir-wire/src/http/server/paced.rs",
+        "a_client_that_sends_without_a_pause_leaves_turns_to_the_others",
+    ],
+    [
+        "opens connections and is silent",
+        "as many as leave a quarter of the files that it may open, and 256 at least",
+        "crates/weir-wire/src/open_files.rs",
+        "what_is_kept_back_is_never_given_to_connections",
     ],
 ];
 
@@ -234,6 +282,36 @@ const NUMBERS: &[[&str; 4]] = &[
         LIMITS,
         "NODE_CALL_TIMEOUT: Duration = Duration::from_secs(10);",
     ],
+    [
+        "iterators, and tokens that lists go on with",
+        "expire after five minutes",
+        LIMITS,
+        "SHARD_ITERATOR_LIFETIME: Duration = Duration::from_secs(300);",
+    ],
+    [
+        "a connection of HTTP/2",
+        "closed half a second later",
+        LIMITS,
+        "HTTP2_GOAWAY_TIMEOUT: Duration = Duration::from_millis(500);",
+    ],
+    [
+        "sends many heads at once that are long and have no end",
+        "over 256 MiB",
+        LIMITS,
+        "HTTP_HEADS_BYTES_MAX: usize = 256 * MIB;",
+    ],
+    [
+        "opens connections and is silent",
+        "16,384 of each port",
+        LIMITS,
+        "HTTP_CONNECTIONS_MAX: usize = 16_384;",
+    ],
+    [
+        "opens connections and is silent",
+        "of HTTP/2 after a minute",
+        LIMITS,
+        "HTTP2_IDLE_TIMEOUT: Duration = Duration::from_secs(60);",
+    ],
     ["policies", "2 MiB together", LIMITS, "POLICIES_BYTES_MAX: usize = 2 * MIB;"],
     ["policies", "up to 20 KiB each", LIMITS, "POLICY_BYTES_MAX: usize = 20 * KIB;"],
     [
@@ -265,6 +343,7 @@ const UNPROVEN: &[[&str; 3]] = &[
     ],
     ["the certificate of `--tls-self-signed`", "`::1`", "not every machine that builds has IPv6"],
     ["a rate that AWS does not document", "five calls a second", "which rates those are is AWS's to say"],
+    ["CREATING, UPDATING, DELETING", "last for milliseconds", "a bar of time fails on a busy machine"],
     ["when settings take effect", "within milliseconds", "a bar of time fails on a busy machine"],
     [
         "opens connections and is silent",

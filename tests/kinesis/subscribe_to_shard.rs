@@ -46,6 +46,8 @@ fn put(server: &Server, data: &str) -> String {
 
 #[test]
 fn records_are_pushed_as_they_come_with_a_place_to_go_on_from() {
+    says_same("records pushed as soon as they are durable");
+    says_same("in each the number behind which another subscription goes on");
     let (server, consumer) = served(&[]);
     put(&server, "b2xk");
     let mut subscription = subscribe(&server, &consumer, json!({"Type": "LATEST"}));
@@ -101,6 +103,7 @@ fn a_tenant_has_so_many_subscriptions_at_a_front_end() {
 
 #[test]
 fn subscriptions_one_after_another_see_every_record_once() {
+    says_same("five minutes (`--subscription-lifetime`)");
     // Each ends after a tenth of a second, most of them without having seen a record.
     let (server, _) = served(&["--subscription-lifetime", "100ms"]);
     let mut position = json!({"Type": "TRIM_HORIZON"});
@@ -198,6 +201,7 @@ fn what_can_be_refused_is_refused_before_the_stream() {
 
 #[test]
 fn a_large_backlog_comes_in_events_of_about_a_mebibyte_at_two_a_second() {
+    says_same("in events of about 1 MiB");
     let (server, consumer) =
         served(&["--limit", "shard-write-bytes=off", "--limit", "shard-write-records=off"]);
     let data = "A".repeat(400_000);
