@@ -3,7 +3,7 @@
 use std::{
     fs,
     io::{self, Read},
-    net::{SocketAddr, TcpListener},
+    net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener},
     os::unix::process::ExitStatusExt,
     path::Path,
     process::{Command, Stdio},
@@ -184,7 +184,10 @@ fn a_server_outlives_its_log_and_a_mistake_keeps_its_code_where_stderr_takes_not
 #[test]
 fn a_port_in_use_ends_with_3_and_says_which_flag_to_change() {
     let held = TcpListener::bind("127.0.0.1:0").expect("a port");
-    let address = held.local_addr().expect("its address").to_string();
+    let address = held.local_addr().expect("its address");
+    let (address, port) = (address.to_string(), address.port().to_string());
+    let node = ["node", "frontend", "--name", "n", "--address", "127.0.0.1", "--control", "127.0.0.1:1"];
+    let node = [&node[..], &["--port", "0", "--admin-port", &port]].concat();
     for (arguments, flag) in [
         (&["serve", "--listen", &address][..], "--listen"),
         (&["serve", "--listen", "127.0.0.1:0", "--admin", &address], "--admin"),
@@ -192,6 +195,7 @@ fn a_port_in_use_ends_with_3_and_says_which_flag_to_change() {
             &["serve", "--listen", "127.0.0.1:0", "--tls-self-signed", "--tls-listen", &address],
             "--tls-listen",
         ),
+        (&node, "--admin-port"),
     ] {
         let (code, _, errors) = weir_with(arguments);
         assert_eq!(code, 3, "{errors}");
@@ -212,10 +216,11 @@ fn a_load_that_nobody_serves_ends_with_1_and_says_why() {
     assert!(errors.contains("no call succeeded: nobody listens"), "{errors}");
 }
 
-/// `weir node ROLE` with this service port and a free admin port.
+/// A port that the kernel chooses.
+const ANY_PORT: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
+
+/// `weir node ROLE` with this service port and any admin port.
 fn node_at(role: &str, service: SocketAddr, more: &[&str]) -> (i32, String, String) {
-    let free =
-        TcpListener::bind("127.0.0.1:0").and_then(|free| free.local_addr()).expect("a free port").port();
     let mut command = Command::new(weir());
     command.args([
         "node",
@@ -227,7 +232,7 @@ fn node_at(role: &str, service: SocketAddr, more: &[&str]) -> (i32, String, Stri
         "--port",
         &service.port().to_string(),
     ]);
-    said(command.args(["--admin-port", &free.to_string()]).args(more))
+    said(command.args(["--admin-port", "0"]).args(more))
 }
 
 #[test]
@@ -236,15 +241,14 @@ fn a_server_whose_port_is_taken_ends_with_3_says_which_and_was_never_a_member() 
     let (taken, control) = (listen(), listen());
     control.set_nonblocking(true).expect("a plain socket");
     let busy = taken.local_addr().expect("it is bound");
-    let free = listen().local_addr().expect("it is bound");
     let plane = control.local_addr().expect("it is bound").to_string();
-    let (busy_port, free_port) = (busy.port().to_string(), free.port().to_string());
+    let busy_port = busy.port().to_string();
     let folder = tempfile::tempdir().expect("a folder");
     let data = folder.path().to_str().expect("UTF-8");
     for (role, service, more) in [
-        ("frontend", busy, &["--control", &plane, "--mesh-port", &free_port][..]),
-        ("frontend", free, &["--control", &plane, "--mesh-port", &busy_port]),
-        ("cache", free, &["--control", &plane, "--mesh-port", &busy_port]),
+        ("frontend", busy, &["--control", &plane, "--mesh-port", "0"][..]),
+        ("frontend", ANY_PORT, &["--control", &plane, "--mesh-port", &busy_port]),
+        ("cache", ANY_PORT, &["--control", &plane, "--mesh-port", &busy_port]),
         ("backend", busy, &["--control", &plane, "--data", data]),
         ("consumer", busy, &["--control", &plane, "--kind", "auth-cache", "--stream", "s"]),
     ] {
@@ -261,10 +265,9 @@ fn a_data_folder_that_can_be_none_is_a_usage_error_of_every_role() {
     let folder = tempfile::tempdir().expect("a folder");
     let file = folder.path().join("file");
     fs::write(&file, b"").expect("write a file");
-    let free = TcpListener::bind("127.0.0.1:0").and_then(|free| free.local_addr()).expect("a free port");
     for data in ["/proc/x", file.to_str().expect("UTF-8")] {
         let served = weir_with(&["serve", "--listen", "127.0.0.1:0", "--data", data]);
-        let node = node_at("backend", free, &["--control", "127.0.0.1:1", "--data", data]);
+        let node = node_at("backend", ANY_PORT, &["--control", "127.0.0.1:1", "--data", data]);
         for (code, out, errors) in [served, node] {
             assert_eq!((code, out.as_str()), (2, ""), "{data}: {errors}");
             assert!(errors.contains(data) && errors.contains("os error"), "{data}: {errors}");

@@ -197,3 +197,13 @@ fn the_load_generator_speaks_cbor_and_every_record_arrives() {
     assert!(records > 0 && told["errors"].as_object().is_some_and(serde_json::Map::is_empty), "{told}");
     assert_eq!(server.read_all("s", "shardId-000000000000").len() as u64, records);
 }
+
+#[test]
+fn an_error_that_a_fault_makes_has_its_usual_text() {
+    let faults = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(faults.path(), "[[rule]]\nerror = \"KMSDisabledException\"\n").unwrap();
+    let server = Server::start_with(&["--faults", faults.path().to_str().unwrap()]);
+    let text = "The request was rejected because the specified KMS key isn't enabled.";
+    let disabled = ("KMSDisabledException".to_owned(), Some(text.to_owned()));
+    assert_eq!(told(&call(&server, "ListStreams", &cbor!({}).unwrap())), disabled);
+}
