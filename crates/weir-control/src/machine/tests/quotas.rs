@@ -2,6 +2,8 @@
 
 use weir_wire::control::{Intake, StreamChange};
 
+use weir_core::{limits::SHARDS_MAX, shard::ClosedShard};
+
 use super::*;
 
 fn create_for(
@@ -93,6 +95,19 @@ fn a_stream_that_takes_the_name_of_one_with_settings_is_known_as_another() {
     assert!(new.settings_revision > known, "who knows the old settings alone does not know it");
     create_for(&mut machine, AccountId::DEFAULT, 1, 1, false).unwrap();
     assert_eq!(machine.state.stream(&stream("s1")).unwrap().settings_revision, known + 1);
+}
+
+#[test]
+fn shards_that_are_closed_count_of_all_there_may_be_and_of_no_account() {
+    let (mut machine, _) = limited(&["account-shards=2"]);
+    create_for(&mut machine, AccountId::DEFAULT, 0, 1, false).unwrap();
+    let mut closed = machine.state.streams[0].shards[0].clone();
+    closed.shard.closed = Some(ClosedShard { at_ms: 0, end: 0 });
+    machine.state.streams[0].shards.resize(SHARDS_MAX - 1, closed);
+    create_for(&mut machine, AccountId::DEFAULT, 1, 1, false)
+        .expect("the last of all, the second of the account");
+    let refused = create_for(&mut machine, AccountId::new(1).unwrap(), 2, 1, false).unwrap_err().to_string();
+    assert!(refused.contains("Current shard count for the account: 0. Limit: 40000."), "{refused}");
 }
 
 #[test]
