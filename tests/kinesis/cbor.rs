@@ -71,6 +71,7 @@ fn told(answer: &http::Answer) -> (String, Option<String>) {
 
 #[test]
 fn records_go_in_as_byte_strings_and_come_out_as_such_and_times_are_tagged_milliseconds() {
+    says_same("In CBOR a time is tag 1 with whole milliseconds in both directions, data is a byte string");
     let server = Server::start();
     server.stream("s", 1);
     let data: Vec<u8> = (0..=255).collect();

@@ -124,6 +124,12 @@ const ELSEWHERE: &[[&str; 4]] = &[
         "shards_are_bounded_for_a_stream_and_for_all_in_kinesis_words",
     ],
     [
+        "shards",
+        "closed ones included, one limit for all accounts",
+        "crates/weir-control/src/machine/tests/quotas.rs",
+        "shards_that_are_closed_count_of_all_there_may_be_and_of_no_account",
+    ],
+    [
         "streams",
         "10,000 in all; beyond: `LimitExceededException`",
         "crates/weir-control/src/machine/tests/quotas.rs",
@@ -312,6 +318,12 @@ const NUMBERS: &[[&str; 4]] = &[
         LIMITS,
         "HTTP2_IDLE_TIMEOUT: Duration = Duration::from_secs(60);",
     ],
+    [
+        "a record past its retention",
+        "up to 30 seconds more",
+        "crates/weir-cell/src/run.rs",
+        "RETAIN_PERIOD: Duration = Duration::from_secs(30);",
+    ],
     ["policies", "2 MiB together", LIMITS, "POLICIES_BYTES_MAX: usize = 2 * MIB;"],
     ["policies", "up to 20 KiB each", LIMITS, "POLICY_BYTES_MAX: usize = 20 * KIB;"],
     [
@@ -335,7 +347,6 @@ const UNPROVEN: &[[&str; 3]] = &[
         "a token does not expire",
         "there is no moment at which it could be seen not to",
     ],
-    ["shards", "closed ones included", "40,000 of them take minutes to make"],
     [
         "growth of an on-demand stream",
         "it never shrinks",
@@ -353,11 +364,58 @@ const UNPROVEN: &[[&str; 3]] = &[
 ];
 
 /// What tests beside the code prove of a point of what is as in Kinesis: its words, the file, and the test.
-const SAME_ELSEWHERE: &[[&str; 3]] = &[[
-    "A second port speaks both over TLS 1.2 and 1.3",
-    "crates/weir-wire/src/http/server/tests/tls.rs",
-    "what_the_handshake_agreed_on_is_spoken_and_a_bare_preface_as_well",
-]];
+const SAME_ELSEWHERE: &[[&str; 3]] = &[
+    [
+        "by ALPN, and without it by the preface as well",
+        "crates/weir-wire/src/http/server/tests/tls.rs",
+        "what_the_handshake_agreed_on_is_spoken_and_a_bare_preface_as_well",
+    ],
+    [
+        "an iterator lives five minutes",
+        "crates/weir-frontend/src/iterator.rs",
+        "an_iterator_lives_for_its_time_and_says_when_that_was",
+    ],
+    [
+        "20 a stream and five CREATING at once",
+        "crates/weir-control/src/machine/consumers/tests.rs",
+        "five_consumers_are_created_at_once",
+    ],
+    [
+        "after an answer of 10 MiB the shard refuses reads for five seconds",
+        "crates/weir-frontend/src/throttle/shards.rs",
+        "ten_mebibytes_at_once_block_the_shard_for_five_seconds",
+    ],
+    [
+        "A record above 1 MiB draws on a tank of 10 MiB that fills at the shard's rate",
+        "crates/weir-frontend/src/throttle/shards.rs",
+        "a_large_record_passes_and_is_paid_for_while_ordinary_ones_go_on",
+    ],
+    [
+        "What is past it is not served any more, and its segments go from the disk",
+        "crates/weir-cell/tests/node.rs",
+        "records_go_when_their_time_is_over_and_a_shorter_period_takes_more_of_them",
+    ],
+    [
+        "at most to double and at least to half, ten times in a rolling 24 hours",
+        "crates/weir-control/src/machine/reshard/tests.rs",
+        "a_shard_count_is_at_most_doubled_at_least_halved_and_updated_ten_times_a_day",
+    ],
+    [
+        "and go when their last record is past its retention",
+        "crates/weir-control/src/machine/reshard/tests.rs",
+        "closed_shards_go_when_their_records_are_too_old_parents_first",
+    ],
+    [
+        "A key is changed 25 times in any 24 hours",
+        "crates/weir-control/src/machine/settings/tests.rs",
+        "encryption_is_started_with_another_key_and_stopped_so_many_times_a_day",
+    ],
+    [
+        "the seven shard-level metrics are counted",
+        "crates/weir-frontend/src/metrics/shards.rs",
+        "no_more_shards_are_kept_than_there_may_be",
+    ],
+];
 
 fn listed(flag: &str, member: &str) -> Vec<Value> {
     let ended = output(Command::new(weir()).args(["serve", flag, "--json"]), Duration::from_secs(60));

@@ -1,10 +1,15 @@
 //! CreateStream, DeleteStream, DescribeStream, DescribeStreamSummary, ListStreams, ListShards.
 
 use serde_json::json;
-use weir_tests::{http::Caller, semantics::says, server::Server};
+use weir_tests::{
+    http::Caller,
+    semantics::{says, says_same},
+    server::Server,
+};
 
 #[test]
 fn a_stream_is_created_described_listed_and_deleted() {
+    says_same("shards divide 2^128 uniformly");
     says("signatures without configured credentials", "any well-formed signature is accepted");
     let server = Server::start();
     server.stream("orders", 3);
@@ -19,6 +24,7 @@ fn a_stream_is_created_described_listed_and_deleted() {
     assert_eq!(shards.len(), 3);
     assert_eq!(shards[0]["ShardId"], "shardId-000000000000");
     assert_eq!(shards[0]["HashKeyRange"]["StartingHashKey"], "0");
+    assert_eq!(shards[1]["HashKeyRange"]["StartingHashKey"], "113427455640312821154458202477256070485");
     assert_eq!(shards[2]["HashKeyRange"]["EndingHashKey"], "340282366920938463463374607431768211455");
     assert_eq!(shards[0]["SequenceNumberRange"]["StartingSequenceNumber"].as_str().unwrap().len(), 56);
 

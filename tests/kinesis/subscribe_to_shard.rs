@@ -161,6 +161,7 @@ fn a_second_call_is_refused_at_first_and_takes_over_later() {
 
 #[test]
 fn a_stream_that_is_deleted_and_a_consumer_that_is_given_up_end_their_subscriptions() {
+    says_same("What ends a stream early is told in it.");
     says("a consumer that is deregistered", "its subscriptions end within five seconds");
     let (server, consumer) = served(&[]);
     let other = register(&server, "d");

@@ -114,6 +114,7 @@ fn queues_and_channels_have_neither_tags_nor_policies() {
 
 #[test]
 fn tags_that_cannot_be_are_refused_in_kinesis_words() {
+    says_same("Characters that cannot be and keys that begin with `aws:` are refused.");
     let server = Server::start();
     server.stream("tagged", 1);
     let long = "k".repeat(129);
@@ -180,6 +181,7 @@ fn tags_that_cannot_be_are_refused_in_kinesis_words() {
 
 #[test]
 fn a_consumer_has_tags_of_its_own() {
+    says_same("the second three on those of a consumer, too");
     let server = Server::start();
     server.stream("tagged", 1);
     let register = json!({"StreamARN": ARN, "ConsumerName": "reader", "Tags": {"a": "1"}});

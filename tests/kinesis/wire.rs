@@ -54,6 +54,21 @@ fn an_unknown_operation_and_a_missing_signature_are_told_apart() {
 }
 
 #[test]
+fn that_any_signature_passes_is_said_once_at_start() {
+    says(
+        "signatures without configured credentials",
+        "any well-formed signature is accepted; said once at start",
+    );
+    let log = tempfile::NamedTempFile::new().unwrap();
+    let server = Server::start_logging_to(log.path(), &[]);
+    for _ in 0..3 {
+        server.ok("ListStreams", &json!({}));
+    }
+    let said = std::fs::read_to_string(log.path()).unwrap();
+    assert_eq!(said.matches("any well-formed signature is accepted").count(), 1, "{said}");
+}
+
+#[test]
 fn malformed_json_is_a_serialization_error_and_the_server_lives() {
     let server = Server::start();
     for body in [&b"{"[..], b"[]", b"\xff\xfe", b"{\"StreamName\": }", b""] {
