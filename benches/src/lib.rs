@@ -6,6 +6,7 @@
 #![forbid(unsafe_code)]
 
 pub mod cpu_time;
+pub mod floor;
 pub mod run;
 
 pub mod records;

@@ -1,0 +1,133 @@
+//! One connection of the floor: a buffer that requests gather in, and answers from templates.
+//!
+//! One request at a time, as SDKs send them; what comes behind one before its answer waits in the buffer.
+
+use std::{
+    io::{self, Read, Write},
+    net::TcpStream,
+};
+
+/// Room that a buffer begins with; it grows to what a request announces.
+const ROOM_BYTES: usize = 256 << 10;
+/// Bytes of a head at most.
+const HEAD_BYTES_MAX: usize = 16 << 10;
+/// About what a record of 1 KiB takes in JSON, for bodies that are not taken apart.
+const RECORD_BYTES_GUESS: usize = 1_434;
+
+/// A client.
+#[derive(Debug)]
+pub(super) struct Connection {
+    stream: TcpStream,
+    buffer: Vec<u8>,
+    filled: usize,
+    /// The request whose body is awaited.
+    begun: Option<Request>,
+    answer: Vec<u8>,
+}
+
+/// Where a request lies in the buffer, and what it is.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Request {
+    head_bytes: usize,
+    body_bytes: usize,
+    /// PutRecords, and not PutRecord.
+    pub(super) several: bool,
+    /// Records, by the size of the body.
+    pub(super) records_guess: usize,
+}
+
+/// A request that was taken.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Heard {
+    pub(super) records: usize,
+    pub(super) several: bool,
+}
+
+impl Connection {
+    pub(super) fn new(stream: TcpStream) -> Self {
+        Self { stream, buffer: vec![0; ROOM_BYTES], filled: 0, begun: None, answer: Vec::new() }
+    }
+
+    /// Reads what is there; a request, when one is whole.
+    pub(super) fn read(&mut self) -> io::Result<Option<Request>> {
+        match self.stream.read(&mut self.buffer[self.filled..]) {
+            Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
+            Ok(count) => self.filled += count,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+            Err(error) => return Err(error),
+        }
+        if self.begun.is_none() {
+            self.begun = head(&self.buffer[..self.filled])?;
+            if self.begun.is_none() && self.filled >= HEAD_BYTES_MAX {
+                return Err(io::ErrorKind::InvalidData.into());
+            }
+        }
+        let Some(request) = self.begun else { return Ok(None) };
+        let whole = request.head_bytes + request.body_bytes;
+        if self.buffer.len() < whole {
+            self.buffer.resize(whole + HEAD_BYTES_MAX, 0);
+        }
+        Ok((self.filled >= whole).then_some(request))
+    }
+
+    /// The body of a request that is whole.
+    pub(super) fn body(&self, request: Request) -> &[u8] {
+        &self.buffer[request.head_bytes..][..request.body_bytes]
+    }
+
+    /// Makes room for the next.
+    pub(super) fn taken(&mut self, request: Request) {
+        let whole = request.head_bytes + request.body_bytes;
+        self.buffer.copy_within(whole..self.filled, 0);
+        self.filled -= whole;
+        self.begun = None;
+    }
+
+    /// Answers in one write.
+    pub(super) fn answer(&mut self, heard: Heard) -> io::Result<()> {
+        const STORED: &str = "{\"SequenceNumber\":\"49668899999999999999999999999999999999999999999999999999\",\"ShardId\":\"shardId-000000000000\"}";
+        let body_bytes = if heard.several {
+            "{\"FailedRecordCount\":0,\"Records\":[]}".len() + heard.records * (STORED.len() + 1)
+                - usize::from(heard.records > 0)
+        } else {
+            STORED.len()
+        };
+        self.answer.clear();
+        write!(
+            self.answer,
+            "HTTP/1.1 200 OK\r\ncontent-type: application/x-amz-json-1.1\r\ncontent-length: {body_bytes}\r\n\r\n"
+        )?;
+        if heard.several {
+            self.answer.extend_from_slice(b"{\"FailedRecordCount\":0,\"Records\":[");
+            for record in 0..heard.records {
+                if record > 0 {
+                    self.answer.push(b',');
+                }
+                self.answer.extend_from_slice(STORED.as_bytes());
+            }
+            self.answer.extend_from_slice(b"]}");
+        } else {
+            self.answer.extend_from_slice(STORED.as_bytes());
+        }
+        self.stream.write_all(&self.answer) // an answer fits the socket's buffer: its client has read the last one
+    }
+}
+
+/// The request at the front, once its head is whole.
+fn head(bytes: &[u8]) -> io::Result<Option<Request>> {
+    let mut headers = [httparse::EMPTY_HEADER; 32];
+    let mut parsed = httparse::Request::new(&mut headers);
+    let invalid = |_| io::Error::from(io::ErrorKind::InvalidData);
+    let head_bytes = match parsed.parse(bytes).map_err(invalid)? {
+        httparse::Status::Complete(count) => count,
+        httparse::Status::Partial => return Ok(None),
+    };
+    let value = |name: &str| {
+        let found = parsed.headers.iter().find(|header| header.name.eq_ignore_ascii_case(name));
+        found.and_then(|header| std::str::from_utf8(header.value).ok())
+    };
+    let body_bytes = value("content-length").and_then(|text| text.parse().ok()).unwrap_or(0);
+    let several = value("x-amz-target").is_some_and(|target| target.ends_with(".PutRecords"));
+    let records_guess = if several { body_bytes / RECORD_BYTES_GUESS } else { 1 };
+    Ok(Some(Request { head_bytes, body_bytes, several, records_guess }))
+}
