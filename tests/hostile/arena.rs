@@ -70,7 +70,7 @@ impl Arena {
 
     /// Lets `attack` begin, measures what the others feel once it is laid, and lifts it.
     pub(crate) fn besiege(&mut self, name: &str, attack: impl FnOnce(&Siege) + Send) {
-        let before = self.p99();
+        let before = self.p99().max(self.p99());
         let (laid, is_laid) = sync_channel(1);
         let (lift, lifted) = sync_channel(1);
         let (address, secure_address) = (self.server.address(), self.server.secure_address());

@@ -92,6 +92,10 @@ fn heads_that_never_end_hold_the_budget_for_heads_and_no_more() {
                 stream
             })
             .collect();
+        assert!(
+            count > 6_000,
+            "this host allows {count} connections: raise its limit of open files (ulimit -n)"
+        );
         siege.hold();
         let closed = |stream: &&TcpStream| {
             stream.set_nonblocking(true).unwrap();

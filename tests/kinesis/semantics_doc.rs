@@ -308,7 +308,7 @@ const NUMBERS: &[[&str; 4]] = &[
     ],
     [
         "opens connections and is silent",
-        "16,384 of each port",
+        "16,384 of a server",
         LIMITS,
         "HTTP_CONNECTIONS_MAX: usize = 16_384;",
     ],

@@ -6,7 +6,8 @@
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use http::{HeaderName, HeaderValue, Request, StatusCode};
+use http::{HeaderName, HeaderValue, Request, StatusCode, Uri};
+use parking_lot::Mutex;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use weir_core::{
     clock::WallMs,
@@ -80,9 +81,10 @@ pub fn http2(input: &[u8]) {
     /// Longer than any input takes, shorter than the patience that the server has with a client that is there.
     const PATIENCE: Duration = Duration::from_secs(10);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build();
+    let plain = Arc::new(Plain::default());
     let answer = runtime.expect("a runtime on this thread").block_on(async {
         let (near, far) = tokio::io::duplex(64 * KIB);
-        let serving = tokio::spawn(serve_stream(near, Arc::new(Plain)));
+        let serving = tokio::spawn(serve_stream(near, Arc::clone(&plain) as _));
         let (mut reading, mut writing) = tokio::io::split(far);
         let says = async {
             // A server that has ended the connection hears no more of it.
@@ -96,6 +98,10 @@ pub fn http2(input: &[u8]) {
         ended.expect("it ends with its client").expect("it does not panic");
         answer
     });
+    for (target, body_bytes) in plain.seen.lock().iter() {
+        assert!(target.authority().is_none(), "{target}: a target is a path, as in HTTP/1.1");
+        assert!(*body_bytes <= HTTP_BODY_BYTES_MAX);
+    }
     let mut rest = &answer[..];
     while let Some((head, behind)) = rest.split_first_chunk::<9>() {
         let len = u32::from_be_bytes([0, head[0], head[1], head[2]]);
@@ -105,13 +111,16 @@ pub fn http2(input: &[u8]) {
     assert!(rest.is_empty(), "{} bytes of a frame", rest.len());
 }
 
-/// Answers what a request looks like, once it has been taken apart.
-struct Plain;
+/// Answers what a request looks like, once it has been taken apart, and keeps it: a panic in here is nobody's.
+#[derive(Default)]
+struct Plain {
+    /// Target and bytes of the body.
+    seen: Mutex<Vec<(Uri, usize)>>,
+}
 
 impl Handler for Plain {
     fn handle(&self, request: Request<Bytes>, _peer: SocketAddr) -> ResponseFuture<'_> {
-        assert!(request.body().len() <= HTTP_BODY_BYTES_MAX);
-        assert!(request.uri().authority().is_none(), "a target is a path, as in HTTP/1.1");
+        self.seen.lock().push((request.uri().clone(), request.body().len()));
         let text = format!("{} {} {}", request.method(), request.uri(), request.body().len());
         Box::pin(std::future::ready(text_response(StatusCode::OK, text)))
     }

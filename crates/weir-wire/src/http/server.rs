@@ -10,6 +10,7 @@ mod body;
 mod connection;
 mod delivered;
 mod exchanges;
+mod heads;
 mod held;
 mod pace;
 mod paced;

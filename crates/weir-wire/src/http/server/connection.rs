@@ -9,7 +9,7 @@ use hyper::{
     Request, Response, Uri, Version,
     body::Incoming,
     header::{self, HeaderValue},
-    http::request::Parts,
+    http::{request::Parts, uri::PathAndQuery},
     server::conn::{http1, http2},
     service::service_fn,
 };
@@ -30,6 +30,7 @@ use super::{
     Cut, Refusal, ResponseBody, Shared, body,
     delivered::Delivered,
     exchanges::{Exchanges, Verdict},
+    heads::Heads,
     paced::Paced,
     preface::{self, Opened, Version as Spoken},
     tls::Tls,
@@ -122,6 +123,7 @@ impl Connection {
     {
         let (stop, head_timeout) = (self.stop.clone(), self.shared.bounds.head_timeout);
         let cut = Arc::clone(&self.cut);
+        let stream = Heads::of_http1(stream, Arc::clone(&self.exchanges));
         let service = service_fn(move |request| self.clone().answer(request));
         let connection = http1::Builder::new()
             .timer(TokioTimer::new())
@@ -148,6 +150,7 @@ impl Connection {
     {
         let (stop, exchanges, bounds) = (self.stop.clone(), Arc::clone(&self.exchanges), self.shared.bounds);
         let cut = Arc::clone(&self.cut);
+        let stream = Heads::of_http2(stream, Arc::clone(&self.exchanges));
         let service = service_fn(move |request| self.clone().answer(request));
         let connection = http2::Builder::new(TokioExecutor::new())
             .timer(TokioTimer::new())
@@ -253,9 +256,8 @@ fn plain(mut head: Parts) -> Parts {
         {
             head.headers.insert(header::HOST, host);
         }
-        if let Some(path) = head.uri.path_and_query().cloned() {
-            head.uri = Uri::from(path);
-        }
+        let path = head.uri.path_and_query().cloned();
+        head.uri = Uri::from(path.unwrap_or(PathAndQuery::from_static("/"))); // CONNECT has none
     }
     head
 }

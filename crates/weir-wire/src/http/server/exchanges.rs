@@ -4,7 +4,10 @@
 //! it is idle and whether a client of HTTP/2 keeps an answer waiting (`connection.rs`). The answers themselves say what
 //! becomes of them (`delivered.rs`). It must hold no answer: only what is known of it.
 
-use std::sync::{Arc, Weak};
+use std::{
+    sync::{Arc, Weak},
+    task::Waker,
+};
 
 use parking_lot::Mutex;
 use tokio::{
@@ -30,8 +33,10 @@ pub(super) struct Exchanges {
 #[derive(Debug)]
 struct Open {
     count: usize,
-    /// The head of the request that comes next, as far as it was read while none was served.
+    /// The head of the request that comes next, as far as it has come.
     next: Unfinished,
+    /// Who waits for room for it.
+    crowded: Option<Waker>,
     /// How many of them are answered without an end.
     endless: usize,
     /// When the last one ended.
@@ -54,7 +59,14 @@ pub(super) enum Verdict {
 impl Exchanges {
     pub(super) fn new(paces: Paces, heads: ByteBudget) -> Self {
         let next = Unfinished::default();
-        let open = Open { count: 0, next, endless: 0, quiet_since: Instant::now(), watched: Vec::new() };
+        let open = Open {
+            count: 0,
+            next,
+            crowded: None,
+            endless: 0,
+            quiet_since: Instant::now(),
+            watched: Vec::new(),
+        };
         Self { paces, heads, open: Mutex::new(open) }
     }
 
@@ -63,23 +75,38 @@ impl Exchanges {
         let mut open = self.open.lock();
         open.count += 1;
         open.next = Unfinished::default();
+        let crowded = open.crowded.take();
         drop(open);
+        crowded.into_iter().for_each(Waker::wake);
         Exchange { exchanges: self, endless: false, _permit: permit }
     }
 
-    /// Whether the socket may read on: not when the next head has no end yet and there is no room for more of it.
+    /// Whether the connection may be read on: not when the next head has no end yet and there is no room for more of it. Then
+    /// `waker` is woken when what was read has turned out to be something else.
     #[must_use]
-    pub(super) fn may_read(&self) -> bool {
+    pub(super) fn may_read(&self, waker: &Waker) -> bool {
         let mut open = self.open.lock();
-        open.count > 0 || open.next.is_kept_within(&self.heads)
+        let may = open.next.is_kept_within(&self.heads);
+        open.crowded = (!may).then(|| waker.clone());
+        may
     }
 
-    /// The socket has read so many bytes.
-    pub(super) fn read(&self, bytes: usize) {
+    /// So many bytes have come of the next head.
+    pub(super) fn read_of_head(&self, bytes: usize) {
+        self.open.lock().next.add(bytes);
+    }
+
+    /// The same where head and body cannot be told apart, which follow each other: of a head only while none is served.
+    pub(super) fn read_in_turn(&self, bytes: usize) {
         let mut open = self.open.lock();
         if open.count == 0 {
             open.next.add(bytes);
         }
+    }
+
+    /// The next head is whole.
+    pub(super) fn head_ended(&self) {
+        self.open.lock().next = Unfinished::default();
     }
 
     /// How fast the socket must get rid of what is written to it.
@@ -211,27 +238,31 @@ mod tests {
     fn a_head_that_goes_on_takes_of_the_budget_until_its_request_begins() {
         let exchanges = exchanges();
         let available = || exchanges.heads.available();
-        exchanges.read(HTTP_HEAD_BYTES_FREE + 4 * KIB);
+        let may_read = || exchanges.may_read(Waker::noop());
+        exchanges.read_in_turn(HTTP_HEAD_BYTES_FREE + 4 * KIB);
         assert_eq!(available(), HEADS_BYTES, "most heads are whole at once, with some of the body");
-        assert!(exchanges.may_read());
+        assert!(may_read());
         assert_eq!(
             available(),
             HEADS_BYTES - 8 * KIB,
             "this one was not, and lies in a buffer of twice its size"
         );
-        exchanges.read(2 * KIB);
-        assert!(!exchanges.may_read(), "more than there is");
+        exchanges.read_in_turn(2 * KIB);
+        assert!(!may_read(), "more than there is");
 
         let one = begin(&exchanges);
         assert_eq!(available(), HEADS_BYTES);
-        exchanges.read(1_000 * KIB);
-        assert!(exchanges.may_read(), "a body is counted elsewhere");
+        exchanges.read_in_turn(1_000 * KIB);
+        assert!(may_read(), "a body is counted elsewhere");
+        exchanges.read_of_head(1_000 * KIB);
+        assert!(!may_read(), "beside a request that is served another may come");
+        exchanges.head_ended();
         drop(one);
-        exchanges.read(HTTP_HEAD_BYTES_FREE);
-        assert!(exchanges.may_read());
+        exchanges.read_in_turn(HTTP_HEAD_BYTES_FREE);
+        assert!(may_read());
         drop(begin(&exchanges));
-        exchanges.read(HTTP_HEAD_BYTES_FREE);
-        assert!(exchanges.may_read());
+        exchanges.read_in_turn(HTTP_HEAD_BYTES_FREE);
+        assert!(may_read());
         assert_eq!(available(), HEADS_BYTES, "each head begins anew");
     }
 

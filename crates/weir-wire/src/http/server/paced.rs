@@ -4,7 +4,7 @@
 //! Wrapped around every accepted socket. A client that takes nothing of its answer, or takes it by the spoonful, would hold
 //! the answer's memory for as long as it likes; here it is cut off when no byte has gone out for a while, or when it has
 //! fallen behind a least pace. Closing waits a moment for the client to end, too: a socket closed over unread bytes is
-//! reset, and a reset overtakes the answer. How much is read altogether is bounded elsewhere (`body.rs`, `unfinished.rs`); here,
+//! reset, and a reset overtakes the answer. How much is read altogether is bounded elsewhere (`body.rs`, `heads.rs`); here,
 //! how much at a time, for all connections of a listener share one thread.
 
 use std::{
@@ -105,10 +105,6 @@ fn too_slow() -> io::Error {
     io::Error::new(io::ErrorKind::TimedOut, "the client does not take its answer")
 }
 
-fn no_room() -> io::Error {
-    io::Error::new(io::ErrorKind::OutOfMemory, "there is no room for the rest of its head")
-}
-
 impl<S: AsyncRead + Unpin> AsyncRead for Paced<S> {
     fn poll_read(
         mut self: Pin<&mut Self>,
@@ -120,17 +116,10 @@ impl<S: AsyncRead + Unpin> AsyncRead for Paced<S> {
             context.waker().wake_by_ref(); // behind all who wait for their turn
             return Poll::Pending;
         }
-        if !self.exchanges.may_read() {
-            return Poll::Ready(Err(no_room()));
-        }
         let before = room.filled().len();
         let outcome = Pin::new(&mut self.stream).poll_read(context, room);
         match outcome {
-            Poll::Ready(_) => {
-                let bytes = room.filled().len() - before;
-                self.turn_bytes += bytes;
-                self.exchanges.read(bytes);
-            }
+            Poll::Ready(_) => self.turn_bytes += room.filled().len() - before,
             Poll::Pending => self.turn_bytes = 0, // others have theirs now
         }
         outcome
@@ -212,7 +201,7 @@ mod tests {
     const PACE: Pace = Pace { patience: PATIENCE, bytes_per_second: 1 };
 
     fn watched<S>(stream: S) -> Paced<S> {
-        let exchanges = Exchanges::new(Paces { whole: PACE, endless: PACE }, ByteBudget::new(100 * MIB));
+        let exchanges = Exchanges::new(Paces { whole: PACE, endless: PACE }, ByteBudget::new(0));
         Paced::new(stream, Arc::new(exchanges))
     }
 

@@ -196,13 +196,25 @@ async fn heads_over_the_budget_of_all_are_closed_and_give_back_what_they_held() 
         let mut second = server.connect().await;
         second.write_all(&begun).await.unwrap();
         let (mut some, mut other) = ([0], [0]);
-        let closed = tokio::select! {
-            closed = first.read(&mut some) => closed,
-            closed = second.read(&mut other) => closed,
+        let (closed, mut kept) = tokio::select! {
+            closed = first.read(&mut some) => (closed, second),
+            closed = second.read(&mut other) => (closed, first),
         };
         assert!(matches!(closed, Ok(0) | Err(_)), "{closed:?}: there is room for one of them");
         assert!(server.exchange(GOOD).await.ends_with("5 bytes"), "who sends a usual head is served");
+        kept.write_all(b"\r\nconnection: close\r\n\r\n").await.unwrap();
+        assert!(read_to_end(kept).await.ends_with("0 bytes"), "and gives back its room");
     }
+}
+
+#[tokio::test]
+async fn a_body_that_comes_with_its_head_needs_no_room_for_heads() {
+    let server = Server::start(Bounds { heads_bytes: 0, ..patient() });
+    let mut put =
+        format!("POST / HTTP/1.1\r\nhost: h\r\nconnection: close\r\ncontent-length: {}\r\n\r\n", 200 * KIB)
+            .into_bytes();
+    put.resize(put.len() + 200 * KIB, b'x');
+    assert!(server.exchange(&put).await.ends_with("204800 bytes"));
 }
 
 #[tokio::test]

@@ -1,6 +1,6 @@
 //! A head that has begun to arrive and has no end yet.
 //!
-//! A connection has one at a time (`exchanges.rs`); the socket says what it reads (`paced.rs`). A head of usual size is the
+//! A connection has one at a time (`exchanges.rs`); who reads it says what comes (`heads.rs`). A head of usual size is the
 //! connection's own. What comes beyond, many clients together could make the server hold for as long as a head may take,
 //! so it comes out of a budget that long heads have together. It must hold nothing of that once the request has begun:
 //! then the head is counted as it was understood (`connection.rs`), and the body for itself.

@@ -321,6 +321,16 @@ async fn a_head_over_the_bound_is_refused_by_its_name() {
 }
 
 #[tokio::test]
+async fn a_body_that_comes_with_its_head_needs_no_room_for_heads() {
+    let server = Server::start(Bounds { heads_bytes: 0, ..patient() });
+    let client = client(&server, HTTP2_WINDOW_BYTES).await;
+    for bytes in [24 * KIB, 500 * KIB] {
+        let (status, answer) = exchange(&client, vec![b'x'; bytes]).await.unwrap();
+        assert_eq!((status, answer), (StatusCode::OK, format!("{bytes} bytes").into_bytes()));
+    }
+}
+
+#[tokio::test]
 async fn heads_of_requests_that_are_served_are_counted_in_their_lines_and_in_their_targets() {
     let server = Server::start(Bounds { heads_bytes: 50 * KIB, ..patient() });
     let client = client(&server, HTTP2_WINDOW_BYTES).await;
