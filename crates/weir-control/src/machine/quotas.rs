@@ -51,8 +51,8 @@ impl Machine {
     }
 
     /// May the account of `stream` have so many more shards in its region? Only open ones of provisioned streams are of its
-    /// quota (AWS); `born` counts those as well that take the place of others, which stay until their records are too old. Kinesis's own words,
-    /// although one bound is for all accounts together: whoever creates too much matches them.
+    /// quota (AWS); `born` counts those as well that take the place of others, which stay until their records are too old.
+    /// Kinesis's own words, although one bound is for all accounts together: whoever creates too much matches them.
     pub(super) fn check_shard_quotas(
         &self,
         stream: &StreamRef,

@@ -313,8 +313,7 @@ fn open_shard(stream: &Stream, shard: ShardIndex) -> Result<OpenShard, ControlEr
     )))
 }
 
-/// Kinesis's own bounds of one call.
-/// `target` as a count, when a stream with `open` shards may be scaled to it.
+/// `target` as a count, when a stream with `open` shards may be scaled to it in one call.
 fn check_target(open: usize, target: u32) -> Result<NonZeroU32, ControlError> {
     let counts = format!("Current open shard count: {open} Target shard count: {target}");
     let wanted = target as usize;

@@ -152,9 +152,6 @@ impl Machine {
                 known.consumers.clear();
                 known.status = StreamStatus::Deleting;
                 known.held_until_ms = held_until_ms;
-                if !settings_of(known).is_default() {
-                    self.next_revision();
-                }
                 self.settle_streams();
                 Applied::changed(ControlReply::Done)
             }
@@ -267,8 +264,14 @@ impl Machine {
             }
         }
         // A node that is not registered any more can say nothing; its shards do not hold the stream back.
+        let goes = |stream: &Stream| stream.is_given_up() && !stream.shards.iter().any(said);
         let before = self.state.streams.len();
-        self.state.streams.retain(|stream| !stream.is_given_up() || stream.shards.iter().any(said));
+        let forgets =
+            self.state.streams.iter().any(|stream| goes(stream) && !settings_of(stream).is_default());
+        self.state.streams.retain(|stream| !goes(stream));
+        if forgets {
+            self.next_revision(); // until now every view had them
+        }
         changed || self.state.streams.len() != before
     }
 }

@@ -20,7 +20,14 @@ const TURNS_KEPT: usize = 1_024;
 /// The turns of all streams.
 #[derive(Debug, Default)]
 pub(crate) struct Turns {
-    streams: Mutex<HashMap<StreamId, Arc<AtomicUsize>>>,
+    kept: Mutex<Kept>,
+}
+
+#[derive(Debug, Default)]
+struct Kept {
+    streams: HashMap<StreamId, Arc<AtomicUsize>>,
+    /// How often turns were forgotten: where those that come again begin, so that no stream gets its first shard each time.
+    forgotten: usize,
 }
 
 /// The turn of one stream.
@@ -28,13 +35,15 @@ pub(crate) struct Turns {
 pub(crate) struct Turn(Arc<AtomicUsize>);
 
 impl Turns {
-    /// The turn of a stream; its first is its first shard's.
+    /// The turn of a stream.
     pub(crate) fn of(&self, stream: StreamId) -> Turn {
-        let mut streams = self.streams.lock();
-        if streams.len() >= TURNS_KEPT && !streams.contains_key(&stream) {
-            streams.retain(|_, turn| Arc::strong_count(turn) > 1);
+        let mut kept = self.kept.lock();
+        if kept.streams.len() >= TURNS_KEPT && !kept.streams.contains_key(&stream) {
+            kept.streams.retain(|_, turn| Arc::strong_count(turn) > 1);
+            kept.forgotten += 1;
         }
-        Turn(Arc::clone(streams.entry(stream).or_default()))
+        let begin = kept.forgotten;
+        Turn(Arc::clone(kept.streams.entry(stream).or_insert_with(|| Arc::new(AtomicUsize::new(begin)))))
     }
 }
 
@@ -69,8 +78,9 @@ mod tests {
         for stream in 0..3 * TURNS_KEPT as u64 {
             used.take();
             turns.of(StreamId(stream));
-            assert!(turns.streams.lock().len() <= TURNS_KEPT);
+            assert!(turns.kept.lock().streams.len() <= TURNS_KEPT);
         }
         assert_eq!(turns.of(StreamId(0)).look(), used.look(), "one that is in use is kept");
+        assert!(turns.of(StreamId(1)).look() > 0, "one that was forgotten begins elsewhere");
     }
 }

@@ -83,13 +83,20 @@ fn a_stream_is_not_created_to_take_records_as_no_stream_does() {
 
 #[test]
 fn a_stream_that_takes_the_name_of_one_with_settings_is_known_as_another() {
-    let (mut machine, _) = limited(&[]);
+    let (mut machine, node) = limited(&[]);
     create_for(&mut machine, AccountId::DEFAULT, 0, 1, true).unwrap();
     machine.state.streams[0].status = StreamStatus::Active;
     let spread = StreamChange::SetSpread { on: true };
     call(&mut machine, ControlRequest::ChangeStream { stream: stream("s0"), change: spread }).unwrap();
-    let known = machine.state.settings_revision;
+    // Its node still has it: a front end that asks now hears of its settings.
+    let wanted = report(&mut machine, node, 1, &[]);
+    report(&mut machine, node, 2, &wanted);
     call(&mut machine, ControlRequest::DeleteStream { stream: stream("s0"), with_consumers: false }).unwrap();
+    let view = call(&mut machine, ControlRequest::View { cell: CellName::new("main") }).unwrap();
+    let ControlReply::View(view) = view else { panic!("{view:?}") };
+    assert_eq!(view.shared.streams.len(), 1);
+    let known = view.shared.settings_revision;
+    report(&mut machine, node, 3, &[]);
     create_for(&mut machine, AccountId::DEFAULT, 0, 1, false).unwrap();
     let new = machine.state.stream(&stream("s0")).unwrap();
     assert!(new.settings_revision > known, "who knows the old settings alone does not know it");
