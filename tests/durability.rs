@@ -1,7 +1,14 @@
 //! What a server keeps and what it refuses, when its folder is not what it was: nothing acknowledged goes with it.
 #![expect(clippy::unwrap_used, reason = "a test's panic is its report")]
 
-use std::{fs, path::Path, process::Command, thread, time::Duration};
+use std::{
+    collections::BTreeMap,
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+    thread,
+    time::Duration,
+};
 
 use serde_json::json;
 use weir_tests::{http, process::output, server::Server, weir};
@@ -128,4 +135,83 @@ fn records_are_synced_under_fsync_and_not_under_os() {
         });
         assert_eq!(syncs.expect("the record is counted") > 0, synced, "{durability}");
     }
+}
+
+/// `weir log COMMAND` on this folder as JSON, and its exit code.
+fn look(command: &str, folder: &Path) -> (i32, serde_json::Value) {
+    let ended =
+        output(Command::new(weir()).args(["log", command, "--json"]).arg(folder), Duration::from_secs(60));
+    let told = serde_json::from_slice(&ended.stdout);
+    let told = told.unwrap_or_else(|_| panic!("{}", String::from_utf8_lossy(&ended.stderr)));
+    (ended.status.code().unwrap(), told)
+}
+
+/// Names and contents of a folder's files.
+fn files(folder: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
+    let paths = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    paths.map(|path| (path.clone(), fs::read(path).unwrap())).collect()
+}
+
+#[test]
+fn a_log_is_looked_at_and_its_damage_named_without_a_byte_changed() {
+    let mut server = Server::start();
+    server.stream("s", 2);
+    let needle = b"a record that is looked for";
+    let data = "YSByZWNvcmQgdGhhdCBpcyBsb29rZWQgZm9y";
+    for hash in ["0", "1", "340282366920938463463374607431768211455"] {
+        let record = json!({"StreamName": "s", "PartitionKey": "k", "ExplicitHashKey": hash, "Data": data});
+        server.ok("PutRecord", &record);
+    }
+    let (code, live) = look("inspect", server.data());
+    assert_eq!((code, &live["records"]), (0, &json!(3)), "also while it is written");
+    server.process().kill_9();
+    let log = server.data().join("log");
+    let before = files(&log);
+    for (command, folder) in [("inspect", server.data()), ("verify", server.data()), ("verify", &log)] {
+        let (code, told) = look(command, folder);
+        assert_eq!((code, &told["whole"], &told["records"]), (0, &json!(true), &json!(3)), "{told}");
+        let shards = told["shards"].as_array().unwrap();
+        let shown: Vec<_> = shards.iter().map(|shard| (&shard["stream"], &shard["next"])).collect();
+        assert_eq!(shown, [(&json!("s"), &json!(2)), (&json!("s"), &json!(1))]);
+        assert_eq!(told["segments"].as_array().unwrap().len(), 1);
+    }
+    let table = output(Command::new(weir()).args(["log", "inspect"]).arg(&log), Duration::from_secs(60));
+    let table = String::from_utf8_lossy(&table.stdout).into_owned();
+    assert!(table.contains("shardId-000000000001") && table.ends_with("nothing is damaged\n"), "{table}");
+    assert_eq!(files(&log), before, "nothing in it was changed");
+
+    // One bit of the first record, which later ones prove to have been synced.
+    let (path, mut bytes) = before.into_iter().find(|(_, bytes)| bytes.len() > 1 << 20).unwrap();
+    let at = bytes.windows(needle.len()).position(|seen| seen == needle).unwrap();
+    bytes[at] ^= 1;
+    fs::write(&path, bytes).unwrap();
+    let (code, told) = look("verify", &log);
+    assert_eq!((code, &told["whole"]), (1, &json!(false)), "{told}");
+    let damage = &told["damage"][0];
+    assert_eq!((&damage["file"], &damage["what"]), (&json!(path), &json!("a frame does not read")));
+    assert!((4_096..at as u64).contains(&damage["offset"].as_u64().unwrap()), "the frame that it lies in");
+    assert_eq!(damage["shards"].as_array().unwrap().len(), 1);
+
+    let none = tempfile::tempdir().unwrap();
+    let ended =
+        output(Command::new(weir()).args(["log", "verify"]).arg(none.path()), Duration::from_secs(60));
+    assert_eq!(ended.status.code(), Some(2));
+    assert!(String::from_utf8_lossy(&ended.stderr).contains("holds no journal"));
+}
+
+#[test]
+fn a_damaged_frame_behind_a_good_footer_is_found_by_who_reads_all() {
+    let mut server = Server::start();
+    server.stream("s", 1);
+    server.ok("PutRecord", &json!({"StreamName": "s", "PartitionKey": "k", "Data": "bmVlZGxl"}));
+    server.ok("PutRecord", &json!({"StreamName": "s", "PartitionKey": "k", "Data": "bm90IGl0"}));
+    server.process().signal(nix::sys::signal::Signal::SIGTERM);
+    assert!(server.process().wait(Duration::from_secs(30)).success());
+    let log = server.data().join("log");
+    let (path, mut bytes) = files(&log).into_iter().find(|(_, bytes)| bytes.len() > 1 << 20).unwrap();
+    let at = bytes.windows(6).position(|seen| seen == b"needle").unwrap();
+    bytes[at] ^= 1;
+    fs::write(path, bytes).unwrap();
+    assert_eq!(look("inspect", &log).1["whole"], true, "as a start sees it");
+    assert_eq!(look("verify", &log).0, 1);
 }

@@ -1,6 +1,9 @@
 //! Days as dates, in UTC.
 //!
-//! Signatures and Kinesis's texts carry dates; they are made here and nowhere else. It knows no clock and no time zone.
+//! Signatures, Kinesis's texts and tables for people carry dates; they are made here and nowhere else. It knows no clock and
+//! no time zone.
+
+use crate::clock::WallMs;
 
 /// Seconds of a day.
 pub const SECS_PER_DAY: u64 = 86_400;
@@ -45,6 +48,14 @@ impl Date {
     }
 }
 
+/// A time for people and programs (RFC 3339): `2020-11-25T10:44:00.123Z`.
+pub fn timestamp(time: WallMs) -> String {
+    let (secs, ms) = (time.0 / 1_000, time.0 % 1_000);
+    let Date { year, month, day } = Date::of_day(secs / SECS_PER_DAY);
+    let (hour, minute, second) = (secs / 3_600 % 24, secs / 60 % 60, secs % 60);
+    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{ms:03}Z")
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -65,6 +76,12 @@ mod tests {
         {
             assert_eq!(none.days(), None, "{none:?}");
         }
+    }
+
+    #[test]
+    fn a_time_is_told_as_the_standard_has_it() {
+        assert_eq!(timestamp(WallMs(1_606_301_040_123)), "2020-11-25T10:44:00.123Z");
+        assert_eq!(timestamp(WallMs(0)), "1970-01-01T00:00:00.000Z");
     }
 
     proptest! {

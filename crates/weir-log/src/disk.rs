@@ -2,10 +2,12 @@
 //! and a sync that tells the truth.
 //!
 //! The journal holds one [`Disk`]. [`RealDisk`] is the kernel's, [`MemoryDisk`] keeps the files in this process, and
+//! [`ReadOnlyDisk`] only looks, and
 //! [`fault::FaultDisk`] loses, tears and refuses what it is told to. No other file of this crate names `std::fs`.
 
 pub mod fault;
 mod memory;
+mod read_only;
 mod real;
 
 use std::{
@@ -14,7 +16,7 @@ use std::{
     path::Path,
 };
 
-pub use self::{memory::MemoryDisk, real::RealDisk};
+pub use self::{memory::MemoryDisk, read_only::ReadOnlyDisk, real::RealDisk};
 
 /// A place for the files of one journal.
 pub trait Disk: fmt::Debug + Send + Sync {

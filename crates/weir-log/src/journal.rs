@@ -13,6 +13,7 @@ mod read;
 mod recover;
 mod retain;
 mod stage;
+mod survey;
 mod tail_cache;
 
 use std::{
@@ -38,6 +39,7 @@ pub use self::{
     read::{At, ReadBatch},
     recover::report::{DamageFound, DamageKind, RecoveryReport, TornTail},
     retain::RetainOutcome,
+    survey::{Depth, SegmentSurvey, Survey},
 };
 use self::{done::Done, stage::Write};
 use crate::{

@@ -28,7 +28,7 @@ pub use error::{
     StorageError, WriteError,
 };
 pub use journal::{
-    AppendOutcome, At, DamageFound, DamageKind, Durability, Journal, JournalConfig, ReadBatch,
-    RecoveryReport, RetainOutcome, ShardStatus, TornTail,
+    AppendOutcome, At, DamageFound, DamageKind, Depth, Durability, Journal, JournalConfig, ReadBatch,
+    RecoveryReport, RetainOutcome, SegmentSurvey, ShardStatus, Survey, TornTail,
 };
 pub use metrics::JournalMetrics;

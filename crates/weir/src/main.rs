@@ -6,6 +6,7 @@
 mod exit;
 mod inspect;
 mod load;
+mod log;
 mod logging;
 mod mistake;
 mod node;
@@ -44,6 +45,9 @@ enum Command {
     Compare(inspect::CompareArgs),
     /// Every limit that a fleet on this host can meet, and the N at which it binds.
     Limits(inspect::LimitsArgs),
+    /// What is in a data folder, and where it is damaged.
+    #[command(subcommand)]
+    Log(log::LogCommand),
     /// The JSON Schema of scenario files, for editors.
     Schema,
     /// One server of a fleet; the lab starts these.
@@ -84,6 +88,7 @@ fn main() -> ExitCode {
         Command::Report(args) => inspect::report(&args),
         Command::Compare(args) => inspect::compare(&args),
         Command::Limits(args) => inspect::limits(&args),
+        Command::Log(command) => log::run(&command),
         Command::Schema => inspect::schema(),
         Command::Node(command) => node::run(command),
         Command::CountThreads(args) => inspect::count_threads(&args),

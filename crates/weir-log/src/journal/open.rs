@@ -12,7 +12,7 @@ use super::{
     Journal, JournalConfig, RecoveryReport, Shared,
     active::{Active, Beginning},
     commit::{Committer, Start},
-    recover::{FolderFacts, FooterAt, Recovered, Tail, recover},
+    recover::{FolderFacts, FooterAt, Recovered, Tail, Trust, recover},
 };
 use crate::{
     disk::{Blocks, write_all_at},
@@ -44,7 +44,7 @@ pub(super) fn open(
         _ => folder_error("lock", source).into(),
     })?;
     let names = config.disk.list(&config.folder).map_err(|source| folder_error("list", source))?;
-    let recovered = recover(&config, &names)?;
+    let recovered = recover(&config, &names, Trust::Footers)?;
     let facts = recovered.folder.unwrap_or_else(|| FolderFacts {
         key: u32::from_le_bytes(entropy::secret()),
         segment_bytes: config.segment_bytes,

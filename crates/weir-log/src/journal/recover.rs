@@ -9,6 +9,8 @@ mod shards;
 
 use std::sync::Arc;
 
+use weir_core::clock::WallMs;
+
 use self::{
     report::{DamageFound, DamageKind, RecoveryReport, TornTail},
     shards::Shards,
@@ -39,7 +41,28 @@ pub(super) struct Recovered {
     /// Segments before this one are no longer kept.
     pub(super) first_segment: SegmentSequence,
     pub(super) tail: Tail,
+    /// How each of the segments was read.
+    pub(super) read: Vec<SegmentRead>,
     pub(super) report: RecoveryReport,
+}
+
+/// What vouches for records.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Trust {
+    /// The footer of their segment; where there is none, their own checksums.
+    Footers,
+    /// Their own checksums alone.
+    Frames,
+}
+
+/// How a segment was read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct SegmentRead {
+    pub(super) begun: Option<WallMs>,
+    /// Where its frames end.
+    pub(super) used_bytes: u64,
+    pub(super) has_footer: bool,
+    pub(super) was_scanned: bool,
 }
 
 /// What all segments of a folder share.
@@ -89,27 +112,44 @@ struct Recovery {
     report: RecoveryReport,
     shards: Shards,
     folder: FolderFacts,
+    trust: Trust,
 }
 
 /// Reads the segments that `names` names in the configured folder.
-pub(super) fn recover(config: &JournalConfig, names: &[String]) -> Result<Recovered, OpenError> {
+pub(super) fn recover(
+    config: &JournalConfig,
+    names: &[String],
+    trust: Trust,
+) -> Result<Recovered, OpenError> {
     let mut sequences: Vec<_> = names.iter().filter_map(|name| SegmentSequence::of_file_name(name)).collect();
     sequences.sort_unstable();
     let Some((found, folder)) = open_segments(config, &sequences)? else {
         let tail = Tail::Begin { sequence: SegmentSequence(1), previous_end: 0 };
         let first_segment = SegmentSequence(1);
-        let (segments, shards, report) = (Vec::new(), Vec::new(), RecoveryReport::default());
-        return Ok(Recovered { segments, shards, folder: None, first_segment, tail, report });
+        let (segments, shards, read, report) =
+            (Vec::new(), Vec::new(), Vec::new(), RecoveryReport::default());
+        return Ok(Recovered { segments, shards, folder: None, first_segment, tail, read, report });
     };
     let report = RecoveryReport { segments: found.len(), ..RecoveryReport::default() };
-    let mut recovery = Recovery { report, shards: Shards::default(), folder };
+    let mut recovery = Recovery { report, shards: Shards::default(), folder, trust };
+    let mut read = Vec::with_capacity(found.len());
     let mut tail = Tail::Begin { sequence: SegmentSequence(1), previous_end: 0 };
     for (at, this) in found.iter().enumerate() {
         let next = found.get(at + 1);
         recovery.check_file(config, this, at.checked_sub(1).map(|before| &found[before]), next.is_none())?;
         let follows = |next: &&Found| next.segment.sequence == this.segment.sequence.next();
         let end = next.filter(follows).and_then(|next| next.head).map(|head| head.previous_end);
+        let (footers, scans) = (recovery.report.footers_read, recovery.report.segments_scanned);
         tail = recovery.read_segment(this, Context { first: at == 0, last: next.is_none(), end })?;
+        read.push(SegmentRead {
+            begun: this.head.map(|head| head.begun),
+            used_bytes: match tail {
+                Tail::Continue { end, .. } => u64::from(end),
+                Tail::Begin { .. } => u64::from(HEAD_BLOCK_BYTES),
+            },
+            has_footer: recovery.report.footers_read > footers,
+            was_scanned: recovery.report.segments_scanned > scans,
+        });
     }
     let Recovery { mut report, mut shards, .. } = recovery;
     let first_segment = shards.first_segment();
@@ -126,7 +166,7 @@ pub(super) fn recover(config: &JournalConfig, names: &[String]) -> Result<Recove
     let segments = found.into_iter().map(|found| found.segment).collect();
     report.shards = shards.len();
     report.records = shards.iter().map(records_of).sum();
-    Ok(Recovered { segments, shards, folder: Some(folder), first_segment, tail, report })
+    Ok(Recovered { segments, shards, folder: Some(folder), first_segment, tail, read, report })
 }
 
 fn records_of(shard: &Shard) -> u64 {
@@ -236,10 +276,13 @@ impl Recovery {
         let mut footer = None;
         if let Some((content, at)) = self.read_footer(this)? {
             self.report.footers_read += 1;
-            self.shards.take_footer(&this.segment, content, context.first);
-            (from, footer) = (at.end, Some(at));
-            if !context.last && context.end.is_none_or(|known| known == at.end) {
-                return Ok(Tail::Continue { end: at.end, footer, torn: None });
+            footer = Some(at);
+            if self.trust == Trust::Footers {
+                self.shards.take_footer(&this.segment, content, context.first);
+                from = at.end;
+                if !context.last && context.end.is_none_or(|known| known == at.end) {
+                    return Ok(Tail::Continue { end: at.end, footer, torn: None });
+                }
             }
         } else if !context.last {
             self.note(this, this.bytes.saturating_sub(TRAILER_BYTES as u64), DamageKind::Footer);

@@ -155,6 +155,11 @@ impl Spares {
     }
 }
 
+/// Is it the name of a spare?
+pub(crate) fn is_spare(name: &str) -> bool {
+    number_of(name).is_some()
+}
+
 fn number_of(name: &str) -> Option<u64> {
     name.strip_prefix("spare-")?.strip_suffix(".log")?.parse().ok()
 }

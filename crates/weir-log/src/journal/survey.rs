@@ -1,0 +1,123 @@
+//! A look into a journal's folder that changes nothing in it, for people who want to know what is there and what is broken.
+//!
+//! Recovery's own eyes: what a survey calls damaged, an opening would, and nothing else. A journal that is being written may
+//! be surveyed, too; its newest records may then look like a torn tail.
+
+use std::{path::Path, path::PathBuf, sync::Arc};
+
+use weir_core::clock::WallMs;
+
+use super::{
+    Durability, JournalConfig, RecoveryReport, ShardStatus,
+    recover::{Recovered, SegmentRead, Trust, recover},
+};
+use crate::{
+    disk::ReadOnlyDisk,
+    error::{OpenError, ShardDamaged, StorageError},
+    segment::{Segment, layout::is_spare},
+    shard::ShardState,
+};
+
+/// How closely a survey looks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Depth {
+    /// Footers are believed, as an opening believes them: the rest is read.
+    Footers,
+    /// Every frame of every segment is read and its checksum compared.
+    Frames,
+}
+
+/// What is in a journal's folder.
+#[derive(Debug)]
+pub struct Survey {
+    /// Bytes of a segment; none where there is none.
+    pub segment_bytes: Option<u64>,
+    /// The segments, in order.
+    pub segments: Vec<SegmentSurvey>,
+    /// Files of a segment's length that are nobody's yet.
+    pub spares: usize,
+    /// The shards, in order.
+    pub shards: Vec<ShardStatus>,
+    /// What an opening would have to say.
+    pub report: RecoveryReport,
+}
+
+/// One segment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SegmentSurvey {
+    /// Its file.
+    pub path: PathBuf,
+    /// Its number.
+    pub number: u64,
+    /// When it was begun; none: its head does not read.
+    pub begun: Option<WallMs>,
+    /// Bytes from the file's start to the end of its last frame.
+    pub used_bytes: u64,
+    /// Its footer reads.
+    pub has_footer: bool,
+    /// It was read frame by frame, in whole or in part.
+    pub was_scanned: bool,
+    /// Its records are no longer kept: an opening lets go of it.
+    pub is_dropped: bool,
+}
+
+impl Survey {
+    /// Surveys the journal in `folder`.
+    ///
+    /// # Errors
+    /// [`OpenError`], where an opening would not know what is there either.
+    pub fn of(folder: &Path, depth: Depth) -> Result<Self, OpenError> {
+        let mut config = JournalConfig::new(folder, Durability::Os);
+        config.disk = Arc::new(ReadOnlyDisk);
+        let names = config.disk.list(folder).map_err(|source| StorageError {
+            operation: "list",
+            path: folder.to_owned(),
+            source,
+        })?;
+        let trust = match depth {
+            Depth::Footers => Trust::Footers,
+            Depth::Frames => Trust::Frames,
+        };
+        let Recovered { segments, shards, folder: facts, first_segment, report, read, .. } =
+            recover(&config, &names, trust)?;
+        let surveyed = segments.iter().zip(read).map(|(segment, read)| {
+            let SegmentRead { begun, used_bytes, has_footer, was_scanned } = read;
+            SegmentSurvey {
+                path: segment.path.clone(),
+                number: segment.sequence.0,
+                begun,
+                used_bytes,
+                has_footer,
+                was_scanned,
+                is_dropped: segment.sequence < first_segment,
+            }
+        });
+        Ok(Self {
+            segment_bytes: facts.map(|facts| facts.segment_bytes),
+            segments: surveyed.collect(),
+            spares: names.iter().filter(|name| is_spare(name)).count(),
+            shards: shards.iter().map(|shard| status(folder, &shard.state.lock())).collect(),
+            report,
+        })
+    }
+
+    /// Is everything there that was acknowledged, and in order?
+    pub fn is_whole(&self) -> bool {
+        self.report.damage.is_empty() && self.shards.iter().all(|shard| shard.damage.is_none())
+    }
+}
+
+fn status(folder: &Path, state: &ShardState) -> ShardStatus {
+    ShardStatus {
+        owned: state.owned.clone(),
+        oldest: state.oldest,
+        tip: state.tip,
+        last_arrived: state.last_arrived,
+        damage: state.damage.map(|mark| ShardDamaged {
+            shard: state.owned.key,
+            from: mark.from,
+            path: Segment::path_in(folder, mark.place.segment),
+            offset: u64::from(mark.place.offset),
+        }),
+    }
+}
