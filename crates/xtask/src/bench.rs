@@ -1,30 +1,11 @@
-//! The criterion benches at full size, and a table of what they measured.
+//! What Weir is as fast as: the service beside floors and beside what else there is, and its parts beside plain ways.
 //!
-//! Called by `cargo xtask bench`; in small they are part of the tests. Each run keeps its samples in a folder of its
-//! own, so that the table holds this call's figures and no older ones.
+//! Called by `cargo xtask bench`. The service's suite runs all subjects of a workload one after another, again and again, so
+//! that each meets the same neighbours; ratios are taken within a round. Nothing here fails for being slow.
 
-mod table;
+pub(crate) mod micro;
+mod micro_table;
+pub(crate) mod service;
 
-use std::path::PathBuf;
-
-use anyhow::Context;
-
-use crate::cargo::{self, cargo};
-
-/// Full size, in release, `runs` times one after the other; then the table, in Markdown.
-pub(crate) fn run(filter: Option<&str>, runs: usize) -> anyhow::Result<()> {
-    let folder = cargo::prepared().join("bench");
-    if folder.exists() {
-        std::fs::remove_dir_all(&folder).with_context(|| format!("remove {}", folder.display()))?;
-    }
-    let folders: Vec<PathBuf> = (0..runs).map(|run| folder.join(run.to_string())).collect();
-    for (run, folder) in folders.iter().enumerate() {
-        println!("\n== Run {} of {runs}", run + 1);
-        let mut command = cargo(&["bench", "--package", "weir-benches", "--"]);
-        command.args(filter).env("CRITERION_HOME", folder);
-        cargo::run(command)?;
-    }
-    let runs = folders.iter().map(|folder| table::read(folder)).collect::<anyhow::Result<Vec<_>>>()?;
-    println!("\n{}", table::markdown(&runs));
-    Ok(())
-}
+mod machine;
+mod subject;

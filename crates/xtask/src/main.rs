@@ -35,17 +35,23 @@ enum Command {
     Prepare,
     /// The loom models of weir-sync, and the broken variants that loom must find.
     Loom,
-    /// The criterion benches at full size, and a table of what they measured.
+    /// The service beside floors and emulators, durable where it can be; or, with `--micro`, its parts by criterion.
     Bench {
-        /// Only benches whose name holds this text.
+        /// Only workloads, or benches, whose name holds this text.
         filter: Option<String>,
         /// How many times, one after the other: the spread between runs is the one that counts.
-        #[arg(long, default_value_t = 1)]
+        #[arg(long, default_value_t = 3)]
         runs: usize,
+        /// Seconds of each run of the service.
+        #[arg(long, default_value_t = 3)]
+        seconds: u32,
+        /// The criterion benches at full size instead.
+        #[arg(long)]
+        micro: bool,
     },
     /// One fuzz target of `tests/fuzz`, by cargo-fuzz on a nightly compiler.
     Fuzz {
-        /// `json`, `cbor`, `sigv4`, `event_stream`, `tokens` or `frames`.
+        /// `json`, `cbor`, `sigv4`, `event_stream`, `tokens`, `http2` or `frames`.
         target: String,
         /// For how many seconds.
         #[arg(long, default_value_t = 60)]
@@ -69,7 +75,8 @@ fn main() -> anyhow::Result<()> {
             Ok(())
         }
         Command::Loom => loom::run(),
-        Command::Bench { filter, runs } => bench::run(filter.as_deref(), runs),
+        Command::Bench { filter, runs, micro: true, .. } => bench::micro::run(filter.as_deref(), runs),
+        Command::Bench { filter, runs, seconds, .. } => bench::service::run(filter.as_deref(), runs, seconds),
         Command::Fuzz { target, seconds } => fuzz::run(&target, seconds),
     }
 }

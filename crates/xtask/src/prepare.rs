@@ -31,6 +31,16 @@ pub(crate) fn settings() -> Vec<Setting> {
     settings
 }
 
+/// The Kinesis emulators of npm that the benches stand Weir beside; their `node_modules`.
+pub(crate) fn emulators() -> anyhow::Result<PathBuf> {
+    clients::emulators()
+}
+
+/// A Python with the clients, and with moto.
+pub(crate) fn python() -> anyhow::Result<PathBuf> {
+    clients::python()
+}
+
 /// A browser that opens the report as a reader would.
 fn browser() -> anyhow::Result<PathBuf> {
     if let Some(found) = BROWSERS.iter().find_map(|name| on_path(name)) {

@@ -22,9 +22,9 @@ const TRIES: usize = 3;
 pub(super) fn settings() -> Vec<Setting> {
     let interpreters = interpreters();
     let mut settings = thread::scope(|scope| {
-        let python = scope.spawn(|| venv("venv", "requirements.txt"));
+        let python = scope.spawn(python);
         let asynchronous = scope.spawn(|| venv("venv-async", "requirements-async.txt"));
-        let node = scope.spawn(node_modules);
+        let node = scope.spawn(|| node_modules("node", "tests/node"));
         let rust = rust_client();
         let joined = "an installer reports, it does not panic";
         let python = python.join().expect(joined);
@@ -52,6 +52,19 @@ fn interpreters() -> anyhow::Result<()> {
         install(&["default-jdk-headless"])?;
     }
     Ok(())
+}
+
+/// The environment of the clients that can share one.
+pub(super) fn python() -> anyhow::Result<PathBuf> {
+    venv("venv", "requirements.txt")
+}
+
+/// What the benches need of npm.
+pub(super) fn emulators() -> anyhow::Result<PathBuf> {
+    if on_path("node").is_none() || on_path("npm").is_none() {
+        install(&["nodejs", "npm"])?;
+    }
+    node_modules("peers", "benches/peers")
 }
 
 /// A virtual environment of what `tests/python/REQUIREMENTS` pins; its `python3`.
@@ -87,10 +100,10 @@ fn kcl_jars(python: &Path) -> anyhow::Result<PathBuf> {
     Ok(jars)
 }
 
-/// What `tests/node/package-lock.json` pins; the folder to look packages up in.
-fn node_modules() -> anyhow::Result<PathBuf> {
-    let from = root().join("tests/node");
-    let folder = prepared().join("node");
+/// What the `package-lock.json` in a folder of the workspace pins; the folder to look packages up in.
+fn node_modules(name: &str, pinned: &str) -> anyhow::Result<PathBuf> {
+    let from = root().join(pinned);
+    let folder = prepared().join(name);
     let pins = [from.join("package.json"), from.join("package-lock.json")];
     let made = Made::by(&[&pins[0], &pins[1]], &folder)?;
     let modules = folder.join("node_modules");
