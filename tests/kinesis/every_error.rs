@@ -26,7 +26,7 @@ struct Servers {
     /// As it is started, with operations called as often as one likes.
     plain: Server,
     /// Iterators and tokens live for a millisecond, two shards are all there may be, a second's
-    /// worth of a shard is one record; a fault in ListShards.
+    /// worth of a shard is one record, and reads are as many as one likes; a fault in ListShards.
     strict: Server,
     _faults: tempfile::NamedTempFile,
 }
@@ -44,6 +44,8 @@ impl Servers {
             "account-shards=2",
             "--limit",
             "shard-write-records=1/s",
+            "--limit",
+            "GetRecords=off",
             "--faults",
             faults.path().to_str().unwrap(),
         ]);
