@@ -281,7 +281,12 @@ impl<'a> Facts<'a> {
         let mut refusals = Vec::new();
         for track in self.fleet() {
             let refused = |s: &&&ServerSample| metric(s, |m| m.refusals).is_some_and(|r| r > 0);
-            let Some(sample) = track.samples.iter().find(refused) else { continue };
+            let Some(first) = track.samples.iter().position(|s| refused(&s)) else { continue };
+            // A refusal is counted as it comes; what else the server says of itself, and at how many members that was, it
+            // says a moment later: a look may come between.
+            let whole = |s: &&&ServerSample| metric(s, |m| m.refused_at_members).is_some();
+            let sample = track.samples[first..].iter().take_while(refused).find(whole);
+            let sample = sample.unwrap_or(&track.samples[first]);
             let told = metric(sample, |m| m.refused_at_members);
             // Without the server's own word: itself, the peers whose threads run, and the one that was refused.
             let counted = metric(sample, |m| m.peer_threads).unwrap_or(0) / k + 2;

@@ -157,6 +157,20 @@ fn s3_reads_n_star_off_the_threads_where_servers_do_not_tell_it() {
 }
 
 #[test]
+fn s3_passes_over_a_look_between_a_refusal_and_what_the_server_says_of_it() {
+    let between = |s: &mut ArmSeries| {
+        let refused = Facts::of(&SHARED).refusals[0];
+        let here = |x: &&mut ServerSample| x.server == refused.server && x.at == refused.at;
+        let sample = s.samples.iter_mut().find(here).unwrap();
+        let metrics = sample.metrics.as_mut().unwrap();
+        (metrics.refused_at_members, metrics.known_members, metrics.peer_threads) =
+            (None, Some(36), Some(34));
+    };
+    let verdict = spoiled(&SHARED, SignatureId::S3, between);
+    assert_eq!(verdict.judgement, Judgement::Held, "{}", verdict.reason);
+}
+
+#[test]
 fn s3_is_asked_for_when_n_star_was_passed_even_if_nobody_was_refused() {
     let quiet = |s: &mut ArmSeries| {
         each_metric(s, |m, _| (m.refusals, m.refused_at_members) = (m.refusals.map(|_| 0), None));
