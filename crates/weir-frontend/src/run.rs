@@ -25,7 +25,7 @@ use weir_wire::{
     http,
 };
 
-pub use self::metrics::FleetMetrics;
+pub use self::metrics::{FleetMetrics, Moment};
 use self::{census::CensusTaker, fleet_loop::FleetLoop};
 use crate::{
     fleet::{Fleet, Myself},

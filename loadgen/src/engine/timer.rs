@@ -32,10 +32,7 @@ impl AsRawFd for Descriptor {
 
 impl Timer {
     /// A timer that is not set. Must be called on a runtime.
-    #[expect(
-        deprecated,
-        reason = "its successor is unsafe: a type may lie about its descriptor; ours does not"
-    )]
+    #[expect(deprecated, reason = "its successor is unsafe: a type may lie about its descriptor; not ours")]
     pub(crate) fn new() -> io::Result<Self> {
         let timer =
             TimerFd::new(ClockId::CLOCK_MONOTONIC, TimerFlags::TFD_NONBLOCK | TimerFlags::TFD_CLOEXEC)?;

@@ -6,10 +6,11 @@ use std::{collections::BTreeSet, env, time::Duration};
 
 use aws_sdk_kinesis::{
     Client,
+    client::Waiters,
     config::{BehaviorVersion, Credentials, Region},
     primitives::Blob,
     types::{
-        ConsumerStatus, PutRecordsRequestEntry, ShardIteratorType, StartingPosition, StreamStatus,
+        ConsumerStatus, PutRecordsRequestEntry, ShardIteratorType, StartingPosition,
         SubscribeToShardEventStream,
     },
 };
@@ -44,19 +45,9 @@ async fn main() {
 /// A stream of one shard that is ACTIVE; its ARN.
 async fn create(client: &Client) -> String {
     client.create_stream().stream_name("walk").shard_count(1).send().await.expect("create");
-    tokio::time::timeout(PATIENCE, async {
-        loop {
-            let described =
-                client.describe_stream_summary().stream_name("walk").send().await.expect("describe");
-            let summary = described.stream_description_summary.expect("a summary");
-            if summary.stream_status == StreamStatus::Active {
-                return summary.stream_arn;
-            }
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
-    })
-    .await
-    .expect("an ACTIVE stream")
+    client.wait_until_stream_exists().stream_name("walk").wait(PATIENCE).await.expect("an ACTIVE stream");
+    let described = client.describe_stream_summary().stream_name("walk").send().await.expect("describe");
+    described.stream_description_summary.expect("a summary").stream_arn
 }
 
 /// Puts records; the sequence numbers that they were given.
@@ -84,18 +75,9 @@ async fn poll(client: &Client) -> BTreeSet<String> {
 async fn subscribe(client: &Client, arn: &str) -> BTreeSet<String> {
     let registered = client.register_stream_consumer().stream_arn(arn).consumer_name("rust").send().await;
     let consumer = registered.expect("register").consumer.expect("a consumer").consumer_arn;
-    tokio::time::timeout(PATIENCE, async {
-        loop {
-            let described =
-                client.describe_stream_consumer().consumer_arn(&consumer).send().await.expect("describe");
-            if described.consumer_description.expect("one").consumer_status == ConsumerStatus::Active {
-                return;
-            }
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
-    })
-    .await
-    .expect("an ACTIVE consumer");
+    let described = client.describe_stream_consumer().consumer_arn(&consumer).send().await.expect("describe");
+    let status = described.consumer_description.expect("one").consumer_status;
+    assert_eq!(status, ConsumerStatus::Active, "without `--create-delay` it is so at once");
     let start = StartingPosition::builder().r#type(ShardIteratorType::TrimHorizon).build().expect("whole");
     let call = client.subscribe_to_shard().consumer_arn(consumer).shard_id("shardId-000000000000");
     let mut events = call.starting_position(start).send().await.expect("subscribe").event_stream;

@@ -5,13 +5,13 @@
 
 use std::{fmt, sync::Arc};
 
-use parking_lot::Mutex;
 use prometheus_client::{
     collector::Collector,
     encoding::{DescriptorEncoder, EncodeMetric},
     metrics::{counter::ConstCounter, gauge::ConstGauge},
     registry::Registry,
 };
+use tokio::sync::watch;
 use weir_core::{clock::Clock, threads::Threads};
 use weir_wire::control::Census;
 
@@ -29,13 +29,14 @@ struct Sources {
     threads: Threads,
     base_threads: usize,
     map: Arc<CurrentMap>,
-    moment: Mutex<Option<Moment>>,
+    moment: watch::Sender<Option<Moment>>,
 }
 
 /// How things stand.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Moment {
-    pub(super) facts: FleetFacts,
+pub struct Moment {
+    /// What the fleet knows.
+    pub facts: FleetFacts,
     /// That run.
     pub(super) peer_threads: usize,
     /// That its peers will need, known to it or not.
@@ -47,7 +48,7 @@ pub(super) struct Moment {
 impl FleetMetrics {
     /// Nothing happened yet. `base_threads` is B.
     pub(super) fn new(clock: Clock, threads: Threads, base_threads: usize, map: Arc<CurrentMap>) -> Self {
-        let moment = Mutex::new(None);
+        let moment = watch::Sender::new(None);
         Self { sources: Arc::new(Sources { clock, threads, base_threads, map, moment }) }
     }
 
@@ -58,12 +59,12 @@ impl FleetMetrics {
 
     /// How things stand now.
     pub(super) fn observe(&self, moment: Moment) {
-        *self.sources.moment.lock() = Some(moment);
+        self.sources.moment.send_replace(Some(moment));
     }
 
-    /// The newest facts; none before the server is registered.
-    pub fn facts(&self) -> Option<FleetFacts> {
-        self.sources.moment.lock().map(|moment| moment.facts)
+    /// How things stand, told after everything that happens; none before the server is registered.
+    pub fn moments(&self) -> watch::Receiver<Option<Moment>> {
+        self.sources.moment.subscribe()
     }
 
     /// Threads of this process: those that were spawned and the main one.
@@ -98,7 +99,7 @@ impl Collector for FleetMetrics {
             let free = limit as f64 - threads as f64;
             out.gauge("headroom_running_threads", "Limit minus threads that run", free)?;
         }
-        let Some(moment) = *sources.moment.lock() else { return Ok(()) };
+        let Some(moment) = *sources.moment.borrow() else { return Ok(()) };
         let (facts, peer_threads) = (moment.facts, moment.peer_threads);
         let committed = sources.base_threads + moment.committed_peer_threads;
         out.gauge("committed_threads", "B and k for each registered peer", committed as f64)?;

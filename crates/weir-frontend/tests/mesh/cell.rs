@@ -13,7 +13,10 @@ use std::{
 
 use parking_lot::Mutex;
 use prometheus_client::registry::Registry;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    sync::Notify,
+};
 use weir_core::{
     clock::Clock,
     hash_key::HashKeyRange,
@@ -26,7 +29,10 @@ use weir_core::{
     threads::Threads,
     units::Span,
 };
-use weir_frontend::run::{FleetHalf, FleetOutlet, FrontendConfig};
+use weir_frontend::{
+    fleet::FleetFacts,
+    run::{FleetHalf, FleetOutlet, FrontendConfig},
+};
 use weir_sync::Shutdown;
 use weir_wire::{
     control::{
@@ -39,16 +45,6 @@ use weir_wire::{
 
 /// Far more than any of this takes; only a broken test waits for it.
 const PATIENCE: Duration = Duration::from_secs(60);
-
-/// Looks again and again until `condition` holds.
-pub(crate) fn eventually(what: &str, condition: impl Fn() -> bool) {
-    let clock = Clock::new();
-    let start = clock.now();
-    while !condition() {
-        assert!(clock.now().since(start) < PATIENCE, "never: {what}");
-        std::thread::sleep(Duration::from_millis(5));
-    }
-}
 
 /// One running server.
 pub(crate) struct Server {
@@ -66,7 +62,12 @@ impl Server {
     }
 
     pub(crate) fn connected(&self) -> usize {
-        self.outlet.metrics.facts().map_or(0, |facts| facts.peers_connected)
+        self.facts().map_or(0, |facts| facts.peers_connected)
+    }
+
+    /// None before it is registered.
+    pub(crate) fn facts(&self) -> Option<FleetFacts> {
+        self.outlet.metrics.moments().borrow().map(|moment| moment.facts)
     }
 
     pub(crate) fn age(&self) -> Duration {
@@ -113,6 +114,27 @@ impl Cell {
 
     pub(crate) fn running(&self) -> impl Iterator<Item = &Server> {
         self.servers.values()
+    }
+
+    /// Waits until `condition` holds: it is asked whenever something has happened in a server.
+    pub(crate) fn eventually(&self, what: &str, condition: impl Fn() -> bool) {
+        let happened = Arc::new(Notify::new());
+        let watching = async {
+            for server in self.running() {
+                let (mut moments, happened) = (server.outlet.metrics.moments(), Arc::clone(&happened));
+                tokio::spawn(async move {
+                    while moments.changed().await.is_ok() {
+                        happened.notify_one();
+                    }
+                });
+            }
+            while !condition() {
+                happened.notified().await;
+            }
+        };
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+        let outcome = runtime.block_on(async { tokio::time::timeout(PATIENCE, watching).await });
+        outcome.unwrap_or_else(|_| panic!("never: {what}"));
     }
 
     pub(crate) fn start(&mut self, number: u8, role: Role) {
