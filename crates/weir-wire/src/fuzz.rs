@@ -15,7 +15,7 @@ use weir_core::{
 };
 
 use crate::{
-    http::server::{Handler, ResponseFuture, serve_stream, text_response},
+    http::server::{Handler, PREFACE, ResponseFuture, serve_stream, text_response},
     kinesis::{encoding::Encoding, event_stream::Message, operation::Operation, validate::validate},
     sigv4::{KeyCache, Presented, SERVICE},
 };
@@ -77,7 +77,6 @@ pub fn sigv4(input: &[u8]) {
 /// What a client of HTTP/2 says behind its preface, then it ends: the connection ends as well, and all that was answered is
 /// whole frames.
 pub fn http2(input: &[u8]) {
-    const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
     /// Longer than any input takes, shorter than the patience that the server has with a client that is there.
     const PATIENCE: Duration = Duration::from_secs(10);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build();

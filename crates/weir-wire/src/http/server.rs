@@ -40,6 +40,7 @@ use weir_sync::{ByteBudget, Shutdown};
 use crate::open_files;
 
 pub use self::held::{held, held_bytes};
+pub(crate) use self::preface::PREFACE;
 pub use self::streamed::{Source, streamed};
 use self::{
     pace::{Pace, Paces},

@@ -30,7 +30,6 @@ use super::{
     Cut, Refusal, ResponseBody, Shared, body,
     delivered::Delivered,
     exchanges::{Exchanges, Verdict},
-    heads::Heads,
     paced::Paced,
     preface::{self, Opened, Version as Spoken},
     tls::Tls,
@@ -105,8 +104,9 @@ impl Connection {
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
+        let open = preface::open(stream, Arc::clone(&self.exchanges));
         let opened = tokio::select! {
-            opened = tokio::time::timeout(self.shared.bounds.head_timeout, preface::open(stream)) => opened,
+            opened = tokio::time::timeout(self.shared.bounds.head_timeout, open) => opened,
             () = self.stop.wait_async() => return Ok(()), // nothing was asked yet
         };
         let (spoken, stream) =
@@ -123,7 +123,6 @@ impl Connection {
     {
         let (stop, head_timeout) = (self.stop.clone(), self.shared.bounds.head_timeout);
         let cut = Arc::clone(&self.cut);
-        let stream = Heads::of_http1(stream, Arc::clone(&self.exchanges));
         let service = service_fn(move |request| self.clone().answer(request));
         let connection = http1::Builder::new()
             .timer(TokioTimer::new())
@@ -150,7 +149,6 @@ impl Connection {
     {
         let (stop, exchanges, bounds) = (self.stop.clone(), Arc::clone(&self.exchanges), self.shared.bounds);
         let cut = Arc::clone(&self.cut);
-        let stream = Heads::of_http2(stream, Arc::clone(&self.exchanges));
         let service = service_fn(move |request| self.clone().answer(request));
         let connection = http2::Builder::new(TokioExecutor::new())
             .timer(TokioTimer::new())

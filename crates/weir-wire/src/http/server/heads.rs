@@ -1,28 +1,26 @@
-//! A connection that is read on only as long as there is room for the head that comes.
+//! What a connection reads of heads, and whether there is room for more of the one that comes.
 //!
-//! Between the bytes that a client sends, deciphered if need be, and hyper, which keeps a head until it is whole. Of HTTP/1.1
-//! what comes while no request is served is a head, and perhaps the beginning of a body: the request begins as soon as the
-//! head is whole, and then it is not counted any more. Of HTTP/2 the frames say what is a head. It must never change a byte.
+//! Asked by the stream that hyper reads from (`preface.rs`), for hyper keeps a head until it is whole. Of HTTP/1.1 what comes
+//! while no request is served is a head, and perhaps the beginning of a body: the request begins as soon as the head is
+//! whole, and then it is not counted any more. Of HTTP/2 the frames say what is a head. It must never change a byte.
 
 use std::{
-    io::{self, IoSlice},
+    io,
     pin::Pin,
     sync::Arc,
     task::{Context, Poll},
     time::Duration,
 };
 
-use tokio::{
-    io::{AsyncRead, AsyncWrite, ReadBuf},
-    time::Sleep,
-};
+use tokio::time::Sleep;
 
-use super::exchanges::Exchanges;
+use super::{
+    exchanges::Exchanges,
+    preface::{PREFACE, Version},
+};
 
 /// How long a head that goes on waits for room.
 const CROWDED_TIMEOUT: Duration = Duration::from_secs(1);
-/// Bytes before the first frame of HTTP/2.
-const PREFACE_BYTES: usize = 24;
 /// Bytes of a frame in front of what it carries: length (3), kind (1), flags (1), stream (4).
 const FRAME_HEADER_BYTES: usize = 9;
 /// Kinds of frames that a head is made of (RFC 9113, 6.2 and 6.10), and the flag of its last.
@@ -30,10 +28,9 @@ const HEADERS: u8 = 1;
 const CONTINUATION: u8 = 9;
 const END_HEADERS: u8 = 4;
 
-/// A stream whose heads are counted.
+/// The heads of one connection.
 #[derive(Debug)]
-pub(super) struct Heads<S> {
-    stream: S,
+pub(super) struct Heads {
     exchanges: Arc<Exchanges>,
     /// Of HTTP/2.
     frames: Option<Frames>,
@@ -54,18 +51,29 @@ struct Frames {
     ends_head: bool,
 }
 
-impl<S> Heads<S> {
-    /// Of a connection of HTTP/1.1.
-    pub(super) fn of_http1(stream: S, exchanges: Arc<Exchanges>) -> Self {
-        Self { stream, exchanges, frames: None, crowded: None }
+impl Heads {
+    /// Of a connection that speaks `version`; nothing was read by hyper yet.
+    pub(super) fn new(version: Version, exchanges: Arc<Exchanges>) -> Self {
+        let frames = match version {
+            Version::Http1 => None,
+            Version::Http2 => Some(Frames::new()),
+        };
+        Self { exchanges, frames, crowded: None }
     }
 
-    /// Of a connection of HTTP/2, preface first.
-    pub(super) fn of_http2(stream: S, exchanges: Arc<Exchanges>) -> Self {
-        Self { stream, exchanges, frames: Some(Frames::new()), crowded: None }
+    /// May the connection read on? Waits for room for a while, then there is an error.
+    pub(super) fn poll_room(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if self.exchanges.may_read(context.waker()) {
+            self.crowded = None;
+            return Poll::Ready(Ok(()));
+        }
+        // What was read may be a whole head with some of its body: then its request begins as soon as it has its turn.
+        let wait = self.crowded.get_or_insert_with(|| Box::pin(tokio::time::sleep(CROWDED_TIMEOUT)));
+        wait.as_mut().poll(context).map(|()| Err(no_room()))
     }
 
-    fn read(&mut self, bytes: &[u8]) {
+    /// These bytes have come.
+    pub(super) fn read(&mut self, bytes: &[u8]) {
         match &mut self.frames {
             None => self.exchanges.read_in_turn(bytes.len()),
             Some(frames) => frames.pass(bytes, &self.exchanges),
@@ -76,7 +84,7 @@ impl<S> Heads<S> {
 impl Frames {
     fn new() -> Self {
         let header = [0; FRAME_HEADER_BYTES];
-        Self { header, have: 0, left: PREFACE_BYTES, in_head: false, ends_head: false }
+        Self { header, have: 0, left: PREFACE.len(), in_head: false, ends_head: false }
     }
 
     fn pass(&mut self, mut bytes: &[u8], exchanges: &Exchanges) {
@@ -114,55 +122,6 @@ fn no_room() -> io::Error {
     io::Error::new(io::ErrorKind::OutOfMemory, "there is no room for the rest of its head")
 }
 
-impl<S: AsyncRead + Unpin> AsyncRead for Heads<S> {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        room: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        if !self.exchanges.may_read(context.waker()) {
-            // What was read may be a whole head with some of its body: then its request begins as soon as it has its turn.
-            let wait = self.crowded.get_or_insert_with(|| Box::pin(tokio::time::sleep(CROWDED_TIMEOUT)));
-            return wait.as_mut().poll(context).map(|()| Err(no_room()));
-        }
-        self.crowded = None;
-        let before = room.filled().len();
-        let outcome = Pin::new(&mut self.stream).poll_read(context, room);
-        self.read(&room.filled()[before..]);
-        outcome
-    }
-}
-
-impl<S: AsyncWrite + Unpin> AsyncWrite for Heads<S> {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        bytes: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(context, bytes)
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        parts: &[IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write_vectored(context, parts)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.stream.is_write_vectored()
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(context)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(context)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::task::Waker;
@@ -185,7 +144,7 @@ mod tests {
             let exchanges = Exchanges::new(Bounds::SERVED.paces, budget.clone());
             let last = if end { END_HEADERS } else { 0 };
             let bytes = [
-                vec![0; PREFACE_BYTES],
+                PREFACE.to_vec(),
                 frame(HEADERS, END_HEADERS, 10 * KIB),
                 frame(0, 0, 16 * KIB),
                 frame(HEADERS, 0, HTTP_HEAD_BYTES_FREE),

@@ -1,19 +1,22 @@
 //! Which HTTP does a connection speak? Its first bytes tell, on a plain port and behind TLS alike.
 //!
 //! A client of HTTP/2 with prior knowledge begins with a preface that is no request of HTTP/1.1. What was read to find out
-//! is read again by whoever serves the connection. It waits for no byte more than it needs: the first that differs
-//! decides.
+//! is read again by whoever serves the connection (`connection.rs`), who from then on reads as far as there is room for
+//! heads. It waits for no byte more than it needs: the first that differs decides.
 
 use std::{
     io::{self, IoSlice},
     pin::Pin,
-    task::{Context, Poll},
+    sync::Arc,
+    task::{Context, Poll, ready},
 };
 
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
 
+use super::{exchanges::Exchanges, heads::Heads};
+
 /// What every connection of HTTP/2 begins with (RFC 9113, 3.4).
-const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+pub(crate) const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
 /// The protocol of a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,16 +27,20 @@ pub(super) enum Version {
     Http2,
 }
 
-/// A stream whose first bytes were looked at and are still to be read.
+/// A stream whose first bytes were looked at and are still to be read, and whose heads are counted.
 #[derive(Debug)]
 pub(super) struct Opened<S> {
     stream: S,
     seen: [u8; PREFACE.len()],
     unread: std::ops::Range<usize>,
+    heads: Heads,
 }
 
 /// Reads as much as tells the protocol. Fails as the stream does; one that ends at once is HTTP/1.1's to end.
-pub(super) async fn open<S: AsyncRead + Unpin>(mut stream: S) -> io::Result<(Version, Opened<S>)> {
+pub(super) async fn open<S: AsyncRead + Unpin>(
+    mut stream: S,
+    exchanges: Arc<Exchanges>,
+) -> io::Result<(Version, Opened<S>)> {
     let mut seen = [0; PREFACE.len()];
     let mut end = 0;
     let version = loop {
@@ -46,7 +53,8 @@ pub(super) async fn open<S: AsyncRead + Unpin>(mut stream: S) -> io::Result<(Ver
             break Version::Http2;
         }
     };
-    Ok((version, Opened { stream, seen, unread: 0..end }))
+    let heads = Heads::new(version, exchanges);
+    Ok((version, Opened { stream, seen, unread: 0..end, heads }))
 }
 
 impl<S: AsyncRead + Unpin> AsyncRead for Opened<S> {
@@ -55,14 +63,19 @@ impl<S: AsyncRead + Unpin> AsyncRead for Opened<S> {
         context: &mut Context<'_>,
         room: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        if self.unread.is_empty() {
-            return Pin::new(&mut self.stream).poll_read(context, room);
-        }
-        let count = self.unread.len().min(room.remaining());
-        let start = self.unread.start;
-        room.put_slice(&self.seen[start..start + count]);
-        self.unread.start += count;
-        Poll::Ready(Ok(()))
+        let Self { stream, seen, unread, heads } = &mut *self;
+        ready!(heads.poll_room(context))?;
+        let before = room.filled().len();
+        let outcome = if unread.start == unread.end {
+            Pin::new(stream).poll_read(context, room)
+        } else {
+            let count = unread.len().min(room.remaining());
+            room.put_slice(&seen[unread.start..][..count]);
+            unread.start += count;
+            Poll::Ready(Ok(()))
+        };
+        heads.read(&room.filled()[before..]);
+        outcome
     }
 }
 
@@ -99,8 +112,14 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Opened<S> {
 #[cfg(test)]
 mod tests {
     use tokio::io::AsyncWriteExt;
+    use weir_core::limits::MIB;
+    use weir_sync::ByteBudget;
 
-    use super::*;
+    use super::{super::Bounds, *};
+
+    fn exchanges() -> Arc<Exchanges> {
+        Arc::new(Exchanges::new(Bounds::SERVED.paces, ByteBudget::new(MIB)))
+    }
 
     /// What is told of `bytes` that come `piece` at a time, and what is read then.
     async fn opened(bytes: &[u8], piece: usize) -> (Version, Vec<u8>) {
@@ -110,7 +129,7 @@ mod tests {
             drop(far);
         };
         let reading = async {
-            let (version, mut stream) = open(near).await.unwrap();
+            let (version, mut stream) = open(near, exchanges()).await.unwrap();
             let mut read = Vec::new();
             stream.read_to_end(&mut read).await.unwrap();
             (version, read)
@@ -137,7 +156,7 @@ mod tests {
     async fn the_first_byte_that_differs_decides_without_another() {
         let (near, mut far) = tokio::io::duplex(64);
         far.write_all(b"PO").await.unwrap();
-        let (version, _stream) = open(near).await.unwrap(); // would wait for ever: the other side is open and silent
+        let (version, _stream) = open(near, exchanges()).await.unwrap(); // would wait for ever: the other side is open and silent
         assert_eq!(version, Version::Http1);
     }
 }
