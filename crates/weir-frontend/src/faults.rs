@@ -5,12 +5,11 @@
 //! that it was made up; the log and the metrics do.
 
 mod decide;
-mod ended;
+mod events;
 mod inject;
 mod latency;
 mod page;
 mod plan;
-mod stalled;
 mod target;
 
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -22,7 +21,8 @@ use self::decide::{Decider, Facts, RuleCount};
 pub use self::plan::{FaultPlan, PlanError};
 pub(crate) use self::{
     decide::{Decision, Effect, EventFaults, RecordFault},
-    inject::{conclude, decide, spoil, suffer},
+    events::spoil,
+    inject::{conclude, decide, suffer},
     plan::RecordError,
 };
 

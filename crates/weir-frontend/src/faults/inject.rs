@@ -3,19 +3,12 @@
 use std::{cell::OnceCell, time::Duration};
 
 use weir_core::{clock::WallMs, effect::Effect as MayHaveHappened};
-use weir_wire::{
-    http::server::ResponseBody,
-    kinesis::{
-        limits::{Limit, Scope},
-        operation::Operation,
-    },
+use weir_wire::kinesis::{
+    limits::{Limit, Scope},
+    operation::Operation,
 };
 
-use super::{
-    decide::{Cut, Decision, EventFaults, Facts, Outcome},
-    ended::ended,
-    stalled::stalled,
-};
+use super::decide::{Cut, Decision, Facts, Outcome};
 use crate::{answer::Answer, call_target::CallTarget, error::RequestError, operations::Call};
 
 /// By how much an iterator is too old that a rule has made too old.
@@ -74,19 +67,6 @@ pub(crate) fn conclude(
     match decision.outcome {
         Some(Outcome::Cut(Cut::AfterEffect)) => Err(RequestError::ConnectionCut(MayHaveHappened::Unknown)),
         _ => outcome,
-    }
-}
-
-/// The events of a subscription, with what is to happen to them.
-pub(crate) fn spoil(body: ResponseBody, events: EventFaults) -> ResponseBody {
-    let EventFaults { stall, ending } = events;
-    let body = match ending {
-        Some(ending) => ended(body, ending),
-        None => body,
-    };
-    match stall {
-        Some(stall) => stalled(body, stall),
-        None => body,
     }
 }
 
