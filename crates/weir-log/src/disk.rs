@@ -1,9 +1,9 @@
 //! What the log asks of a disk, and nothing more: a folder of files of a fixed length, positioned reads and writes,
 //! and a sync that tells the truth.
 //!
-//! The journal holds one [`Disk`]. [`RealDisk`] is the kernel's, [`MemoryDisk`] keeps the files in this process, and
-//! [`ReadOnlyDisk`] only looks, and
-//! [`fault::FaultDisk`] loses, tears and refuses what it is told to. No other file of this crate names `std::fs`.
+//! The journal holds one [`Disk`]. [`RealDisk`] is the kernel's, [`ReadOnlyDisk`] looks at it and changes nothing,
+//! [`MemoryDisk`] keeps the files in this process, and [`fault::FaultDisk`] loses, tears and refuses what it is told to. No
+//! other file of this crate names `std::fs`.
 
 pub mod fault;
 mod memory;

@@ -18,7 +18,7 @@ mod tail_cache;
 
 use std::{
     collections::{BTreeMap, HashMap},
-    path::PathBuf,
+    path::Path,
     sync::{Arc, OnceLock},
     thread::JoinHandle,
 };
@@ -79,6 +79,28 @@ pub struct ShardStatus {
     pub last_arrived: WallMs,
     /// What stops it, if anything does.
     pub damage: Option<ShardDamaged>,
+}
+
+impl ShardStatus {
+    /// Of a shard in the journal of `folder`.
+    fn of(folder: &Path, state: &ShardState) -> Self {
+        Self {
+            owned: state.owned.clone(),
+            oldest: state.oldest,
+            tip: state.tip,
+            last_arrived: state.last_arrived,
+            damage: state.damage.map(|mark| damaged(folder, state.owned.key, mark)),
+        }
+    }
+}
+
+fn damaged(folder: &Path, shard: ShardKey, mark: DamageMark) -> ShardDamaged {
+    ShardDamaged {
+        shard,
+        from: mark.from,
+        path: Segment::path_in(folder, mark.place.segment),
+        offset: u64::from(mark.place.offset),
+    }
 }
 
 /// An open journal. Dropping it closes it.
@@ -232,26 +254,11 @@ impl Shared {
     }
 
     fn damaged(&self, shard: ShardKey, mark: DamageMark) -> ShardDamaged {
-        ShardDamaged {
-            shard,
-            from: mark.from,
-            path: self.segment_path(mark.place.segment),
-            offset: u64::from(mark.place.offset),
-        }
-    }
-
-    fn segment_path(&self, sequence: SegmentSequence) -> PathBuf {
-        Segment::path_in(&self.config.folder, sequence)
+        damaged(&self.config.folder, shard, mark)
     }
 
     fn status(&self, state: &ShardState) -> ShardStatus {
-        ShardStatus {
-            owned: state.owned.clone(),
-            oldest: state.oldest,
-            tip: state.tip,
-            last_arrived: state.last_arrived,
-            damage: state.damage.map(|mark| self.damaged(state.owned.key, mark)),
-        }
+        ShardStatus::of(&self.config.folder, state)
     }
 
     fn metrics(&self) -> JournalMetrics {

@@ -2,23 +2,16 @@
 //!
 //! Used by who surveys a journal that may be another process's. It takes no lock and makes no file.
 
-use std::{
-    fs::{self, File},
-    io::{self, IoSlice},
-    os::unix::fs::FileExt,
-    path::Path,
-};
+use std::{io, path::Path};
 
-use super::{Blocks, Disk, DiskFile, FolderLock};
+use super::{
+    Blocks, Disk, DiskFile, FolderLock,
+    real::{RealDisk, RealFile},
+};
 
 /// The file system of this machine, read.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct ReadOnlyDisk;
-
-#[derive(Debug)]
-struct ReadOnlyFile {
-    file: File,
-}
 
 fn refused<T>() -> io::Result<T> {
     Err(io::ErrorKind::ReadOnlyFilesystem.into())
@@ -34,15 +27,11 @@ impl Disk for ReadOnlyDisk {
     }
 
     fn list(&self, folder: &Path) -> io::Result<Vec<String>> {
-        let mut names = Vec::new();
-        for entry in fs::read_dir(folder)? {
-            names.extend(entry?.file_name().into_string()); // a name that is no text is none of ours
-        }
-        Ok(names)
+        RealDisk.list(folder)
     }
 
     fn open(&self, path: &Path) -> io::Result<Box<dyn DiskFile>> {
-        Ok(Box::new(ReadOnlyFile { file: File::open(path)? }))
+        Ok(Box::new(RealFile::open_to_read(path)?))
     }
 
     fn lay_out(&self, _: &Path, _: u64, _: Blocks, _: bool) -> io::Result<Box<dyn DiskFile>> {
@@ -62,24 +51,6 @@ impl Disk for ReadOnlyDisk {
     }
 
     fn free_bytes(&self, _folder: &Path) -> io::Result<u64> {
-        refused()
-    }
-}
-
-impl DiskFile for ReadOnlyFile {
-    fn bytes(&self) -> io::Result<u64> {
-        Ok(self.file.metadata()?.len())
-    }
-
-    fn read_at(&self, offset: u64, buffer: &mut [u8]) -> io::Result<usize> {
-        self.file.read_at(buffer, offset)
-    }
-
-    fn write_at(&self, _offset: u64, _parts: &[IoSlice<'_>]) -> io::Result<usize> {
-        refused()
-    }
-
-    fn sync_data(&self) -> io::Result<()> {
         refused()
     }
 }

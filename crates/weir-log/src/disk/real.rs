@@ -37,8 +37,15 @@ const FILE_MODE: u32 = 0o600;
 pub struct RealDisk;
 
 #[derive(Debug)]
-struct RealFile {
+pub(super) struct RealFile {
     file: File,
+}
+
+impl RealFile {
+    /// A file whose writes the kernel refuses.
+    pub(super) fn open_to_read(path: &Path) -> io::Result<Self> {
+        Ok(Self { file: File::open(path)? })
+    }
 }
 
 #[derive(Debug)]

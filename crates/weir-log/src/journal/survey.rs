@@ -13,9 +13,8 @@ use super::{
 };
 use crate::{
     disk::ReadOnlyDisk,
-    error::{OpenError, ShardDamaged, StorageError},
-    segment::{Segment, layout::is_spare},
-    shard::ShardState,
+    error::{OpenError, StorageError},
+    segment::layout::is_spare,
 };
 
 /// How closely a survey looks.
@@ -96,7 +95,7 @@ impl Survey {
             segment_bytes: facts.map(|facts| facts.segment_bytes),
             segments: surveyed.collect(),
             spares: names.iter().filter(|name| is_spare(name)).count(),
-            shards: shards.iter().map(|shard| status(folder, &shard.state.lock())).collect(),
+            shards: shards.iter().map(|shard| ShardStatus::of(folder, &shard.state.lock())).collect(),
             report,
         })
     }
@@ -104,20 +103,5 @@ impl Survey {
     /// Is everything there that was acknowledged, and in order?
     pub fn is_whole(&self) -> bool {
         self.report.damage.is_empty() && self.shards.iter().all(|shard| shard.damage.is_none())
-    }
-}
-
-fn status(folder: &Path, state: &ShardState) -> ShardStatus {
-    ShardStatus {
-        owned: state.owned.clone(),
-        oldest: state.oldest,
-        tip: state.tip,
-        last_arrived: state.last_arrived,
-        damage: state.damage.map(|mark| ShardDamaged {
-            shard: state.owned.key,
-            from: mark.from,
-            path: Segment::path_in(folder, mark.place.segment),
-            offset: u64::from(mark.place.offset),
-        }),
     }
 }

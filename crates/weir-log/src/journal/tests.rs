@@ -5,7 +5,7 @@ mod faults;
 mod model;
 
 use std::{
-    sync::mpsc::{Receiver, sync_channel},
+    sync::mpsc::{Receiver, SyncSender, sync_channel},
     time::Duration,
 };
 
@@ -94,6 +94,13 @@ fn begin_append(
     let (answer, answered) = sync_channel(1);
     journal.append(key, batch(texts), move |outcome| answer.send(outcome).unwrap());
     answered
+}
+
+/// Holds the committer inside a callback, behind a record `held`, until it is told: what comes now waits and is one group.
+fn hold_committer(journal: &Journal, key: ShardKey) -> SyncSender<()> {
+    let (release, held) = sync_channel(0);
+    journal.append(key, batch(&["held"]), move |_| held.recv().unwrap());
+    release
 }
 
 fn retain(journal: &Journal, keep: impl Fn(ShardKey) -> Duration, now: u64) -> RetainOutcome {
@@ -210,8 +217,7 @@ fn appends_that_come_while_a_group_is_written_share_the_next_sync() {
     let shard = key(1, 0);
     open_shard(&journal, shard);
     // The committer is held inside a callback, as if its sync took that long.
-    let (release, held) = sync_channel::<()>(0);
-    journal.append(shard, batch(&["held"]), move |_| held.recv().unwrap());
+    let release = hold_committer(&journal, shard);
     let answers: Vec<_> = (1..=100).map(|_| begin_append(&journal, shard, &["record"])).collect();
     let before = journal.metrics().syncs;
     release.send(()).unwrap();
@@ -277,9 +283,7 @@ fn a_full_queue_and_a_batch_too_large_are_refused_without_effect() {
     let refused = append(&journal, shard, &[&text]).unwrap_err();
     assert!(matches!(refused, AppendError::Write(WriteError::TooLarge { .. })), "{refused}");
     assert_eq!(refused.effect(), Effect::None);
-    // The committer is held inside a callback: what comes now waits, and only so much may.
-    let (release, held) = sync_channel::<()>(0);
-    journal.append(shard, batch(&["held"]), move |_| held.recv().unwrap());
+    let release = hold_committer(&journal, shard);
     let mut waiting = Vec::new();
     let refused = loop {
         let answer = begin_append(&journal, shard, &["0123456789"]);
@@ -380,9 +384,7 @@ fn what_waits_behind_a_closing_is_refused_and_what_waited_before_it_is_kept() {
     let (journal, _) = open(&disk());
     let shard = key(1, 0);
     open_shard(&journal, shard);
-    // The committer is held inside a callback, so that all of these are one group.
-    let (release, held) = sync_channel::<()>(0);
-    journal.append(shard, batch(&["held"]), move |_| held.recv().unwrap());
+    let release = hold_committer(&journal, shard);
     let before = begin_append(&journal, shard, &["before"]);
     let (answer, closed) = sync_channel(1);
     journal.close_shard(shard, move |outcome| answer.send(outcome).unwrap());
@@ -401,8 +403,7 @@ fn a_shard_that_is_deleted_opened_and_closed_in_one_group_ends_where_its_second_
     let shard = key(1, 0);
     open_shard(&journal, shard);
     append(&journal, shard, &["of", "its", "first"]).unwrap();
-    let (release, held) = sync_channel::<()>(0);
-    journal.append(shard, batch(&["held"]), move |_| held.recv().unwrap());
+    let release = hold_committer(&journal, shard);
     let (answer, closed) = sync_channel(1);
     journal.delete_shard(shard, |outcome| outcome.unwrap());
     journal.open_shard(owned(shard, 1), |outcome| outcome.unwrap());
