@@ -52,23 +52,20 @@ impl Machine {
             .map_or_else(BillingCommitment::default, |known| known.describe(now))
     }
 
-    /// Where there are as many as may be, those that are over go: of the account, or of all.
-    fn forget_commitments(&mut self, now: WallMs, account: AccountId) {
-        let is_full = self.state.commitments.len() >= ACCOUNTS_MAX;
-        let of_account = self.state.commitments.iter().filter(|known| known.account() == account).count();
-        if is_full || of_account >= ACCOUNT_REGIONS_MAX {
-            let goes = |known: &Commitment| known.is_over(now) && (is_full || known.account() == account);
-            self.state.commitments.retain(|known| !goes(known));
+    /// Is there room for one more of the account? Where there are as many as may be, those that are over go first: of the
+    /// account, or of all.
+    fn make_commitment_room(&mut self, now: WallMs, account: AccountId) -> bool {
+        let commitments = &mut self.state.commitments;
+        let regions = |all: &[Commitment]| all.iter().filter(|known| known.account() == account).count();
+        let is_full = commitments.len() >= ACCOUNTS_MAX;
+        if is_full || regions(commitments) >= ACCOUNT_REGIONS_MAX {
+            commitments.retain(|known| !(known.is_over(now) && (is_full || known.account() == account)));
         }
+        commitments.len() < ACCOUNTS_MAX && regions(commitments) < ACCOUNT_REGIONS_MAX
     }
 
     fn commit(&mut self, now: WallMs, account: AccountId, region: Region, on: bool) -> Applied {
         let before = self.commitment(now, account, region);
-        if on {
-            self.forget_commitments(now, account);
-        }
-        let regions = self.state.commitments.iter().filter(|known| known.account() == account).count();
-        let is_full = self.state.commitments.len() >= ACCOUNTS_MAX || regions >= ACCOUNT_REGIONS_MAX;
         let known = self.state.commitments.iter_mut().find(|known| known.is_of(account, region));
         match (on, before.status, known) {
             (true, CommitmentStatus::Enabled, _) | (false, CommitmentStatus::Disabled, _) => {
@@ -77,14 +74,13 @@ impl Machine {
             (true, CommitmentStatus::EnabledUntilEarliestAllowedEnd, Some(known)) => known.go_on(),
             (true, CommitmentStatus::Disabled, Some(known)) => *known = Commitment::new(account, region, now),
             (false, _, Some(known)) => known.end(now),
-            (_, _, None) if is_full => {
-                let text = format!(
-                    "Commitments are kept for {ACCOUNTS_MAX} accounts in their regions, for each account in \
-                     {ACCOUNT_REGIONS_MAX} regions."
-                );
-                return Applied::refused(ControlError::LimitExceeded(text));
-            }
             (_, _, None) => {
+                if !self.make_commitment_room(now, account) {
+                    return Applied::refused(ControlError::LimitExceeded(format!(
+                        "Commitments are kept for {ACCOUNTS_MAX} accounts in their regions, for each account in \
+                         {ACCOUNT_REGIONS_MAX} regions."
+                    )));
+                }
                 self.state.commitments.push(Commitment::new(account, region, now));
             }
         }

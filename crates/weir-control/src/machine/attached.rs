@@ -17,7 +17,7 @@ use super::{
 
 impl Machine {
     pub(super) fn attached(&mut self, resource: &ResourceRef) -> Applied {
-        match self.attached_mut(resource) {
+        match self.attached_mut(resource, &[StreamStatus::Deleting]) {
             Ok(attached) => Applied::answer(ControlReply::Attached(attached.clone())),
             Err(error) => Applied::refused(error),
         }
@@ -32,8 +32,9 @@ impl Machine {
             )));
         }
         let tags_most = self.state.config.shared.limits.quota(Limit::Tags);
-        let found = self.must_not_be_creating(resource).and_then(|()| self.attached_mut(resource));
-        let attached = match found {
+        // What a stream is created with cannot be changed before it is ACTIVE.
+        let except = [StreamStatus::Creating, StreamStatus::Deleting];
+        let attached = match self.attached_mut(resource, &except) {
             Ok(attached) => attached,
             Err(error) => return Applied::refused(error),
         };
@@ -58,22 +59,18 @@ impl Machine {
         attached.filter_map(|attached| attached.policy.as_ref()).map(String::len).sum()
     }
 
-    /// What a stream is created with cannot be changed before it is ACTIVE.
-    fn must_not_be_creating(&self, resource: &ResourceRef) -> Result<(), ControlError> {
-        match self.state.stream(resource.stream()) {
-            Some(known) if known.status == StreamStatus::Creating => known.must_be_active(),
-            Some(_) | None => Ok(()), // who is not there is told so by whoever looks for it
-        }
-    }
-
-    /// What the resource has, unless it is going away.
-    fn attached_mut(&mut self, resource: &ResourceRef) -> Result<&mut Attached, ControlError> {
+    /// What the resource has. A stream is none at these of its statuses.
+    fn attached_mut(
+        &mut self,
+        resource: &ResourceRef,
+        except: &[StreamStatus],
+    ) -> Result<&mut Attached, ControlError> {
         let stream = resource.stream();
         let found = self.state.streams.iter_mut().find(|known| known.is(stream));
         let known = found.ok_or_else(|| no_stream(stream))?;
         match resource {
             ResourceRef::Stream(_) => {
-                if known.status == StreamStatus::Deleting {
+                if except.contains(&known.status) {
                     known.must_be_active()?;
                 }
                 Ok(&mut known.attached)

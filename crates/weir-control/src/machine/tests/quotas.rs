@@ -1,8 +1,7 @@
 //! Quotas of an account: kept as AWS keeps them, and set otherwise by the configuration.
 
-use weir_wire::control::{Intake, StreamChange};
-
 use weir_core::{limits::SHARDS_MAX, shard::ClosedShard};
+use weir_wire::control::{Intake, StreamChange};
 
 use super::*;
 
