@@ -3,7 +3,7 @@
 //! Read by all crates. A queue, pool, map or retry without a name here (or beside its only user) is a bug.
 //! Kinesis's own quotas carry the word that AWS's documentation uses for them.
 
-use std::time::Duration;
+use std::{ops::RangeInclusive, time::Duration};
 
 /// One kibibyte.
 pub const KIB: usize = 1024;
@@ -20,6 +20,9 @@ pub const PUT_RECORDS_BYTES_MAX: usize = 10 * MIB;
 pub const RECORD_BYTES_MAX: usize = MIB;
 /// How high a stream may be set (AWS).
 pub const RECORD_BYTES_LIMIT: usize = 10 * MIB;
+/// What a stream may be set to, in KiB of one record; the least is what a new stream has (AWS).
+pub const RECORD_KIB: RangeInclusive<u32> =
+    (RECORD_BYTES_MAX / KIB) as u32..=(RECORD_BYTES_LIMIT / KIB) as u32;
 /// Unicode characters of a partition key (AWS). At most four bytes each in UTF-8.
 pub const PARTITION_KEY_CHARS_MAX: usize = 256;
 /// Bytes of a partition key: 256 characters of four bytes.

@@ -32,7 +32,7 @@ pub use self::change::StreamChange;
 pub use self::consumer::{ConsumerCall, ConsumerDescription, ConsumerKey, ConsumerStatus};
 pub use self::new_stream::NewStream;
 pub use self::remote::{CallOutcome, RemoteControl};
-pub use self::settings::{ConsumerPolicy, Intake, RECORD_KIB, StreamSettings};
+pub use self::settings::{ConsumerPolicy, Intake, StreamSettings};
 use crate::{fragment::Fragment, kinesis::limits::ServiceLimits};
 
 /// What a server is.

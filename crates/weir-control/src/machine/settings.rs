@@ -10,15 +10,14 @@ use weir_core::{
     clock::WallMs,
     id::StreamRef,
     limits::{
-        ON_DEMAND_SHARDS, RETENTION_HOURS_MAX, RETENTION_HOURS_MIN, SETTING_CHANGES_PERIOD,
+        ON_DEMAND_SHARDS, RECORD_KIB, RETENTION_HOURS_MAX, RETENTION_HOURS_MIN, SETTING_CHANGES_PERIOD,
         SHARDS_PER_STREAM_MAX,
     },
     monitoring::ShardLevelMetrics,
 };
 use weir_wire::{
     control::{
-        CommitmentStatus, ConsumerPolicy, ControlError, ControlReply, Intake, RECORD_KIB, StreamChange,
-        StreamSettings,
+        CommitmentStatus, ConsumerPolicy, ControlError, ControlReply, Intake, StreamChange, StreamSettings,
     },
     kinesis::limits::Limit,
 };

@@ -11,10 +11,10 @@ use weir_core::{
     entropy::{Rng, seeded},
     id::{AccountId, StreamRef},
 };
-use weir_wire::kinesis::{error::ErrorCode, operation::Operation};
+use weir_wire::kinesis::{error::ErrorCode, operation::Operation, subscribe_to_shard::ending_code};
 
 use super::{
-    plan::{CutRule, FaultPlan, RecordError, Rule, Stall, code_of, ending_of},
+    plan::{CutRule, FaultPlan, RecordError, Rule, Stall, code_of},
     target::StreamTarget,
 };
 
@@ -261,7 +261,7 @@ impl Armed {
             mark(Effect::Stall);
         }
         if let Some(exception) = &rule.exception
-            && let Some(code) = ending_of(&exception.error)
+            && let Some(code) = ending_code(&exception.error)
             && events.ending.is_none()
         {
             let (after, message) = (exception.after, rule.message.clone());

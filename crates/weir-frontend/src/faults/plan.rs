@@ -7,7 +7,11 @@ use std::{io, path::PathBuf};
 use serde::{Deserialize, Serialize};
 use toml::Spanned;
 use weir_core::{entropy, id::AccountId, nearest::nearest, units::Span};
-use weir_wire::kinesis::{error::ErrorCode, operation::Operation, subscribe_to_shard::ENDINGS};
+use weir_wire::kinesis::{
+    error::ErrorCode,
+    operation::Operation,
+    subscribe_to_shard::{ENDINGS, ending_code},
+};
 
 use super::{
     latency::{LATENCY_MAX, Latency},
@@ -324,7 +328,7 @@ impl Rule {
 
 impl ExceptionRule {
     fn check(&self) -> Result<(), Broken> {
-        if ending_of(&self.error).is_none() {
+        if ending_code(&self.error).is_none() {
             let nearest = nearest(&self.error, ENDINGS.iter().map(|(_, name)| *name));
             return Err(Broken(format!("exception: no event stream ends with {:?}", self.error), nearest));
         }
@@ -333,11 +337,6 @@ impl ExceptionRule {
             _ => Ok(()),
         }
     }
-}
-
-/// The code that an event stream calls so.
-pub(super) fn ending_of(name: &str) -> Option<ErrorCode> {
-    ENDINGS.into_iter().find(|(_, known)| *known == name).map(|(code, _)| code)
 }
 
 /// The code of a name.

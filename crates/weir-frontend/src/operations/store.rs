@@ -96,11 +96,12 @@ async fn would_store(
     let Some(record) = only else { return Ok(()) };
     let turn = turn(call, stream, shards.id());
     match look_put(shards, record, call.gate(&map), turn.as_ref(), (call.now(), call.wall())) {
-        None | Some(RecordPlace::BetweenShards) => Ok(()), // a reshard in the way would be waited for
+        None | Some(RecordPlace::Placed { .. }) => Ok(()),
+        Some(RecordPlace::BetweenShards) => Ok(()), // it would be waited for
         Some(RecordPlace::Throttled(shard)) => {
             Err(RequestError::ShardThrottled { stream: stream.clone(), shard })
         }
-        Some(_) => Err(RequestError::OwnerUnknown(stream.clone())),
+        Some(RecordPlace::NoOwner) => Err(RequestError::OwnerUnknown(stream.clone())),
     }
 }
 

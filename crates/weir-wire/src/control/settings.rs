@@ -6,14 +6,9 @@
 use serde::{Deserialize, Serialize};
 use weir_core::{
     id::{ConsumerName, StreamId, StreamRef},
-    limits::{KIB, RECORD_BYTES_LIMIT, RECORD_BYTES_MAX},
+    limits::RECORD_KIB,
     monitoring::ShardLevelMetrics,
 };
-
-/// What a new stream takes, in KiB.
-const RECORD_KIB_DEFAULT: u32 = (RECORD_BYTES_MAX / KIB) as u32;
-/// KiB that a stream may take of one record.
-pub const RECORD_KIB: std::ops::RangeInclusive<u32> = RECORD_KIB_DEFAULT..=(RECORD_BYTES_LIMIT / KIB) as u32;
 
 /// How records come into a stream, as its owner has set it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -27,7 +22,7 @@ pub struct Intake {
 
 impl Default for Intake {
     fn default() -> Self {
-        Self { record_kib_max: RECORD_KIB_DEFAULT, spread: false }
+        Self { record_kib_max: *RECORD_KIB.start(), spread: false }
     }
 }
 

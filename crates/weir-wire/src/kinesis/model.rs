@@ -4,15 +4,15 @@
 //! regular-expression engine on the data path.
 
 use weir_core::limits::{
-    GET_RECORDS_COUNT_MAX, KIB, PARTITION_KEY_CHARS_MAX, PUT_RECORDS_COUNT_MAX, RECORD_BYTES_LIMIT,
-    RECORD_BYTES_MAX, SHARD_ITERATOR_CHARS_MAX, TAGS_MAX,
+    GET_RECORDS_COUNT_MAX, PARTITION_KEY_CHARS_MAX, PUT_RECORDS_COUNT_MAX, RECORD_BYTES_LIMIT, RECORD_KIB,
+    SHARD_ITERATOR_CHARS_MAX, TAGS_MAX,
 };
 
 use super::shape::{Bound, Pattern, Shape};
 
-/// KiB of the largest record that a stream may be set to take.
-const RECORD_KIB_MIN: i64 = (RECORD_BYTES_MAX / KIB) as i64;
-const RECORD_KIB_MAX: i64 = (RECORD_BYTES_LIMIT / KIB) as i64;
+/// Of the largest record that a stream may be set to take.
+const RECORD_KIB_BOUNDS: &[Bound] =
+    &[Bound::Min(*RECORD_KIB.start() as i64), Bound::Max(*RECORD_KIB.end() as i64)];
 /// Digits of a hash key at most: 2^128 - 1 has 39.
 const HASH_KEY_DIGITS_MAX: usize = 39;
 /// Digits of a sequence number at most (AWS).
@@ -163,7 +163,7 @@ pub const SCALING_TYPE: Shape = Shape::of(&[Bound::OneOf(&["UNIFORM_SCALING"])])
 pub const WARM_THROUGHPUT: Shape = Shape::of(&[Bound::Min(0)]);
 
 /// KiB of one record.
-pub const MAX_RECORD_SIZE: Shape = Shape::of(&[Bound::Min(RECORD_KIB_MIN), Bound::Max(RECORD_KIB_MAX)]);
+pub const MAX_RECORD_SIZE: Shape = Shape::of(RECORD_KIB_BOUNDS);
 
 /// How records come to shards.
 pub const RECORD_DISTRIBUTION_STRATEGY: Shape = Shape::of(&[Bound::OneOf(&["AUTO", "USER_PARTITION_KEY"])]);

@@ -100,6 +100,11 @@ pub fn ending_name(code: ErrorCode) -> Option<&'static str> {
     ENDINGS.into_iter().find(|(known, _)| *known == code).map(|(_, name)| name)
 }
 
+/// The error that is called so inside the stream.
+pub fn ending_code(name: &str) -> Option<ErrorCode> {
+    ENDINGS.into_iter().find(|(_, known)| *known == name).map(|(code, _)| code)
+}
+
 /// The payload of an error inside the stream: its kind stands in a header.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StreamErrorReply {
