@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 use weir_tests::{
+    again::seen_until,
     semantics::{says, says_same},
     server::Server,
     subscription::Subscription,
@@ -129,22 +130,14 @@ fn a_consumer_is_on_its_way_for_as_long_as_the_server_is_told() {
     assert_eq!((status, &early["__type"]), (400, &json!("ResourceInUseException")));
     let text = early["message"].as_str().unwrap();
     assert!(text.ends_with("under stream: s , account 000000000000 is not in ACTIVE status."), "{text}");
-    let until = |last: &str| {
-        let mut seen = Vec::new();
-        while seen.last().is_none_or(|status| status != last) {
-            std::thread::park_timeout(std::time::Duration::from_millis(20));
-            let told = server.call("DescribeStreamConsumer", &json!({"ConsumerARN": arn})).json();
-            let status = told["ConsumerDescription"]["ConsumerStatus"].as_str().unwrap_or("none").to_owned();
-            if seen.last() != Some(&status) {
-                seen.push(status);
-            }
-        }
-        seen
+    let status = || {
+        let told = server.call("DescribeStreamConsumer", &json!({"ConsumerARN": arn})).json();
+        told["ConsumerDescription"]["ConsumerStatus"].as_str().unwrap_or("none").to_owned()
     };
-    assert_eq!(until("ACTIVE"), ["CREATING", "ACTIVE"]);
+    assert_eq!(seen_until("ACTIVE", status), ["CREATING", "ACTIVE"]);
     Subscription::open(server.address(), &latest).unwrap();
     server.ok("DeregisterStreamConsumer", &json!({"ConsumerARN": arn}));
-    assert_eq!(until("none"), ["DELETING", "none"]);
+    assert_eq!(seen_until("none", status), ["DELETING", "none"]);
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! `DryRun`: whether a call would succeed, told by an error, and nothing done.
 
 use serde_json::{Value, json};
-use weir_tests::{semantics::says, server::Server};
+use weir_tests::{again::until_refused, semantics::says, server::Server};
 
 const SHARD: &str = "shardId-000000000000";
 const ARN: &str = "arn:aws:kinesis:us-east-1:000000000000:stream/s";
@@ -35,7 +35,7 @@ fn a_trial_of_a_put_stores_nothing_and_tells_what_would_be() {
     assert_eq!(server.read_all("s", SHARD), [], "nothing was stored");
 
     server.ok("PutRecord", &record);
-    while server.call("PutRecord", &record).status == 200 {}
+    until_refused(|| server.call("PutRecord", &record));
     assert_eq!(told(&server, "PutRecord", &record), "ProvisionedThroughputExceededException");
     assert_eq!(
         told(&server, "PutRecords", &records),

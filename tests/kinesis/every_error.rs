@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
 use weir_tests::{
+    again::until_refused,
     http::{self, ANY_SIGNATURE, Answer, Caller},
     semantics::says,
     server::Server,
@@ -25,8 +26,8 @@ const OF_QUEUES: &str = "ThrottlingException";
 struct Servers {
     /// As it is started, with operations called as often as one likes.
     plain: Server,
-    /// Iterators and tokens live for a millisecond, two shards are all there may be, a second's
-    /// worth of a shard is one record, and reads are as many as one likes; a fault in ListShards.
+    /// Iterators and tokens live for a millisecond, two shards are all there may be, a shard takes one record a second, and
+    /// reads are as many as one likes; a fault in ListShards.
     strict: Server,
     _faults: tempfile::NamedTempFile,
 }
@@ -56,12 +57,6 @@ impl Servers {
     }
 }
 
-/// Calls until it is refused: a rate is used up, a lifetime is over.
-fn until_refused(call: impl Fn() -> Answer) -> Answer {
-    let mut answers = std::iter::repeat_with(call).take(5_000);
-    answers.find(|answer| answer.status != 200).expect("it is never refused")
-}
-
 fn encrypt(servers: &Servers, key: &str) -> Answer {
     let body = json!({"StreamName": "s", "EncryptionType": "KMS", "KeyId": format!("alias/weir/{key}")});
     servers.plain.call("StartStreamEncryption", &body)
@@ -86,11 +81,11 @@ const MEETINGS: &[(&str, Meeting)] = &[
     }),
     ("ExpiredIteratorException", |servers| {
         let iterator = iterator(&servers.strict);
-        until_refused(|| servers.strict.call("GetRecords", &json!({"ShardIterator": iterator})))
+        until_refused(|| servers.strict.call("GetRecords", &json!({"ShardIterator": iterator}))).1
     }),
     ("ExpiredNextTokenException", |servers| {
         let page = servers.strict.ok("ListStreams", &json!({"Limit": 1}));
-        until_refused(|| servers.strict.call("ListStreams", &json!({"NextToken": page["NextToken"]})))
+        until_refused(|| servers.strict.call("ListStreams", &json!({"NextToken": page["NextToken"]}))).1
     }),
     (FAILURE, |servers| servers.strict.call("ListShards", &json!({"StreamName": "s"}))),
     ("InvalidArgumentException", |servers| {
@@ -107,7 +102,7 @@ const MEETINGS: &[(&str, Meeting)] = &[
     }),
     ("ProvisionedThroughputExceededException", |servers| {
         let put = json!({"StreamName": "s", "PartitionKey": "k", "Data": "AAAA"});
-        until_refused(|| servers.strict.call("PutRecord", &put))
+        until_refused(|| servers.strict.call("PutRecord", &put)).1
     }),
     ("ResourceInUseException", |servers| {
         servers.plain.call("CreateStream", &json!({"StreamName": "s", "ShardCount": 1}))

@@ -1,9 +1,13 @@
 //! Call rates and quotas: kept as AWS keeps them, and set otherwise by flags.
 
-use std::time::{Duration, Instant};
+use std::{
+    cell::Cell,
+    time::{Duration, Instant},
+};
 
 use serde_json::{Value, json};
 use weir_tests::{
+    again,
     semantics::{says, says_same},
     server::Server,
     subscription::Subscription,
@@ -19,15 +23,13 @@ fn until_refused(server: &Server, operation: &str, body: &Value) -> (u32, Value)
 
 /// The same, and when the call that was refused was sent: the bucket was empty no earlier.
 fn until_refused_since(server: &Server, operation: &str, body: &Value) -> (u32, Value, Instant) {
-    for served in 0..5_000 {
-        let sent = Instant::now();
-        let answer = server.call(operation, body);
-        if answer.status != 200 {
-            assert_eq!(answer.status, 400);
-            return (served, answer.json(), sent);
-        }
-    }
-    panic!("{operation} is never refused");
+    let sent = Cell::new(Instant::now());
+    let (served, refusal) = again::until_refused(|| {
+        sent.set(Instant::now());
+        server.call(operation, body)
+    });
+    assert_eq!(refusal.status, 400);
+    (served, refusal.json(), sent.get())
 }
 
 /// A stream, without asking more often than may be asked.

@@ -2,6 +2,7 @@
 
 use serde_json::json;
 use weir_tests::{
+    again::seen_until,
     http::Caller,
     semantics::{says, says_same},
     server::Server,
@@ -99,21 +100,10 @@ fn regions_and_accounts_are_apart_and_an_arn_says_which_is_meant() {
     assert_eq!(nowhere.json()["message"], "Credential should be scoped to a valid region. ");
 }
 
-/// The statuses that a stream is seen in, in order, until it is in `last` (gone: `none`).
-fn seen_until(server: &Server, stream: &str, last: &str) -> Vec<String> {
-    let mut seen: Vec<String> = Vec::new();
-    for _ in 0..10_000 {
-        let told = server.call("DescribeStreamSummary", &json!({"StreamName": stream})).json();
-        let status = told["StreamDescriptionSummary"]["StreamStatus"].as_str().unwrap_or("none").to_owned();
-        if seen.last() != Some(&status) {
-            seen.push(status);
-        }
-        if seen.last().is_some_and(|status| status == last) {
-            return seen;
-        }
-        std::thread::park_timeout(std::time::Duration::from_millis(20));
-    }
-    panic!("{stream} was never {last}: {seen:?}");
+/// The status of the stream `s`; gone: `none`.
+fn status(server: &Server) -> String {
+    let told = server.call("DescribeStreamSummary", &json!({"StreamName": "s"})).json();
+    told["StreamDescriptionSummary"]["StreamStatus"].as_str().unwrap_or("none").to_owned()
 }
 
 #[test]
@@ -140,7 +130,7 @@ fn a_stream_is_on_its_way_for_as_long_as_the_server_is_told() {
     );
     let listed = server.call("ListShards", &named);
     assert_eq!(listed.json()["__type"], "ResourceInUseException", "CREATING");
-    assert_eq!(seen_until(&server, "s", "ACTIVE"), ["CREATING", "ACTIVE"]);
+    assert_eq!(seen_until("ACTIVE", || status(&server)), ["CREATING", "ACTIVE"]);
     server.ok("PutRecord", &record);
 
     server.ok("IncreaseStreamRetentionPeriod", &json!({"StreamName": "s", "RetentionPeriodHours": 48}));
@@ -152,7 +142,7 @@ fn a_stream_is_on_its_way_for_as_long_as_the_server_is_told() {
         again.json()["message"],
         "Stream s under account 000000000000 not ACTIVE, instead in state UPDATING"
     );
-    assert_eq!(seen_until(&server, "s", "ACTIVE"), ["UPDATING", "ACTIVE"]);
+    assert_eq!(seen_until("ACTIVE", || status(&server)), ["UPDATING", "ACTIVE"]);
 
     server.ok("DeleteStream", &named);
     server.ok("PutRecord", &record);
@@ -160,7 +150,7 @@ fn a_stream_is_on_its_way_for_as_long_as_the_server_is_told() {
     assert_eq!(listed.json()["__type"], "ResourceInUseException", "DELETING");
     let taken = server.call("CreateStream", &json!({"StreamName": "s", "ShardCount": 1}));
     assert_eq!(taken.json()["message"], "Stream s under account 000000000000 already exists.");
-    assert_eq!(seen_until(&server, "s", "none"), ["DELETING", "none"]);
+    assert_eq!(seen_until("none", || status(&server)), ["DELETING", "none"]);
     server.ok("CreateStream", &json!({"StreamName": "s", "ShardCount": 1}));
 }
 

@@ -4,6 +4,7 @@
 //! line and its sockets. A test that cannot run here says so through [`skip`], never by passing.
 #![forbid(unsafe_code)]
 
+pub mod again;
 pub mod client;
 pub mod http;
 pub mod leftovers;

@@ -67,7 +67,7 @@ impl Taken {
 #[derive(Debug)]
 struct Held {
     /// Tells that it is over, when it is dropped.
-    _end: oneshot::Sender<()>,
+    end: oneshot::Sender<()>,
     place: Place,
 }
 
@@ -115,7 +115,7 @@ impl Seats {
         self.must_be_free(&taken, &key, now)?;
         let own = taken.get_mut(&key).filter(|seat| seat.is_of(tenant)).and_then(|seat| seat.held.take());
         let (place, own_end) = match own {
-            Some(Held { place, _end }) => (place, Some(_end)),
+            Some(Held { place, end }) => (place, Some(end)),
             None => (self.place(tenant)?, None),
         };
         if taken.len() >= 2 * SUBSCRIPTIONS_MAX {
@@ -124,7 +124,7 @@ impl Seats {
         }
         let tenants_events = place.share.events.clone();
         let (end, ended) = oneshot::channel();
-        let held = Some(Held { place, _end: end });
+        let held = Some(Held { place, end });
         let before = taken.insert(key.clone(), Taken { since: now, held });
         drop(taken);
         drop((own_end, before)); // who sat there hears of it
