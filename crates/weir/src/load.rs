@@ -2,6 +2,7 @@
 //!
 //! The load generator is `weir-loadgen`; here its options get their names on the command line. A file of options
 //! (`--options`, JSON with the same names) is what the lab uses; flags win over it.
+
 use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf};
 
 use anyhow::Context;

@@ -17,8 +17,8 @@ use crate::{
     say,
 };
 
-/// Where `weir serve` and nodes keep their journal in a data folder.
-const JOURNAL_FOLDER: &str = "log";
+/// Where `weir serve` keeps its journal in a data folder. That of a node is a journal's.
+pub(crate) const JOURNAL_FOLDER: &str = "log";
 
 /// What to do with a journal.
 #[derive(Debug, Subcommand)]
@@ -32,7 +32,7 @@ pub(crate) enum LogCommand {
 /// Flags of both.
 #[derive(Debug, Args)]
 pub(crate) struct LogArgs {
-    /// A data folder (`weir serve --data`), or the folder `log` in it. Nothing in it is changed; a server may be using it.
+    /// A data folder: of `weir serve`, or of a node. Nothing in it is changed; a server may be using it.
     folder: PathBuf,
     /// Print one JSON object.
     #[arg(long)]

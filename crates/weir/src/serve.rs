@@ -57,6 +57,7 @@ use self::{
 };
 use crate::{
     exit::{self, Failure},
+    log::JOURNAL_FOLDER,
     node::{DurabilityArg, not_started},
     process, say,
 };
@@ -246,7 +247,7 @@ async fn serve_all(
         name: ServerName::new("node"),
         service: EMBEDDED_NODE,
         admin: EMBEDDED_NODE,
-        data: config.data.join("log"),
+        data: config.data.join(JOURNAL_FOLDER),
         durability: config.args.durability.into(),
     };
     let started = RunningNode::start(&node_config, Arc::clone(&control), &threads, clock).await;
