@@ -7,7 +7,7 @@ use std::{fmt, str::FromStr, sync::Arc};
 
 use serde::{Deserialize, Serialize};
 
-use crate::entropy::secret_u64;
+use crate::{decimal::write_padded, entropy::secret_u64};
 
 /// An AWS account: twelve decimal digits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -245,7 +245,9 @@ pub struct ShardIndex(pub u32);
 impl fmt::Display for ShardIndex {
     /// Kinesis's form: `shardId-000000000005`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "shardId-{:012}", self.0)
+        let mut text = *b"shardId-000000000000";
+        write_padded(self.0.into(), &mut text["shardId-".len()..]);
+        f.write_str(str::from_utf8(&text).expect("digits are ASCII"))
     }
 }
 

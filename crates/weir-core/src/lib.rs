@@ -16,6 +16,7 @@ pub mod shard;
 
 pub mod calendar;
 pub mod clock;
+pub mod decimal;
 pub mod durable;
 pub mod entropy;
 pub mod homes;

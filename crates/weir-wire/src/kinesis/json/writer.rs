@@ -4,7 +4,7 @@
 
 use std::fmt::{Display, Write as _};
 
-use weir_core::clock::WallMs;
+use weir_core::{clock::WallMs, decimal::write_padded};
 
 use crate::kinesis::encode::Encoder;
 
@@ -134,7 +134,13 @@ impl Encoder for JsonWriter {
 
     fn timestamp(&mut self, time: WallMs) {
         self.before_value();
-        let _ = write!(Ascii(&mut self.out), "{}.{:03}", time.secs(), time.0 % 1_000); // a vector takes everything
+        const DECIMALS: usize = 3;
+        // As many digits as seconds since 1970 have until 2286, and then more.
+        let width = time.secs().checked_ilog10().map_or(1, |log| log as usize + 1);
+        let start = self.out.len();
+        self.out.resize(start + width + 1 + DECIMALS, b'.');
+        write_padded(time.secs(), &mut self.out[start..start + width]);
+        write_padded(time.0 % 1_000, &mut self.out[start + width + 1..]);
     }
 }
 
