@@ -25,7 +25,7 @@ const LOCK_FILE: &str = "journal.lock";
 const LAY_OUT_CHUNK_BYTES: usize = 1 << 20;
 /// Bytes after which laying out syncs: the dirty pages of a whole segment at once would make the committer's own
 /// sync wait behind them.
-const LAY_OUT_SYNC_BYTES: u64 = 8 << 20;
+const LAY_OUT_SYNC_BYTES: u64 = 1 << 20;
 /// Parts that one pwritev(2) takes at most (IOV_MAX of Linux).
 const PARTS_MAX: usize = 1024;
 
