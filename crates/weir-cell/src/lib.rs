@@ -13,10 +13,12 @@ pub mod ownership;
 pub mod metrics;
 pub mod node;
 
+mod acknowledgements;
 mod assignments;
 mod cluster;
 mod foreign;
 mod home_link;
+mod local;
 mod server;
 
 pub mod run;

@@ -1,7 +1,7 @@
 //! The node itself: one journal, and an answer to every question about its shards.
 //!
-//! Called by the links (`server.rs`) with whole frames, and by `assignments.rs`. Appends are handed to the journal and
-//! answered when it calls back; nothing here waits for a disk to write. It must never answer for a shard that the
+//! Called by the links (`server.rs`) with whole frames, by a front end in the same process (`local.rs`) without, and by
+//! `assignments.rs`. Appends are handed to the journal and answered when it calls back (`acknowledgements.rs`); nothing here waits for a disk to write. It must never answer for a shard that the
 //! journal does not hold.
 
 use std::{
@@ -31,12 +31,13 @@ use weir_wire::{
     framing::Frame,
 };
 
-use crate::metrics::NodeMetrics;
+use crate::{acknowledgements::Acknowledgements, metrics::NodeMetrics};
 
 /// A node's shards and their journal.
 #[derive(Debug)]
 pub struct Node {
     journal: Journal,
+    acknowledgements: Acknowledgements,
     clock: Clock,
     metrics: Arc<NodeMetrics>,
     /// `None` until the control plane has said so: a node that has just started must not trim by a default what a stream
@@ -56,10 +57,17 @@ struct Retention {
 }
 
 impl Node {
-    /// A node over an open journal.
+    /// A node over an open journal, on the current runtime.
     pub fn new(journal: Journal, clock: Clock, metrics: Arc<NodeMetrics>) -> Self {
         metrics.watch(journal.metrics());
-        Self { journal, clock, metrics, retention: Mutex::default(), traffic: Mutex::default() }
+        Self {
+            journal,
+            acknowledgements: Acknowledgements::start(),
+            clock,
+            metrics,
+            retention: Mutex::default(),
+            traffic: Mutex::default(),
+        }
     }
 
     /// The journal, to look at.
@@ -76,21 +84,31 @@ impl Node {
     pub async fn answer(&self, frame: Frame) -> Frame {
         let id = frame.id;
         let reply = match CellRequest::from_frame(frame) {
-            Ok(CellRequest::Append(appends)) => self.append(appends).await,
-            Ok(CellRequest::Read { key, from, records_max, bytes_max }) => {
-                self.read(key, from, records_max, bytes_max)
-            }
-            Ok(CellRequest::Position { key, at }) => self.position(key, at),
-            Ok(CellRequest::Await { key, record, wait_ms }) => {
-                self.tip_beyond(key, record, Duration::from_millis(wait_ms.into())).await
-            }
+            Ok(question) => self.reply(question).await,
             Err(error) => {
                 tracing::warn!(%error, "a question did not decode");
-                CellReply::Failed(CellError::Malformed)
+                let malformed = CellReply::Failed(CellError::Malformed);
+                self.metrics.answered(&malformed);
+                malformed
+            }
+        };
+        reply.into_frame(id)
+    }
+
+    /// Answers one question. Never fails: what is wrong is in the answer.
+    pub async fn reply(&self, question: CellRequest) -> CellReply {
+        let reply = match question {
+            CellRequest::Append(appends) => self.append(appends).await,
+            CellRequest::Read { key, from, records_max, bytes_max } => {
+                self.read(key, from, records_max, bytes_max)
+            }
+            CellRequest::Position { key, at } => self.position(key, at),
+            CellRequest::Await { key, record, wait_ms } => {
+                self.tip_beyond(key, record, Duration::from_millis(wait_ms.into())).await
             }
         };
         self.metrics.answered(&reply);
-        reply.into_frame(id)
+        reply
     }
 
     async fn append(&self, appends: Vec<ShardAppend>) -> CellReply {
@@ -99,8 +117,9 @@ impl Node {
             .into_iter()
             .map(|ShardAppend { key, batch }| {
                 let (bytes, records) = (batch.body().len() as u64, u64::from(batch.count()));
-                let (done, outcome) = completion();
-                self.journal.append(key, batch, move |result| done.complete(result));
+                let (waiter, outcome) = completion();
+                let acknowledgements = self.acknowledgements.clone();
+                self.journal.append(key, batch, move |result| acknowledgements.deliver(waiter, result));
                 (outcome, StreamTraffic { stream: key.stream, bytes, records })
             })
             .collect();

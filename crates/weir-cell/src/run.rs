@@ -13,9 +13,9 @@ use weir_core::{
 };
 use weir_log::{Durability, Journal, JournalConfig, OpenError, RecoveryReport};
 use weir_wire::{
+    cell::LocalNode,
     control::{Control, ControlError, ControlReply, ControlRequest, Role},
     fragment::Fragment,
-    framing::FrameLink,
     http,
 };
 
@@ -24,6 +24,7 @@ use crate::{
     cluster::{self, ClusterError},
     foreign::{self, ForeignError},
     home_link::{self, Identity},
+    local::Within,
     metrics::NodeMetrics,
     node::Node,
     ownership::Ownership,
@@ -142,9 +143,9 @@ impl RunningNode {
         self.fragments.clone()
     }
 
-    /// Serves one link, for a front end in the same process.
-    pub fn serve(&self, link: FrameLink) {
-        tokio::spawn(server::serve_link(Arc::clone(&self.node), link));
+    /// The node for a front end in the same process, which asks it on the node's runtime.
+    pub fn local(&self) -> Arc<dyn LocalNode> {
+        Arc::new(Within(Arc::clone(&self.node)))
     }
 
     /// The node.

@@ -16,7 +16,7 @@ use weir_wire::{
 use crate::node::Node;
 
 /// Answers one link until its other end is gone.
-pub(crate) async fn serve_link(node: Arc<Node>, mut link: FrameLink) {
+async fn serve_link(node: Arc<Node>, mut link: FrameLink) {
     let calls = Arc::new(Semaphore::new(NODE_CALLS_MAX));
     while let Some(frame) = link.receive().await {
         let Ok(permit) = Arc::clone(&calls).try_acquire_owned() else {

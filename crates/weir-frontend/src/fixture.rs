@@ -25,7 +25,6 @@ use weir_core::{
 };
 use weir_wire::{
     control::{Credential, SharedConfig, StreamDescription, StreamStatus},
-    framing::FrameLink,
     http::server::{Handler, ResponseBody},
     kinesis::limits::Family,
 };
@@ -35,7 +34,7 @@ pub(crate) use self::node::{FakeNode, NodeMood};
 use crate::{
     authenticate::tests::shared,
     faults::Faults,
-    forward::EmbeddedDial,
+    forward::LocalDial,
     server::{Frontend, FrontendParts},
     shard_map::{CurrentMap, RoutedShard, Routes, ShardMap},
     subscription::SubscriptionTimes,
@@ -122,16 +121,15 @@ impl Fixture {
     }
 
     fn lasting(config: Option<SharedConfig>, lifetime: Duration) -> Self {
-        let (front, back) = FrameLink::memory_pair();
         let (clock, maps) = (Clock::new(), Arc::new(CurrentMap::new(MAP_TTL)));
-        let (control, node) = (Arc::new(FakeControl::default()), FakeNode::start(back));
+        let (control, node) = (Arc::new(FakeControl::default()), FakeNode::new());
         let mut registry = Registry::default();
         let parts = FrontendParts {
             control: Arc::clone(&control) as _,
             maps: Arc::clone(&maps),
             shared: config.map(Arc::new),
             faults: Arc::new(Faults::new(clock)),
-            dial: Arc::new(EmbeddedDial::new([front])),
+            dial: Arc::new(LocalDial::new(Arc::new(node.clone()))),
             clock,
             subscriptions: SubscriptionTimes { lifetime, ..SubscriptionTimes::KINESIS },
         };

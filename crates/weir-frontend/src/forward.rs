@@ -6,6 +6,7 @@
 
 mod backoff;
 mod dial;
+mod in_flight;
 mod link;
 
 use std::{
@@ -17,8 +18,8 @@ use tokio::time::Instant;
 use weir_core::{clock::Clock, effect::Effect, limits::NODES_MAX};
 use weir_wire::cell::{CellError, CellReply, CellRequest};
 
-pub use self::dial::{Dial, DialFuture, EmbeddedDial, SocketDial};
-use self::link::{InFlight, NodeLink};
+pub use self::dial::{Connection, Dial, DialFuture, LocalDial, SocketDial};
+use self::{in_flight::InFlight, link::NodeLink};
 
 /// Why a node's answer is missing, or what it answered instead.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -92,7 +93,8 @@ impl Forwarder {
         Self { dial, clock, timeout, links: Mutex::default() }
     }
 
-    /// Sends a question. When this returns, the question is in the connection's queue: from here on it may happen.
+    /// Sends a question. When this returns, the question is in the connection's queue, or begun by the node in this process:
+    /// from here on it may happen.
     pub async fn start(&self, node: SocketAddr, request: CellRequest) -> Result<Call, ForwardError> {
         let deadline = Instant::from_std(self.clock.instant(self.clock.now() + self.timeout));
         let link = self.link(node);
@@ -114,6 +116,10 @@ impl Forwarder {
         &self,
         questions: Vec<(SocketAddr, CellRequest)>,
     ) -> Vec<Result<CellReply, ForwardError>> {
+        if questions.len() == 1 {
+            let (node, request) = questions.into_iter().next().expect("one");
+            return vec![self.call(node, request).await];
+        }
         let mut calls: Vec<_> =
             questions.into_iter().map(|(node, request)| Box::pin(self.call(node, request))).collect();
         let mut answers: Vec<_> = calls.iter().map(|_| None).collect();
@@ -169,15 +175,12 @@ impl Call {
     /// Awaits the answer. A refusal of the whole question is an error.
     pub async fn answer(mut self) -> Result<CellReply, ForwardError> {
         let node = self.node;
-        let frame = match tokio::time::timeout_at(self.deadline, self.in_flight.frame()).await {
-            Ok(Some(frame)) => frame,
-            Ok(None) => return Err(ForwardError::Broken { node }),
-            Err(_) => return Err(ForwardError::Timeout { node, timeout: self.timeout }),
-        };
-        match CellReply::from_frame(frame) {
-            Ok(CellReply::Failed(error)) => Err(ForwardError::Refused { node, error }),
-            Ok(reply) => Ok(reply),
-            Err(error) => {
+        match tokio::time::timeout_at(self.deadline, self.in_flight.reply()).await {
+            Err(_) => Err(ForwardError::Timeout { node, timeout: self.timeout }),
+            Ok(None) => Err(ForwardError::Broken { node }),
+            Ok(Some(Ok(CellReply::Failed(error)))) => Err(ForwardError::Refused { node, error }),
+            Ok(Some(Ok(reply))) => Ok(reply),
+            Ok(Some(Err(error))) => {
                 tracing::error!(%node, %error, "node answered what does not read");
                 Err(ForwardError::Nonsense { node })
             }

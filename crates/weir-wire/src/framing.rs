@@ -1,7 +1,7 @@
-//! Frames: how Weir's own messages share a connection, on a socket or in memory.
+//! Frames: how Weir's own messages share a connection.
 //!
 //! Front ends, nodes and the mesh send them. A frame's blobs are batches and are never copied by encoding: the socket
-//! takes them by vectored write, the in-memory pair hands them over. Nothing here knows what a frame means.
+//! takes them by vectored write. Nothing here knows what a frame means.
 
 mod decoder;
 mod link;

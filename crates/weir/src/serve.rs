@@ -38,7 +38,7 @@ use weir_core::{
 use weir_frontend::{
     credentials::read_credentials,
     faults::{FaultPlan, Faults},
-    forward::EmbeddedDial,
+    forward::LocalDial,
     run::{FleetHalf, FleetOutlet, FrontendConfig},
     server::{Frontend, FrontendParts},
     subscription::SubscriptionTimes,
@@ -46,7 +46,6 @@ use weir_frontend::{
 use weir_sync::Shutdown;
 use weir_wire::{
     control::{Control, Role, SharedConfig},
-    framing::FrameLink,
     http::server::{self, Door},
     open_files,
 };
@@ -266,8 +265,6 @@ async fn serve_all(
         FleetHalf::new(fleet_config, Arc::clone(&control), threads, clock).with_local_node(node.fragments());
     let outlet = fleet.outlet();
     let running = tokio::spawn(fleet.run(stop.clone()));
-    let (near, far) = FrameLink::memory_pair();
-    node.serve(far);
     let mut registry = Registry::default();
     outlet.metrics.register(&mut registry);
     node.metrics().register(&mut registry);
@@ -276,7 +273,7 @@ async fn serve_all(
         control,
         maps: Arc::clone(&outlet.map),
         shared: None, // the fleet brings it with its first poll, before anything is announced
-        dial: Arc::new(EmbeddedDial::new([near])),
+        dial: Arc::new(LocalDial::new(node.local())),
         clock,
         faults,
         subscriptions: config.args.subscriptions(),

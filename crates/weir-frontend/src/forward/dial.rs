@@ -1,18 +1,26 @@
 //! How a connection to a node comes about: over a socket, or to a node in the same process.
 //!
-//! `weir node frontend` dials sockets; `weir serve` hands in the end of a pair. The forwarder cannot tell which.
+//! `weir node frontend` dials sockets; `weir serve` hands its own node in.
 
-use std::{fmt, future::Future, io, net::SocketAddr, pin::Pin, time::Duration};
+use std::{future::Future, io, net::SocketAddr, pin::Pin, sync::Arc, time::Duration};
 
-use parking_lot::Mutex;
 use tokio::net::TcpStream;
-use weir_wire::framing::FrameLink;
+use weir_wire::{cell::LocalNode, framing::FrameLink};
 
 /// How long a dial may take: on loopback a listener answers at once, or its accept queue is full.
 const DIAL_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// The link, when it stands.
-pub type DialFuture<'a> = Pin<Box<dyn Future<Output = io::Result<FrameLink>> + Send + 'a>>;
+/// What leads to a node.
+#[derive(Debug)]
+pub enum Connection {
+    /// Frames that go out and come in.
+    Link(FrameLink),
+    /// The node itself.
+    Local(Arc<dyn LocalNode>),
+}
+
+/// The connection, when it stands.
+pub type DialFuture<'a> = Pin<Box<dyn Future<Output = io::Result<Connection>> + Send + 'a>>;
 
 /// A way to reach nodes.
 pub trait Dial: Send + Sync {
@@ -31,35 +39,26 @@ impl Dial for SocketDial {
                 .await
                 .map_err(|_| io::Error::new(io::ErrorKind::TimedOut, "connect took too long"))??;
             stream.set_nodelay(true)?; // a question is one write and waits for nothing
-            Ok(FrameLink::over(stream))
+            Ok(Connection::Link(FrameLink::over(stream)))
         })
     }
 }
 
-/// Holds ends of pairs whose other ends an embedded node has: one for each thread that serves. Whatever address is asked
-/// for, it is this node.
-pub struct EmbeddedDial {
-    links: Mutex<Vec<FrameLink>>,
+/// The node in this process. Whatever address is asked for, it is this one.
+#[derive(Debug)]
+pub struct LocalDial {
+    node: Arc<dyn LocalNode>,
 }
 
-impl EmbeddedDial {
-    /// Gives each link to one who dials. When all are given out, the node has stopped.
-    pub fn new(links: impl IntoIterator<Item = FrameLink>) -> Self {
-        Self { links: Mutex::new(links.into_iter().collect()) }
+impl LocalDial {
+    /// Asks `node`.
+    pub fn new(node: Arc<dyn LocalNode>) -> Self {
+        Self { node }
     }
 }
 
-impl Dial for EmbeddedDial {
+impl Dial for LocalDial {
     fn dial(&self, _node: SocketAddr) -> DialFuture<'_> {
-        let link = self.links.lock().pop();
-        Box::pin(std::future::ready(
-            link.ok_or_else(|| io::Error::new(io::ErrorKind::NotConnected, "the embedded node has stopped")),
-        ))
-    }
-}
-
-impl fmt::Debug for EmbeddedDial {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("EmbeddedDial").field("unused", &self.links.lock().len()).finish()
+        Box::pin(std::future::ready(Ok(Connection::Local(Arc::clone(&self.node)))))
     }
 }

@@ -25,7 +25,8 @@ struct Scripted(Mutex<Vec<FrameLink>>);
 impl Dial for Scripted {
     fn dial(&self, _node: SocketAddr) -> DialFuture<'_> {
         let link = self.0.lock().pop();
-        Box::pin(std::future::ready(link.ok_or_else(|| io::Error::other("connection refused"))))
+        let connection = link.map(Connection::Link);
+        Box::pin(std::future::ready(connection.ok_or_else(|| io::Error::other("connection refused"))))
     }
 }
 
@@ -38,9 +39,15 @@ fn answer(frame: &Frame, record: u64) -> Frame {
     CellReply::Position(PositionReply { record }).into_frame(frame.id)
 }
 
+/// Two ends of one connection.
+fn pair() -> (FrameLink, FrameLink) {
+    let (one, other) = tokio::io::duplex(64 * 1024);
+    (FrameLink::over(one), FrameLink::over(other))
+}
+
 /// A forwarder and the other ends of the links that it will dial, first to last.
 fn forwarder(links: usize, timeout: Duration) -> (Forwarder, Vec<FrameLink>) {
-    let (mut near, far): (Vec<_>, Vec<_>) = (0..links).map(|_| FrameLink::memory_pair()).unzip();
+    let (mut near, far): (Vec<_>, Vec<_>) = (0..links).map(|_| pair()).unzip();
     near.reverse();
     let dial = Arc::new(Scripted(Mutex::new(near)));
     (Forwarder::new(dial, Clock::new(), timeout), far)

@@ -1,7 +1,7 @@
-//! A connection as a pair of bounded queues of frames: over a socket, or in memory.
+//! A connection as a pair of bounded queues of frames.
 //!
-//! Front ends hold one end, nodes the other; neither can tell whether a socket lies between. A full queue makes the
-//! sender wait; a link never drops a frame and never reorders.
+//! Front ends hold one end, nodes the other. A full queue makes the sender wait; a link never drops a frame and never
+//! reorders.
 
 use std::io::IoSlice;
 
@@ -29,13 +29,6 @@ pub struct FrameLink {
 }
 
 impl FrameLink {
-    /// Two ends without a socket between them.
-    pub fn memory_pair() -> (Self, Self) {
-        let (to_right, from_left) = mpsc::channel(LINK_FRAMES_MAX);
-        let (to_left, from_right) = mpsc::channel(LINK_FRAMES_MAX);
-        (Self { outgoing: to_right, incoming: from_right }, Self { outgoing: to_left, incoming: from_left })
-    }
-
     /// Takes over a connected socket: two tasks of the current runtime move frames until either side closes.
     pub fn over(stream: impl AsyncRead + AsyncWrite + Send + 'static) -> Self {
         let (outgoing, to_write) = mpsc::channel(LINK_FRAMES_MAX);
@@ -133,7 +126,10 @@ mod tests {
         }
     }
 
-    async fn crosses(left: FrameLink, mut right: FrameLink) {
+    #[tokio::test]
+    async fn frames_cross_a_socket_in_order_and_its_end_is_seen() {
+        let (one, other) = tokio::io::duplex(4096);
+        let (left, mut right) = (FrameLink::over(one), FrameLink::over(other));
         let sender = tokio::spawn(async move {
             for id in 0..50 {
                 left.send(frame(id)).await.unwrap();
@@ -145,17 +141,5 @@ mod tests {
         }
         drop(sender.await.unwrap());
         assert_eq!(right.receive().await, None, "the end of the other side is seen");
-    }
-
-    #[tokio::test]
-    async fn frames_cross_a_socket_in_order_and_its_end_is_seen() {
-        let (one, other) = tokio::io::duplex(4096);
-        crosses(FrameLink::over(one), FrameLink::over(other)).await;
-    }
-
-    #[tokio::test]
-    async fn frames_cross_memory_in_order_and_its_end_is_seen() {
-        let (one, other) = FrameLink::memory_pair();
-        crosses(one, other).await;
     }
 }
