@@ -1,19 +1,24 @@
 //! A disk that does its worst: for tests of this crate and of those above it, never for a server.
 //!
-//! It keeps what was written apart from what was synced. When the power goes it keeps each unsynced sector or loses
-//! it, in no order; it refuses, shortens or fails what it was told to. Every choice comes from a seed.
+//! It keeps what was written apart from what was synced. When the power goes it keeps each unsynced sector, loses it or
+//! tears it, in no order; it refuses, shortens, fails in part or holds up what it was told to. Every choice comes from a
+//! seed. It is never kinder than a kernel: what a failed sync has lost no later sync brings back, and a process that is
+//! killed leaves its writes as unsynced as they were.
 
 mod content;
+#[cfg(test)]
+mod tests;
 
 use std::{
-    collections::{BTreeMap, VecDeque},
+    collections::{BTreeMap, BTreeSet, VecDeque},
+    fmt,
     io::{self, IoSlice},
     path::{Path, PathBuf},
     sync::Arc,
 };
 
 use nix::errno::Errno;
-use parking_lot::Mutex;
+use parking_lot::{Condvar, Mutex, MutexGuard};
 use weir_core::entropy::{self, Rng};
 
 use self::content::{Content, coin, up_to};
@@ -30,14 +35,25 @@ pub enum Operation {
     Write,
     /// Syncing a file.
     Sync,
-    /// Renaming, removing or syncing names.
-    Names,
+    /// Renaming a file.
+    Rename,
+    /// Removing a file.
+    Remove,
+    /// Syncing a folder's names.
+    SyncFolder,
 }
 
 /// A disk with faults. Clones are the same disk.
 #[derive(Debug, Clone)]
 pub struct FaultDisk {
-    state: Arc<Mutex<State>>,
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    state: Mutex<State>,
+    /// Who is held up sleeps here.
+    released: Condvar,
 }
 
 #[derive(Debug)]
@@ -54,7 +70,30 @@ struct State {
     power_goes_at: Option<u64>,
     powered: bool,
     short_writes: bool,
-    failing: Vec<(Operation, Errno)>,
+    faults: Vec<Fault>,
+    /// Faults that have happened.
+    happened: u64,
+    held: Option<Held>,
+}
+
+#[derive(Debug)]
+struct Fault {
+    operation: Operation,
+    /// How many more of these go well.
+    passes: u64,
+    errno: Errno,
+}
+
+/// An operation that waits, and whom to tell of the first that does.
+struct Held {
+    operation: Operation,
+    met: Option<Box<dyn FnOnce() + Send>>,
+}
+
+/// An operation is held up until this is dropped.
+#[derive(Debug)]
+pub struct Hold {
+    shared: Arc<Shared>,
 }
 
 #[derive(Debug, Clone)]
@@ -66,7 +105,7 @@ enum NameChange {
 
 #[derive(Debug)]
 struct Handle {
-    state: Arc<Mutex<State>>,
+    shared: Arc<Shared>,
     content: usize,
 }
 
@@ -89,81 +128,125 @@ impl FaultDisk {
             power_goes_at: None,
             powered: true,
             short_writes: false,
-            failing: Vec::new(),
+            faults: Vec::new(),
+            happened: 0,
+            held: None,
         };
-        Self { state: Arc::new(Mutex::new(state)) }
+        Self { shared: Arc::new(Shared { state: Mutex::new(state), released: Condvar::new() }) }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.shared.state.lock()
     }
 
     /// The next `operation` fails with `errno`, once.
     pub fn fail_next(&self, operation: Operation, errno: Errno) {
-        self.state.lock().failing.push((operation, errno));
+        self.fail_after(operation, 0, errno);
+    }
+
+    /// `passes` more of `operation` go well, then one fails with `errno`. A write that fails may have been done in part,
+    /// a lay-out too, and of what a failed sync was to bring to the disk some is there and the rest is lost for good.
+    pub fn fail_after(&self, operation: Operation, passes: u64, errno: Errno) {
+        self.state().faults.push(Fault { operation, passes, errno });
+    }
+
+    /// Nothing fails any more that was told to and has not yet, and writes are whole again.
+    pub fn mend(&self) {
+        let mut state = self.state();
+        state.faults.clear();
+        state.short_writes = false;
+    }
+
+    /// Faults that have happened: those that were told, the loss of power, and whatever was tried after it.
+    pub fn faults_happened(&self) -> u64 {
+        self.state().happened
+    }
+
+    /// Holds up every `operation` until the hold is dropped; `met` is called by the first that waits.
+    ///
+    /// # Panics
+    /// When something is held up already.
+    pub fn hold(&self, operation: Operation, met: impl FnOnce() + Send + 'static) -> Hold {
+        let held = Held { operation, met: Some(Box::new(met)) };
+        assert!(self.state().held.replace(held).is_none(), "one thing at a time is held up");
+        Hold { shared: Arc::clone(&self.shared) }
     }
 
     /// Writes take part of what they are given, as the seed has it.
     pub fn shorten_writes(&self) {
-        self.state.lock().short_writes = true;
+        self.state().short_writes = true;
     }
 
     /// Bytes that may be laid out from now on.
     pub fn set_free_bytes(&self, bytes: u64) {
-        self.state.lock().free_bytes = bytes;
+        self.state().free_bytes = bytes;
     }
 
     /// The power goes while change number `change` is done (see [`Self::changes`]): it happens in part, and from then
     /// on everything fails.
     pub fn lose_power_at(&self, change: u64) {
-        self.state.lock().power_goes_at = Some(change);
+        self.state().power_goes_at = Some(change);
     }
 
     /// Operations done so far that change the disk.
     pub fn changes(&self) -> u64 {
-        self.state.lock().changes
+        self.state().changes
+    }
+
+    /// Is the power on?
+    pub fn is_powered(&self) -> bool {
+        self.state().powered
     }
 
     /// What is found when the power is back, as a new disk: synced bytes, and of the others whatever the seed keeps.
     pub fn after_power_loss(&self, seed: u64) -> Self {
         let mut rng = entropy::seeded(seed, "power loss");
-        let state = self.state.lock();
+        let state = self.state();
         let mut names = state.names_synced.clone();
         let kept = up_to(&mut rng, state.names_unsynced.len());
         for change in state.names_unsynced.iter().take(kept) {
             change.apply(&mut names);
         }
         let contents = state.contents.iter().map(|content| content.after_power_loss(&mut rng)).collect();
-        Self::holding(seed, state.free_bytes, contents, names)
+        let disk = Self::new(seed, state.free_bytes);
+        let mut found = disk.state();
+        found.contents = contents;
+        found.names_synced.clone_from(&names);
+        found.names = names;
+        found.forget_unnamed();
+        drop(found);
+        disk
     }
 
-    /// What is found after kill -9, as a new disk: everything that was written, synced or not.
+    /// What is found after kill -9, as a new disk: everything that was written. What was not synced still is not, and a
+    /// loss of power after that still takes it.
     pub fn after_kill(&self, seed: u64) -> Self {
-        let state = self.state.lock();
-        let contents = state.contents.iter().map(Content::after_kill).collect();
-        Self::holding(seed, state.free_bytes, contents, state.names.clone())
-    }
-
-    fn holding(seed: u64, free_bytes: u64, contents: Vec<Content>, names: BTreeMap<PathBuf, usize>) -> Self {
-        let disk = Self::new(seed, free_bytes);
-        let mut state = disk.state.lock();
-        state.contents = contents;
-        state.names_synced.clone_from(&names);
-        state.names = names;
-        drop(state);
+        let state = self.state();
+        let disk = Self::new(seed, state.free_bytes);
+        let mut found = disk.state();
+        found.contents.clone_from(&state.contents);
+        found.names.clone_from(&state.names);
+        found.names_synced.clone_from(&state.names_synced);
+        found.names_unsynced.clone_from(&state.names_unsynced);
+        found.forget_unnamed();
+        drop(found);
         disk
     }
 
     /// The files that there are.
     pub fn paths(&self) -> Vec<PathBuf> {
-        self.state.lock().names.keys().cloned().collect()
+        self.state().names.keys().cloned().collect()
     }
 
     /// The bytes of a file.
     pub fn contents(&self, path: &Path) -> io::Result<Vec<u8>> {
-        let state = self.state.lock();
+        let state = self.state();
         Ok(state.contents[state.content_of(path)?].bytes().to_vec())
     }
 
     /// Changes a file behind its user's back: bits that flip, sectors that rot, a file that is cut.
     pub fn damage(&self, path: &Path, change: impl FnOnce(&mut Vec<u8>)) -> io::Result<()> {
-        let mut state = self.state.lock();
+        let mut state = self.state();
         let content = state.content_of(path)?;
         state.contents[content].damage(change);
         Ok(())
@@ -171,7 +254,7 @@ impl FaultDisk {
 
     /// Loses a file.
     pub fn lose_file(&self, path: &Path) -> io::Result<()> {
-        let mut state = self.state.lock();
+        let mut state = self.state();
         state.content_of(path)?;
         state.names.remove(path);
         state.names_synced.remove(path);
@@ -204,13 +287,20 @@ impl State {
 
     /// Is this operation made to fail, or the power out?
     fn check(&mut self, operation: Operation) -> io::Result<()> {
-        if !self.powered {
-            return Err(Errno::EIO.into());
-        }
-        match self.failing.iter().position(|(failing, _)| *failing == operation) {
-            Some(at) => Err(self.failing.remove(at).1.into()),
-            None => Ok(()),
-        }
+        let errno = if self.powered { self.fault(operation) } else { Some(Errno::EIO) };
+        self.happened += u64::from(errno.is_some());
+        errno.map_or(Ok(()), |errno| Err(errno.into()))
+    }
+
+    /// Of the faults of this operation, the first whose turn it is; the others come nearer.
+    fn fault(&mut self, operation: Operation) -> Option<Errno> {
+        let of_this = |fault: &&mut Fault| fault.operation == operation;
+        let due = self.faults.iter().position(|fault| fault.operation == operation && fault.passes == 0);
+        self.faults
+            .iter_mut()
+            .filter(of_this)
+            .for_each(|fault| fault.passes = fault.passes.saturating_sub(1));
+        due.map(|at| self.faults.remove(at).errno)
     }
 
     /// Counts a change; true when the power goes with it.
@@ -218,12 +308,28 @@ impl State {
         self.changes += 1;
         if self.power_goes_at.is_some_and(|at| self.changes >= at) {
             self.powered = false;
+            self.happened += 1;
         }
         !self.powered
     }
 
-    fn change_names(&mut self, change: NameChange) -> io::Result<()> {
-        self.check(Operation::Names)?;
+    /// Files that no name leads to hold no bytes: nobody has them open after a crash.
+    fn forget_unnamed(&mut self) {
+        let set = self.names_unsynced.iter().filter_map(|change| match change {
+            NameChange::Set(_, content) => Some(content),
+            NameChange::Move(..) | NameChange::Remove(_) => None,
+        });
+        let named: BTreeSet<usize> =
+            self.names.values().chain(self.names_synced.values()).chain(set).copied().collect();
+        for (at, content) in self.contents.iter_mut().enumerate() {
+            if !named.contains(&at) {
+                *content = Content::zeros(0, true);
+            }
+        }
+    }
+
+    fn change_names(&mut self, operation: Operation, change: NameChange) -> io::Result<()> {
+        self.check(operation)?;
         let power_goes = self.power_goes_now();
         change.apply(&mut self.names);
         self.names_unsynced.push_back(change);
@@ -241,52 +347,58 @@ impl Disk for FaultDisk {
     }
 
     fn list(&self, folder: &Path) -> io::Result<Vec<String>> {
-        let state = self.state.lock();
+        let state = self.state();
         let names = state.names.keys().filter(|path| path.parent() == Some(folder));
         Ok(names.filter_map(|path| path.file_name()?.to_str().map(str::to_owned)).collect())
     }
 
     fn open(&self, path: &Path) -> io::Result<Box<dyn DiskFile>> {
-        let content = self.state.lock().content_of(path)?;
-        Ok(Box::new(Handle { state: Arc::clone(&self.state), content }))
+        let content = self.state().content_of(path)?;
+        Ok(Box::new(Handle { shared: Arc::clone(&self.shared), content }))
     }
 
     fn lay_out(&self, path: &Path, bytes: u64, _blocks: Blocks, sync: bool) -> io::Result<Box<dyn DiskFile>> {
-        let mut state = self.state.lock();
-        state.check(Operation::LayOut)?;
+        let mut state = self.shared.wait_for(Operation::LayOut);
+        let was_powered = state.powered;
+        let failed = match state.check(Operation::LayOut) {
+            Err(error) if !was_powered => return Err(error),
+            outcome => outcome.err(),
+        };
         let power_goes = state.power_goes_now();
         state.free_bytes = state.free_bytes.checked_sub(bytes).ok_or(Errno::ENOSPC)?;
         let content = state.contents.len();
         let whole = usize::try_from(bytes).map_err(|_| io::ErrorKind::FileTooLarge)?;
-        let len = if power_goes { up_to(&mut state.rng, whole) } else { whole };
-        state.contents.push(Content::zeros(len, sync && !power_goes));
+        let in_part = power_goes || failed.is_some();
+        let len = if in_part { up_to(&mut state.rng, whole) } else { whole };
+        state.contents.push(Content::zeros(len, sync && !in_part));
         let change = NameChange::Set(path.to_owned(), content);
         change.apply(&mut state.names);
         state.names_unsynced.push_back(change);
-        if power_goes {
-            return Err(Errno::EIO.into());
+        match failed {
+            Some(error) => Err(error),
+            None if power_goes => Err(Errno::EIO.into()),
+            None => Ok(Box::new(Handle { shared: Arc::clone(&self.shared), content })),
         }
-        Ok(Box::new(Handle { state: Arc::clone(&self.state), content }))
     }
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
-        let mut state = self.state.lock();
+        let mut state = self.state();
         state.content_of(from)?;
-        state.change_names(NameChange::Move(from.to_owned(), to.to_owned()))
+        state.change_names(Operation::Rename, NameChange::Move(from.to_owned(), to.to_owned()))
     }
 
     fn remove(&self, path: &Path) -> io::Result<()> {
-        let mut state = self.state.lock();
+        let mut state = self.state();
         let content = state.content_of(path)?;
         let freed = state.contents[content].bytes().len() as u64;
-        state.change_names(NameChange::Remove(path.to_owned()))?;
+        state.change_names(Operation::Remove, NameChange::Remove(path.to_owned()))?;
         state.free_bytes += freed;
         Ok(())
     }
 
     fn sync_folder(&self, _folder: &Path) -> io::Result<()> {
-        let mut state = self.state.lock();
-        state.check(Operation::Names)?;
+        let mut state = self.state();
+        state.check(Operation::SyncFolder)?;
         if state.power_goes_now() {
             return Err(Errno::EIO.into());
         }
@@ -296,17 +408,17 @@ impl Disk for FaultDisk {
     }
 
     fn free_bytes(&self, _folder: &Path) -> io::Result<u64> {
-        Ok(self.state.lock().free_bytes)
+        Ok(self.state().free_bytes)
     }
 }
 
 impl DiskFile for Handle {
     fn bytes(&self) -> io::Result<u64> {
-        Ok(self.state.lock().contents[self.content].bytes().len() as u64)
+        Ok(self.shared.state.lock().contents[self.content].bytes().len() as u64)
     }
 
     fn read_at(&self, offset: u64, buffer: &mut [u8]) -> io::Result<usize> {
-        let mut state = self.state.lock();
+        let mut state = self.shared.wait_for(Operation::Read);
         state.check(Operation::Read)?;
         let offset = usize::try_from(offset).map_err(|_| io::ErrorKind::InvalidInput)?;
         let rest = state.contents[self.content].bytes().get(offset..).unwrap_or_default();
@@ -316,22 +428,35 @@ impl DiskFile for Handle {
     }
 
     fn write_at(&self, offset: u64, parts: &[IoSlice<'_>]) -> io::Result<usize> {
-        let mut state = self.state.lock();
-        state.check(Operation::Write)?;
-        let power_goes = state.power_goes_now();
+        let mut state = self.shared.wait_for(Operation::Write);
+        let was_powered = state.powered;
+        let failed = state.check(Operation::Write).err();
+        let power_goes = was_powered && state.power_goes_now();
         let mut data: Vec<u8> = parts.iter().flat_map(|part| part.iter().copied()).collect();
-        if state.short_writes && data.len() > 1 && coin(&mut state.rng) {
+        if !was_powered {
+            data.clear();
+        } else if failed.is_some() {
+            let done = up_to(&mut state.rng, data.len());
+            data.truncate(done);
+        } else if state.short_writes && data.len() > 1 && coin(&mut state.rng) {
             let kept = 1 + up_to(&mut state.rng, data.len() - 1);
             data.truncate(kept);
         }
         let offset = usize::try_from(offset).map_err(|_| io::ErrorKind::InvalidInput)?;
         let written = state.contents[self.content].write(offset, data);
-        if power_goes { Err(Errno::EIO.into()) } else { Ok(written) }
+        match failed {
+            Some(error) => Err(error),
+            None if power_goes => Err(Errno::EIO.into()),
+            None => Ok(written),
+        }
     }
 
     fn sync_data(&self) -> io::Result<()> {
-        let mut state = self.state.lock();
+        let mut state = self.shared.wait_for(Operation::Sync);
         let state = &mut *state;
+        if !state.powered {
+            return state.check(Operation::Sync);
+        }
         let checked = state.check(Operation::Sync);
         let power_goes = state.power_goes_now();
         match checked {
@@ -344,5 +469,35 @@ impl DiskFile for Handle {
                 outcome.and(Err(Errno::EIO.into()))
             }
         }
+    }
+}
+
+impl Shared {
+    /// The state, when `operation` is not held up (any more).
+    fn wait_for(&self, operation: Operation) -> MutexGuard<'_, State> {
+        let mut state = self.state.lock();
+        while let Some(held) = state.held.as_mut().filter(|held| held.operation == operation) {
+            if let Some(met) = held.met.take() {
+                drop(state);
+                met();
+                state = self.state.lock();
+            } else {
+                self.released.wait(&mut state);
+            }
+        }
+        state
+    }
+}
+
+impl Drop for Hold {
+    fn drop(&mut self) {
+        self.shared.state.lock().held = None;
+        self.shared.released.notify_all();
+    }
+}
+
+impl fmt::Debug for Held {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Held").field("operation", &self.operation).finish_non_exhaustive()
     }
 }

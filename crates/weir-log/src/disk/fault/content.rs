@@ -1,13 +1,16 @@
 //! One file of the fault disk: what is synced, what is written, and what a power loss makes of the difference.
 //!
-//! Sectors are kept or lost whole, each for itself: writes between two syncs reach the disk in no order.
+//! Sectors are kept, lost or torn, each for itself: writes between two syncs reach the disk in no order.
 
-use weir_core::entropy::Rng;
+use std::ops::Range;
 
 use rand::RngExt;
+use weir_core::entropy::Rng;
 
-/// What a disk writes whole or not at all.
-const SECTOR_BYTES: usize = 512;
+/// What a disk writes at a time.
+pub(super) const SECTOR_BYTES: usize = 512;
+/// One sector in so many that are written while the power goes is half old and half new.
+const TORN_ONE_IN: usize = 8;
 
 /// A file's bytes, as read and as synced.
 #[derive(Debug, Clone)]
@@ -36,9 +39,13 @@ impl Content {
         written
     }
 
+    /// Brings to the disk what was written since the last sync, and the length. What an earlier, failed one lost is not
+    /// among it.
     pub(super) fn sync(&mut self) {
-        self.synced.clone_from(&self.current);
-        self.unsynced.clear();
+        self.synced.resize(self.current.len(), 0);
+        for (offset, data) in std::mem::take(&mut self.unsynced) {
+            self.synced[offset..offset + data.len()].copy_from_slice(&data);
+        }
     }
 
     /// The kernel's way: each page may have reached the disk, and no later sync will try it again.
@@ -51,10 +58,6 @@ impl Content {
         let mut bytes = self.synced.clone();
         keep_some(&mut bytes, &self.unsynced, rng);
         Self { current: bytes.clone(), synced: bytes, unsynced: Vec::new() }
-    }
-
-    pub(super) fn after_kill(&self) -> Self {
-        Self { current: self.current.clone(), synced: self.current.clone(), unsynced: Vec::new() }
     }
 
     pub(super) fn damage(&mut self, change: impl FnOnce(&mut Vec<u8>)) {
@@ -70,15 +73,25 @@ fn keep_some(bytes: &mut Vec<u8>, writes: &[(usize, Vec<u8>)], rng: &mut Rng) {
         while done < data.len() {
             let at = offset + done;
             let len = (SECTOR_BYTES - at % SECTOR_BYTES).min(data.len() - done);
-            if coin(rng) {
-                if bytes.len() < at + len {
-                    bytes.resize(at + len, 0);
+            let kept = kept_of(len, rng);
+            if !kept.is_empty() {
+                if bytes.len() < at + kept.end {
+                    bytes.resize(at + kept.end, 0);
                 }
-                bytes[at..at + len].copy_from_slice(&data[done..done + len]);
+                bytes[at + kept.start..at + kept.end].copy_from_slice(&data[done..][kept]);
             }
             done += len;
         }
     }
+}
+
+/// Which of a sector's `len` new bytes reach the disk: all, none, or, when it is torn, the first or the last of them.
+fn kept_of(len: usize, rng: &mut Rng) -> Range<usize> {
+    if up_to(rng, TORN_ONE_IN - 1) == 0 {
+        let cut = up_to(rng, len);
+        return if coin(rng) { 0..cut } else { cut..len };
+    }
+    if coin(rng) { 0..len } else { 0..0 }
 }
 
 /// True half of the time.
