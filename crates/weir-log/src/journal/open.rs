@@ -15,7 +15,7 @@ use super::{
     recover::{FolderFacts, FooterAt, Recovered, Tail, Trust, recover},
 };
 use crate::{
-    disk::{Blocks, write_all_at},
+    disk::{Blocks, read_exact_at, write_all_at},
     error::{OpenError, StorageError, WriteError},
     metrics::Counters,
     segment::{
@@ -29,6 +29,8 @@ use crate::{
 
 /// Zeros written at a time over what is torn.
 const WIPE_CHUNK_BYTES: usize = 64 * 1024;
+/// Bytes of a tail that are written again at a time.
+const AGAIN_CHUNK_BYTES: usize = 1 << 20;
 
 pub(super) fn open(
     mut config: JournalConfig,
@@ -55,8 +57,9 @@ pub(super) fn open(
     let Recovered { mut segments, shards, first_segment, tail, mut report, .. } = recovered;
     let last = segments.last().cloned();
     let active = match (tail, last) {
-        (Tail::Continue { end, footer, torn }, Some(last)) => {
+        (Tail::Continue { synced_to, end, footer, torn }, Some(last)) => {
             wipe(&last, torn)?;
+            write_again(&last, synced_to, end)?;
             go_on(&config, last, end, footer, &shards)?
         }
         (Tail::Continue { .. }, None) => unreachable!("only a segment is continued"),
@@ -99,7 +102,7 @@ pub(super) fn open(
 }
 
 /// Writing goes on in `last`, after its footer if it has one: a crash may have come before its trailer. What was found
-/// may be in the kernel only; it is synced before anybody reads it or is told that it was on disk.
+/// may be in the kernel only, its name as well; it is synced before anybody reads it or is told that it was on disk.
 fn go_on(
     config: &JournalConfig,
     last: Arc<Segment>,
@@ -108,12 +111,31 @@ fn go_on(
     shards: &[Shard],
 ) -> Result<Active, StorageError> {
     last.sync(config)?;
+    config.sync_names()?;
     let (runs, entries) = indexed_in(shards, last.sequence);
     let active = Active::found(last, end, footer.map(|footer| footer.end), runs, entries);
-    if let Some(footer) = footer.filter(|footer| !footer.has_trailer) {
+    if let Some(footer) = footer {
         active.point_at_footer(config, footer.offset)?;
     }
     Ok(active)
+}
+
+/// Writes the tail once more as it was found. A sync that failed in the life before may have left pages of it in memory
+/// that the kernel takes for clean: they are read, no later sync brings them to the disk, and a loss of power would take
+/// them from under records that were acknowledged behind them.
+fn write_again(segment: &Segment, from: u32, end: u32) -> Result<(), StorageError> {
+    let mut offset = from as usize;
+    let mut chunk = vec![0; AGAIN_CHUNK_BYTES.min((end as usize).saturating_sub(offset))];
+    while offset < end as usize {
+        let chunk = &mut chunk[..AGAIN_CHUNK_BYTES.min(end as usize - offset)];
+        let file = segment.file.as_ref();
+        read_exact_at(file, offset as u64, chunk)
+            .map_err(|source| segment.error("read the tail of", source))?;
+        write_all_at(file, offset as u64, &mut [IoSlice::new(chunk)])
+            .map_err(|source| segment.error("write again the tail of", source))?;
+        offset += chunk.len();
+    }
+    Ok(())
 }
 
 /// Lets go of segments that a crash kept from being dropped.

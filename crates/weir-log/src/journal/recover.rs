@@ -75,8 +75,9 @@ pub(super) struct FolderFacts {
 /// How writing goes on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Tail {
-    /// In the last segment, after what is torn off is wiped.
-    Continue { end: u32, footer: Option<FooterAt>, torn: Option<Torn> },
+    /// In the last segment, after what is torn off is wiped. What lies before `synced_to` was on disk when what is behind
+    /// it was written; of the rest nobody knows.
+    Continue { synced_to: u32, end: u32, footer: Option<FooterAt>, torn: Option<Torn> },
     /// In a new segment; a file of that number holds nothing and is replaced.
     Begin { sequence: SegmentSequence, previous_end: u32 },
 }
@@ -86,8 +87,6 @@ pub(super) enum Tail {
 pub(super) struct FooterAt {
     pub(super) offset: u32,
     pub(super) end: u32,
-    /// The trailer points at it; if not, the crash came between the two.
-    pub(super) has_trailer: bool,
 }
 
 /// A segment file and what its head says.
@@ -167,6 +166,15 @@ pub(super) fn recover(
     report.shards = shards.len();
     report.records = shards.iter().map(records_of).sum();
     Ok(Recovered { segments, shards, folder: Some(folder), first_segment, tail, read, report })
+}
+
+/// Before which offset everything was on disk when the newest of these frames, or the footer before them, was written.
+fn synced_to(findings: &[Finding], footer: Option<FooterAt>) -> u32 {
+    let told = findings.iter().map(|finding| match finding {
+        Finding::Frame(_, header) => header.synced_to,
+        Finding::Damage(_) => HEAD_BLOCK_BYTES,
+    });
+    told.chain(footer.map(|footer| footer.offset)).max().unwrap_or(HEAD_BLOCK_BYTES)
 }
 
 fn records_of(shard: &Shard) -> u64 {
@@ -281,7 +289,7 @@ impl Recovery {
                 self.shards.take_footer(&this.segment, content, context.first);
                 from = at.end;
                 if !context.last && context.end.is_none_or(|known| known == at.end) {
-                    return Ok(Tail::Continue { end: at.end, footer, torn: None });
+                    return Ok(Tail::Continue { synced_to: at.offset, end: at.end, footer, torn: None });
                 }
             }
         } else if !context.last {
@@ -305,12 +313,13 @@ impl Recovery {
             let previous_end = this.head.map_or(0, |head| head.previous_end);
             return Ok(Tail::Begin { sequence, previous_end });
         }
+        let synced_to = synced_to(&findings, footer);
         if let Some(Finding::Frame(offset, header)) = findings.last()
             && header.kind == FrameKind::Footer
         {
-            footer = Some(FooterAt { offset: *offset, end, has_trailer: false });
+            footer = Some(FooterAt { offset: *offset, end });
         }
-        Ok(Tail::Continue { end, footer, torn })
+        Ok(Tail::Continue { synced_to, end, footer, torn })
     }
 
     fn scan_segment(&mut self, this: &Found, context: Context, from: u32) -> Result<Scan, OpenError> {
@@ -413,7 +422,7 @@ impl Recovery {
             return Ok(None);
         }
         let end = u32::try_from(end).expect("before the trailer");
-        Ok(Footer::decode(&body).map(|footer| (footer, FooterAt { offset, end, has_trailer: true })))
+        Ok(Footer::decode(&body).map(|footer| (footer, FooterAt { offset, end })))
     }
 
     fn note(&mut self, this: &Found, offset: u64, kind: DamageKind) -> LogPlace {

@@ -41,6 +41,38 @@ fn after_a_failed_sync_nothing_is_acknowledged_and_what_was_stays_readable() {
 }
 
 #[test]
+fn what_a_failed_sync_left_in_memory_only_is_on_disk_before_anything_is_acknowledged_behind_it() {
+    for seed in 0..40 {
+        let disk = FaultDisk::new(seed, 1 << 30);
+        let (journal, shard) = with_shard(&disk);
+        disk.fail_next(Operation::Sync, Errno::EIO);
+        append(&journal, shard, &["unknown", &long(1), &long(2)]).unwrap_err();
+        let disk = disk.after_kill(seed);
+        let (journal, _) = open(&disk);
+        let found = read_all(&journal, shard, 0).unwrap();
+        assert_eq!(found.len(), 3, "the kernel has it");
+        append(&journal, shard, &["behind"]).unwrap();
+        let (again, report) = open(&disk.after_power_loss(seed));
+        assert_eq!(report.damage, [], "seed {seed}");
+        assert_eq!(read_all(&again, shard, 0).unwrap(), [&found[..], &["behind".to_owned()]].concat());
+    }
+}
+
+#[test]
+fn a_segment_whose_name_a_failed_sync_left_in_memory_only_has_it_on_disk_before_anything_is_in_it() {
+    for seed in 0..40 {
+        let disk = FaultDisk::new(seed, 1 << 30);
+        disk.fail_next(Operation::SyncFolder, Errno::EIO);
+        Journal::open(config(&disk), &Threads::new(), Clock::new()).unwrap_err();
+        let disk = disk.after_kill(seed);
+        let (journal, shard) = with_shard(&disk);
+        append(&journal, shard, &["acknowledged"]).unwrap();
+        let (again, _) = open(&disk.after_power_loss(seed));
+        assert_eq!(read_all(&again, shard, 0).unwrap(), ["acknowledged"], "seed {seed}");
+    }
+}
+
+#[test]
 fn a_full_disk_refuses_without_effect_and_writes_go_on_when_there_is_room() {
     let disk = FaultDisk::new(1, 2 * SEGMENT_BYTES);
     let (journal, shard) = with_shard(&disk);
