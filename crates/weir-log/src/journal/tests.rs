@@ -3,6 +3,7 @@
 mod damage;
 mod faults;
 mod model;
+mod schedules;
 
 use std::{
     sync::mpsc::{Receiver, SyncSender, sync_channel},

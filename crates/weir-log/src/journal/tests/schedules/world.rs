@@ -1,0 +1,391 @@
+//! A journal, its disk, and what a seed does to them.
+//!
+//! The drawing is here; what is heard is judged here, too, against the model. `looks.rs` has the reads.
+
+use nix::errno::Errno;
+use rand::{RngExt, seq::IndexedRandom};
+use weir_core::entropy::{self, Rng};
+
+use super::{
+    calls::{Call, Heard, Told, Why},
+    looks::Waiter,
+    model::{Model, Op},
+    tally::Tally,
+    *,
+};
+use crate::disk::{
+    Disk,
+    fault::{Hold, Operation},
+};
+
+/// More than any schedule fills.
+const ROOMY: u64 = 1 << 30;
+/// Openings that faults may spoil before they are mended.
+const SPOILT_MAX: u32 = 3;
+
+/// How a journal's life ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum End {
+    /// In order.
+    Close,
+    /// kill -9.
+    Kill,
+    /// And the machine with it.
+    Power,
+}
+
+pub(super) struct World {
+    pub(super) rng: Rng,
+    durability: Durability,
+    segment_bytes: u64,
+    cache_bytes_max: usize,
+    queue_items_max: usize,
+    fill_when_idle: bool,
+    pub(super) disk: FaultDisk,
+    journal: Option<Journal>,
+    pub(super) model: Model,
+    /// Faults that had happened when the journal opened.
+    faults_before: u64,
+    /// The disk was short of room since the journal opened, or is.
+    was_full: bool,
+    /// A write failed: nothing is acknowledged any more.
+    has_failed: bool,
+    written: u64,
+    pub(super) tally: Tally,
+}
+
+impl World {
+    pub(super) fn new(seed: u64) -> Self {
+        let mut rng = entropy::seeded(seed, "schedule");
+        let durabilities =
+            [Durability::Fsync, Durability::Fsync, Durability::Fsync, Durability::Os, Durability::Os];
+        let mut world = Self {
+            durability: *durabilities.choose(&mut rng).unwrap(),
+            segment_bytes: *[32, 40, 64].choose(&mut rng).unwrap() * 1024,
+            cache_bytes_max: *[0, 3_000, 1 << 20].choose(&mut rng).unwrap(),
+            queue_items_max: *[6, 1_000, 1_000].choose(&mut rng).unwrap(),
+            fill_when_idle: rng.random_ratio(1, 8),
+            disk: FaultDisk::new(seed, ROOMY),
+            journal: None,
+            model: Model::default(),
+            faults_before: 0,
+            was_full: false,
+            has_failed: false,
+            written: 0,
+            tally: Tally { schedules: 1, ..Tally::default() },
+            rng,
+        };
+        if world.one_in(12) {
+            world.durability = Durability::Memory;
+        }
+        world.open(false);
+        world
+    }
+
+    pub(super) fn run(&mut self) {
+        for shard in 0..self.rng.random_range(1..=3) {
+            self.write(Op::Open { key: key(1, shard), epoch: 1, life: u64::from(shard) });
+        }
+        for _ in 0..self.rng.random_range(10..=80) {
+            self.step();
+        }
+        // However it ends, what was acknowledged is there.
+        let end = *[End::Close, End::Kill, End::Power].choose(&mut self.rng).unwrap();
+        self.restart(end);
+    }
+
+    pub(super) fn journal(&self) -> &Journal {
+        self.journal.as_ref().expect("open between steps")
+    }
+
+    pub(super) fn one_in(&mut self, n: u32) -> bool {
+        self.rng.random_ratio(1, n)
+    }
+
+    fn step(&mut self) {
+        self.tally.steps += 1;
+        if (self.has_failed || !self.disk.is_powered()) && self.one_in(3) {
+            let end = *[End::Close, End::Kill, End::Power].choose(&mut self.rng).unwrap();
+            return self.restart(end);
+        }
+        match self.rng.random_range(0..36) {
+            0..10 => {
+                let op = self.draw();
+                self.write(op);
+            }
+            10..18 => self.burst(),
+            18..25 => self.look(),
+            25..27 => self.trim(),
+            27..30 => self.arm(),
+            30 => self.make_room_or_take_it(),
+            31 => self.disk.shorten_writes(),
+            32 => self.restart(End::Close),
+            33 => self.restart(End::Kill),
+            34 => self.restart(End::Power),
+            _ => self.disk.lose_power_at(self.disk.changes() + self.rng.random_range(1..30)),
+        }
+    }
+
+    /// A write to a random shard.
+    fn draw(&mut self) -> Op {
+        let key = key(self.rng.random_range(1..=2), self.rng.random_range(0..2));
+        self.written += 1;
+        match self.rng.random_range(0..20) {
+            0..4 => Op::Open { key, epoch: self.rng.random_range(1..4), life: 100 + self.written },
+            4 => Op::Close { key },
+            5 => Op::Delete { key },
+            _ => {
+                let longest = *[10, 100, 1_500, 4_000].choose(&mut self.rng).unwrap();
+                let texts = (0..self.rng.random_range(1..5)).map(|n| {
+                    let filler = "t".repeat(self.rng.random_range(0..longest));
+                    format!("{}-{n}-{filler}", self.written)
+                });
+                Op::Append { key, texts: texts.collect() }
+            }
+        }
+    }
+
+    /// One write, and its answer.
+    fn write(&mut self, op: Op) {
+        let call = Call::begin(self.journal(), op, || ());
+        let heard = call.heard();
+        self.learn(call.op, heard, false);
+    }
+
+    /// Writes that wait together, some of them for a disk that is held up; read meanwhile, or ended.
+    fn burst(&mut self) {
+        let waiter = Waiter::draw(self);
+        let (hold, mut calls) = self.begin_held();
+        let mut deleted = Vec::new();
+        for _ in 0..self.rng.random_range(2..14) {
+            let op = self.draw();
+            // Which life of a shard a write behind its deletion is for depends on when that is seen.
+            if !deleted.contains(&op.key()) {
+                deleted.extend(matches!(op, Op::Delete { .. }).then_some(op.key()));
+                calls.push(Call::begin(self.journal(), op, || ()));
+            }
+        }
+        let glimpse = self.glimpse(&calls);
+        let end = self.one_in(6).then(|| *[End::Close, End::Kill, End::Power].choose(&mut self.rng).unwrap());
+        match end {
+            Some(end @ (End::Kill | End::Power)) => return self.end_amid(end, calls, hold),
+            Some(End::Close) | None => drop(hold),
+        }
+        if end.is_some() {
+            self.journal().close();
+        }
+        for call in calls {
+            let heard = call.heard();
+            self.learn(call.op, heard, true);
+        }
+        self.judge_glimpse(glimpse);
+        waiter.judge(self);
+        if end.is_some() {
+            self.restart(End::Close);
+        }
+    }
+
+    /// Holds up the disk and has the committer run into it.
+    fn begin_held(&mut self) -> (Option<Hold>, Vec<Call>) {
+        if self.one_in(4) {
+            return (None, Vec::new());
+        }
+        let syncs = self.durability == Durability::Fsync && self.one_in(2);
+        let operation = if syncs { Operation::Sync } else { Operation::Write };
+        let (met, is_met) = sync_channel(2);
+        let answered = met.clone();
+        let sign = move |sign: SyncSender<()>| {
+            let _ = sign.send(()); // one is enough: nobody listens to a second
+        };
+        let hold = self.disk.hold(operation, move || sign(met));
+        let op = self.draw();
+        let call = Call::begin(self.journal(), op, move || sign(answered));
+        is_met.recv().expect("held up or answered");
+        (Some(hold), vec![call])
+    }
+
+    /// The process dies while writes wait: those that were answered before are as they were told.
+    fn end_amid(&mut self, end: End, calls: Vec<Call>, hold: Option<Hold>) {
+        let mut heard: Vec<_> = calls.iter().map(Call::heard_so_far).collect();
+        let done = |heard: &Option<Heard>| matches!(heard, Some(Heard::Done(_)));
+        let answered = heard.iter().rposition(done).map_or(0, |last| last + 1);
+        for (call, heard) in calls.iter().zip(&mut heard).take(answered) {
+            heard.get_or_insert_with(|| call.heard()); // answers come in order: this one was on its way
+        }
+        let (end, disk) = self.after(end);
+        drop(hold);
+        for (call, heard) in calls.into_iter().zip(heard) {
+            match heard {
+                Some(heard) => self.learn(call.op, heard, true),
+                None => self.model.suspect(call.op),
+            }
+        }
+        self.tally.amid += 1;
+        self.reopen(end, disk);
+    }
+
+    /// Judges an answer, and notes what it means.
+    fn learn(&mut self, op: Op, heard: Heard, in_a_burst: bool) {
+        let shown = self.model.shown.get(&op.key());
+        let trouble = self.disk.faults_happened() > self.faults_before;
+        match heard {
+            Heard::Done(told) => {
+                assert!(!self.has_failed, "{op:?} is acknowledged after a write that failed");
+                match told {
+                    Told::First(first) => {
+                        assert!(
+                            shown.is_some_and(|life| !life.closed && life.end() == first),
+                            "{op:?}: {first}"
+                        );
+                    }
+                    Told::End(end) => assert_eq!(shown.map(model::Life::end), Some(end), "{op:?}"),
+                    Told::Nothing => {}
+                }
+                self.tally.acknowledged += 1;
+                self.model.acknowledge(op);
+            }
+            Heard::Refused { why: Why::Storage, effect, text } => {
+                assert!(trouble && effect == Effect::Unknown, "{op:?}: {text}");
+                assert!(text.contains(" data/"), "which file: {text}");
+                self.has_failed = true;
+                self.tally.failed += 1;
+                self.model.suspect(op);
+            }
+            Heard::Refused { why, effect, text } => {
+                let is_so = match why {
+                    Why::NoShard => in_a_burst || shown.is_none(),
+                    Why::Ended => in_a_burst || shown.is_some_and(|life| life.closed),
+                    Why::Stale => matches!(op, Op::Open { epoch, .. } if in_a_burst
+                        || shown.is_some_and(|life| life.epoch > epoch)),
+                    Why::TooLarge => op.bytes() > 7_000, // a quarter of a segment less some
+                    Why::Busy => in_a_burst && self.queue_items_max < 10,
+                    Why::NoRoom => self.was_full || trouble,
+                    Why::Stopped => trouble && self.journal().stopped().is_some(),
+                    Why::Closed => in_a_burst,
+                    Why::Storage | Why::Never => false,
+                };
+                assert!(is_so && effect == Effect::None, "{op:?} with {shown:?}: {text}");
+                self.tally.refused(why);
+            }
+        }
+    }
+
+    /// Trims one stream, or both.
+    fn trim(&mut self) {
+        let which = self.rng.random_range(1..=3u64);
+        let trimmed = move |key: ShardKey| key.stream.0 & which != 0;
+        let keep = move |key: ShardKey| if trimmed(key) { Duration::ZERO } else { Duration::MAX };
+        let outcome = wait(|done| self.journal().retain(keep, WallMs(u64::MAX), done));
+        self.model.trim(trimmed);
+        match outcome {
+            Ok(RetainOutcome { segments_dropped }) => self.tally.dropped += segments_dropped as u64,
+            Err(error) => self.has_failed |= error.effect() == Effect::Unknown,
+        }
+    }
+
+    /// Something will fail, now or a little later.
+    fn arm(&mut self) {
+        let (operation, errno) = *[
+            (Operation::Write, Errno::EIO),
+            (Operation::Write, Errno::ENOSPC),
+            (Operation::Sync, Errno::EIO),
+            (Operation::Sync, Errno::EIO),
+            (Operation::Read, Errno::EIO),
+            (Operation::LayOut, Errno::ENOSPC),
+            (Operation::LayOut, Errno::EIO),
+            (Operation::Rename, Errno::EIO),
+            (Operation::Remove, Errno::EIO),
+            (Operation::SyncFolder, Errno::EIO),
+        ]
+        .choose(&mut self.rng)
+        .unwrap();
+        self.disk.fail_after(operation, self.rng.random_range(0..4), errno);
+    }
+
+    fn make_room_or_take_it(&mut self) {
+        let segments = *[0, 1, 2, 1_000].choose(&mut self.rng).unwrap();
+        self.disk.set_free_bytes(segments * self.segment_bytes);
+        self.was_full |= segments < 1_000;
+    }
+
+    /// How it ends, which without power is one way only, and the disk as the next process finds it.
+    fn after(&mut self, end: End) -> (End, FaultDisk) {
+        let seed = self.rng.random();
+        let end = if self.disk.is_powered() { end } else { End::Power };
+        let disk = match end {
+            End::Close => self.disk.clone(),
+            End::Kill | End::Power if self.durability == Durability::Memory => FaultDisk::new(seed, ROOMY),
+            End::Kill => self.disk.after_kill(seed),
+            End::Power => self.disk.after_power_loss(seed),
+        };
+        (end, disk)
+    }
+
+    fn restart(&mut self, end: End) {
+        if end == End::Close {
+            self.journal().close();
+        }
+        let (end, disk) = self.after(end);
+        self.reopen(end, disk);
+    }
+
+    /// A new process on what the last one left.
+    fn reopen(&mut self, end: End, disk: FaultDisk) {
+        self.journal = None; // what it still writes goes to the disk of the dead
+        self.disk = disk;
+        self.tally.ended(end);
+        let lost = self.lost_by(end);
+        self.open(lost);
+    }
+
+    /// Does such an end take what was acknowledged? All of it, as the model is told, or the newest of it.
+    fn lost_by(&mut self, end: End) -> bool {
+        if self.durability == Durability::Memory && end != End::Close {
+            self.model.forget();
+        }
+        self.durability == Durability::Os && end == End::Power
+    }
+
+    /// Opens, again and again if faults have it so, and compares.
+    fn open(&mut self, mut acknowledged_may_be_lost: bool) {
+        let mut spoilt = 0;
+        let (journal, report) = loop {
+            self.faults_before = self.disk.faults_happened();
+            match Journal::open(self.config(), &Threads::new(), Clock::new()) {
+                Ok(opened) => break opened,
+                Err(error) => {
+                    let trouble = self.disk.faults_happened() > self.faults_before || self.was_full;
+                    assert!(trouble && error.to_string().contains("data"), "{error}");
+                    self.tally.spoilt_openings += 1;
+                    spoilt += 1;
+                }
+            }
+            if !self.disk.is_powered() {
+                self.disk = self.after(End::Power).1;
+                acknowledged_may_be_lost |= self.lost_by(End::Power);
+            } else if spoilt >= SPOILT_MAX {
+                self.disk.mend();
+                self.disk.set_free_bytes(ROOMY);
+            }
+        };
+        assert_eq!(report.damage, [], "what a crash leaves is no damage");
+        self.tally.torn += u64::from(report.torn_tail.is_some());
+        self.was_full = self.disk.free_bytes(Path::new("data")).unwrap() < 100 * self.segment_bytes;
+        self.has_failed = false;
+        self.journal = Some(journal);
+        let found = self.find();
+        let (kept, unknown) = self.model.settle(&found, acknowledged_may_be_lost);
+        self.tally.unknown_kept += kept as u64;
+        self.tally.unknown += unknown as u64;
+    }
+
+    fn config(&self) -> JournalConfig {
+        JournalConfig {
+            segment_bytes: self.segment_bytes,
+            cache_bytes_max: self.cache_bytes_max,
+            queue_items_max: self.queue_items_max,
+            fill_when_idle: self.fill_when_idle,
+            ..config_of(&self.disk, self.durability)
+        }
+    }
+}
