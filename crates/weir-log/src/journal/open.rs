@@ -145,10 +145,10 @@ fn keep_from(
     config: &JournalConfig,
     spares: &Spares,
 ) -> Result<BTreeMap<SegmentSequence, Arc<Segment>>, StorageError> {
-    let (kept, dropped): (Vec<_>, Vec<_>) =
+    let (mut kept, dropped): (Vec<_>, Vec<_>) =
         segments.into_iter().partition(|segment| segment.sequence >= first);
     if !dropped.is_empty() {
-        dropped.into_iter().for_each(|segment| spares.recycle(segment));
+        kept.extend(spares.recycle(dropped));
         config.sync_names()?;
     }
     Ok(kept.into_iter().map(|segment| (segment.sequence, segment)).collect())

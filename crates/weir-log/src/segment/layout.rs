@@ -81,26 +81,44 @@ impl Spares {
                 Ok(file) if file.bytes().is_ok_and(|bytes| bytes == spares.config.segment_bytes) => {
                     spares.put(Spare { path, file, recycled: true, blocks: Blocks::Written });
                 }
-                Ok(_) | Err(_) => spares.remove(&path),
+                Ok(_) | Err(_) => {
+                    spares.remove(&path);
+                }
             }
         }
         spares
     }
 
-    /// Takes a segment that is no longer kept. Whoever still reads it keeps its bytes: then the file is removed, not
-    /// used again.
-    pub(crate) fn recycle(&self, segment: Arc<Segment>) {
-        let from = segment.path.clone();
-        let Ok(segment) = Arc::try_unwrap(segment) else { return self.remove(&from) };
+    /// Takes segments that are no longer kept, oldest first. The first whose name does not go is handed back with all
+    /// behind it: a younger one that went before an older would be missed when the journal opens.
+    #[must_use = "what did not go is tried again"]
+    pub(crate) fn recycle(&self, segments: impl IntoIterator<Item = Arc<Segment>>) -> Vec<Arc<Segment>> {
+        let mut segments = segments.into_iter();
+        while let Some(segment) = segments.next() {
+            if let Err(segment) = self.recycle_one(segment) {
+                return std::iter::once(segment).chain(segments).collect();
+            }
+        }
+        Vec::new()
+    }
+
+    /// Whoever still reads the segment keeps its bytes: then the file is removed, not used again.
+    fn recycle_one(&self, segment: Arc<Segment>) -> Result<(), Arc<Segment>> {
+        let segment = match Arc::try_unwrap(segment) {
+            Ok(segment) => segment,
+            Err(read) => return if self.remove(&read.path) { Ok(()) } else { Err(read) },
+        };
         let whole = segment.file.bytes().is_ok_and(|bytes| bytes == self.config.segment_bytes);
         if !whole || self.recycled.lock().len() >= SPARE_SEGMENTS_MAX {
-            return self.remove(&from);
+            return if self.remove(&segment.path) { Ok(()) } else { Err(Arc::new(segment)) };
         }
         let path = self.next_path();
-        match self.config.disk.rename(&from, &path) {
-            Ok(()) => self.put(Spare { path, file: segment.file, recycled: true, blocks: Blocks::Written }),
-            Err(error) => tracing::warn!(path = %from.display(), %error, "segment not recycled"),
+        if let Err(error) = self.config.disk.rename(&segment.path, &path) {
+            tracing::warn!(path = %segment.path.display(), %error, "segment not recycled");
+            return Err(Arc::new(segment));
         }
+        self.put(Spare { path, file: segment.file, recycled: true, blocks: Blocks::Written });
+        Ok(())
     }
 
     /// A fresh file of zeros.
@@ -143,10 +161,13 @@ impl Spares {
         }
     }
 
-    fn remove(&self, path: &Path) {
-        if let Err(error) = self.config.disk.remove(path) {
+    /// True when there is no such file any more.
+    fn remove(&self, path: &Path) -> bool {
+        let removed = self.config.disk.remove(path);
+        if let Err(error) = &removed {
             tracing::debug!(path = %path.display(), %error, "file not removed");
         }
+        removed.is_ok()
     }
 
     fn next_path(&self) -> PathBuf {
@@ -258,12 +279,28 @@ mod tests {
         let first = segment_of(layout.take().unwrap());
         let second = segment_of(layout.take().unwrap());
         let reader = Arc::clone(&second);
-        spares.recycle(first);
-        spares.recycle(second);
+        assert!(spares.recycle([first, second]).is_empty());
         assert_eq!((spares.waiting(), disk.paths().len()), (1, 1));
         assert!(reader.file.read_at(0, &mut [0; 8]).is_ok(), "the reader keeps its bytes");
         assert!(layout.take().unwrap().recycled);
         assert!(!layout.take().unwrap().recycled);
+    }
+
+    #[test]
+    fn a_segment_that_does_not_go_keeps_the_younger_ones_from_going_before_it() {
+        let names = |disk: &FaultDisk| disk.paths().len();
+        for (operation, is_read) in [(Operation::Rename, false), (Operation::Remove, true)] {
+            let disk = FaultDisk::new(1, 10_000);
+            let spares = spares(&disk, &[]);
+            let segments = [(); 3].map(|()| segment_of(spares.lay_out(Blocks::Written).unwrap()));
+            let paths = segments.each_ref().map(|segment| segment.path.clone());
+            let _reader = is_read.then(|| segments.clone());
+            disk.fail_after(operation, 1, Errno::EIO);
+            let left = spares.recycle(segments);
+            assert!(left.iter().map(|segment| &segment.path).eq(&paths[1..]), "{left:?}");
+            assert!(spares.recycle(left).is_empty(), "they go when they are tried again");
+            assert_eq!(names(&disk), if is_read { 0 } else { SPARE_SEGMENTS_MAX.min(3) });
+        }
     }
 
     #[test]
@@ -273,7 +310,7 @@ mod tests {
         let made: Vec<_> = (0..SPARE_SEGMENTS_MAX + 2)
             .map(|_| segment_of(spares.lay_out(Blocks::Written).unwrap()))
             .collect();
-        made.into_iter().for_each(|segment| spares.recycle(segment));
+        assert!(spares.recycle(made).is_empty());
         assert_eq!((spares.waiting(), disk.paths().len()), (SPARE_SEGMENTS_MAX, SPARE_SEGMENTS_MAX));
     }
 

@@ -116,11 +116,12 @@ impl Committer {
         let mut segments = self.shared.segments.write();
         let kept = segments.split_off(&first);
         let dropped = std::mem::replace(&mut *segments, kept);
-        drop(segments);
         let count = dropped.len();
-        for segment in dropped.into_values() {
-            self.layout.spares().recycle(segment);
-        }
+        drop(segments);
+        let left = self.layout.spares().recycle(dropped.into_values());
+        let count = count - left.len();
+        let left = left.into_iter().map(|segment| (segment.sequence, segment));
+        self.shared.segments.write().extend(left);
         // Before any of them is used again: a new segment's bytes must never be found under an old one's name.
         if let Err(error) = self.shared.config.sync_names() {
             self.stop(error);
