@@ -12,7 +12,7 @@ use super::{
     recover::{Recovered, SegmentRead, Trust, recover},
 };
 use crate::{
-    disk::ReadOnlyDisk,
+    disk::{Disk, ReadOnlyDisk},
     error::{OpenError, StorageError},
     segment::layout::is_spare,
 };
@@ -66,8 +66,12 @@ impl Survey {
     /// # Errors
     /// [`OpenError`], where an opening would not know what is there either.
     pub fn of(folder: &Path, depth: Depth) -> Result<Self, OpenError> {
-        let mut config = JournalConfig::new(folder, Durability::Os);
-        config.disk = Arc::new(ReadOnlyDisk);
+        Self::on(Arc::new(ReadOnlyDisk), folder, depth)
+    }
+
+    /// Surveys the journal in `folder` of a disk. It asks for nothing that would change it.
+    pub(super) fn on(disk: Arc<dyn Disk>, folder: &Path, depth: Depth) -> Result<Self, OpenError> {
+        let config = JournalConfig { disk, ..JournalConfig::new(folder, Durability::Os) };
         let names = config.disk.list(folder).map_err(|source| StorageError {
             operation: "list",
             path: folder.to_owned(),

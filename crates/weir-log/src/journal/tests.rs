@@ -1,6 +1,7 @@
 //! The journal as its users see it. The other files of this folder break its disk.
 
 mod damage;
+mod every_bit;
 mod faults;
 mod model;
 mod schedules;

@@ -1,11 +1,11 @@
-//! Bits that flip, files that are cut or lost: found, named, and never served.
+//! Bits that flip, files that are lost: found, named, and never served. `every_bit.rs` goes through all of a log.
 
 use std::path::{Path, PathBuf};
 
 use super::*;
 
 /// The shard of the sample that is closed.
-const CLOSED: ShardKey = ShardKey { stream: StreamId(1), shard: ShardIndex(2) };
+pub(super) const CLOSED: ShardKey = ShardKey { stream: StreamId(1), shard: ShardIndex(2) };
 
 /// A log of two segments and some records in three shards, the last one closed, killed: the last segment has no footer.
 struct Sample {
@@ -34,137 +34,17 @@ impl Sample {
         assert_eq!(segments(&disk).len(), 2);
         Self { disk, shards }
     }
-
-    /// After the damage: every record is either served as it was, or its shard says why not, or the opening says that
-    /// the end of the log was cut there. Returns how many records are not served.
-    fn check(&self, disk: &FaultDisk, what: &str) -> usize {
-        let opened = Journal::open(config(disk), &Threads::new(), Clock::new());
-        let (journal, report) = match opened {
-            Ok(opened) => opened,
-            Err(error) => {
-                assert!(error.to_string().contains("segment-"), "{what}: {error}");
-                return usize::MAX;
-            }
-        };
-        let mut missing = 0;
-        for (key, texts) in &self.shards {
-            missing += self.check_shard(&journal, &report, *key, texts, what);
-        }
-        missing
-    }
-
-    fn check_shard(
-        &self,
-        journal: &Journal,
-        report: &RecoveryReport,
-        key: ShardKey,
-        texts: &[String],
-        what: &str,
-    ) -> usize {
-        let mut found = Vec::new();
-        let mut at = 0;
-        let stopped = loop {
-            match journal.read(key, at, 1, 1) {
-                Ok(read) if read.batches.is_empty() => break None,
-                Ok(read) => {
-                    let stored = &read.batches[0];
-                    assert_eq!(stored.first, at, "{what}: {key} skips records");
-                    found.extend(stored.batch.records().map(|r| String::from_utf8(r.data.to_vec()).unwrap()));
-                    at = stored.end();
-                }
-                Err(error) => break Some(error),
-            }
-        };
-        assert!(texts.starts_with(&found), "{what}: {key} serves what was not written");
-        let missing = texts.len() - found.len();
-        match stopped {
-            Some(ReadError::Damaged(damage)) => {
-                assert_eq!(damage.from, at, "{what}");
-                assert!(damage.path.to_str().unwrap().contains("segment-"), "{what}: {damage}");
-                let refused = append(journal, key, &["after damage"]).unwrap_err();
-                let closed = key == CLOSED && matches!(refused, AppendError::Closed { .. });
-                assert!(closed || matches!(refused, AppendError::Damaged(_)), "{what}: {refused}");
-            }
-            Some(ReadError::NoShard { .. }) => {
-                assert!(!report.damage.is_empty() || report.torn_tail.is_some(), "{what}: {key} vanished");
-            }
-            Some(other) => panic!("{what}: {other}"),
-            None if key == CLOSED && journal.shard(key).unwrap().owned.is_open() => {
-                assert!(report.torn_tail.is_some(), "{what}: {key} is open again in silence");
-            }
-            None if missing > 0 => {
-                assert!(report.torn_tail.is_some(), "{what}: {key} lost {missing} records in silence");
-            }
-            None => {}
-        }
-        missing
-    }
 }
 
-fn segments(disk: &FaultDisk) -> Vec<PathBuf> {
+pub(super) fn segments(disk: &FaultDisk) -> Vec<PathBuf> {
     let is_segment = |path: &PathBuf| path.to_str().unwrap().contains("segment-");
     disk.paths().into_iter().filter(is_segment).collect()
 }
 
-fn flip(disk: &FaultDisk, path: &Path, bit: usize) -> FaultDisk {
+pub(super) fn flip(disk: &FaultDisk, path: &Path, bit: usize) -> FaultDisk {
     let disk = disk.after_kill(1);
     disk.damage(path, |bytes| bytes[bit / 8] ^= 1 << (bit % 8)).unwrap();
     disk
-}
-
-/// Every bit would take minutes: every byte, each with another bit, in steps that share no factor with the layout.
-fn bits(disk: &FaultDisk, path: &Path) -> impl Iterator<Item = usize> {
-    let bytes = disk.contents(path).unwrap().len();
-    (0..bytes).step_by(13).map(|byte| byte * 8 + byte % 8)
-}
-
-#[test]
-fn a_flipped_bit_anywhere_in_a_closed_log_is_never_served_and_always_named() {
-    let sample = Sample::new(true);
-    let mut harmful = 0;
-    for path in segments(&sample.disk) {
-        for bit in bits(&sample.disk, &path) {
-            let what = format!("bit {bit} of {}", path.display());
-            let missing = sample.check(&flip(&sample.disk, &path, bit), &what);
-            harmful += usize::from(missing > 0);
-        }
-    }
-    assert!(harmful > 1_000, "most of the bytes are records: {harmful}");
-}
-
-#[test]
-fn a_flipped_bit_anywhere_in_a_killed_log_is_never_served_and_always_named() {
-    let sample = Sample::new(false);
-    let last = segments(&sample.disk).pop().unwrap();
-    for bit in bits(&sample.disk, &last) {
-        sample.check(&flip(&sample.disk, &last, bit), &format!("bit {bit} of {}", last.display()));
-    }
-}
-
-#[test]
-fn every_bit_of_the_first_frames_is_watched() {
-    let sample = Sample::new(false);
-    let last = segments(&sample.disk).pop().unwrap();
-    let start = 4096 * 8;
-    for bit in start..start + 1_200 * 8 {
-        sample.check(&flip(&sample.disk, &last, bit), &format!("bit {bit}"));
-    }
-}
-
-#[test]
-fn a_segment_cut_short_anywhere_is_named() {
-    for clean in [true, false] {
-        let sample = Sample::new(clean);
-        for path in segments(&sample.disk) {
-            let bytes = sample.disk.contents(&path).unwrap().len();
-            for cut in (0..bytes).step_by(97) {
-                let disk = sample.disk.after_kill(1);
-                disk.damage(&path, |bytes| bytes.truncate(cut)).unwrap();
-                let missing = sample.check(&disk, &format!("{} cut to {cut}", path.display()));
-                assert!(missing > 0 || cut > 30_000, "a cut file cannot have it all");
-            }
-        }
-    }
 }
 
 #[test]

@@ -51,48 +51,51 @@ impl Wake for Woken {
 }
 
 impl World {
-    /// Everything that the journal has.
-    pub(super) fn find(&self) -> BTreeMap<ShardKey, Found> {
+    /// Everything that the journal has; none when the power goes meanwhile.
+    pub(super) fn find(&self) -> Option<BTreeMap<ShardKey, Found>> {
         let mut found = BTreeMap::new();
         for status in self.journal().shards() {
             let OwnedShard { key, epoch, closed, .. } = status.owned;
             assert_eq!(status.owned, OwnedShard { closed, ..owned(key, epoch.0) });
             assert_eq!(status.damage, None, "{key}");
-            let texts = self.patiently(|journal| read_all(journal, key, status.oldest));
+            let texts = self.patiently(|journal| read_all(journal, key, status.oldest))?;
             let (oldest, tip, closed) = (status.oldest, status.tip, closed.map(|closed| closed.end));
             found.insert(key, Found { epoch: epoch.0, closed, oldest, tip, texts });
         }
-        found
+        Some(found)
     }
 
-    /// Tries again while the disk has its faults.
-    fn patiently<T>(&self, look: impl Fn(&Journal) -> Result<T, ReadError>) -> T {
+    /// Tries again while the disk has its faults, and as long as it has power.
+    fn patiently<T>(&self, look: impl Fn(&Journal) -> Result<T, ReadError>) -> Option<T> {
         loop {
             let faults = self.disk.faults_happened();
             match look(self.journal()) {
-                Ok(seen) => return seen,
+                Ok(seen) => return Some(seen),
                 Err(ReadError::Storage(error)) => {
                     assert!(self.disk.faults_happened() > faults, "{error}");
                     assert!(error.to_string().contains(" data/segment-"), "which file: {error}");
                 }
                 Err(error) => panic!("{error}"),
             }
+            if !self.disk.is_powered() {
+                return None;
+            }
         }
     }
 
     /// Reads a part of a shard, or of all of them, and asks who waits.
     pub(super) fn look(&mut self) {
-        if !self.disk.is_powered() {
-            return; // what is not in memory cannot be read
-        }
-        if self.one_in(4) {
-            self.model.check(&self.find());
+        if self.one_in(4)
+            && let Some(found) = self.find()
+        {
+            self.model.check(&found);
         }
         let Some((key, life)) = self.model.shown.iter().choose(&mut self.rng) else { return };
         let (key, life) = (*key, life.clone());
         let from = self.rng.random_range(0..=life.end());
         let (records_max, bytes_max) = (self.rng.random_range(1..6), self.rng.random_range(1..4_000));
         let read = self.patiently(|journal| journal.read(key, from, records_max, bytes_max));
+        let Some(read) = read else { return };
         assert_eq!((read.tip, read.closed), (life.end(), life.closed), "{key}");
         let texts = texts_from(read.from, &read.batches);
         let expected = &life.texts[usize::try_from(read.from).unwrap()..];

@@ -346,37 +346,53 @@ impl World {
         self.durability == Durability::Os && end == End::Power
     }
 
-    /// Opens, again and again if faults have it so, and compares.
+    /// Opens, reads everything and compares.
     fn open(&mut self, mut acknowledged_may_be_lost: bool) {
-        let mut spoilt = 0;
-        let (journal, report) = loop {
-            self.faults_before = self.disk.faults_happened();
-            match Journal::open(self.config(), &Threads::new(), Clock::new()) {
-                Ok(opened) => break opened,
-                Err(error) => {
-                    let trouble = self.disk.faults_happened() > self.faults_before || self.was_full;
-                    assert!(trouble && error.to_string().contains("data"), "{error}");
-                    self.tally.spoilt_openings += 1;
-                    spoilt += 1;
-                }
+        let found = loop {
+            let report = self.open_patiently(&mut acknowledged_may_be_lost);
+            assert_eq!(report.damage, [], "what a crash leaves is no damage");
+            self.tally.torn += u64::from(report.torn_tail.is_some());
+            match self.find() {
+                Some(found) => break found,
+                None => self.lose_power(&mut acknowledged_may_be_lost), // while a segment was filled with zeros
             }
+        };
+        self.was_full = self.disk.free_bytes(Path::new("data")).unwrap() < 100 * self.segment_bytes;
+        self.has_failed = false;
+        let (kept, unknown) = self.model.settle(&found, acknowledged_may_be_lost);
+        self.tally.unknown_kept += kept as u64;
+        self.tally.unknown += unknown as u64;
+    }
+
+    /// Opens, again and again if faults have it so.
+    fn open_patiently(&mut self, acknowledged_may_be_lost: &mut bool) -> RecoveryReport {
+        let mut spoilt = 0;
+        loop {
+            self.faults_before = self.disk.faults_happened();
+            let error = match Journal::open(self.config(), &Threads::new(), Clock::new()) {
+                Ok((journal, report)) => {
+                    self.journal = Some(journal);
+                    return report;
+                }
+                Err(error) => error,
+            };
+            let trouble = self.disk.faults_happened() > self.faults_before || self.was_full;
+            assert!(trouble && error.to_string().contains("data"), "{error}");
+            self.tally.spoilt_openings += 1;
+            spoilt += 1;
             if !self.disk.is_powered() {
-                self.disk = self.after(End::Power).1;
-                acknowledged_may_be_lost |= self.lost_by(End::Power);
+                self.lose_power(acknowledged_may_be_lost);
             } else if spoilt >= SPOILT_MAX {
                 self.disk.mend();
                 self.disk.set_free_bytes(ROOMY);
             }
-        };
-        assert_eq!(report.damage, [], "what a crash leaves is no damage");
-        self.tally.torn += u64::from(report.torn_tail.is_some());
-        self.was_full = self.disk.free_bytes(Path::new("data")).unwrap() < 100 * self.segment_bytes;
-        self.has_failed = false;
-        self.journal = Some(journal);
-        let found = self.find();
-        let (kept, unknown) = self.model.settle(&found, acknowledged_may_be_lost);
-        self.tally.unknown_kept += kept as u64;
-        self.tally.unknown += unknown as u64;
+        }
+    }
+
+    fn lose_power(&mut self, acknowledged_may_be_lost: &mut bool) {
+        self.journal = None;
+        self.disk = self.after(End::Power).1;
+        *acknowledged_may_be_lost |= self.lost_by(End::Power);
     }
 
     fn config(&self) -> JournalConfig {
