@@ -6,6 +6,8 @@
 //! `docs/CONCURRENCY.md`; `cargo xtask loom` checks them all.
 #![forbid(unsafe_code)]
 
+#[cfg(all(loom, test))]
+mod commit_path;
 mod facade;
 mod waker_set;
 
