@@ -2,6 +2,8 @@
 //!
 //! Every crate spawns here. A refusal is the kernel's own error from clone(2), handed back; nothing in this file, or
 //! above it, compares a count of threads with a limit.
+//!
+//! Under `--cfg shuttle` the threads are shuttle's, which runs them one at a time in an order of its own.
 
 use std::{
     fmt, io,
@@ -9,8 +11,17 @@ use std::{
         Arc,
         atomic::{AtomicU64, AtomicUsize, Ordering},
     },
-    thread::{Builder, JoinHandle},
 };
+
+#[cfg(shuttle)]
+pub use shuttle::thread::JoinHandle;
+#[cfg(not(shuttle))]
+pub use std::thread::JoinHandle;
+
+#[cfg(shuttle)]
+use shuttle::thread::Builder;
+#[cfg(not(shuttle))]
+use std::thread::Builder;
 
 /// Spawns and counts the threads of one server. Clones share the counts.
 #[derive(Clone, Default)]

@@ -20,17 +20,15 @@ use std::{
     collections::{BTreeMap, HashMap},
     path::Path,
     sync::{Arc, OnceLock},
-    thread::JoinHandle,
 };
 
-use parking_lot::{Mutex, RwLock};
 use weir_core::{
     batch::Batch,
     clock::{Clock, WallMs},
     id::ShardKey,
     sequence::RecordIndex,
     shard::{ClosedShard, OwnedShard},
-    threads::Threads,
+    threads::{JoinHandle, Threads},
 };
 use weir_sync::{CommitGate, commit_gate::EnqueueRefused};
 
@@ -48,6 +46,7 @@ use crate::{
         AppendError, CloseShardError, DeleteShardError, OpenError, OpenShardError, ShardDamaged,
         StorageError, WriteError,
     },
+    facade::{Mutex, RwLock},
     frame::FRAME_HEADER_BYTES,
     metrics::{Counters, JournalMetrics},
     segment::{Segment, SegmentSequence},

@@ -9,6 +9,7 @@
 #![cfg_attr(not(test), warn(clippy::cast_possible_truncation))]
 
 mod error;
+mod facade;
 mod metrics;
 
 pub mod disk;

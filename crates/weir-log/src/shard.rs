@@ -5,7 +5,6 @@
 
 use std::collections::VecDeque;
 
-use parking_lot::Mutex;
 use weir_core::{
     batch::StoredBatch,
     clock::WallMs,
@@ -16,6 +15,7 @@ use weir_core::{
 use weir_sync::Watermark;
 
 use crate::{
+    facade::Mutex,
     segment::{LogPlace, SegmentSequence},
     shard_index::Runs,
     snapshot::{DamageMark, ShardSnapshot},

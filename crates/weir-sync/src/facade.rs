@@ -1,5 +1,5 @@
-//! The only file in Weir that names `std::sync`, `std::thread` or `loom` for the primitives: they import from here
-//! and nowhere else, so that `--cfg loom` swaps the ground under all of them at once.
+//! The only file in Weir that names `std::sync`, `std::thread`, `loom` or `shuttle` for the primitives: they import from
+//! here and nowhere else, so that `--cfg loom` or `--cfg shuttle` swaps the ground under all of them at once.
 //!
 //! It also owns the waits that every primitive is made of and, for tests, the ground to stand on: threads,
 //! `check_model`, `block_on`. The waits track their caller, so that loom names the primitive's line and not this file.
@@ -9,7 +9,9 @@ use std::time::Duration;
 
 #[cfg(loom)]
 pub(crate) use loom::sync::{Arc, Condvar, Mutex, MutexGuard, atomic};
-#[cfg(not(loom))]
+#[cfg(shuttle)]
+pub(crate) use shuttle::sync::{Arc, Condvar, Mutex, MutexGuard, atomic};
+#[cfg(not(any(loom, shuttle)))]
 pub(crate) use std::sync::{Arc, Condvar, Mutex, MutexGuard, atomic};
 
 #[cfg(all(test, loom))]
@@ -41,7 +43,7 @@ pub(crate) fn wait_while<'a, T>(
 }
 
 /// Like [`wait_while`], but gives up after `timeout`. The caller asks its condition again to learn which it was.
-#[cfg(not(loom))]
+#[cfg(not(any(loom, shuttle)))]
 #[track_caller]
 pub(crate) fn wait_while_timeout<'a, T>(
     condvar: &Condvar,
@@ -53,10 +55,10 @@ pub(crate) fn wait_while_timeout<'a, T>(
     condvar.wait_timeout_while(guard, timeout, |state| blocked(state)).expect(POISONED).0
 }
 
-/// Loom has no time. A timed wait is modelled as one that may end at once: the lock is released and taken again, and
-/// loom tries every order of what the others do in between. So each model with a timeout covers "it came just in
+/// Loom and shuttle have no time. A timed wait is modelled as one that may end at once: the lock is released and taken again, and
+/// every order is tried of what the others do in between. So each model with a timeout covers "it came just in
 /// time" and "it did not", and never "it slept and was notified", which the untimed wait covers.
-#[cfg(loom)]
+#[cfg(any(loom, shuttle))]
 #[track_caller]
 pub(crate) fn wait_while_timeout<'a, T>(
     _condvar: &Condvar,

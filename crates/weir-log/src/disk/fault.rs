@@ -18,11 +18,11 @@ use std::{
 };
 
 use nix::errno::Errno;
-use parking_lot::{Condvar, Mutex, MutexGuard};
 use weir_core::entropy::{self, Rng};
 
 use self::content::{Content, coin, up_to};
 use super::{Blocks, Disk, DiskFile, FolderLock};
+use crate::facade::{Condvar, Mutex, MutexGuard, wait};
 
 /// What can be made to fail.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -482,7 +482,7 @@ impl Shared {
                 met();
                 state = self.state.lock();
             } else {
-                self.released.wait(&mut state);
+                state = wait(&self.released, state);
             }
         }
         state

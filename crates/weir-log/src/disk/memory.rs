@@ -10,9 +10,8 @@ use std::{
     sync::Arc,
 };
 
-use parking_lot::{Mutex, RwLock};
-
 use super::{Blocks, Disk, DiskFile, FolderLock};
+use crate::facade::{Mutex, RwLock};
 
 /// Bytes of one page; a page that was never written takes no memory.
 const PAGE_BYTES: usize = 64 * 1024;

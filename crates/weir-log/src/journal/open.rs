@@ -4,7 +4,6 @@
 
 use std::{collections::BTreeMap, io::IoSlice, sync::Arc, sync::OnceLock};
 
-use parking_lot::{Mutex, RwLock};
 use weir_core::{clock::Clock, entropy, threads::Threads};
 use weir_sync::{CommitGate, commit_gate::GateLimits};
 
@@ -17,6 +16,7 @@ use super::{
 use crate::{
     disk::{Blocks, read_exact_at, write_all_at},
     error::{OpenError, StorageError, WriteError},
+    facade::{Mutex, RwLock},
     metrics::Counters,
     segment::{
         Segment, SegmentSequence,

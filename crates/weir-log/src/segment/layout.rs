@@ -11,20 +11,18 @@ use std::{
         Arc,
         atomic::{AtomicU64, Ordering},
     },
-    thread::JoinHandle,
 };
 
-use crossbeam_channel::{Receiver, Sender, bounded};
-use parking_lot::Mutex;
 use weir_core::{
     limits::SPARE_SEGMENTS_MAX,
-    threads::{SpawnRefused, Threads},
+    threads::{JoinHandle, SpawnRefused, Threads},
 };
 
 use super::Segment;
 use crate::{
     disk::{Blocks, Disk, DiskFile},
     error::StorageError,
+    facade::{Mutex, Receiver, Sender, bounded},
 };
 
 /// A file of a segment's length that is nobody's yet.
