@@ -66,3 +66,20 @@ fn each_primitive_of_sync_has_models_and_a_section() {
         .collect();
     assert_none("primitives without models or without a section in docs/CONCURRENCY.md", &offenders);
 }
+
+#[test]
+fn the_locks_channels_and_threads_of_the_log_come_from_where_shuttle_can_replace_them() {
+    let of_the_log = |path: &str| path.starts_with("crates/weir-log/src/") && !path.ends_with("/facade.rs");
+    let files = rust_files().into_iter().filter(|(path, _)| of_the_log(path) && ships(path));
+    let foreign = ["parking_lot", "crossbeam_channel", "std::thread", "thread::JoinHandle"];
+    let offenders: Vec<_> = files
+        .flat_map(|(path, text)| {
+            let code = code(&text);
+            foreign
+                .into_iter()
+                .filter(move |name| code.contains(name))
+                .map(move |name| format!("{path}: {name}"))
+        })
+        .collect();
+    assert_none("threads that shuttle would not see meet", &offenders);
+}

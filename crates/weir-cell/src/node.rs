@@ -302,3 +302,6 @@ fn read_error(error: &ReadError) -> CellError {
         }
     }
 }
+
+#[cfg(all(shuttle, test))]
+mod shuttle_tests;

@@ -11,6 +11,7 @@ mod check;
 mod fuzz;
 mod loom;
 mod prepare;
+mod shuttle;
 mod tally;
 mod test;
 
@@ -35,6 +36,11 @@ enum Command {
     Prepare,
     /// The loom models of weir-sync, and the broken variants that loom must find.
     Loom,
+    /// The whole node under random schedules, by shuttle; `WEIR_SHUTTLE` says how many, `WEIR_SHUTTLE_SEED` from which on.
+    Shuttle {
+        /// Only properties whose name holds this text.
+        filter: Option<String>,
+    },
     /// The service beside floors and emulators, durable where it can be; or, with `--micro`, its parts by criterion.
     Bench {
         /// Only workloads, or benches, whose name holds this text.
@@ -75,6 +81,11 @@ fn main() -> anyhow::Result<()> {
             Ok(())
         }
         Command::Loom => loom::run(),
+        Command::Shuttle { filter } => {
+            let mut tally = tally::Tally::new();
+            tally.step("Shuttle schedules", |tally| shuttle::run(tally, filter.as_deref()));
+            tally.close()
+        }
         Command::Bench { filter, runs, micro: true, .. } => bench::micro::run(filter.as_deref(), runs),
         Command::Bench { filter, runs, seconds, .. } => bench::service::run(filter.as_deref(), runs, seconds),
         Command::Fuzz { target, seconds } => fuzz::run(&target, seconds),

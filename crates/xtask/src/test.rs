@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use crate::{
     cargo::{self, cargo, target},
-    check, loom, prepare,
+    check, loom, prepare, shuttle,
     tally::{self, Tally},
 };
 
@@ -28,6 +28,7 @@ pub(crate) fn run() -> anyhow::Result<()> {
     tally.step("Build", |_| cargo::run(cargo(&["build", "--quiet", "--release", "--package", "weir"])));
     tally.step("Tests", |tally| tests(tally, &settings));
     tally.step("Loom models", |_| loom::run());
+    tally.step("Shuttle schedules", |tally| shuttle::run(tally, None));
     tally.close()
 }
 
