@@ -1,6 +1,6 @@
 //! The disk is as bad as it says: each of its faults, seen happen.
 
-use std::{collections::BTreeSet, sync::mpsc::sync_channel};
+use std::{collections::BTreeSet, io::IoSlice, sync::mpsc::sync_channel};
 
 use weir_core::threads::Threads;
 
