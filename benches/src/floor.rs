@@ -3,26 +3,29 @@
 //! Run beside Weir by the suite of peers, with the same client and the same bodies, to say how much of what sockets, hash and
 //! disk allow is left. It reads HTTP/1.1 from any number of connections on one epoll, and in stages that are asked for one
 //! by one: takes JSON and base64 apart, hashes partition keys and records, hashes the body as a signature wants it, writes
-//! all that has arrived and syncs once. It is no Kinesis: it checks nothing, has no shards, and answers from templates.
+//! all that has arrived and syncs once. Readers get a body of records that was made once. It is no Kinesis: it checks nothing, has no shards, and answers from templates.
 
 mod connection;
 mod payload;
 mod store;
 
-use std::{collections::HashMap, net::TcpListener, os::fd::AsRawFd, path::PathBuf};
+use std::{collections::HashMap, net::TcpListener, os::fd::AsRawFd, path::PathBuf, rc::Rc};
 
 use anyhow::Context;
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
 use sha2::{Digest, Sha256};
 
 use self::{
-    connection::{Connection, Heard},
+    connection::{Asked, Connection, Heard, head_of_answer},
     payload::Payload,
     store::Store,
 };
 
 /// Events taken at once.
 const EVENTS_MAX: usize = 256;
+/// Records of the body that readers get, and bytes of each: what the suite asks of all others, too.
+const READ_RECORDS: usize = 500;
+const READ_RECORD_BYTES: usize = 1024;
 /// The listener's number among events; connections have those of their descriptors.
 const LISTENER: u64 = u64::MAX;
 
@@ -42,27 +45,30 @@ pub struct Stages {
 /// # Errors
 /// What the kernel says to sockets or files. A connection that breaks ends alone.
 pub fn serve(listener: &TcpListener, stages: &Stages) -> anyhow::Result<()> {
-    let epoll = Epoll::new(EpollCreateFlags::empty()).context("make an epoll")?;
     listener.set_nonblocking(true)?;
-    epoll.add(listener, EpollEvent::new(EpollFlags::EPOLLIN, LISTENER))?;
     let mut floor = Floor {
+        epoll: Epoll::new(EpollCreateFlags::empty()).context("make an epoll")?,
         store: stages.store.as_deref().map(Store::open).transpose()?,
         stages: stages.clone(),
         payload: Payload::default(),
         connections: HashMap::new(),
         heard: Vec::new(),
+        records: records_answer()?,
     };
+    floor.epoll.add(listener, EpollEvent::new(EpollFlags::EPOLLIN, LISTENER))?;
     let mut events = vec![EpollEvent::empty(); EVENTS_MAX];
     loop {
-        let count = epoll.wait(&mut events, EpollTimeout::NONE)?;
+        let count = floor.epoll.wait(&mut events, EpollTimeout::NONE)?;
         for event in &events[..count] {
             if event.data() == LISTENER {
                 let (stream, _) = listener.accept()?;
                 stream.set_nonblocking(true)?;
                 stream.set_nodelay(true)?;
                 let number = u64::try_from(stream.as_raw_fd()).context("a descriptor")?;
-                epoll.add(&stream, EpollEvent::new(EpollFlags::EPOLLIN, number))?;
+                floor.epoll.add(&stream, EpollEvent::new(EpollFlags::EPOLLIN, number))?;
                 floor.connections.insert(number, Connection::new(stream));
+            } else if event.events().contains(EpollFlags::EPOLLOUT) {
+                floor.send(event.data())?;
             } else {
                 floor.read(event.data())?;
             }
@@ -72,12 +78,15 @@ pub fn serve(listener: &TcpListener, stages: &Stages) -> anyhow::Result<()> {
 }
 
 struct Floor {
+    epoll: Epoll,
     stages: Stages,
     store: Option<Store>,
     payload: Payload,
     connections: HashMap<u64, Connection>,
     /// Who has sent a whole request since the last answers.
     heard: Vec<(u64, Heard)>,
+    /// What readers get, head and all.
+    records: Rc<[u8]>,
 }
 
 impl Floor {
@@ -92,16 +101,17 @@ impl Floor {
         if self.stages.hash {
             std::hint::black_box(Sha256::digest(body));
         }
-        let records = if self.stages.decode {
-            self.payload.decode(request.several, body).context("a body that reads")?
+        let is_put = matches!(request.asked, Asked::PutRecord | Asked::PutRecords);
+        let records = if self.stages.decode && is_put {
+            self.payload.decode(request.asked == Asked::PutRecords, body).context("a body that reads")?
         } else {
-            if self.store.is_some() {
+            if self.store.is_some() && is_put {
                 self.payload.keep(body);
             }
             request.records_guess
         };
         connection.taken(request);
-        self.heard.push((number, Heard { records, several: request.several }));
+        self.heard.push((number, Heard { records, asked: request.asked }));
         Ok(())
     }
 
@@ -110,16 +120,57 @@ impl Floor {
         if self.heard.is_empty() {
             return Ok(());
         }
-        if let Some(store) = &mut self.store {
+        if let Some(store) = self.store.as_mut().filter(|_| !self.payload.bytes().is_empty()) {
             store.put(self.payload.bytes())?;
         }
         self.payload.clear();
-        for (number, heard) in self.heard.drain(..) {
-            let said = self.connections.get_mut(&number).map(|connection| connection.answer(heard));
-            if matches!(said, Some(Err(_))) {
-                self.connections.remove(&number);
+        let mut all_heard = std::mem::take(&mut self.heard);
+        for (number, heard) in all_heard.drain(..) {
+            let Some(connection) = self.connections.get_mut(&number) else { continue };
+            let said = match heard.asked {
+                Asked::GetRecords => connection.answer_with(&self.records),
+                _ => connection.answer(heard),
+            };
+            match said {
+                Ok(true) => {}
+                // The rest goes when the socket has room; the next request is not read before.
+                Ok(false) => self.watch(number, EpollFlags::EPOLLOUT)?,
+                Err(_) => drop(self.connections.remove(&number)),
             }
+        }
+        self.heard = all_heard; // its room is used again
+        Ok(())
+    }
+
+    /// Goes on with an answer that the socket did not take at once.
+    fn send(&mut self, number: u64) -> anyhow::Result<()> {
+        let Some(connection) = self.connections.get_mut(&number) else { return Ok(()) };
+        match connection.send() {
+            Ok(true) => self.watch(number, EpollFlags::EPOLLIN)?,
+            Ok(false) => {}
+            Err(_) => drop(self.connections.remove(&number)),
         }
         Ok(())
     }
+
+    fn watch(&mut self, number: u64, ready: EpollFlags) -> anyhow::Result<()> {
+        if let Some(connection) = self.connections.get(&number) {
+            self.epoll.modify(connection.stream(), &mut EpollEvent::new(ready, number))?;
+        }
+        Ok(())
+    }
+}
+
+/// An answer to GetRecords, as large as one that holds records.
+fn records_answer() -> anyhow::Result<Rc<[u8]>> {
+    let data = base64_simd::STANDARD.encode_to_string([b'x'; READ_RECORD_BYTES]);
+    let record = format!(
+        r#"{{"ApproximateArrivalTimestamp":1606272240.123,"Data":"{data}","PartitionKey":"key-0000","SequenceNumber":"49668899999999999999999999999999999999999999999999999999"}}"#
+    );
+    let records = vec![record; READ_RECORDS].join(",");
+    let body = format!(r#"{{"MillisBehindLatest":1000,"NextShardIterator":"AAAA","Records":[{records}]}}"#);
+    let mut answer = Vec::with_capacity(body.len() + 128);
+    head_of_answer(&mut answer, body.len())?;
+    answer.extend_from_slice(body.as_bytes());
+    Ok(answer.into())
 }

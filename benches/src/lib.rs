@@ -7,6 +7,9 @@
 
 pub mod cpu_time;
 pub mod floor;
+pub mod peer;
+pub mod reader;
+pub mod report;
 pub mod run;
 
 pub mod records;

@@ -5,6 +5,7 @@
 use std::{
     io::{self, Read, Write},
     net::TcpStream,
+    rc::Rc,
 };
 
 /// Room that a buffer begins with; it grows to what a request announces.
@@ -23,6 +24,20 @@ pub(super) struct Connection {
     /// The request whose body is awaited.
     begun: Option<Request>,
     answer: Vec<u8>,
+    /// An answer that all readers share, in place of the own one.
+    shared: Option<Rc<[u8]>>,
+    /// Bytes of the answer that are sent.
+    sent: usize,
+}
+
+/// What is asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Asked {
+    PutRecord,
+    PutRecords,
+    GetRecords,
+    /// Where to read: answered with an iterator that means nothing.
+    GetShardIterator,
 }
 
 /// Where a request lies in the buffer, and what it is.
@@ -30,8 +45,7 @@ pub(super) struct Connection {
 pub(super) struct Request {
     head_bytes: usize,
     body_bytes: usize,
-    /// PutRecords, and not PutRecord.
-    pub(super) several: bool,
+    pub(super) asked: Asked,
     /// Records, by the size of the body.
     pub(super) records_guess: usize,
 }
@@ -40,12 +54,25 @@ pub(super) struct Request {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Heard {
     pub(super) records: usize,
-    pub(super) several: bool,
+    pub(super) asked: Asked,
 }
 
 impl Connection {
     pub(super) fn new(stream: TcpStream) -> Self {
-        Self { stream, buffer: vec![0; ROOM_BYTES], filled: 0, begun: None, answer: Vec::new() }
+        Self {
+            stream,
+            buffer: vec![0; ROOM_BYTES],
+            filled: 0,
+            begun: None,
+            answer: Vec::new(),
+            shared: None,
+            sent: 0,
+        }
+    }
+
+    /// What epoll watches.
+    pub(super) fn stream(&self) -> &TcpStream {
+        &self.stream
     }
 
     /// Reads what is there; a request, when one is whole.
@@ -83,34 +110,65 @@ impl Connection {
         self.begun = None;
     }
 
-    /// Answers in one write.
-    pub(super) fn answer(&mut self, heard: Heard) -> io::Result<()> {
+    /// Answers a put; true when the answer is out.
+    pub(super) fn answer(&mut self, heard: Heard) -> io::Result<bool> {
         const STORED: &str = "{\"SequenceNumber\":\"49668899999999999999999999999999999999999999999999999999\",\"ShardId\":\"shardId-000000000000\"}";
-        let body_bytes = if heard.several {
-            "{\"FailedRecordCount\":0,\"Records\":[]}".len() + heard.records * (STORED.len() + 1)
-                - usize::from(heard.records > 0)
-        } else {
-            STORED.len()
-        };
+        const SEVERAL: &str = "{\"FailedRecordCount\":0,\"Records\":[";
+        const WHERE: &str = "{\"ShardIterator\":\"AAAA\"}";
+        (self.shared, self.sent) = (None, 0);
         self.answer.clear();
-        write!(
-            self.answer,
-            "HTTP/1.1 200 OK\r\ncontent-type: application/x-amz-json-1.1\r\ncontent-length: {body_bytes}\r\n\r\n"
-        )?;
-        if heard.several {
-            self.answer.extend_from_slice(b"{\"FailedRecordCount\":0,\"Records\":[");
-            for record in 0..heard.records {
-                if record > 0 {
-                    self.answer.push(b',');
+        match heard.asked {
+            Asked::PutRecords => {
+                let commas = heard.records.saturating_sub(1);
+                let records_bytes = heard.records * STORED.len() + commas;
+                head_of_answer(&mut self.answer, SEVERAL.len() + records_bytes + 2)?;
+                self.answer.extend_from_slice(SEVERAL.as_bytes());
+                for record in 0..heard.records {
+                    if record > 0 {
+                        self.answer.push(b',');
+                    }
+                    self.answer.extend_from_slice(STORED.as_bytes());
                 }
-                self.answer.extend_from_slice(STORED.as_bytes());
+                self.answer.extend_from_slice(b"]}");
             }
-            self.answer.extend_from_slice(b"]}");
-        } else {
-            self.answer.extend_from_slice(STORED.as_bytes());
+            Asked::PutRecord => self.answer_text(STORED)?,
+            Asked::GetRecords | Asked::GetShardIterator => self.answer_text(WHERE)?,
         }
-        self.stream.write_all(&self.answer) // an answer fits the socket's buffer: its client has read the last one
+        self.send()
     }
+
+    fn answer_text(&mut self, body: &str) -> io::Result<()> {
+        head_of_answer(&mut self.answer, body.len())?;
+        self.answer.extend_from_slice(body.as_bytes());
+        Ok(())
+    }
+
+    /// Answers with what all readers share; true when the answer is out.
+    pub(super) fn answer_with(&mut self, shared: &Rc<[u8]>) -> io::Result<bool> {
+        (self.shared, self.sent) = (Some(Rc::clone(shared)), 0);
+        self.send()
+    }
+
+    /// Sends what the socket takes of the answer; true when all of it is out.
+    pub(super) fn send(&mut self) -> io::Result<bool> {
+        let answer = self.shared.as_deref().unwrap_or(&self.answer);
+        while self.sent < answer.len() {
+            match self.stream.write(&answer[self.sent..]) {
+                Ok(count) => self.sent += count,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(false),
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(true)
+    }
+}
+
+/// The head of an answer of that size.
+pub(super) fn head_of_answer(out: &mut Vec<u8>, body_bytes: usize) -> io::Result<()> {
+    write!(
+        out,
+        "HTTP/1.1 200 OK\r\ncontent-type: application/x-amz-json-1.1\r\ncontent-length: {body_bytes}\r\n\r\n"
+    )
 }
 
 /// The request at the front, once its head is whole.
@@ -127,7 +185,12 @@ fn head(bytes: &[u8]) -> io::Result<Option<Request>> {
         found.and_then(|header| std::str::from_utf8(header.value).ok())
     };
     let body_bytes = value("content-length").and_then(|text| text.parse().ok()).unwrap_or(0);
-    let several = value("x-amz-target").is_some_and(|target| target.ends_with(".PutRecords"));
-    let records_guess = if several { body_bytes / RECORD_BYTES_GUESS } else { 1 };
-    Ok(Some(Request { head_bytes, body_bytes, several, records_guess }))
+    let asked = match value("x-amz-target").and_then(|target| target.rsplit('.').next()) {
+        Some("PutRecords") => Asked::PutRecords,
+        Some("GetRecords") => Asked::GetRecords,
+        Some("GetShardIterator") => Asked::GetShardIterator,
+        _ => Asked::PutRecord,
+    };
+    let records_guess = if asked == Asked::PutRecords { body_bytes / RECORD_BYTES_GUESS } else { 1 };
+    Ok(Some(Request { head_bytes, body_bytes, asked, records_guess }))
 }

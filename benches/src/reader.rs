@@ -1,0 +1,116 @@
+//! Readers of Kinesis: those that catch up as fast as they can, and those that follow a producer.
+//!
+//! Run by `cargo xtask bench` against Weir, against emulators and against the floor. Each reader is a thread with a
+//! connection that waits for its answers; it takes no answer apart but for what it must know, and counts every record.
+
+mod client;
+mod follow;
+mod subscription;
+
+use std::{net::SocketAddr, time::Duration};
+
+use anyhow::{Context, bail};
+use memchr::memmem;
+use weir_core::{clock::Clock, threads::Threads};
+
+use self::client::Client;
+pub use self::follow::{Follow, follow};
+use crate::report::{ClientReport, Tally, processor_seconds};
+
+/// Records of one answer at most.
+const LIMIT: usize = 500;
+
+/// Readers that begin at the oldest record, and begin again when they have caught up.
+#[derive(Debug, Clone)]
+pub struct CatchUp {
+    /// Where the service listens.
+    pub address: SocketAddr,
+    /// The stream.
+    pub stream: String,
+    /// Its shards; readers are spread over them.
+    pub shards: usize,
+    /// Readers, each with a connection.
+    pub readers: usize,
+    /// Bytes of each record in the stream.
+    pub record_bytes: usize,
+    /// How long calls are begun.
+    pub duration: Duration,
+}
+
+/// Reads for the duration.
+///
+/// # Errors
+/// When the service cannot be reached or answers what is no answer, or no reader can be started.
+pub fn catch_up(load: &CatchUp) -> anyhow::Result<ClientReport> {
+    let (clock, threads) = (Clock::new(), Threads::new());
+    let (begun, cpu_before) = (clock.now(), processor_seconds()?);
+    let mut readers = Vec::new();
+    for number in 0..load.readers {
+        let (load, clock) = (load.clone(), clock);
+        let shard = shard_id(number % load.shards);
+        readers.push(threads.spawn(format!("reader-{number}"), move || read(&load, &shard, clock))?);
+    }
+    let mut tally = Tally::new();
+    for reader in readers {
+        tally.merge(reader.join().map_err(|_| anyhow::anyhow!("a reader panicked"))??);
+    }
+    Ok(tally.report(clock.now().since(begun), processor_seconds()? - cpu_before))
+}
+
+fn read(load: &CatchUp, shard: &str, clock: Clock) -> anyhow::Result<Tally> {
+    let mut client = Client::new(load.address);
+    let mut tally = Tally::new();
+    let begun = clock.now();
+    let mut iterator = None;
+    while clock.now().since(begun) < load.duration {
+        let Some(from) = iterator.take() else {
+            iterator = Some(begin_at(&mut client, &load.stream, shard, "TRIM_HORIZON")?);
+            continue;
+        };
+        let sent = clock.now();
+        let body = client.call("GetRecords", &format!(r#"{{"ShardIterator":"{from}","Limit":{LIMIT}}}"#))?;
+        let records = memmem::find_iter(body, b"\"PartitionKey\"").count();
+        if body.len() < records * load.record_bytes {
+            bail!("{records} records in {} bytes: they are not of {} bytes", body.len(), load.record_bytes);
+        }
+        if records > 0 {
+            tally.took(clock.now().since(sent));
+            tally.succeeded += 1;
+            tally.bytes += (records * load.record_bytes) as u64;
+            iterator = text_of(body, "NextShardIterator").map(str::to_owned);
+        }
+    }
+    Ok(tally)
+}
+
+/// An iterator of a shard.
+fn begin_at(client: &mut Client, stream: &str, shard: &str, kind: &str) -> anyhow::Result<String> {
+    let ask = format!(r#"{{"StreamName":"{stream}","ShardId":"{shard}","ShardIteratorType":"{kind}"}}"#);
+    let body = client.call("GetShardIterator", &ask)?;
+    Ok(text_of(body, "ShardIterator").context("an answer without an iterator")?.to_owned())
+}
+
+fn shard_id(number: usize) -> String {
+    format!("shardId-{number:012}")
+}
+
+/// The text of a member: names and texts of these answers hold nothing that JSON escapes, and no record's data can hold a
+/// quotation mark.
+fn text_of<'a>(body: &'a [u8], name: &str) -> Option<&'a str> {
+    let named = format!("\"{name}\":");
+    let behind = body.get(memmem::find(body, named.as_bytes())? + named.len()..)?.trim_ascii_start();
+    let text = behind.strip_prefix(b"\"")?;
+    std::str::from_utf8(&text[..memchr::memchr(b'"', text)?]).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_member_is_found_with_or_without_blanks_and_null_is_none() {
+        assert_eq!(text_of(br#"{"A":1,"NextShardIterator": "AAA="}"#, "NextShardIterator"), Some("AAA="));
+        assert_eq!(text_of(br#"{"NextShardIterator":null}"#, "NextShardIterator"), None);
+        assert_eq!(text_of(br#"{"NextShardIterator":"AA"#, "NextShardIterator"), None);
+    }
+}
