@@ -6,14 +6,14 @@ use std::{io::Write, time::Duration};
 use anyhow::{Context, bail};
 use weir_benches::reader::{CatchUp, Follow, catch_up, follow};
 
-const USAGE: &str = "reader catch-up|poll|push ADDRESS [--stream NAME] [--shards N] [--readers N] [--rate N] \
+const USAGE: &str = "reader catch-up|poll|push ADDRESS [--stream NAME] [--shards N] [--readers N] [--rate N] [--consumers N] \
                      [--record-size BYTES] [--seconds S]";
 
 fn main() -> anyhow::Result<()> {
     let mut arguments = std::env::args().skip(1);
     let way = arguments.next().context(USAGE)?;
     let address = arguments.next().context(USAGE)?.parse().context(USAGE)?;
-    let (mut stream, mut shards, mut readers) = ("s".to_owned(), 4, 8);
+    let (mut stream, mut shards, mut readers, mut consumers) = ("s".to_owned(), 4, 8, 1);
     let (mut rate, mut record_bytes, mut seconds) = (20_000, 1024, 3);
     while let Some(flag) = arguments.next() {
         let value = arguments.next().context(USAGE)?;
@@ -21,6 +21,7 @@ fn main() -> anyhow::Result<()> {
             "--stream" => stream = value,
             "--shards" => shards = value.parse().context(USAGE)?,
             "--readers" => readers = value.parse().context(USAGE)?,
+            "--consumers" => consumers = value.parse().context(USAGE)?,
             "--rate" => rate = value.parse().context(USAGE)?,
             "--record-size" => record_bytes = value.parse().context(USAGE)?,
             "--seconds" => seconds = value.parse().context(USAGE)?,
@@ -32,7 +33,7 @@ fn main() -> anyhow::Result<()> {
         "catch-up" => catch_up(&CatchUp { address, stream, shards, readers, record_bytes, duration })?,
         "poll" | "push" => {
             let push = way == "push";
-            follow(&Follow { address, stream, shards, push, rate, record_bytes, duration })?
+            follow(&Follow { address, stream, shards, push, consumers, rate, record_bytes, duration })?
         }
         _ => bail!("{USAGE}"),
     };

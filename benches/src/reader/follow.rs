@@ -48,6 +48,8 @@ pub struct Follow {
     pub shards: usize,
     /// By `SubscribeToShard` instead of `GetRecords`.
     pub push: bool,
+    /// Readers of each shard; those that subscribe are consumers of their own.
+    pub consumers: usize,
     /// Records a second.
     pub rate: u64,
     /// Bytes of a record.
@@ -76,20 +78,22 @@ pub fn follow(load: &Follow) -> anyhow::Result<ClientReport> {
     let course = Arc::new(Course {
         load: load.clone(),
         clock,
-        ready: Barrier::new(load.shards + usize::try_from(PRODUCERS)?),
+        ready: Barrier::new(load.shards * load.consumers + usize::try_from(PRODUCERS)?),
         sent: AtomicU64::new(0),
         seen: AtomicU64::new(0),
         over: AtomicBool::new(false),
     });
-    let subscriber = load.push.then(|| register(load)).transpose()?;
     let (begun, cpu_before) = (clock.now(), processor_seconds()?);
     let mut readers = Vec::new();
-    for shard in 0..load.shards {
-        let (course, subscriber, shard) = (Arc::clone(&course), subscriber.clone(), shard_id(shard));
-        readers.push(threads.spawn(format!("read-{shard}"), move || match subscriber {
-            None => poll(&course, &shard),
-            Some(consumer) => subscribe(&course, &consumer, &shard),
-        })?);
+    for consumer in 0..load.consumers {
+        let subscriber = load.push.then(|| register(load, consumer)).transpose()?;
+        for shard in 0..load.shards {
+            let (course, subscriber, shard) = (Arc::clone(&course), subscriber.clone(), shard_id(shard));
+            readers.push(threads.spawn(format!("read-{shard}"), move || match subscriber {
+                None => poll(&course, &shard),
+                Some(consumer) => subscribe(&course, &consumer, &shard),
+            })?);
+        }
     }
     let mut producers = Vec::new();
     for number in 0..PRODUCERS {
@@ -100,9 +104,8 @@ pub fn follow(load: &Follow) -> anyhow::Result<ClientReport> {
         producer.join().map_err(|_| anyhow::anyhow!("a producer panicked"))??;
     }
     let produced = clock.now();
-    while course.seen.load(Ordering::Acquire) < course.sent.load(Ordering::Acquire)
-        && clock.now().since(produced) < PATIENCE
-    {
+    let expected = course.sent.load(Ordering::Acquire) * load.consumers as u64;
+    while course.seen.load(Ordering::Acquire) < expected && clock.now().since(produced) < PATIENCE {
         sleep(POLL_PAUSE);
     }
     let cpu = processor_seconds()? - cpu_before;
@@ -111,9 +114,9 @@ pub fn follow(load: &Follow) -> anyhow::Result<ClientReport> {
     for reader in readers {
         tally.merge(reader.join().map_err(|_| anyhow::anyhow!("a reader panicked"))??);
     }
-    let lost = course.sent.load(Ordering::Acquire) - tally.succeeded;
+    let lost = expected.abs_diff(tally.succeeded);
     if lost > 0 {
-        tally.error("records never arrived".to_owned(), lost);
+        tally.error("records that did not arrive once".to_owned(), lost);
     }
     Ok(tally.report(produced.since(begun), cpu))
 }
@@ -209,11 +212,11 @@ fn arrived(course: &Course, body: &[u8], tally: &mut Tally) -> anyhow::Result<u6
 }
 
 /// A consumer of the stream; its ARN.
-fn register(load: &Follow) -> anyhow::Result<String> {
+fn register(load: &Follow, number: usize) -> anyhow::Result<String> {
     let mut client = Client::new(load.address);
     let summary = client.call("DescribeStreamSummary", &format!(r#"{{"StreamName":"{}"}}"#, load.stream))?;
     let arn = text_of(summary, "StreamARN").context("a stream has an ARN")?.to_owned();
-    let ask = format!(r#"{{"StreamARN":"{arn}","ConsumerName":"follower"}}"#);
+    let ask = format!(r#"{{"StreamARN":"{arn}","ConsumerName":"follower-{number}"}}"#);
     let consumer = client.call("RegisterStreamConsumer", &ask)?;
     Ok(text_of(consumer, "ConsumerARN").context("a consumer has an ARN")?.to_owned())
 }
@@ -230,6 +233,7 @@ mod tests {
             stream: "s".to_owned(),
             shards: 1,
             push: false,
+            consumers: 1,
             rate: 1,
             record_bytes: 1024,
             duration: Duration::ZERO,

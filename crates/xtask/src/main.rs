@@ -41,16 +41,23 @@ enum Command {
         /// Only properties whose name holds this text.
         filter: Option<String>,
     },
-    /// The service beside floors and emulators, durable where it can be; or, with `--micro`, its parts by criterion.
+    /// The service beside floors, brokers and emulators, durable where it can be: writes docs/PERFORMANCE.md. Or, with
+    /// `--micro`, its parts by criterion.
     Bench {
-        /// Only workloads, or benches, whose name holds this text.
+        /// Only sections, or benches, whose name holds this text; the others keep their figures.
         filter: Option<String>,
-        /// How many times, one after the other: the spread between runs is the one that counts.
+        /// How many times, one after the other: the spread between rounds is the one that counts.
         #[arg(long, default_value_t = 3)]
-        runs: usize,
+        rounds: usize,
         /// Seconds of each run of the service.
         #[arg(long, default_value_t = 3)]
         seconds: u32,
+        /// What growing work costs as well: shards, connections, record sizes, consumers, stored bytes.
+        #[arg(long)]
+        growth: bool,
+        /// Write the document from the figures that are kept, and measure nothing.
+        #[arg(long, conflicts_with_all = ["growth", "micro", "filter"])]
+        render: bool,
         /// The criterion benches at full size instead.
         #[arg(long)]
         micro: bool,
@@ -86,8 +93,11 @@ fn main() -> anyhow::Result<()> {
             tally.step("Shuttle schedules", |tally| shuttle::run(tally, filter.as_deref()));
             tally.close()
         }
-        Command::Bench { filter, runs, micro: true, .. } => bench::micro::run(filter.as_deref(), runs),
-        Command::Bench { filter, runs, seconds, .. } => bench::service::run(filter.as_deref(), runs, seconds),
+        Command::Bench { render: true, .. } => bench::render(),
+        Command::Bench { filter, rounds, micro: true, .. } => bench::micro::run(filter.as_deref(), rounds),
+        Command::Bench { filter, rounds, seconds, growth, .. } => {
+            bench::run(&bench::Options { filter, rounds, seconds, growth })
+        }
         Command::Fuzz { target, seconds } => fuzz::run(&target, seconds),
     }
 }

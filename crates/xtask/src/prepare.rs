@@ -41,6 +41,34 @@ pub(crate) fn python() -> anyhow::Result<PathBuf> {
     clients::python()
 }
 
+/// NATS, from PyPI: the one of distributions is too old to sync before it acknowledges.
+pub(crate) fn nats() -> anyhow::Result<PathBuf> {
+    clients::nats()
+}
+
+/// A program that the benches take from the distribution.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Program {
+    Redis,
+    RabbitMq,
+    Wrk,
+}
+
+/// Where a program is; it is installed when it is not there and can be.
+pub(crate) fn program(program: Program) -> anyhow::Result<PathBuf> {
+    let (package, name) = match program {
+        Program::Redis => ("redis-server", "redis-server"),
+        // The one on the PATH changes the user; this one runs as whoever calls it.
+        Program::RabbitMq => ("rabbitmq-server", "/usr/lib/rabbitmq/bin/rabbitmq-server"),
+        Program::Wrk => ("wrk", "wrk"),
+    };
+    if let Some(found) = on_path(name) {
+        return Ok(found);
+    }
+    install(&[package])?;
+    on_path(name).with_context(|| format!("{package} was installed but {name} is not there"))
+}
+
 /// A browser that opens the report as a reader would.
 fn browser() -> anyhow::Result<PathBuf> {
     if let Some(found) = BROWSERS.iter().find_map(|name| on_path(name)) {

@@ -105,7 +105,7 @@ pub(crate) fn skip_file() -> anyhow::Result<PathBuf> {
 }
 
 #[expect(clippy::disallowed_methods, reason = "a build tool times its steps; no server depends on it")]
-fn now() -> Instant {
+pub(crate) fn now() -> Instant {
     Instant::now()
 }
 

