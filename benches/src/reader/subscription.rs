@@ -16,6 +16,8 @@ pub(super) struct Subscription {
     stream: TcpStream,
     /// As they came: a head first, then chunks.
     raw: Vec<u8>,
+    /// Where reads go.
+    room: Vec<u8>,
     had_head: bool,
     /// Out of their chunks.
     messages: Vec<u8>,
@@ -23,15 +25,13 @@ pub(super) struct Subscription {
 
 impl Subscription {
     pub(super) fn new(stream: TcpStream) -> Self {
-        Self { stream, raw: Vec::new(), had_head: false, messages: Vec::new() }
+        Self { stream, raw: Vec::new(), room: vec![0; READ_BYTES], had_head: false, messages: Vec::new() }
     }
 
     /// Reads once and hands each whole payload to `see`; false at the end of the subscription.
     pub(super) fn read(&mut self, mut see: impl FnMut(&[u8]) -> anyhow::Result<()>) -> anyhow::Result<bool> {
-        let filled = self.raw.len();
-        self.raw.resize(filled + READ_BYTES, 0);
-        let count = self.stream.read(&mut self.raw[filled..]).context("an event")?;
-        self.raw.truncate(filled + count);
+        let count = self.stream.read(&mut self.room).context("an event")?;
+        self.raw.extend_from_slice(&self.room[..count]);
         if count == 0 || !self.unwrap()? {
             return Ok(false);
         }
@@ -69,5 +69,39 @@ impl Subscription {
         }
         self.raw.drain(..taken);
         Ok(goes_on)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{io::Write, net::TcpListener};
+
+    use super::*;
+
+    #[test]
+    fn payloads_come_out_however_their_bytes_are_cut() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let mut subscription = Subscription::new(TcpStream::connect(listener.local_addr().unwrap()).unwrap());
+        let (mut server, _) = listener.accept().unwrap();
+        let message = Message::event("SubscribeToShardEvent", "application/json", b"payload").encode();
+        let (front, back) = message.split_at(20);
+        let mut sent = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n".to_vec();
+        for chunk in [front, back, &message, b""] {
+            sent.extend_from_slice(format!("{:x}\r\n", chunk.len()).as_bytes());
+            sent.extend_from_slice(chunk);
+            sent.extend_from_slice(b"\r\n");
+        }
+        let mut seen = 0;
+        for piece in sent.chunks(7) {
+            server.write_all(piece).unwrap();
+            subscription
+                .read(|payload| {
+                    assert_eq!(payload, b"payload");
+                    seen += 1;
+                    Ok(())
+                })
+                .unwrap();
+        }
+        assert_eq!(seen, 2);
     }
 }

@@ -4,6 +4,7 @@ use super::{
     Bench, client,
     client::Puts,
     results::{Figures, Row, Section, figure, interleaved},
+    service::FLOOR_D,
     subject::Subject,
 };
 
@@ -41,23 +42,26 @@ pub(super) fn follow(bench: &Bench) -> Section {
     section(bench, FOLLOW, &[RECORDS, figure::P50, figure::P99, figure::P999, figure::SERVER], rows)
 }
 
-/// As fast as it goes first, then half as fast, whoever waits.
+/// As fast as it goes first, then half as fast, whoever waits. The floor stands beside: its tail is that of the disk.
 pub(super) fn half(bench: &Bench) -> Section {
-    let shapes = [
-        (HALF_RECORD, Puts { batch: 1, connections: 64, record_bytes: 1024 }),
-        (HALF_RECORDS, Puts { batch: 500, connections: 8, record_bytes: 1024 }),
+    let record = Puts { batch: 1, connections: 64, record_bytes: 1024 };
+    let records = Puts { batch: 500, connections: 8, record_bytes: 1024 };
+    let runs = [
+        (HALF_RECORD.to_owned(), Subject::Weir, record),
+        (format!("floor D, {HALF_RECORD}"), FLOOR_D, record),
+        (HALF_RECORDS.to_owned(), Subject::Weir, records),
+        (format!("floor D, {HALF_RECORDS}"), FLOOR_D, records),
     ];
-    let rows = interleaved(&shapes.map(|(name, _)| name.to_owned()), bench.rounds, |number| {
-        at_half(bench, shapes[number].1)
-    });
+    let names: Vec<String> = runs.iter().map(|(name, ..)| name.clone()).collect();
+    let rows = interleaved(&names, bench.rounds, |number| at_half(bench, runs[number].1, runs[number].2));
     let columns = [ASKED, figure::CALLS, figure::P50, figure::P99, figure::P999, TAIL, figure::SERVER];
     section(bench, HALF, &columns, rows)
 }
 
-fn at_half(bench: &Bench, puts: Puts) -> anyhow::Result<Figures> {
+fn at_half(bench: &Bench, subject: Subject, puts: Puts) -> anyhow::Result<Figures> {
     client::in_fresh_folder(&bench.folder, |folder| {
-        let running = Subject::Weir.start(&bench.programs, folder)?;
-        let fastest = client::puts(&bench.programs, Subject::Weir, &running.address, puts, bench.seconds);
+        let running = subject.start(&bench.programs, folder)?;
+        let fastest = client::puts(&bench.programs, subject, &running.address, puts, bench.seconds);
         let most = client::said(fastest)?;
         let half = most.succeeded as f64 / most.seconds / 2.0;
         let mut load = client::load(&bench.programs, &running.address, puts);

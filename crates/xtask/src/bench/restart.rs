@@ -1,7 +1,7 @@
 //! Weir starts again over 10 GB: how long until it is ready, and what it holds in memory then.
 //!
-//! The data is put there once; each round ends the server both ways. Ready is the line that a caller waits for, and a reader
-//! that finds records behind it.
+//! The data is put there once; each round ends the server both ways. Ready is the line that a caller waits for; behind it a
+//! reader must find records from the oldest on, and memory is what is held when it has.
 
 use std::path::Path;
 
@@ -85,8 +85,8 @@ fn start(bench: &Bench, folder: &Path, stored: Stored) -> anyhow::Result<(Runnin
     let begun = tally::now();
     let running = subject::weir_again(&bench.programs, folder)?;
     let ready = begun.elapsed().as_secs_f64();
-    let resident = machine::resident_mib(running.group())?;
     client::said(client::reader(&bench.programs, "catch-up", &running.address, &[], 1))?;
+    let resident = machine::resident_mib(running.group())?;
     let index = (stored.calls * u64::from(SHARDS) * INDEX_BATCH_BYTES) as f64 / f64::from(1 << 20);
     let figures =
         [(STORED, stored.bytes as f64 / 1e9), (READY, ready), (figure::MEMORY, resident), (INDEX, index)];
