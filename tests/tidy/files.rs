@@ -117,6 +117,7 @@ fn the_pages_that_a_reader_needs_are_there_and_have_one_title() {
         "docs/GLOSSARY.md",
         "docs/CONCURRENCY.md",
         "docs/METRICS.md",
+        "docs/PERFORMANCE.md",
         "docs/SEMANTICS.md",
         "docs/EXPERIMENTS.md",
     ] {

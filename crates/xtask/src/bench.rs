@@ -81,7 +81,7 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
     };
     let file = cargo::root().join(RESULTS);
     let mut results = Results::load(&file)?;
-    results.machine = machine::described();
+    results.machine = machine::described(&cargo::target());
     results.versions = versions::found(&bench.programs);
     for name in names(options) {
         eprintln!("{name}");

@@ -2,7 +2,7 @@
 //!
 //! Read from `/proc`. A run waits for quiet a few times and then goes ahead: whether it was quiet stands beside its figure.
 
-use std::{fs, thread, time::Duration};
+use std::{fs, path::Path, process::Command, thread, time::Duration};
 
 use anyhow::Context;
 
@@ -100,13 +100,24 @@ fn figures(stat: &str) -> Option<Vec<u64>> {
     (figures.len() > 15).then_some(figures)
 }
 
-/// The machine in a line.
-pub(super) fn described() -> String {
+/// The machine in a line, with the disk that the data of the runs is on.
+pub(super) fn described(data: &Path) -> String {
     let cpu = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
     let model = cpu.lines().find_map(|line| line.strip_prefix("model name")?.split_once(": "));
+    let memory = fs::read_to_string("/proc/meminfo").unwrap_or_default();
+    let kib = memory.lines().find_map(|line| line.strip_prefix("MemTotal:")?.trim().strip_suffix(" kB"));
+    let gib = kib.and_then(|kib| kib.parse::<u64>().ok()).unwrap_or(0) >> 20;
     let kernel = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
     let cores = thread::available_parallelism().map_or(1, usize::from);
-    format!("{cores} cores ({}), Linux {}", model.map_or("?", |(_, model)| model), kernel.trim())
+    let disk = Command::new("df").arg("--output=fstype,source").arg(data).output();
+    let disk = disk.map(|disk| String::from_utf8_lossy(&disk.stdout).into_owned()).unwrap_or_default();
+    let disk: Vec<&str> = disk.lines().nth(1).unwrap_or("?").split_whitespace().collect();
+    format!(
+        "{cores} cores ({}), {gib} GiB, Linux {}, {}",
+        model.map_or("?", |(_, model)| model),
+        kernel.trim(),
+        disk.join(" on ")
+    )
 }
 
 #[cfg(test)]

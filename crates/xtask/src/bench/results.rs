@@ -151,21 +151,25 @@ pub(super) fn interleaved(
     rows
 }
 
-/// The middle value; none of none.
+/// The middle value, or half way between the two in the middle; none of none.
 pub(super) fn median(mut values: Vec<f64>) -> Option<f64> {
     values.sort_by(f64::total_cmp);
-    values.get(values.len() / 2).copied()
+    let above = *values.get(values.len() / 2)?;
+    let below = values[(values.len() - 1) / 2];
+    Some(f64::midpoint(below, above))
 }
 
 /// The median, and the least and the most where there are several.
-pub(super) fn spread(mut values: Vec<f64>) -> String {
-    values.sort_by(f64::total_cmp);
-    match values.as_slice() {
-        [] => "–".to_owned(),
-        [only] => shown(*only),
-        [least, .., most] => {
-            format!("{} [{}..{}]", shown(values[values.len() / 2]), shown(*least), shown(*most))
+pub(super) fn spread(values: Vec<f64>) -> String {
+    let least = values.iter().copied().min_by(f64::total_cmp);
+    let most = values.iter().copied().max_by(f64::total_cmp);
+    let count = values.len();
+    match (median(values), least, most) {
+        (Some(only), ..) if count == 1 => shown(only),
+        (Some(median), Some(least), Some(most)) => {
+            format!("{} [{}..{}]", shown(median), shown(least), shown(most))
         }
+        _ => "–".to_owned(),
     }
 }
 
@@ -203,6 +207,7 @@ mod tests {
     #[test]
     fn a_spread_is_the_median_between_the_least_and_the_most() {
         assert_eq!(spread(vec![3.0, 1.0, 2.0]), "2.00 [1.00..3.00]");
+        assert_eq!(spread(vec![4.0, 1.0]), "2.50 [1.00..4.00]");
         assert_eq!((spread(vec![0.5]), spread(vec![])), ("0.500".to_owned(), "–".to_owned()));
     }
 
