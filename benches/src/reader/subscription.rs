@@ -91,10 +91,11 @@ mod tests {
             sent.extend_from_slice(chunk);
             sent.extend_from_slice(b"\r\n");
         }
-        let mut seen = 0;
+        let (mut seen, mut goes_on) = (0, true);
         for piece in sent.chunks(7) {
+            assert!(goes_on, "before its last chunk");
             server.write_all(piece).unwrap();
-            subscription
+            goes_on = subscription
                 .read(|payload| {
                     assert_eq!(payload, b"payload");
                     seen += 1;
@@ -102,6 +103,6 @@ mod tests {
                 })
                 .unwrap();
         }
-        assert_eq!(seen, 2);
+        assert_eq!((seen, goes_on), (2, false));
     }
 }
