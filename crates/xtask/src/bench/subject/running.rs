@@ -16,6 +16,8 @@ use anyhow::{Context, bail};
 /// How often a server is looked at until it is there, and the pause between: thirty seconds.
 const LOOKS_MAX: usize = 600;
 const PAUSE: Duration = Duration::from_millis(50);
+/// How often what a server left behind is asked to end: two seconds.
+const CLEANUPS_MAX: usize = 40;
 /// How long a call may take.
 const CALL_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -112,8 +114,14 @@ impl Drop for Running {
     fn drop(&mut self) {
         signal("-KILL", self.group());
         let _ = self.child.wait(); // it may have ended
-        if let Some(mut command) = self.cleanup.take() {
-            let _ = command.stdout(Stdio::null()).stderr(Stdio::null()).status();
+        let Some(mut command) = self.cleanup.take() else { return };
+        command.stdout(Stdio::null()).stderr(Stdio::null());
+        // What it left behind may go on for a moment in the belief that it lives.
+        for _ in 0..CLEANUPS_MAX {
+            if command.status().is_ok_and(|status| status.success()) {
+                return;
+            }
+            thread::sleep(PAUSE);
         }
     }
 }
