@@ -6,6 +6,7 @@
 
 pub mod again;
 pub mod client;
+pub mod history;
 pub mod http;
 pub mod leftovers;
 pub mod moto;
