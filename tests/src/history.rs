@@ -231,6 +231,15 @@ impl History {
         self.events().len()
     }
 
+    /// Records that were read, each time.
+    pub fn records_read(&self) -> usize {
+        let read = |event: &Event| match event {
+            Event::PageEnded { records, .. } => records.len(),
+            _ => 0,
+        };
+        self.events().iter().map(read).sum()
+    }
+
     /// What was promised and not kept, each in a sentence. Everything that was acknowledged before `settled` has been read
     /// since, if it is there to be read.
     pub fn faults(&self, settled: At) -> Vec<String> {

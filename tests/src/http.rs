@@ -52,6 +52,17 @@ pub fn kinesis(address: SocketAddr, operation: &str, body: &Value) -> Answer {
 
 /// One Kinesis operation of this caller.
 pub fn kinesis_as(caller: Caller<'_>, address: SocketAddr, operation: &str, body: &Value) -> Answer {
+    try_kinesis(caller, address, operation, body).expect("the server answers")
+}
+
+/// The same of a server that may be gone: `ConnectionRefused` when nothing was sent; whatever else goes wrong, it may have
+/// been done.
+pub fn try_kinesis(
+    caller: Caller<'_>,
+    address: SocketAddr,
+    operation: &str,
+    body: &Value,
+) -> std::io::Result<Answer> {
     let Caller { access_key, region } = caller;
     let signature = ANY_SIGNATURE.replace("AKID", access_key).replace("us-east-1", region);
     let body = body.to_string();
@@ -61,10 +72,10 @@ pub fn kinesis_as(caller: Caller<'_>, address: SocketAddr, operation: &str, body
          authorization: {signature}\r\ncontent-length: {}\r\nconnection: close\r\n\r\n",
         body.len()
     );
-    send(address, &[head.as_bytes(), body.as_bytes()].concat()).expect("the server answers")
+    send(address, &[head.as_bytes(), body.as_bytes()].concat())
 }
 
-/// Sends these very bytes and reads until the server closes.
+/// Sends these very bytes and reads until the server closes. An answer that was cut short is none.
 pub fn send(address: SocketAddr, bytes: &[u8]) -> std::io::Result<Answer> {
     let mut stream = TcpStream::connect(address)?;
     stream.set_read_timeout(Some(Duration::from_secs(30)))?;
@@ -75,5 +86,10 @@ pub fn send(address: SocketAddr, bytes: &[u8]) -> std::io::Result<Answer> {
     let head = String::from_utf8_lossy(&all[..split]).into_owned();
     let status =
         head.split(' ').nth(1).and_then(|code| code.parse().ok()).ok_or(std::io::ErrorKind::InvalidData)?;
-    Ok(Answer { status, head, body: all[split + 4..].to_vec() })
+    let body = all[split + 4..].to_vec();
+    let told = head.lines().find_map(|line| line.strip_prefix("content-length: ")?.parse().ok());
+    if told.is_some_and(|bytes: usize| body.len() < bytes) {
+        return Err(std::io::ErrorKind::UnexpectedEof.into());
+    }
+    Ok(Answer { status, head, body })
 }

@@ -6,6 +6,8 @@
 
 pub mod again;
 pub mod client;
+pub mod fleet;
+pub mod follower;
 pub mod history;
 pub mod http;
 pub mod leftovers;
@@ -17,6 +19,7 @@ pub mod semantics;
 pub mod server;
 pub mod subscription;
 pub mod user;
+pub mod witness;
 
 use std::{env, fs::OpenOptions, io::Write, path::PathBuf};
 
