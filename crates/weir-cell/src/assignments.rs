@@ -46,7 +46,9 @@ pub(crate) async fn follow(
                 if node.retain_hours(retention_hours, ownership.foreign().collect()) {
                     node.retain().await;
                 }
-                carry_out(&node, &mut ownership, folder.as_deref(), steps, clock).await;
+                if carry_out(&node, &mut ownership, folder.as_deref(), steps, clock).await > 0 {
+                    node.retain().await; // what was deleted may be all that a segment holds, and a full disk waits for it
+                }
                 if ownership.has_news() {
                     continue; // say it at once: a stream waits for it
                 }
@@ -82,14 +84,14 @@ async fn fleet_config(control: &Control) -> Option<FleetConfig> {
 }
 
 /// Does the steps, and says in a line each what was deleted, what failed and what is left alone: a stream may have
-/// thousands of shards.
+/// thousands of shards. How many were deleted.
 async fn carry_out(
     node: &Arc<Node>,
     ownership: &mut Ownership,
     folder: Option<&Path>,
     steps: Vec<OwnershipStep>,
     clock: Clock,
-) {
+) -> u64 {
     // All are queued before the first is awaited: a stream of a thousand shards costs a few syncs, not a thousand.
     let (mut opening, mut closing, mut deleting) = (Vec::new(), Vec::new(), Vec::new());
     for step in steps {
@@ -140,6 +142,7 @@ async fn carry_out(
         tracing::info!(shards, records, "shards deleted: their streams are gone");
     }
     refused.tell("shards not deleted");
+    shards
 }
 
 fn keep(ownership: &mut Ownership, folder: Option<&Path>, kept: &[OwnedShard], clock: Clock) {

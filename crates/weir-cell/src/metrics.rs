@@ -54,6 +54,7 @@ pub struct NodeMetrics {
     read_bytes: Gauge,
     segments: Gauge,
     stopped: Gauge,
+    full: Gauge,
 }
 
 impl NodeMetrics {
@@ -96,6 +97,7 @@ impl NodeMetrics {
         );
         registry.register("weir_node_segments", "Segments in use", self.segments.clone());
         registry.register("weir_node_log_stopped", "1 after a failed write or sync", self.stopped.clone());
+        registry.register("weir_node_log_full", "1 while the next segment has no room", self.full.clone());
     }
 
     pub(crate) fn answered(&self, reply: &CellReply) {
@@ -133,6 +135,7 @@ impl NodeMetrics {
         self.read_bytes.set(signed(journal.read_bytes));
         self.segments.set(signed(journal.segments));
         self.stopped.set(i64::from(journal.stopped));
+        self.full.set(i64::from(journal.full));
     }
 }
 
@@ -141,9 +144,11 @@ fn outcome(error: CellError) -> Outcome {
         CellError::NotOwner => Outcome::NotOwner,
         CellError::Closed => Outcome::Closed,
         CellError::Busy => Outcome::Busy,
-        CellError::Storage | CellError::LogUnavailable | CellError::Malformed | CellError::Stopping => {
-            Outcome::Failed
-        }
+        CellError::Storage
+        | CellError::LogUnavailable
+        | CellError::Malformed
+        | CellError::Stopping
+        | CellError::Full => Outcome::Failed,
     }
 }
 

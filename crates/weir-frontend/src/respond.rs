@@ -40,6 +40,9 @@ use crate::{
     lookup::stream_arn,
 };
 
+/// Why records are refused that would fill the disk of their node.
+const DISK_FULL: &str = "the disk is full, and records are taken again when there is room";
+
 /// What a caller is told about an error. No `_` arm, on purpose.
 pub(crate) fn api_error(error: &RequestError) -> ApiError {
     match error {
@@ -179,8 +182,12 @@ pub(crate) fn stream_exception(error: &RequestError) -> StreamException {
     StreamException { name, reply: StreamErrorReply { message: told.message.unwrap_or_default() } }
 }
 
-/// What a record of `PutRecords` is told: Kinesis knows two codes there.
+/// What a record of `PutRecords` is told: Kinesis knows two codes there. That a disk is full is said all the same: it is for
+/// people, whom no repeated call helps.
 pub(crate) fn record_error(error: &RequestError) -> ApiError {
+    if let RequestError::Forward(ForwardError::Refused { error: CellError::Full, .. }) = error {
+        return ApiError::new(ErrorCode::InternalFailure, format!("Internal service failure: {DISK_FULL}."));
+    }
     let told = api_error(error);
     match told.code {
         ErrorCode::ProvisionedThroughputExceeded => told,
@@ -292,6 +299,10 @@ fn forward_error(error: &ForwardError) -> ApiError {
         }
         ForwardError::Refused { error, .. } => match error {
             CellError::NotOwner | CellError::Busy | CellError::Stopping | CellError::Closed => unavailable(),
+            CellError::Full => ApiError::new(
+                ErrorCode::ServiceUnavailable,
+                format!("The service is temporarily unavailable: {DISK_FULL}."),
+            ),
             CellError::Storage | CellError::LogUnavailable | CellError::Malformed => internal_failure(),
         },
     }
@@ -544,6 +555,7 @@ mod tests {
             refused(CellError::Malformed),
             refused(CellError::Stopping),
             refused(CellError::Closed),
+            refused(CellError::Full),
         ] {
             let effect = error.effect();
             let code = forward_error(&error).code;
@@ -557,6 +569,11 @@ mod tests {
         let throttled = RequestError::ShardThrottled { stream: stream(), shard: ShardIndex(0) };
         assert_eq!(record_error(&throttled).code, ErrorCode::ProvisionedThroughputExceeded);
         assert_eq!(record_error(&RequestError::OwnerUnknown(stream())).code, ErrorCode::InternalFailure);
+        let node = SocketAddr::from(([127, 0, 0, 1], 1));
+        let full = RequestError::Forward(ForwardError::Refused { node, error: CellError::Full });
+        let told = record_error(&full);
+        assert_eq!(told.code, ErrorCode::InternalFailure);
+        assert!(told.message.unwrap().contains("the disk is full"), "a person is told why");
     }
 
     #[test]

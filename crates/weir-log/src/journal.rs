@@ -19,7 +19,10 @@ mod tail_cache;
 use std::{
     collections::{BTreeMap, HashMap},
     path::Path,
-    sync::{Arc, OnceLock},
+    sync::{
+        Arc, OnceLock,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use weir_core::{
@@ -120,6 +123,8 @@ struct Shared {
     segments: RwLock<BTreeMap<SegmentSequence, Arc<Segment>>>,
     /// Set once, by the first write or sync that fails.
     stopped: OnceLock<Arc<StorageError>>,
+    /// There was no room for the next segment when it was last asked for.
+    full: AtomicBool,
     counters: Counters,
     clock: Clock,
     _lock: Box<dyn FolderLock>,
@@ -283,6 +288,7 @@ impl Shared {
             segments: self.segments.read().len() as u64,
             shards: self.shards.read().len() as u64,
             stopped: self.stopped.get().is_some(),
+            full: self.full.load(Ordering::Relaxed),
         }
     }
 }

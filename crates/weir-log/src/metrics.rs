@@ -83,4 +83,6 @@ pub struct JournalMetrics {
     pub shards: u64,
     /// A write or sync failed: nothing more is written.
     pub stopped: bool,
+    /// There is no room for the next segment: what does not fit into this one is refused.
+    pub full: bool,
 }

@@ -53,6 +53,8 @@ pub(super) struct Need {
     pub(super) entries: usize,
     /// Bytes of all shards in a snapshot, this frame's doing included.
     pub(super) shards_bytes: usize,
+    /// Bytes that it leaves to those that come behind it.
+    pub(super) left: usize,
 }
 
 /// What a new segment begins with.
@@ -137,7 +139,7 @@ impl Active {
         Ok(())
     }
 
-    /// Does the frame fit, with room for the footer after it?
+    /// Does the frame fit, with what it leaves and room for the footer after it?
     pub(super) fn fits(&self, config: &JournalConfig, need: Need) -> bool {
         let footer = FRAME_HEADER_BYTES
             + SNAPSHOT_FIXED_BYTES
@@ -145,7 +147,7 @@ impl Active {
             + size_of::<u32>()
             + (self.runs + need.runs) * RUN_BYTES
             + (self.entries + need.entries) * ENTRY_BYTES;
-        let whole = self.staged_end as usize + need.frame_bytes + footer + TRAILER_BYTES;
+        let whole = self.staged_end as usize + need.frame_bytes + need.left + footer + TRAILER_BYTES;
         whole as u64 <= config.segment_bytes
     }
 

@@ -6,7 +6,12 @@
 
 mod publish;
 
-use std::{collections::HashMap, io::IoSlice, sync::Arc, time::Duration};
+use std::{
+    collections::HashMap,
+    io::IoSlice,
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
 
 use bytes::Bytes;
 use weir_core::{
@@ -32,7 +37,7 @@ use crate::{
     segment::{
         LogPlace, SegmentSequence,
         footer::{Footer, FooterRun},
-        layout::Layout,
+        layout::{Layout, Spare},
     },
     shard::Shard,
     snapshot::{Snapshot, opened_body, shard_bytes_max},
@@ -163,6 +168,7 @@ impl Committer {
             runs: 1,
             entries: 1,
             shards_bytes: self.shards_bytes,
+            left: self.shared.config.marks_bytes(),
         };
         if let Err(error) = self.make_room(need) {
             return done.fail(error.into());
@@ -226,6 +232,7 @@ impl Committer {
             runs: 0,
             entries: 0,
             shards_bytes: self.shards_bytes + added,
+            left: self.shared.config.marks_bytes(),
         };
         if let Err(error) = self.make_room(need) {
             return done.fail(error.into());
@@ -247,7 +254,8 @@ impl Committer {
             return done.fail(CloseShardError::NoShard { shard: key });
         };
         let body_bytes = opened_body(&life.owned).len(); // the same, open or closed
-        let need = Need { frame_bytes: FRAME_HEADER_BYTES + body_bytes, ..self.need_of_mark() };
+        let left = self.shared.config.marks_bytes();
+        let need = Need { frame_bytes: FRAME_HEADER_BYTES + body_bytes, left, ..self.need_of_mark() };
         if let Err(error) = self.make_room(need) {
             return done.fail(error.into());
         }
@@ -301,7 +309,8 @@ impl Committer {
     }
 
     fn need_of_mark(&self) -> Need {
-        Need { frame_bytes: FRAME_HEADER_BYTES, runs: 0, entries: 0, shards_bytes: self.shards_bytes }
+        let shards_bytes = self.shards_bytes;
+        Need { frame_bytes: FRAME_HEADER_BYTES, runs: 0, entries: 0, shards_bytes, left: 0 }
     }
 
     fn stage_frame(&mut self, header: FrameHeader, body: Bytes, need: Need, then: Then) {
@@ -329,7 +338,7 @@ impl Committer {
         if let Some(cause) = self.shared.stopped.get() {
             return Err(WriteError::Stopped(Arc::clone(cause)));
         }
-        let spare = self.layout.take().map_err(|error| WriteError::NoRoom(Arc::new(error)))?;
+        let spare = self.take_spare()?;
         let rolled = if self.active.is_footed() { Ok(()) } else { self.foot() };
         let rolled = rolled.and_then(|()| {
             let beginning = Beginning {
@@ -352,6 +361,25 @@ impl Committer {
                 Ok(())
             }
             Err(error) => Err(WriteError::Stopped(self.stop(error))),
+        }
+    }
+
+    /// The next segment's file. That there is none is said once, and once that there is one again.
+    fn take_spare(&mut self) -> Result<Spare, WriteError> {
+        let full = &self.shared.full;
+        match self.layout.take() {
+            Ok(spare) => {
+                if full.swap(false, Ordering::Relaxed) {
+                    tracing::warn!("there is room for the next segment again: records are taken");
+                }
+                Ok(spare)
+            }
+            Err(error) => {
+                if !full.swap(true, Ordering::Relaxed) {
+                    tracing::error!(%error, "no room for the next segment: records are refused until there is");
+                }
+                Err(WriteError::NoRoom(Arc::new(error)))
+            }
         }
     }
 

@@ -12,12 +12,16 @@ use weir_core::limits::{
 use crate::{
     disk::{Disk, MemoryDisk, RealDisk},
     error::{OpenError, StorageError},
+    frame::FRAME_HEADER_BYTES,
 };
 
 /// The shortest segment: below, heads and footers would be most of it.
 const SEGMENT_BYTES_MIN: u64 = 32 * 1024;
 /// The longest segment: offsets have 32 bits, and recovery reads one segment as a whole.
 const SEGMENT_BYTES_LIMIT: u64 = 1 << 30;
+/// This part of a segment takes marks alone. Of the product's segments that is 1 MiB, in which the 10,000 shards of the
+/// largest stream can be deleted.
+const MARKS_PART: u64 = 64;
 /// Bytes of a segment's half that heads, checksums and index entries may take.
 const OVERHEAD_BYTES: u64 = 8 * 1024;
 
@@ -106,10 +110,17 @@ impl JournalConfig {
         self.disk.sync_folder(&self.folder).map_err(error)
     }
 
-    /// Bytes of a batch that fit into any segment: half of it, less what heads and checksums take. The snapshots at
-    /// its start and end have a quarter each.
+    /// Bytes of a batch that fit into any segment: half of it, less what heads, checksums and the room for marks take. The
+    /// snapshots at its start and end have a quarter each.
     pub(crate) fn body_bytes_max(&self) -> usize {
-        usize::try_from(self.segment_bytes / 2 - OVERHEAD_BYTES).expect("segments are below 1 GiB")
+        let body = self.segment_bytes / 2 - self.segment_bytes / MARKS_PART - OVERHEAD_BYTES;
+        usize::try_from(body).expect("segments are below 1 GiB")
+    }
+
+    /// Bytes at a segment's end that are left to marks: what lets go of shards and segments must find room where records find
+    /// none, or a full disk would stay full.
+    pub(crate) fn marks_bytes(&self) -> usize {
+        usize::try_from(self.segment_bytes / MARKS_PART).expect("segments are below 1 GiB")
     }
 
     /// Bytes that the snapshot of all shards may have.
@@ -119,7 +130,9 @@ impl JournalConfig {
 }
 
 const _: () = assert!(
-    SEGMENT_BYTES / 2 - OVERHEAD_BYTES > weir_core::limits::FRAME_BYTES_MAX as u64,
+    SEGMENT_BYTES / 2 - SEGMENT_BYTES / MARKS_PART - OVERHEAD_BYTES
+        > weir_core::limits::FRAME_BYTES_MAX as u64,
     "whatever the wire takes, a segment takes"
 );
-const _: () = assert!(SEGMENT_BYTES_MIN / 2 > OVERHEAD_BYTES);
+const _: () = assert!(SEGMENT_BYTES_MIN / 2 > OVERHEAD_BYTES + SEGMENT_BYTES_MIN / MARKS_PART);
+const _: () = assert!(SEGMENT_BYTES / MARKS_PART > 10_000 * FRAME_HEADER_BYTES as u64);

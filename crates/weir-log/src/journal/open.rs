@@ -2,7 +2,11 @@
 //!
 //! The only place that joins a recovered state to a running journal.
 
-use std::{collections::BTreeMap, io::IoSlice, sync::Arc, sync::OnceLock};
+use std::{
+    collections::BTreeMap,
+    io::IoSlice,
+    sync::{Arc, OnceLock, atomic::AtomicBool},
+};
 
 use weir_core::{clock::Clock, entropy, threads::Threads};
 use weir_sync::{CommitGate, commit_gate::GateLimits};
@@ -83,6 +87,7 @@ pub(super) fn open(
         shards: RwLock::new(shards.into_iter().map(|shard| (shard.key, Arc::new(shard))).collect()),
         segments: RwLock::new(kept),
         stopped: OnceLock::new(),
+        full: AtomicBool::new(false),
         counters: Counters::default(),
         clock,
         _lock: lock,

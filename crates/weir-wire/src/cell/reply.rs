@@ -47,6 +47,9 @@ pub enum CellError {
     /// The shard takes no more records: it was split or merged, and its children take them.
     #[error("the shard is closed")]
     Closed,
+    /// The disk has no room. Nothing was written, and writes go on when there is some again.
+    #[error("the node's disk is full")]
+    Full,
 }
 
 impl CellError {
@@ -59,7 +62,8 @@ impl CellError {
             | Self::LogUnavailable
             | Self::Malformed
             | Self::Stopping
-            | Self::Closed => Effect::None,
+            | Self::Closed
+            | Self::Full => Effect::None,
         }
     }
 
@@ -72,6 +76,7 @@ impl CellError {
             Self::Malformed => 5,
             Self::Stopping => 6,
             Self::Closed => 7,
+            Self::Full => 8,
         }
     }
 
@@ -84,6 +89,7 @@ impl CellError {
             5 => Self::Malformed,
             6 => Self::Stopping,
             7 => Self::Closed,
+            8 => Self::Full,
             _ => return Err(DecodeError { what: "error code" }),
         })
     }
@@ -287,10 +293,10 @@ mod tests {
 
     #[test]
     fn every_error_code_reads_back_as_itself() {
-        for code in 1..=7 {
+        for code in 1..=8 {
             assert_eq!(CellError::from_code(code).unwrap().code(), code);
         }
-        assert!(CellError::from_code(8).is_err());
+        assert!(CellError::from_code(9).is_err());
     }
 
     proptest! {

@@ -121,6 +121,7 @@ async fn a_node_that_refuses_is_unavailable_if_nothing_happened_and_a_failure_if
         (NodeMood::Refusing(CellError::Stopping), 503, "ServiceUnavailable"),
         (NodeMood::Refusing(CellError::Storage), 500, "InternalFailure"),
         (NodeMood::Refusing(CellError::LogUnavailable), 500, "InternalFailure"),
+        (NodeMood::Refusing(CellError::Full), 503, "ServiceUnavailable"),
         (NodeMood::Confused, 500, "InternalFailure"),
         (NodeMood::Hanging, 500, "InternalFailure"),
     ] {

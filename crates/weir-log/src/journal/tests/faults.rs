@@ -99,6 +99,30 @@ fn a_full_disk_refuses_without_effect_and_writes_go_on_when_there_is_room() {
 }
 
 #[test]
+fn a_disk_that_is_full_to_the_last_record_still_lets_go_of_shards_and_then_takes_records() {
+    let disk = FaultDisk::new(1, 2 * SEGMENT_BYTES);
+    let (journal, _) = open(&disk);
+    let (kept, let_go) = (key(1, 0), [key(2, 0), key(2, 1), key(2, 2), key(2, 3)]);
+    let_go.iter().chain([&kept]).for_each(|shard| open_shard(&journal, *shard));
+    for bytes in [900, 30, 1] {
+        while let Ok(done) = append(&journal, let_go[0], &[&"x".repeat(bytes)]) {
+            assert!(done.first < 2_000);
+        }
+    }
+    assert!(journal.metrics().full && !journal.metrics().stopped);
+    let refused = append(&journal, kept, &["no room"]).unwrap_err();
+    assert_eq!(refused.effect(), Effect::None);
+    for shard in let_go {
+        wait(|done| journal.delete_shard(shard, done)).unwrap();
+    }
+    assert!(retain(&journal, |_| Duration::MAX, 1).segments_dropped > 0);
+    append(&journal, kept, &[&long(0)]).unwrap();
+    assert!(!journal.metrics().full);
+    drop(journal);
+    assert_eq!(read_all(&open(&disk).0, kept, 0).unwrap(), [long(0)]);
+}
+
+#[test]
 fn short_writes_are_continued() {
     let disk = disk();
     disk.shorten_writes();
