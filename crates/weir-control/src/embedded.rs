@@ -122,7 +122,12 @@ impl EmbeddedControl {
                 tracing::error!(%error, "the control plane's state was not saved");
                 self.metrics.not_saved();
                 machine.take_back(saved.clone());
-                return Err(ControlError::Unavailable(error.to_string()));
+                let is_full = error.is_full();
+                return Err(if is_full {
+                    ControlError::Full
+                } else {
+                    ControlError::Unavailable(error.to_string())
+                });
             }
             saved.clone_from(machine.state());
             self.metrics.saved(saved);
@@ -252,7 +257,7 @@ mod tests {
         let (control, full) = control();
         let node = register(&control);
         full.store(true, Ordering::Relaxed);
-        assert!(matches!(create(&control), Err(ControlError::Unavailable(_))));
+        assert_eq!(create(&control), Err(ControlError::Full));
         assert_eq!(report(&control, node, 1, &[]).unwrap(), [], "the next life would not know it");
         assert!(matches!(status(&control), Err(ControlError::NotFound(_))));
         full.store(false, Ordering::Relaxed);
@@ -293,7 +298,7 @@ mod tests {
         create(&control).unwrap();
         let shards = report(&control, node, 1, &[]).unwrap();
         full.store(true, Ordering::Relaxed);
-        assert!(matches!(report(&control, node, 2, &shards), Err(ControlError::Unavailable(_))));
+        assert!(matches!(report(&control, node, 2, &shards), Err(ControlError::Full)));
         assert_eq!(status(&control), Ok(StreamStatus::Creating));
         full.store(false, Ordering::Relaxed);
         report(&control, node, 3, &shards).unwrap();

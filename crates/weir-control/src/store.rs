@@ -41,6 +41,13 @@ pub enum StoreError {
     },
 }
 
+impl StoreError {
+    /// Was there no room? Then what was saved before is still what is kept.
+    pub fn is_full(&self) -> bool {
+        matches!(self, Self::File(error) if error.source.kind() == io::ErrorKind::StorageFull)
+    }
+}
+
 /// Keeps nothing: for a fleet that dies with its control plane.
 #[derive(Debug, Default)]
 pub struct NoStore;
@@ -56,6 +63,9 @@ impl Store for NoStore {
 }
 
 /// One JSON file, replaced whole. Only its owner may read it: the secret that signs shard iterators is in it.
+///
+/// Beside it lie bytes that mean nothing and are given up on the day when the disk has none left: who deletes a stream
+/// because the disk is full must be heard, and a server that is started on it, too.
 #[derive(Debug)]
 pub struct FileStore {
     folder: PathBuf,
@@ -68,6 +78,9 @@ impl FileStore {
     pub const FILE: &'static str = "control.json";
     /// The file whose lock says that a control plane has the folder. Its content means nothing.
     const LOCK: &'static str = "control.lock";
+    /// The file that is given up when the disk is full, and its bytes at least; as many as two states have, if that is more.
+    const SPARE: &'static str = "control.spare";
+    const SPARE_BYTES_MIN: usize = 64 * 1024;
     /// Read and write for the owner, nothing for anybody else.
     const MODE: u32 = 0o600;
 
@@ -84,6 +97,16 @@ impl FileStore {
             Err(TryLockError::Error(source)) => return Err(FileError::at("lock", &lock)(source).into()),
         }
         Ok(Self { folder, _lock: file })
+    }
+
+    /// Lays bytes by for a full disk, if they are not there. Without room for them now there will be none later.
+    fn keep_spare(&self, bytes: usize) {
+        let spare = self.folder.join(Self::SPARE);
+        let is_there = fs::metadata(&spare).is_ok_and(|spare| spare.len() >= bytes as u64);
+        if !is_there && let Err(error) = durable::replace(&spare, &vec![0; bytes], Self::MODE) {
+            tracing::warn!(%error, "no bytes are kept for a full disk");
+            let _ = fs::remove_file(spare.with_added_extension("new")); // half of them are of no use
+        }
     }
 }
 
@@ -102,7 +125,16 @@ impl Store for FileStore {
 
     fn save(&mut self, state: &State) -> Result<(), StoreError> {
         let bytes = serde_json::to_vec(state).expect("a state is plain data");
-        Ok(durable::replace(&self.folder.join(Self::FILE), &bytes, Self::MODE)?)
+        let replace = || Ok(durable::replace(&self.folder.join(Self::FILE), &bytes, Self::MODE)?);
+        let mut replaced: Result<(), StoreError> = replace();
+        if replaced.as_ref().is_err_and(StoreError::is_full)
+            && fs::remove_file(self.folder.join(Self::SPARE)).is_ok()
+        {
+            replaced = replace();
+        }
+        replaced?;
+        self.keep_spare(Self::SPARE_BYTES_MIN.max(2 * bytes.len()));
+        Ok(())
     }
 }
 
@@ -164,6 +196,18 @@ mod tests {
         // A crash between writing and renaming leaves this behind.
         fs::write(folder.path().join("control.json.new"), b"{\"versi").unwrap();
         assert_eq!(store.load().unwrap(), Some(state()));
+    }
+
+    #[test]
+    fn bytes_are_laid_by_for_a_full_disk_and_laid_by_again_after_they_were_given_up() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut store = FileStore::open(folder.path()).unwrap();
+        let spare = folder.path().join(FileStore::SPARE);
+        for _ in 0..2 {
+            store.save(&state()).unwrap();
+            assert_eq!(fs::metadata(&spare).unwrap().len(), FileStore::SPARE_BYTES_MIN as u64);
+            fs::remove_file(&spare).unwrap();
+        }
     }
 
     #[test]

@@ -243,7 +243,8 @@ impl RequestError {
                 | ControlError::HasConsumers
                 | ControlError::LimitExceeded(_)
                 | ControlError::Invalid(_)
-                | ControlError::OtherCluster(_),
+                | ControlError::OtherCluster(_)
+                | ControlError::Full,
             )
             | Self::UnknownOperation
             | Self::UnsupportedOperation(_)

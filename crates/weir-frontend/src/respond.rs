@@ -324,6 +324,10 @@ fn control_error(error: &ControlError) -> ApiError {
         ControlError::LimitExceeded(text) => ApiError::new(ErrorCode::LimitExceeded, text.clone()),
         ControlError::Invalid(text) => ApiError::new(ErrorCode::InvalidArgument, text.clone()),
         ControlError::OtherCluster(_) => internal_failure(), // it answers registrations alone
+        ControlError::Full => ApiError::new(
+            ErrorCode::ServiceUnavailable,
+            "The service is temporarily unavailable: the disk is full, and nothing was changed.",
+        ),
         ControlError::Unavailable(_) => unavailable(),
     }
 }

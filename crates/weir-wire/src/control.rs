@@ -564,6 +564,9 @@ pub enum ControlError {
     /// To `Register`: the server belongs to another cluster than this one.
     #[error("this is the control plane of cluster {0}")]
     OtherCluster(ClusterId),
+    /// Its disk has no room to keep what would have changed: nothing has.
+    #[error("the control plane's disk is full")]
+    Full,
     /// The control plane could not be asked, or its store failed. It may have happened.
     #[error("the control plane is unavailable: {0}")]
     Unavailable(String),

@@ -321,6 +321,7 @@ fn every_error_reads_back_what_was_written() {
         ControlError::LimitExceeded(text.clone()),
         ControlError::Invalid(text.clone()),
         ControlError::OtherCluster(ClusterId(u64::MAX)),
+        ControlError::Full,
         ControlError::Unavailable(text),
     ] {
         let written = serde_json::to_string(&CallOutcome::Err(error.clone())).unwrap();
