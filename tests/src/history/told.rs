@@ -66,7 +66,7 @@ pub(super) struct Told<'a> {
     pub(super) attempts: Vec<Attempt<'a>>,
     /// By stream and data: places in `attempts`.
     pub(super) records: HashMap<(&'a str, &'a str), Vec<usize>>,
-    pub(super) shards: BTreeMap<&'a ShardName, BTreeMap<&'a Sequence, Known<'a>>>,
+    pub(super) shards: BTreeMap<ShardName, BTreeMap<&'a Sequence, Known<'a>>>,
     pub(super) pages: Vec<Page<'a>>,
     /// By stream and shard: its parents.
     pub(super) parents: HashMap<(&'a str, &'a str), &'a [String]>,
@@ -100,7 +100,7 @@ impl<'a> Told<'a> {
                 _ => {}
             }
         }
-        told.place_acknowledged(events);
+        told.place_acknowledged();
         told.place_read(events);
         told
     }
@@ -124,23 +124,11 @@ impl<'a> Told<'a> {
         }
     }
 
-    fn place_acknowledged(&mut self, events: &'a [Event]) {
-        let names: BTreeMap<(&str, &str), &ShardName> = events
-            .iter()
-            .filter_map(|event| match event {
-                Event::Iterator { shard, .. } => Some(((shard.stream.as_str(), shard.shard.as_str()), shard)),
-                _ => None,
-            })
-            .collect();
+    fn place_acknowledged(&mut self) {
         for attempt in &self.attempts {
             let Some((ended, Outcome::Stored { shard, sequence })) = attempt.ended else { continue };
             let Put { stream, key, data, .. } = attempt.put;
-            let Some(name) = names.get(&(stream.as_str(), shard.as_str())) else {
-                if !self.deleted.contains(stream.as_str()) {
-                    self.faults.push(format!("nobody ever read {shard} of {stream}, where {data:?} is"));
-                }
-                continue;
-            };
+            let name = ShardName { stream: stream.clone(), shard: shard.clone() };
             let known = Known {
                 key,
                 data,
@@ -150,7 +138,7 @@ impl<'a> Told<'a> {
                 was_read: false,
             };
             if let Some(other) = self.shards.entry(name).or_default().insert(sequence, known) {
-                let other = other.data;
+                let (name, other) = (format!("{shard} of {stream}"), other.data);
                 self.faults.push(format!("{sequence} in {name} was given to {other:?} and to {data:?}"));
             }
         }
@@ -187,7 +175,7 @@ impl<'a> Told<'a> {
     fn read(&mut self, shard: &'a ShardName, record: &'a Read, at: At) {
         let Read { sequence, key, data, arrived_ms } = record;
         let fresh = || Known { key, data, since: at, acknowledged: None, arrived_ms: None, was_read: true };
-        let known = self.shards.entry(shard).or_default().entry(sequence).or_insert_with(fresh);
+        let known = self.shards.entry(shard.clone()).or_default().entry(sequence).or_insert_with(fresh);
         let same_time = known.arrived_ms.is_none_or(|known| known == *arrived_ms);
         if (known.key, known.data) != (key, data) || !same_time {
             let (was, is) = (known.data, self.when(at));
