@@ -11,7 +11,7 @@ use std::{
 };
 
 use serde_json::json;
-use weir_tests::{http, process::output, server::Server, weir};
+use weir_tests::{http, process::output, semantics, server::Server, weir};
 
 const SHARD: &str = "shardId-000000000000";
 
@@ -134,6 +134,24 @@ fn records_are_synced_under_fsync_and_not_under_os() {
             seen.then(|| value("weir_node_syncs"))
         });
         assert_eq!(syncs.expect("the record is counted") > 0, synced, "{durability}");
+    }
+}
+
+#[test]
+fn what_survives_the_process_is_what_its_durability_says() {
+    for (durability, kept) in [("fsync", true), ("os", true), ("memory", false)] {
+        let promise = semantics::durability(durability);
+        assert_eq!(promise.contains("kill -9"), kept, "docs/SEMANTICS.md says of {durability}: {promise}");
+        let mut server = Server::start_with(&["--durability", durability]);
+        server.stream("s", 1);
+        let record = |key: &str| json!({"StreamName": "s", "PartitionKey": key, "Data": ""});
+        server.ok("PutRecord", &record("before"));
+        assert_eq!(keys(&server, "s"), ["before"]);
+        server.kill_9_and_restart();
+        server.await_active("s"); // the stream is there in any case, and takes records
+        server.ok("PutRecord", &record("after"));
+        let expected: &[&str] = if kept { &["before", "after"] } else { &["after"] };
+        assert_eq!(keys(&server, "s"), expected, "{durability}");
     }
 }
 

@@ -10,16 +10,26 @@ use weir_tests::{server::Server, witness::Witness};
 use crate::load::Load;
 
 const ROUNDS: u64 = 20;
+const ROUNDS_OS: u64 = 8;
 const SHARDS: u32 = 3;
 const SEED: u64 = 0x2545_f491_4f6c_dd1d;
 
 #[test]
 fn acknowledged_records_survive_kill_9_at_any_moment() {
-    let mut server = Server::start_with(&["--shard-limits", "off"]);
+    kill_between_acknowledgements("fsync", ROUNDS);
+}
+
+#[test]
+fn acknowledged_records_survive_kill_9_also_when_the_kernel_alone_has_them() {
+    kill_between_acknowledgements("os", ROUNDS_OS);
+}
+
+fn kill_between_acknowledgements(durability: &str, rounds: u64) {
+    let mut server = Server::start_with(&["--shard-limits", "off", "--durability", durability]);
     let load = Load::new("s", SEED);
     server.stream("s", SHARDS);
     let mut rng = StdRng::seed_from_u64(SEED);
-    for round in 0..ROUNDS {
+    for round in 0..rounds {
         streams_come_and_go(&server, &load, round);
         // Killed after a random number of acknowledged records, not after a time: as good on a slow machine, and a server
         // that acknowledges nothing fails the test.

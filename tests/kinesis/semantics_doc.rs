@@ -16,6 +16,12 @@ use weir_tests::{
 /// What tests beside the code prove of a row: its first column, words of its second, the file, and the test.
 const ELSEWHERE: &[[&str; 4]] = &[
     [
+        "a full disk",
+        "with `ServiceUnavailable` and the reason",
+        "tests/full_disk.rs",
+        "a_full_disk_refuses_with_the_reason_serves_reads_and_goes_on_when_a_stream_is_deleted",
+    ],
+    [
         "`x-amz-content-sha256`",
         "must be the body's own hash where signatures are checked, else `InvalidSignatureException`",
         "crates/weir-wire/src/sigv4/presented/tests.rs",

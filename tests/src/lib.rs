@@ -17,6 +17,7 @@ pub mod process;
 pub mod scratch;
 pub mod semantics;
 pub mod server;
+pub mod small_disk;
 pub mod subscription;
 pub mod user;
 pub mod witness;

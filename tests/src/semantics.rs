@@ -33,6 +33,16 @@ pub fn says_same(words: &str) {
     assert!(found, "docs/SEMANTICS.md does not count {words:?} among what is as in Kinesis");
 }
 
+/// What an acknowledged record survives under a value of `--durability`.
+///
+/// # Panics
+/// When the page has no row for it.
+pub fn durability(value: &str) -> String {
+    let head = "| value | an acknowledged record survives | what happens before the acknowledgement |";
+    let row = table(PAGE, head).into_iter().find(|row| row[0].starts_with(&format!("`{value}`")));
+    row.unwrap_or_else(|| panic!("docs/SEMANTICS.md says nothing of {value}"))[1].clone()
+}
+
 /// The points of the lists of what is as in Kinesis, each on one line.
 pub fn same(page: &str) -> Vec<String> {
     let mut points: Vec<String> = Vec::new();

@@ -47,6 +47,11 @@ impl Server {
         server
     }
 
+    /// The same, on a data folder of the caller's.
+    pub fn start_on(data: &Path, arguments: &[&str]) -> Self {
+        Self::launch(data.to_path_buf(), arguments.iter().map(|&argument| argument.to_owned()).collect())
+    }
+
     /// The same, with what it logs in a file of its own: for tests that look for panics.
     pub fn start_logging_to(log: &Path, arguments: &[&str]) -> Self {
         let log = fs::File::create(log).expect("a file for the log");
