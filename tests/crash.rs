@@ -7,5 +7,7 @@
 mod fleet;
 #[path = "crash/load.rs"]
 mod load;
+#[path = "crash/pushed.rs"]
+mod pushed;
 #[path = "crash/serve.rs"]
 mod serve;

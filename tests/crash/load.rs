@@ -153,13 +153,18 @@ impl Load {
         self.wait_until("the next acknowledgement", || self.acknowledged() >= acknowledged);
     }
 
+    /// The number of one more reader.
+    pub(crate) fn new_reader(&self) -> u64 {
+        self.readers.fetch_add(1, Ordering::Relaxed)
+    }
+
     /// Reads the stream from its start to its tip and judges everything until now.
     ///
     /// # Panics
     /// With all faults, when there is one.
     pub(crate) fn check(&self, turn: usize) {
         let settled = self.history.now();
-        let mut follower = Follower::new(self.readers.fetch_add(1, Ordering::Relaxed), &self.stream, 10_000);
+        let mut follower = Follower::new(self.new_reader(), &self.stream, 10_000);
         self.read_to_the_tip(&mut follower, turn);
         self.judge(settled);
     }
@@ -303,7 +308,7 @@ impl Load {
             };
             (shard, start)
         };
-        let reader = self.readers.fetch_add(1, Ordering::Relaxed);
+        let reader = self.new_reader();
         let mut cursor = witness.iterator(reader, &shard, start)?;
         for _ in 0..rng.random_range(1..4) {
             let page = witness.page(&cursor, rng.random_range(1..200))?;

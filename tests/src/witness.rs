@@ -116,7 +116,7 @@ impl Witness<'_> {
     pub fn page(&self, cursor: &Cursor, limit: u32) -> Option<Page> {
         let page = self.history.write(Event::Page { from: cursor.from });
         let answer = self.asked("GetRecords", &json!({"ShardIterator": cursor.token, "Limit": limit}))?;
-        let records: Vec<Read> = list(&answer["Records"]).iter().map(read).collect();
+        let records: Vec<Read> = list(&answer["Records"]).iter().map(record).collect();
         let cursor =
             answer["NextShardIterator"].as_str().map(|token| Cursor { from: page, token: token.to_owned() });
         let next = match (&cursor, &answer["MillisBehindLatest"]) {
@@ -230,7 +230,8 @@ fn stored(result: &Value) -> Outcome {
     Outcome::Stored { shard: text(&result["ShardId"]), sequence: Sequence(text(&result["SequenceNumber"])) }
 }
 
-fn read(record: &Value) -> Read {
+/// A record as GetRecords and a subscription tell it.
+pub fn record(record: &Value) -> Read {
     let arrived = record["ApproximateArrivalTimestamp"].as_f64().expect("a time");
     Read {
         sequence: Sequence(text(&record["SequenceNumber"])),
