@@ -20,7 +20,7 @@ use crate::segment::{
 };
 
 /// Bytes of the records that fill a segment.
-const LARGE_BYTES: [usize; 4] = [2_000, 8_000, 8_000, 8_000];
+const LARGE_BYTES: [usize; 5] = [2_000, 7_500, 7_500, 7_500, 7_500];
 /// A frame of more is a large one.
 const SMALL_BYTES_MAX: usize = 1_500;
 /// In data that is large, and in zeros, one byte in so many is looked at, each with another bit.
