@@ -253,6 +253,10 @@ pub enum OpenError {
         /// Bytes that it has.
         found: u64,
     },
+    /// The newest segment is one that was rewritten, which is done to older ones only: what came after it is gone, and the
+    /// numbers of its records would be given out a second time.
+    #[error("{} was rewritten when there were segments after it, and they are gone", .0.display())]
+    NoTail(PathBuf),
     /// The oldest segment kept does not begin with a readable snapshot, and no footer stands in for it: which shards
     /// there were is not known.
     #[error("{} does not begin with a readable snapshot of its shards", .0.display())]

@@ -32,6 +32,9 @@ pub(crate) enum FrameKind {
     Footer = 5,
     /// Segments before the one numbered `first` are no longer kept. No body.
     Retained = 6,
+    /// Only in a rewritten segment: the records of a shard from `first` on were left out up to the one that the body
+    /// tells (8 bytes), because neither they nor any before them are kept.
+    Expired = 7,
 }
 
 impl FrameKind {
@@ -43,6 +46,7 @@ impl FrameKind {
             4 => Self::Snapshot,
             5 => Self::Footer,
             6 => Self::Retained,
+            7 => Self::Expired,
             _ => return None,
         })
     }
@@ -96,6 +100,17 @@ impl FrameHeader {
             arrived: WallMs(0),
             opened: at,
         }
+    }
+
+    /// A header for a frame that tells of one life of a shard.
+    pub(crate) fn of_shard(
+        kind: FrameKind,
+        shard: ShardKey,
+        body: &[u8],
+        synced_to: u32,
+        opened: LogPlace,
+    ) -> Self {
+        Self { shard, ..Self::of_journal(kind, body, synced_to, opened) }
     }
 
     /// Bytes of header and body.

@@ -12,6 +12,7 @@ mod open;
 mod read;
 mod recover;
 mod retain;
+mod rewrite;
 mod stage;
 mod survey;
 mod tail_cache;
@@ -40,6 +41,7 @@ pub use self::{
     read::{At, ReadBatch},
     recover::report::{DamageFound, DamageKind, RecoveryReport, TornTail},
     retain::RetainOutcome,
+    rewrite::RewriteOutcome,
     survey::{Depth, SegmentSurvey, Survey},
 };
 use self::{done::Done, stage::Write};
@@ -121,6 +123,10 @@ struct Shared {
     body_bytes_max: usize,
     shards: RwLock<HashMap<ShardKey, Arc<Shard>>>,
     segments: RwLock<BTreeMap<SegmentSequence, Arc<Segment>>>,
+    /// Held by whoever takes segments out of the folder, so that their names go in the order of the log.
+    names: Mutex<()>,
+    /// Those for the layout thread: one waits at most.
+    rewrites: Mutex<rewrite::Wishes>,
     /// Set once, by the first write or sync that fails.
     stopped: OnceLock<Arc<StorageError>>,
     /// There was no room for the next segment when it was last asked for.
@@ -283,6 +289,8 @@ impl Shared {
             reads: counters.reads.get(),
             reads_cached: counters.reads_cached.get(),
             read_bytes: counters.read_bytes.get(),
+            rewritten_bytes: counters.rewritten_bytes.get(),
+            rewritten_segments: counters.rewritten_segments.get(),
             queue_items: waiting.items as u64,
             queue_bytes: waiting.bytes as u64,
             segments: self.segments.read().len() as u64,

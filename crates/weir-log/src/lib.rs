@@ -4,7 +4,7 @@
 //! of a file system; a *frame* is a checked unit of bytes; a *segment* is a file of frames laid out in advance; the
 //! *journal* appends, syncs, recovers and trims; the *shard index* finds a record. It knows no socket and no runtime.
 //!
-//! Threads of an open journal: `weir-commit` (the only writer) and `weir-layout` (lays segments out ahead). Always two.
+//! Threads of an open journal: `weir-commit` (the only writer) and `weir-layout` (lays segments out ahead, and rewrites old ones). Always two.
 #![forbid(unsafe_code)]
 #![cfg_attr(not(test), warn(clippy::cast_possible_truncation))]
 
@@ -30,6 +30,6 @@ pub use error::{
 };
 pub use journal::{
     AppendOutcome, At, DamageFound, DamageKind, Depth, Durability, Journal, JournalConfig, ReadBatch,
-    RecoveryReport, RetainOutcome, SegmentSurvey, ShardStatus, Survey, TornTail,
+    RecoveryReport, RetainOutcome, RewriteOutcome, SegmentSurvey, ShardStatus, Survey, TornTail,
 };
 pub use metrics::JournalMetrics;

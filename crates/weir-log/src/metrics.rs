@@ -22,6 +22,8 @@ pub(crate) struct Counters {
     pub(crate) reads: Counter,
     pub(crate) reads_cached: Counter,
     pub(crate) read_bytes: Counter,
+    pub(crate) rewritten_bytes: Counter,
+    pub(crate) rewritten_segments: Counter,
 }
 
 /// A number that only rises.
@@ -73,6 +75,10 @@ pub struct JournalMetrics {
     pub reads_cached: u64,
     /// Bytes of batches handed to readers.
     pub read_bytes: u64,
+    /// Bytes written by rewriting.
+    pub rewritten_bytes: u64,
+    /// Segments that rewritten ones took the place of.
+    pub rewritten_segments: u64,
     /// Writes that wait for the committer now.
     pub queue_items: u64,
     /// Their bytes.

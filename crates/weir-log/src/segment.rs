@@ -5,6 +5,9 @@
 //!
 //! The file, in order: the head block ([`head::HEAD_BLOCK_BYTES`]), a snapshot frame, frames, a footer frame, bytes
 //! that mean nothing, and the trailer ([`footer::TRAILER_BYTES`]) that says where the last footer is.
+//!
+//! A rewritten segment stands for itself and for a number of segments before it: it has their frames that are still
+//! kept, is as long as these need, and carries the number of the last one ([`head::Rewritten`]).
 
 pub(crate) mod footer;
 pub(crate) mod head;
@@ -14,9 +17,16 @@ pub(crate) mod scan;
 use std::{
     fmt,
     path::{Path, PathBuf},
+    sync::atomic::{AtomicU32, Ordering},
 };
 
-use crate::{disk::DiskFile, error::StorageError, journal::JournalConfig};
+use crate::{
+    disk::{DiskFile, read_exact_at},
+    error::StorageError,
+    frame::{FRAME_HEADER_BYTES, FrameHeader},
+    journal::JournalConfig,
+    segment::head::{HEAD_BLOCK_BYTES, ReadHead, SegmentHead},
+};
 
 /// A segment's number: rises by one, never used twice in a folder.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -73,13 +83,64 @@ impl LogPlace {
 #[derive(Debug)]
 pub(crate) struct Segment {
     pub(crate) sequence: SegmentSequence,
+    /// The first segment that it stands for: itself, unless it was rewritten.
+    pub(crate) covers_from: SegmentSequence,
     /// Part of the checksum of every frame in it.
     pub(crate) salt: u32,
     pub(crate) path: PathBuf,
     pub(crate) file: Box<dyn DiskFile>,
+    /// Where its footer ends, once that covers everything in it; else 0.
+    sealed: AtomicU32,
 }
 
 impl Segment {
+    /// A segment that stands for itself and has no footer yet.
+    pub(crate) fn new(sequence: SegmentSequence, salt: u32, path: PathBuf, file: Box<dyn DiskFile>) -> Self {
+        Self { sequence, covers_from: sequence, salt, path, file, sealed: AtomicU32::new(0) }
+    }
+
+    /// Where its footer ends; `None` as long as there is none that covers everything in it.
+    pub(crate) fn sealed(&self) -> Option<u32> {
+        Some(self.sealed.load(Ordering::Acquire)).filter(|&end| end > 0)
+    }
+
+    /// A footer that ends at `end` covers everything in it, or (`None`) there is no such footer.
+    pub(crate) fn seal(&self, end: Option<u32>) {
+        self.sealed.store(end.unwrap_or(0), Ordering::Release);
+    }
+
+    /// The head block.
+    pub(crate) fn read_head(&self) -> Result<ReadHead, StorageError> {
+        let mut block = vec![0; HEAD_BLOCK_BYTES as usize];
+        read_exact_at(self.file.as_ref(), 0, &mut block)
+            .map_err(|source| self.error("read the head of", source))?;
+        Ok(SegmentHead::read(&block))
+    }
+
+    /// The whole frame at `offset` with its body, if there is one that checks and ends at `end` at the latest.
+    pub(crate) fn read_frame(
+        &self,
+        offset: u32,
+        end: u64,
+    ) -> Result<Option<(FrameHeader, Vec<u8>)>, StorageError> {
+        let read = |offset: u64, buffer: &mut [u8]| {
+            read_exact_at(self.file.as_ref(), offset, buffer).map_err(|source| self.error("read", source))
+        };
+        let body_at = u64::from(offset) + FRAME_HEADER_BYTES as u64;
+        if body_at > end {
+            return Ok(None);
+        }
+        let mut header = [0; FRAME_HEADER_BYTES];
+        read(u64::from(offset), &mut header)?;
+        let header = FrameHeader::decode(&header, self.salt, offset);
+        let Some(header) = header.filter(|header| body_at + u64::from(header.body_bytes) <= end) else {
+            return Ok(None);
+        };
+        let mut body = vec![0; header.body_bytes as usize];
+        read(body_at, &mut body)?;
+        Ok((crc32c::crc32c(&body) == header.body_crc).then_some((header, body)))
+    }
+
     /// An I/O error with this file's name.
     pub(crate) fn error(&self, operation: &'static str, source: std::io::Error) -> StorageError {
         StorageError { operation, path: self.path.clone(), source }

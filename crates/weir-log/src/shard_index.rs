@@ -1,7 +1,7 @@
 //! The index of one shard: which record lies where, and when it arrived.
 //!
-//! Filled by the committer after each sync, rebuilt by recovery, asked by readers and by retention. It holds 16 bytes
-//! for each stored batch and 72 for each segment that the shard is in, and it never reads a file.
+//! Filled by the committer after each sync, rebuilt by recovery, asked by readers and by retention, moved by rewriting. It
+//! holds 16 bytes for each stored batch and 64 for each segment that the shard is in, and it never reads a file.
 
 use std::{collections::VecDeque, sync::Arc};
 
@@ -23,7 +23,20 @@ pub(crate) struct Entry {
     pub(crate) arrived_delta: u32,
 }
 
-const _: () = assert!(size_of::<Entry>() == 16, "the stated cost of the index");
+impl Entry {
+    /// Of `batch` in a run whose first record is `first` and came at `base`; `None` when its time does not fit into the
+    /// run's 32 bits.
+    pub(crate) fn of(batch: Indexed, first: RecordIndex, base: WallMs) -> Option<Self> {
+        Some(Self {
+            offset: batch.offset,
+            bytes: batch.bytes,
+            first_delta: u32::try_from(batch.first - first).expect("bounded by the segment's length"),
+            arrived_delta: u32::try_from(batch.arrived.0 - base.0).ok()?,
+        })
+    }
+}
+
+const _: () = assert!(size_of::<Entry>() == 16 && size_of::<Run>() == 64, "the stated cost of the index");
 
 /// Batches of the shard that are in one segment, without a hole.
 #[derive(Debug, Clone)]
@@ -35,7 +48,20 @@ pub(crate) struct Run {
     pub(crate) end: RecordIndex,
     /// When the first batch arrived.
     pub(crate) base: WallMs,
+    /// Bytes of all its frames.
+    bytes: u64,
     pub(crate) entries: Vec<Entry>,
+}
+
+/// What a shard keeps of a segment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Kept {
+    /// Bytes of the frames.
+    pub(crate) bytes: u64,
+    /// Frames.
+    pub(crate) entries: u64,
+    /// Runs that they are in.
+    pub(crate) runs: u64,
 }
 
 /// A batch that is to be indexed.
@@ -64,6 +90,18 @@ pub(crate) struct Runs {
 }
 
 impl Run {
+    /// Batches that lie in `segment`, one after another.
+    pub(crate) fn new(
+        segment: Arc<Segment>,
+        first: RecordIndex,
+        end: RecordIndex,
+        base: WallMs,
+        entries: Vec<Entry>,
+    ) -> Self {
+        let bytes = entries.iter().map(|entry| u64::from(entry.bytes)).sum();
+        Self { segment, first, end, base, bytes, entries }
+    }
+
     /// When the newest batch arrived.
     pub(crate) fn last_arrived(&self) -> WallMs {
         let delta = self.entries.last().map_or(0, |entry| entry.arrived_delta);
@@ -78,6 +116,28 @@ impl Run {
     fn takes(&self, arrived: WallMs) -> bool {
         arrived.0 - self.base.0 <= u64::from(u32::MAX)
     }
+
+    /// The entries of batches that hold a record from `oldest` on.
+    fn kept(&self, oldest: RecordIndex) -> &[Entry] {
+        let held = self.entries.partition_point(|entry| self.first_of(entry) <= oldest);
+        if self.end <= oldest { &[] } else { &self.entries[held.saturating_sub(1)..] }
+    }
+
+    /// The batches of [`Self::kept`], as they were indexed.
+    fn batches(&self, oldest: RecordIndex) -> impl Iterator<Item = Indexed> + '_ {
+        let kept = self.kept(oldest);
+        kept.iter().enumerate().map(|(at, entry)| {
+            let first = self.first_of(entry);
+            let end = kept.get(at + 1).map_or(self.end, |next| self.first_of(next));
+            Indexed {
+                offset: entry.offset,
+                bytes: entry.bytes,
+                first,
+                count: u32::try_from(end - first).expect("the records of one batch"),
+                arrived: WallMs(self.base.0 + u64::from(entry.arrived_delta)),
+            }
+        })
+    }
 }
 
 impl Runs {
@@ -89,23 +149,13 @@ impl Runs {
     /// Adds the batch after the newest.
     pub(crate) fn push(&mut self, segment: &Arc<Segment>, batch: Indexed) {
         if self.begins_run(segment.sequence, batch.arrived) {
-            self.runs.push_back(Run {
-                segment: Arc::clone(segment),
-                first: batch.first,
-                end: batch.first,
-                base: batch.arrived,
-                entries: Vec::new(),
-            });
+            let run = Run::new(Arc::clone(segment), batch.first, batch.first, batch.arrived, Vec::new());
+            self.runs.push_back(run);
         }
         let run = self.runs.back_mut().expect("just made");
         assert_eq!(run.end, batch.first, "a shard's index has no hole");
-        let small = "bounded by the segment's length and by `takes`";
-        run.entries.push(Entry {
-            offset: batch.offset,
-            bytes: batch.bytes,
-            first_delta: u32::try_from(batch.first - run.first).expect(small),
-            arrived_delta: u32::try_from(batch.arrived.0 - run.base.0).expect(small),
-        });
+        run.entries.push(Entry::of(batch, run.first, run.base).expect("the run takes it"));
+        run.bytes += u64::from(batch.bytes);
         run.end += u64::from(batch.count);
     }
 
@@ -146,6 +196,60 @@ impl Runs {
         while self.runs.front().is_some_and(|run| run.segment.sequence < first) {
             self.runs.pop_front();
         }
+    }
+
+    /// What is kept from `oldest` on, segment by segment, in order.
+    pub(crate) fn kept(&self, oldest: RecordIndex) -> impl Iterator<Item = (SegmentSequence, Kept)> + '_ {
+        let start = self.runs.partition_point(|run| run.end <= oldest);
+        self.runs.range(start..).map(move |run| {
+            let entries = run.kept(oldest);
+            let bytes = if entries.len() == run.entries.len() {
+                run.bytes
+            } else {
+                entries.iter().map(|entry| u64::from(entry.bytes)).sum()
+            };
+            (run.segment.sequence, Kept { bytes, entries: entries.len() as u64, runs: 1 })
+        })
+    }
+
+    /// The batches in segments `from` to `to` that hold a record from `oldest` on.
+    pub(crate) fn batches_in(
+        &self,
+        from: SegmentSequence,
+        to: SegmentSequence,
+        oldest: RecordIndex,
+    ) -> impl Iterator<Item = (SegmentSequence, Indexed)> + '_ {
+        let runs = self.runs.range(self.between(from, to));
+        runs.flat_map(move |run| run.batches(oldest).map(|batch| (run.segment.sequence, batch)))
+    }
+
+    /// What was kept of segments `from` to `to` lies elsewhere now: in `runs`. When they begin later than what they take
+    /// the place of, everything before them is gone. A shard that was deleted meanwhile has no batches there, and gets
+    /// none.
+    pub(crate) fn replace(&mut self, from: SegmentSequence, to: SegmentSequence, runs: Vec<Run>) {
+        let mut place = self.between(from, to);
+        let (Some(first), Some(last)) =
+            (self.runs.range(place.clone()).next(), self.runs.range(place.clone()).last())
+        else {
+            return;
+        };
+        let is_whole = runs.first().is_some_and(|run| run.first == first.first);
+        assert!(
+            runs.last().is_none_or(|run| run.end == last.end),
+            "a rewriting leaves out oldest records only"
+        );
+        if !is_whole {
+            place.start = 0;
+        }
+        let behind = self.runs.split_off(place.end);
+        self.runs.truncate(place.start);
+        self.runs.extend(runs);
+        self.runs.extend(behind);
+    }
+
+    fn between(&self, from: SegmentSequence, to: SegmentSequence) -> std::ops::Range<usize> {
+        let start = self.runs.partition_point(|run| run.segment.sequence < from);
+        start..self.runs.partition_point(|run| run.segment.sequence <= to)
     }
 
     /// The oldest record indexed.
@@ -203,7 +307,7 @@ mod tests {
 
     fn segment(sequence: u64) -> Arc<Segment> {
         let file = MemoryDisk::new(10).lay_out(Path::new("f/s"), 1, Blocks::Written, false).unwrap();
-        Arc::new(Segment { sequence: SegmentSequence(sequence), salt: 0, path: "f/s".into(), file })
+        Arc::new(Segment::new(SegmentSequence(sequence), 0, "f/s".into(), file))
     }
 
     /// Batches of 10 records and 100 bytes, three to a segment, 5 ms apart.
@@ -265,6 +369,45 @@ mod tests {
             (runs.segment_of(29), runs.segment_of(60)),
             (Some(SegmentSequence(2)), Some(SegmentSequence(3)))
         );
+    }
+
+    #[test]
+    fn what_is_kept_is_weighed_by_whole_batches() {
+        let runs = runs();
+        let weighed = |oldest| -> Vec<_> {
+            runs.kept(oldest).map(|(segment, kept)| (segment.0, kept.bytes, kept.entries)).collect()
+        };
+        assert_eq!(weighed(0), [(1, 300, 3), (2, 300, 3), (3, 300, 3)]);
+        assert_eq!(weighed(30), [(2, 300, 3), (3, 300, 3)]);
+        assert_eq!(weighed(49), [(2, 200, 2), (3, 300, 3)], "the batch that holds it is kept whole");
+        assert_eq!(weighed(90), []);
+        let batches: Vec<_> = runs.batches_in(SegmentSequence(2), SegmentSequence(3), 49).collect();
+        assert_eq!(batches.len(), 5);
+        let (segment, batch) = batches[0];
+        assert_eq!((segment.0, batch.first, batch.count, batch.offset), (2, 40, 10, 4196));
+        assert_eq!(batch.arrived, WallMs(1_020));
+    }
+
+    #[test]
+    fn replaced_runs_take_their_place_and_what_they_leave_out_takes_all_before_it_along() {
+        let moved = |first, end| {
+            let entry = Entry { offset: 1, bytes: 100, first_delta: 0, arrived_delta: 0 };
+            Run::new(segment(2), first, end, WallMs(1_020), vec![entry])
+        };
+        let (from, to) = (SegmentSequence(2), SegmentSequence(2));
+        let mut whole = runs();
+        whole.replace(from, to, vec![moved(30, 60)]);
+        assert_eq!(firsts(&whole.plan(0, 90, 100, 10_000)), [0, 10, 20, 30, 60, 70, 80]);
+        let mut cut = runs();
+        cut.replace(from, to, vec![moved(50, 60)]);
+        assert_eq!(firsts(&cut.plan(50, 90, 100, 10_000)), [50, 60, 70, 80]);
+        assert_eq!(cut.first(), Some(50));
+        let mut gone = runs();
+        gone.replace(from, to, vec![]);
+        assert_eq!(gone.first(), Some(60));
+        let mut deleted = Runs::default();
+        deleted.replace(from, to, vec![moved(30, 60)]);
+        assert_eq!(deleted.first(), None);
     }
 
     #[test]

@@ -70,6 +70,8 @@ struct State {
     free_bytes: u64,
     /// Operations that change the disk, counted from its making.
     changes: u64,
+    /// Bytes written, those of laying out not counted.
+    written_bytes: u64,
     power_goes_at: Option<u64>,
     powered: bool,
     short_writes: bool,
@@ -122,6 +124,7 @@ impl FaultDisk {
             names_unsynced: VecDeque::new(),
             free_bytes,
             changes: 0,
+            written_bytes: 0,
             power_goes_at: None,
             powered: true,
             short_writes: false,
@@ -193,6 +196,11 @@ impl FaultDisk {
     /// Is the power on?
     pub fn is_powered(&self) -> bool {
         self.state().powered
+    }
+
+    /// Bytes written so far; the zeros that files are laid out with are not counted.
+    pub fn written_bytes(&self) -> u64 {
+        self.state().written_bytes
     }
 
     /// What is found when the power is back, as a new disk: synced bytes, and of the others whatever the seed keeps.
@@ -381,7 +389,10 @@ impl Disk for FaultDisk {
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
         let mut state = self.state();
         state.content_of(from)?;
-        state.change_names(Operation::Rename, NameChange::Move(from.to_owned(), to.to_owned()))
+        let replaced = state.content_of(to).map_or(0, |content| state.contents[content].bytes().len() as u64);
+        state.change_names(Operation::Rename, NameChange::Move(from.to_owned(), to.to_owned()))?;
+        state.free_bytes += replaced;
+        Ok(())
     }
 
     fn remove(&self, path: &Path) -> io::Result<()> {

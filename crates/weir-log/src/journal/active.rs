@@ -13,7 +13,7 @@ use crate::{
     journal::JournalConfig,
     segment::{
         LogPlace, Segment, SegmentSequence,
-        footer::{ENTRY_BYTES, Footer, RUN_BYTES, TRAILER_BYTES, encode_trailer},
+        footer::{ENTRY_BYTES, Footer, RUN_BYTES, TRAILER_BYTES, Trailer, encode_trailer},
         head::{HEAD_BLOCK_BYTES, SegmentHead, salt},
         layout::Spare,
     },
@@ -79,6 +79,7 @@ impl Active {
         entries: usize,
     ) -> Self {
         let reserved_from = None; // nobody remembers, and most of them were written
+        segment.seal(footed_to.filter(|footed| *footed == end));
         Self { segment, end, synced_end: end, staged_end: end, footed_to, runs, entries, reserved_from }
     }
 
@@ -97,6 +98,7 @@ impl Active {
             previous_end,
             recycled: spare.recycled,
             begun: now,
+            rewritten: None,
         };
         let mut body = Vec::new();
         snapshot.encode(&mut body);
@@ -105,7 +107,7 @@ impl Active {
         let block = head.encode();
         let frame = header.encode(salt, HEAD_BLOCK_BYTES);
         let path = Segment::path_in(&config.folder, sequence);
-        let segment = Segment { sequence, salt, path, file: spare.file };
+        let segment = Segment::new(sequence, salt, path, spare.file);
         let mut parts = [IoSlice::new(&block), IoSlice::new(&frame), IoSlice::new(&body)];
         write_all_at(segment.file.as_ref(), 0, &mut parts)
             .map_err(|source| segment.error("begin", source))?;
@@ -186,6 +188,7 @@ impl Active {
         let end = u64::from(self.end) + header.frame_bytes() as u64;
         if end > config.segment_bytes - TRAILER_BYTES as u64 {
             tracing::warn!(segment = %self.segment.path.display(), "no room for the footer");
+            self.segment.seal(None);
             return Ok(());
         }
         let end = u32::try_from(end).expect("it fits the segment");
@@ -197,12 +200,14 @@ impl Active {
         self.synced_end = end;
         self.staged_end = end;
         self.footed_to = Some(end);
+        self.segment.seal(self.footed_to);
         Ok(())
     }
 
     /// Writes the trailer and syncs it, with the footer if that is new.
     pub(super) fn point_at_footer(&self, config: &JournalConfig, offset: u32) -> Result<(), StorageError> {
-        let trailer = encode_trailer(self.segment.salt, offset);
+        let trailer = Trailer { footer_offset: offset, segments: 0 };
+        let trailer = encode_trailer(self.segment.salt, trailer);
         let trailer_at = config.segment_bytes - TRAILER_BYTES as u64;
         let file = self.segment.file.as_ref();
         write_all_at(file, trailer_at, &mut [IoSlice::new(&trailer)])

@@ -15,16 +15,18 @@ use super::{
     Journal, JournalConfig, RecoveryReport, Shared,
     active::{Active, Beginning},
     commit::{Committer, Start},
-    recover::{FolderFacts, FooterAt, Recovered, Tail, Trust, recover},
+    recover::{FolderFacts, Recovered, Tail, Trust, recover},
+    rewrite::{Rewriter, Wishes},
 };
 use crate::{
     disk::{Blocks, read_exact_at, write_all_at},
     error::{OpenError, StorageError, WriteError},
-    facade::{Mutex, RwLock},
+    facade::{Mutex, RwLock, bounded},
     metrics::Counters,
     segment::{
         Segment, SegmentSequence,
-        layout::{Layout, LayoutConfig, Spares},
+        footer::FooterAt,
+        layout::{Layout, LayoutConfig, REQUESTS_MAX, Spares},
         scan::Torn,
     },
     shard::Shard,
@@ -58,7 +60,7 @@ pub(super) fn open(
     config.segment_bytes = facts.segment_bytes;
     config.check()?;
     let spares = Arc::new(Spares::adopt(layout_config(&config), &names));
-    let Recovered { mut segments, shards, first_segment, tail, mut report, .. } = recovered;
+    let Recovered { mut segments, covered, shards, first_segment, tail, mut report, .. } = recovered;
     let last = segments.last().cloned();
     let active = match (tail, last) {
         (Tail::Continue { synced_to, end, footer, torn }, Some(last)) => {
@@ -80,12 +82,16 @@ pub(super) fn open(
             active
         }
     };
-    let kept = keep_from(first_segment, segments, &config, &spares)?;
+    let kept = keep_from(first_segment, segments, covered, &config, &spares)?;
+    let (requests, wanted) = bounded(REQUESTS_MAX);
+    let rewrites = Wishes { waiting: None, requests: requests.clone() };
     let shared = Arc::new(Shared {
         gate: CommitGate::new(GateLimits { items: config.queue_items_max, bytes: config.queue_bytes_max }),
         body_bytes_max: config.body_bytes_max(),
         shards: RwLock::new(shards.into_iter().map(|shard| (shard.key, Arc::new(shard))).collect()),
         segments: RwLock::new(kept),
+        names: Mutex::new(()),
+        rewrites: Mutex::new(rewrites),
         stopped: OnceLock::new(),
         full: AtomicBool::new(false),
         counters: Counters::default(),
@@ -93,7 +99,8 @@ pub(super) fn open(
         _lock: lock,
         config,
     });
-    let layout = Layout::start(spares, threads)?;
+    let rewriter = Rewriter::new(Arc::clone(&shared), Arc::clone(&spares), facts.key);
+    let layout = Layout::start(spares, threads, (requests, wanted), rewriter)?;
     let start = Start { shared: Arc::clone(&shared), layout, active, key: facts.key, first_segment };
     let committer = Committer::new(start);
     let gate = DrainGate(Arc::clone(&shared));
@@ -143,15 +150,17 @@ fn write_again(segment: &Segment, from: u32, end: u32) -> Result<(), StorageErro
     Ok(())
 }
 
-/// Lets go of segments that a crash kept from being dropped.
+/// Lets go of segments that a crash kept from being dropped, `covered` ones among them.
 fn keep_from(
     first: SegmentSequence,
     segments: Vec<Arc<Segment>>,
+    covered: Vec<Arc<Segment>>,
     config: &JournalConfig,
     spares: &Spares,
 ) -> Result<BTreeMap<SegmentSequence, Arc<Segment>>, StorageError> {
-    let (mut kept, dropped): (Vec<_>, Vec<_>) =
+    let (mut kept, mut dropped): (Vec<_>, Vec<_>) =
         segments.into_iter().partition(|segment| segment.sequence >= first);
+    dropped.extend(covered);
     if !dropped.is_empty() {
         kept.extend(spares.recycle(dropped));
         config.sync_names()?;

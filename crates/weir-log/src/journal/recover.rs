@@ -22,8 +22,8 @@ use crate::{
     frame::{FRAME_HEADER_BYTES, FrameHeader, FrameKind},
     segment::{
         LogPlace, Segment, SegmentSequence,
-        footer::{Footer, TRAILER_BYTES, decode_trailer},
-        head::{HEAD_BLOCK_BYTES, SegmentHead, key_of, salt},
+        footer::{Footer, FooterAt, TRAILER_BYTES, Trailer},
+        head::{HEAD_BLOCK_BYTES, Rewritten, SegmentHead, key_of, salt},
         scan::{End, Finding, Scan, Torn, scan},
     },
     shard::Shard,
@@ -35,6 +35,8 @@ use crate::{
 pub(super) struct Recovered {
     /// In order; those before `first_segment` are no longer needed.
     pub(super) segments: Vec<Arc<Segment>>,
+    /// Beside one of [`Self::segments`] that was rewritten to stand for them, too: no longer needed either, nor read.
+    pub(super) covered: Vec<Arc<Segment>>,
     pub(super) shards: Vec<Shard>,
     /// The folder's key and the length of its segments; none in a new folder.
     pub(super) folder: Option<FolderFacts>,
@@ -63,6 +65,8 @@ pub(super) struct SegmentRead {
     pub(super) used_bytes: u64,
     pub(super) has_footer: bool,
     pub(super) was_scanned: bool,
+    /// How many segments it stands for, if it was rewritten.
+    pub(super) stands_for: Option<u32>,
 }
 
 /// What all segments of a folder share.
@@ -82,20 +86,22 @@ pub(super) enum Tail {
     Begin { sequence: SegmentSequence, previous_end: u32 },
 }
 
-/// The last footer of a segment.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct FooterAt {
-    pub(super) offset: u32,
-    pub(super) end: u32,
-}
-
 /// A segment file and what its head says.
 #[derive(Debug)]
 struct Found {
     segment: Arc<Segment>,
     head: Option<SegmentHead>,
     head_intact: bool,
+    rewritten: Option<Rewritten>,
     bytes: u64,
+}
+
+impl Found {
+    /// Bytes that the file was laid out with.
+    fn laid_out_bytes(&self, folder: FolderFacts) -> u64 {
+        let rewritten = self.rewritten.map(|it| u64::from(it.frames_end) + TRAILER_BYTES as u64);
+        rewritten.unwrap_or(folder.segment_bytes)
+    }
 }
 
 /// Where a segment stands among the others.
@@ -125,10 +131,11 @@ pub(super) fn recover(
     let Some((found, folder)) = open_segments(config, &sequences)? else {
         let tail = Tail::Begin { sequence: SegmentSequence(1), previous_end: 0 };
         let first_segment = SegmentSequence(1);
-        let (segments, shards, read, report) =
-            (Vec::new(), Vec::new(), Vec::new(), RecoveryReport::default());
-        return Ok(Recovered { segments, shards, folder: None, first_segment, tail, read, report });
+        let (segments, covered, shards, read) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        let report = RecoveryReport::default();
+        return Ok(Recovered { segments, covered, shards, folder: None, first_segment, tail, read, report });
     };
+    let (found, covered) = without_covered(found);
     let report = RecoveryReport { segments: found.len(), ..RecoveryReport::default() };
     let mut recovery = Recovery { report, shards: Shards::default(), folder, trust };
     let mut read = Vec::with_capacity(found.len());
@@ -136,8 +143,12 @@ pub(super) fn recover(
     for (at, this) in found.iter().enumerate() {
         let next = found.get(at + 1);
         recovery.check_file(config, this, at.checked_sub(1).map(|before| &found[before]), next.is_none())?;
-        let follows = |next: &&Found| next.segment.sequence == this.segment.sequence.next();
-        let end = next.filter(follows).and_then(|next| next.head).map(|head| head.previous_end);
+        let follows = |next: &&Found| next.segment.covers_from == this.segment.sequence.next();
+        let end = match this.rewritten {
+            // What follows was begun when there were other frames here.
+            Some(rewritten) => Some(rewritten.frames_end),
+            None => next.filter(follows).and_then(|next| next.head).map(|head| head.previous_end),
+        };
         let (footers, scans) = (recovery.report.footers_read, recovery.report.segments_scanned);
         tail = recovery.read_segment(this, Context { first: at == 0, last: next.is_none(), end })?;
         read.push(SegmentRead {
@@ -148,11 +159,12 @@ pub(super) fn recover(
             },
             has_footer: recovery.report.footers_read > footers,
             was_scanned: recovery.report.segments_scanned > scans,
+            stands_for: this.rewritten.map(|rewritten| rewritten.segments),
         });
     }
     let Recovery { mut report, mut shards, .. } = recovery;
     let first_segment = shards.first_segment();
-    let first_found = found[0].segment.sequence;
+    let first_found = found[0].segment.covers_from;
     if first_found > first_segment {
         let place = LogPlace { segment: first_segment, offset: 0 };
         report.damage.push(damage(config, place, DamageKind::Missing));
@@ -165,7 +177,21 @@ pub(super) fn recover(
     let segments = found.into_iter().map(|found| found.segment).collect();
     report.shards = shards.len();
     report.records = shards.iter().map(records_of).sum();
-    Ok(Recovered { segments, shards, folder: Some(folder), first_segment, tail, read, report })
+    Ok(Recovered { segments, covered, shards, folder: Some(folder), first_segment, tail, read, report })
+}
+
+/// Sets those apart that a rewritten one beside them stands for: the power went before their names did.
+fn without_covered(found: Vec<Found>) -> (Vec<Found>, Vec<Arc<Segment>>) {
+    let (mut kept, mut covered): (Vec<Found>, _) = (Vec::with_capacity(found.len()), Vec::new());
+    for this in found.into_iter().rev() {
+        match kept.last() {
+            Some(later) if this.segment.sequence >= later.segment.covers_from => covered.push(this.segment),
+            Some(_) | None => kept.push(this),
+        }
+    }
+    kept.reverse();
+    covered.reverse();
+    (kept, covered)
 }
 
 /// Before which offset everything was on disk when the newest of these frames, or the footer before them, was written.
@@ -224,8 +250,30 @@ fn open_segments(
     for found in &mut found {
         let segment = Arc::get_mut(&mut found.segment).expect("nobody else has it yet");
         segment.salt = salt(folder.key, segment.sequence);
+        found.rewritten = match found.head {
+            Some(head) => head.rewritten,
+            None => rewritten_by_trailer(segment, found.bytes, folder)?,
+        };
+        if let Some(rewritten) = found.rewritten {
+            segment.covers_from = rewritten.covers_from(segment.sequence);
+        }
     }
     Ok(Some((found, folder)))
+}
+
+/// What the last bytes of a file without a readable head say: a rewritten segment ends with its trailer.
+fn rewritten_by_trailer(
+    segment: &Segment,
+    bytes: u64,
+    folder: FolderFacts,
+) -> Result<Option<Rewritten>, StorageError> {
+    let shorter = (u64::from(HEAD_BLOCK_BYTES)..folder.segment_bytes).contains(&bytes);
+    let Some(frames_end) = bytes.checked_sub(TRAILER_BYTES as u64).filter(|_| shorter) else {
+        return Ok(None);
+    };
+    let trailer = Trailer::read(segment, frames_end)?.filter(|trailer| trailer.segments > 0);
+    let frames_end = u32::try_from(frames_end).expect("shorter than a segment");
+    Ok(trailer.map(|Trailer { segments, .. }| Rewritten { segments, frames_end }))
 }
 
 fn open_segment(config: &JournalConfig, sequence: SegmentSequence) -> Result<Found, OpenError> {
@@ -238,8 +286,8 @@ fn open_segment(config: &JournalConfig, sequence: SegmentSequence) -> Result<Fou
     read_exact_at(file.as_ref(), 0, &mut block).map_err(|source| error("read the head of", source))?;
     let read = SegmentHead::read(&block);
     let head = read.head.filter(|head| head.sequence == sequence);
-    let segment = Arc::new(Segment { sequence, salt: 0, path, file });
-    Ok(Found { segment, head, head_intact: read.intact && head.is_some(), bytes })
+    let segment = Arc::new(Segment::new(sequence, 0, path, file));
+    Ok(Found { segment, head, head_intact: read.intact && head.is_some(), rewritten: None, bytes })
 }
 
 impl Recovery {
@@ -257,7 +305,8 @@ impl Recovery {
             self.report.damage.push(damage(config, place, kind));
             place
         };
-        let missing = before.map(|before| before.segment.sequence.next()).filter(|next| *next < sequence);
+        let missing = before.map(|before| before.segment.sequence.next());
+        let missing = missing.filter(|next| *next < this.segment.covers_from);
         if let Some(missing) = missing {
             let place = found(missing, 0, DamageKind::Missing);
             self.shards.suspect(place);
@@ -265,10 +314,14 @@ impl Recovery {
         if !this.head_intact {
             found(sequence, 0, DamageKind::Head);
         }
-        if this.bytes < self.folder.segment_bytes {
+        if last && this.rewritten.is_some() {
+            return Err(OpenError::NoTail(this.segment.path.clone()));
+        }
+        let laid_out_bytes = this.laid_out_bytes(self.folder);
+        if this.bytes < laid_out_bytes {
             // No crash makes a file shorter: it was laid out and synced before it got its name.
             if last {
-                let (expected, found) = (self.folder.segment_bytes, this.bytes);
+                let (expected, found) = (laid_out_bytes, this.bytes);
                 return Err(OpenError::Truncated { path: this.segment.path.clone(), expected, found });
             }
             let offset = u32::try_from(this.bytes).expect("shorter than a segment");
@@ -289,6 +342,7 @@ impl Recovery {
                 self.shards.take_footer(&this.segment, content, context.first);
                 from = at.end;
                 if !context.last && context.end.is_none_or(|known| known == at.end) {
+                    this.segment.seal(Some(at.end));
                     return Ok(Tail::Continue { synced_to: at.offset, end: at.end, footer, torn: None });
                 }
             }
@@ -325,7 +379,7 @@ impl Recovery {
     fn scan_segment(&mut self, this: &Found, context: Context, from: u32) -> Result<Scan, OpenError> {
         self.report.segments_scanned += 1;
         let segment = &this.segment;
-        let frames_end = self.folder.segment_bytes - TRAILER_BYTES as u64;
+        let frames_end = this.laid_out_bytes(self.folder) - TRAILER_BYTES as u64;
         let length = usize::try_from(this.bytes.min(frames_end)).expect("a segment is below 1 GiB");
         let mut bytes = vec![0; length];
         if let Some(rest) = bytes.get_mut(from as usize..) {
@@ -374,6 +428,7 @@ impl Recovery {
                 self.shards.take_deleted(header);
                 true
             }
+            FrameKind::Expired => self.shards.take_expired(here, header, body),
             FrameKind::Retained => {
                 self.shards.take_retained(SegmentSequence(header.first));
                 true
@@ -395,34 +450,11 @@ impl Recovery {
 
     /// The footer that the trailer points at, if both are readable.
     fn read_footer(&self, this: &Found) -> Result<Option<(Footer, FooterAt)>, OpenError> {
-        let segment = &this.segment;
-        let trailer_at = self.folder.segment_bytes - TRAILER_BYTES as u64;
-        if this.bytes < self.folder.segment_bytes {
+        let laid_out_bytes = this.laid_out_bytes(self.folder);
+        if this.bytes < laid_out_bytes {
             return Ok(None);
         }
-        let read = |offset: u64, buffer: &mut [u8]| {
-            read_exact_at(segment.file.as_ref(), offset, buffer)
-                .map_err(|source| segment.error("read the footer of", source))
-        };
-        let mut trailer = [0; TRAILER_BYTES];
-        read(trailer_at, &mut trailer)?;
-        let offset = decode_trailer(&trailer, segment.salt)
-            .filter(|&offset| u64::from(offset) + FRAME_HEADER_BYTES as u64 <= trailer_at);
-        let Some(offset) = offset else { return Ok(None) };
-        let mut header = [0; FRAME_HEADER_BYTES];
-        read(u64::from(offset), &mut header)?;
-        let Some(header) = FrameHeader::decode(&header, segment.salt, offset) else { return Ok(None) };
-        let end = u64::from(offset) + header.frame_bytes() as u64;
-        if header.kind != FrameKind::Footer || end > trailer_at {
-            return Ok(None);
-        }
-        let mut body = vec![0; header.body_bytes as usize];
-        read(u64::from(offset) + FRAME_HEADER_BYTES as u64, &mut body)?;
-        if crc32c::crc32c(&body) != header.body_crc {
-            return Ok(None);
-        }
-        let end = u32::try_from(end).expect("before the trailer");
-        Ok(Footer::decode(&body).map(|footer| (footer, FooterAt { offset, end })))
+        Ok(Footer::read(&this.segment, laid_out_bytes - TRAILER_BYTES as u64)?)
     }
 
     fn note(&mut self, this: &Found, offset: u64, kind: DamageKind) -> LogPlace {

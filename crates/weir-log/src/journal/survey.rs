@@ -35,6 +35,8 @@ pub struct Survey {
     pub segments: Vec<SegmentSurvey>,
     /// Files of a segment's length that are nobody's yet.
     pub spares: usize,
+    /// Files that are left of segments which a rewritten one stands for, too: an opening removes them.
+    pub covered: usize,
     /// The shards, in order.
     pub shards: Vec<ShardStatus>,
     /// What an opening would have to say.
@@ -58,6 +60,8 @@ pub struct SegmentSurvey {
     pub was_scanned: bool,
     /// Its records are no longer kept: an opening lets go of it.
     pub is_dropped: bool,
+    /// How many segments it stands for, itself the last, if it was rewritten.
+    pub stands_for: Option<u32>,
 }
 
 impl Survey {
@@ -81,10 +85,10 @@ impl Survey {
             Depth::Footers => Trust::Footers,
             Depth::Frames => Trust::Frames,
         };
-        let Recovered { segments, shards, folder: facts, first_segment, report, read, .. } =
+        let Recovered { segments, covered, shards, folder: facts, first_segment, report, read, .. } =
             recover(&config, &names, trust)?;
         let surveyed = segments.iter().zip(read).map(|(segment, read)| {
-            let SegmentRead { begun, used_bytes, has_footer, was_scanned } = read;
+            let SegmentRead { begun, used_bytes, has_footer, was_scanned, stands_for } = read;
             SegmentSurvey {
                 path: segment.path.clone(),
                 number: segment.sequence.0,
@@ -93,12 +97,14 @@ impl Survey {
                 has_footer,
                 was_scanned,
                 is_dropped: segment.sequence < first_segment,
+                stands_for,
             }
         });
         Ok(Self {
             segment_bytes: facts.map(|facts| facts.segment_bytes),
             segments: surveyed.collect(),
             spares: names.iter().filter(|name| is_spare(name)).count(),
+            covered: covered.len(),
             shards: shards.iter().map(|shard| ShardStatus::of(folder, &shard.state.lock())).collect(),
             report,
         })

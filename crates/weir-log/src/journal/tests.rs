@@ -4,6 +4,8 @@ mod damage;
 mod every_bit;
 mod faults;
 mod model;
+mod rewriting;
+mod rewritten;
 mod schedules;
 
 use std::{
@@ -107,6 +109,10 @@ fn hold_committer(journal: &Journal, key: ShardKey) -> SyncSender<()> {
 
 fn retain(journal: &Journal, keep: impl Fn(ShardKey) -> Duration, now: u64) -> RetainOutcome {
     wait(|done| journal.retain(keep, WallMs(now), done)).unwrap()
+}
+
+fn rewrite(journal: &Journal) -> RewriteOutcome {
+    wait(|done| journal.rewrite(done)).unwrap()
 }
 
 /// All records from `from` on, read in steps that cut batches.

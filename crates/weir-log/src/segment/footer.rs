@@ -10,9 +10,11 @@ use weir_core::{
     sequence::RecordIndex,
 };
 
-use super::LogPlace;
+use super::{LogPlace, Segment};
 use crate::{
-    frame::u32_at,
+    disk::read_exact_at,
+    error::StorageError,
+    frame::{FrameKind, u32_at},
     shard_index::{Entry, Run},
     snapshot::Snapshot,
 };
@@ -26,7 +28,8 @@ pub(crate) const ENTRY_BYTES: usize = 16;
 /// Behind the trailer's checksum. Persisted, never change.
 const TRAILER_MAGIC: [u8; 4] = *b"FOOT";
 
-/// A run as a footer has it.
+/// A run as a footer has it. One without entries tells that a rewriting left these records out, because they were no
+/// longer kept, and that no record before its end is kept.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct FooterRun {
     pub(crate) shard: ShardKey,
@@ -35,6 +38,22 @@ pub(crate) struct FooterRun {
     pub(crate) end: RecordIndex,
     pub(crate) base: WallMs,
     pub(crate) entries: Vec<Entry>,
+}
+
+/// Where a footer is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct FooterAt {
+    pub(crate) offset: u32,
+    pub(crate) end: u32,
+}
+
+/// What a trailer says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Trailer {
+    /// Where the footer's frame is.
+    pub(crate) footer_offset: u32,
+    /// How many segments a rewritten one stands for, as its head says; 0: it was not rewritten.
+    pub(crate) segments: u32,
 }
 
 /// The body of a footer frame.
@@ -49,9 +68,37 @@ impl FooterRun {
     pub(crate) fn new(shard: ShardKey, opened: LogPlace, run: &Run) -> Self {
         Self { shard, opened, first: run.first, end: run.end, base: run.base, entries: run.entries.clone() }
     }
+
+    /// Records that are no longer kept, nor any before them.
+    pub(crate) fn expired(shard: ShardKey, opened: LogPlace, first: RecordIndex, end: RecordIndex) -> Self {
+        Self { shard, opened, first, end, base: WallMs(0), entries: Vec::new() }
+    }
+}
+
+impl Trailer {
+    /// The trailer at `trailer_at` of `segment`, if there is one that checks.
+    pub(crate) fn read(segment: &Segment, trailer_at: u64) -> Result<Option<Self>, StorageError> {
+        let mut trailer = [0; TRAILER_BYTES];
+        read_exact_at(segment.file.as_ref(), trailer_at, &mut trailer)
+            .map_err(|source| segment.error("read the trailer of", source))?;
+        Ok(decode_trailer(&trailer, segment.salt))
+    }
 }
 
 impl Footer {
+    /// The footer that the trailer at `trailer_at` of `segment` points at, if both check.
+    pub(crate) fn read(segment: &Segment, trailer_at: u64) -> Result<Option<(Self, FooterAt)>, StorageError> {
+        let Some(Trailer { footer_offset: offset, .. }) = Trailer::read(segment, trailer_at)? else {
+            return Ok(None);
+        };
+        let frame = segment.read_frame(offset, trailer_at)?;
+        let Some((header, body)) = frame.filter(|(header, _)| header.kind == FrameKind::Footer) else {
+            return Ok(None);
+        };
+        let end = offset + u32::try_from(header.frame_bytes()).expect("before the trailer");
+        Ok(Self::decode(&body).map(|footer| (footer, FooterAt { offset, end })))
+    }
+
     /// The body: the snapshot, the number of runs (4), then for each run stream (8), shard (4), number of entries (4),
     /// opened (8), first record (8), end (8), first arrival (8) and for each entry offset, bytes, record and arrival
     /// as differences from the run's (4 each).
@@ -113,20 +160,21 @@ fn decode_run(input: &mut &[u8]) -> Option<FooterRun> {
 }
 
 /// The last bytes of a segment with `salt`: CRC32C of the salt and of what follows (4), `FOOT`, the offset of the
-/// footer's frame (4), zero (4).
-pub(crate) fn encode_trailer(salt: u32, footer_offset: u32) -> [u8; TRAILER_BYTES] {
+/// footer's frame (4), the segments that a rewritten one stands for, else zero (4).
+pub(crate) fn encode_trailer(salt: u32, trailer: Trailer) -> [u8; TRAILER_BYTES] {
     let mut out = [0; TRAILER_BYTES];
     out[4..8].copy_from_slice(&TRAILER_MAGIC);
-    out[8..12].copy_from_slice(&footer_offset.to_le_bytes());
+    out[8..12].copy_from_slice(&trailer.footer_offset.to_le_bytes());
+    out[12..].copy_from_slice(&trailer.segments.to_le_bytes());
     let crc = trailer_crc(salt, &out);
     out[..4].copy_from_slice(&crc.to_le_bytes());
     out
 }
 
-/// The offset of the footer's frame; `None` when the bytes are no trailer of a segment with `salt`.
-pub(crate) fn decode_trailer(bytes: &[u8; TRAILER_BYTES], salt: u32) -> Option<u32> {
+/// What the trailer says; `None` when the bytes are no trailer of a segment with `salt`.
+pub(crate) fn decode_trailer(bytes: &[u8; TRAILER_BYTES], salt: u32) -> Option<Trailer> {
     let right = bytes[4..8] == TRAILER_MAGIC && u32_at(bytes, 0) == trailer_crc(salt, bytes);
-    right.then(|| u32_at(bytes, 8))
+    right.then(|| Trailer { footer_offset: u32_at(bytes, 8), segments: u32_at(bytes, 12) })
 }
 
 fn trailer_crc(salt: u32, trailer: &[u8; TRAILER_BYTES]) -> u32 {
@@ -168,9 +216,10 @@ mod tests {
 
     #[test]
     fn the_trailer_is_these_bytes_and_no_others() {
-        let trailer = encode_trailer(3, 0x0201);
-        assert_eq!(trailer[4..], [b'F', b'O', b'O', b'T', 1, 2, 0, 0, 0, 0, 0, 0]);
-        assert_eq!(decode_trailer(&trailer, 3), Some(0x0201));
+        let says = Trailer { footer_offset: 0x0201, segments: 5 };
+        let trailer = encode_trailer(3, says);
+        assert_eq!(trailer[4..], [b'F', b'O', b'O', b'T', 1, 2, 0, 0, 5, 0, 0, 0]);
+        assert_eq!(decode_trailer(&trailer, 3), Some(says));
         assert_eq!(decode_trailer(&trailer, 4), None, "a trailer of the file's earlier life");
         for bit in 0..TRAILER_BYTES * 8 {
             let mut flipped = trailer;

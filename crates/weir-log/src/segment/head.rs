@@ -30,7 +30,11 @@ const MAGIC: [u8; 8] = *b"WEIRLOG1";
 /// | 36 | 1 | 1: the file held another segment before |
 /// | 37 | 3 | zero |
 /// | 40 | 8 | when it was begun, milliseconds since 1970 |
-/// | 48 | 16 | zero |
+/// | 48 | 4 | how many segments it stands for, itself included; 0: it was not rewritten |
+/// | 52 | 4 | where its frames end, if it was rewritten; else 0 |
+/// | 56 | 8 | zero |
+///
+/// The bytes of the file are those that the folder's segments are laid out with; a rewritten one is shorter.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct SegmentHead {
     pub(crate) salt: u32,
@@ -39,6 +43,23 @@ pub(crate) struct SegmentHead {
     pub(crate) previous_end: u32,
     pub(crate) recycled: bool,
     pub(crate) begun: WallMs,
+    pub(crate) rewritten: Option<Rewritten>,
+}
+
+/// What a segment is that was rewritten.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Rewritten {
+    /// How many segments it stands for, one after another, itself the last.
+    pub(crate) segments: u32,
+    /// Where its frames end; the trailer follows, and is the file's end.
+    pub(crate) frames_end: u32,
+}
+
+impl Rewritten {
+    /// The first segment that `sequence`, which is this, stands for.
+    pub(crate) fn covers_from(self, sequence: SegmentSequence) -> SegmentSequence {
+        SegmentSequence((sequence.0 + 1).saturating_sub(u64::from(self.segments)))
+    }
 }
 
 /// What is in a head block.
@@ -75,6 +96,10 @@ impl SegmentHead {
         copy[32..36].copy_from_slice(&self.previous_end.to_le_bytes());
         copy[36] = u8::from(self.recycled);
         copy[40..48].copy_from_slice(&self.begun.0.to_le_bytes());
+        if let Some(Rewritten { segments, frames_end }) = self.rewritten {
+            copy[48..52].copy_from_slice(&segments.to_le_bytes());
+            copy[52..56].copy_from_slice(&frames_end.to_le_bytes());
+        }
         let crc = crc32c::crc32c(&copy[4..]);
         copy[..4].copy_from_slice(&crc.to_le_bytes());
         let mut block = vec![0; HEAD_BLOCK_BYTES as usize];
@@ -101,6 +126,10 @@ impl SegmentHead {
             previous_end: u32_at(copy, 32),
             recycled: copy[36] != 0,
             begun: WallMs(u64_at(copy, 40)),
+            rewritten: match u32_at(copy, 48) {
+                0 => None,
+                segments => Some(Rewritten { segments, frames_end: u32_at(copy, 52) }),
+            },
         })
     }
 }
@@ -119,6 +148,7 @@ mod tests {
             previous_end: 6,
             recycled: true,
             begun: WallMs(7),
+            rewritten: None,
         }
     }
 
@@ -133,6 +163,19 @@ mod tests {
         assert_eq!(block.len(), HEAD_BLOCK_BYTES as usize);
         assert_eq!((&block[4..64], &block[2052..2112]), (&golden[..], &golden[..]));
         assert_eq!(u32_at(&block, 0), crc32c::crc32c(&golden));
+    }
+
+    #[test]
+    fn a_rewritten_head_tells_what_it_stands_for_in_bytes_that_others_leave_zero() {
+        let rewritten = Rewritten { segments: 3, frames_end: 0x0908 };
+        let block = SegmentHead { rewritten: Some(rewritten), ..head() }.encode();
+        assert_eq!(block[48..64], [3, 0, 0, 0, 8, 9, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]);
+        assert_eq!(SegmentHead::read(&block).head.unwrap().rewritten, Some(rewritten));
+        assert_eq!(rewritten.covers_from(SegmentSequence(5)), SegmentSequence(3));
+        assert_eq!(
+            Rewritten { segments: 1, ..rewritten }.covers_from(SegmentSequence(5)),
+            SegmentSequence(5)
+        );
     }
 
     #[test]

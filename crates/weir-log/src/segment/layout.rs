@@ -4,6 +4,9 @@
 //! laying out never stands in the way of an append. It says whether there is time to write zeros: under full load they
 //! would take half of the disk's speed from the records. No room is an answer, not a state: it is tried again at the
 //! next need.
+//!
+//! While no segment is wanted the thread does [`Chores`], a slice at a time: a segment that is wanted waits for a slice at
+//! most.
 
 use std::{
     path::{Path, PathBuf},
@@ -48,6 +51,29 @@ pub(crate) struct LayoutConfig {
     pub(crate) sync: bool,
 }
 
+/// What the layout thread does while no segment is wanted.
+pub(crate) trait Chores: Send + 'static {
+    /// Takes up what somebody wishes.
+    fn begin(&mut self);
+    /// Does a slice of it, some milliseconds long; false when nothing is left of it.
+    fn step(&mut self) -> bool;
+}
+
+/// What the thread is told.
+#[derive(Debug)]
+pub(crate) enum Request {
+    /// The committer wants a segment, or will soon.
+    LayOut(Blocks),
+    /// There are chores.
+    Begin,
+    /// The committer is gone.
+    Stop,
+}
+
+/// Requests that can wait: one of each kind, since whoever makes one makes no other of its kind before it is taken. Nobody
+/// ever waits to make one.
+pub(crate) const REQUESTS_MAX: usize = 3;
+
 /// Spare files: made here, left by retention, found at start.
 #[derive(Debug)]
 pub(crate) struct Spares {
@@ -60,7 +86,7 @@ pub(crate) struct Spares {
 #[derive(Debug)]
 pub(crate) struct Layout {
     spares: Arc<Spares>,
-    requests: Option<Sender<Blocks>>,
+    requests: Sender<Request>,
     results: Receiver<Result<Spare, StorageError>>,
     asked: bool,
     thread: Option<JoinHandle<()>>,
@@ -76,7 +102,7 @@ impl Spares {
             let path = spares.config.folder.join(name);
             let file = spares.config.disk.open(&path);
             match file {
-                Ok(file) if file.bytes().is_ok_and(|bytes| bytes == spares.config.segment_bytes) => {
+                Ok(file) if spares.is_whole(file.as_ref()) => {
                     spares.put(Spare { path, file, recycled: true, blocks: Blocks::Written });
                 }
                 Ok(_) | Err(_) => {
@@ -106,8 +132,7 @@ impl Spares {
             Ok(segment) => segment,
             Err(read) => return if self.remove(&read.path) { Ok(()) } else { Err(read) },
         };
-        let whole = segment.file.bytes().is_ok_and(|bytes| bytes == self.config.segment_bytes);
-        if !whole || self.recycled.lock().len() >= SPARE_SEGMENTS_MAX {
+        if !self.is_whole(segment.file.as_ref()) || self.recycled.lock().len() >= SPARE_SEGMENTS_MAX {
             return if self.remove(&segment.path) { Ok(()) } else { Err(Arc::new(segment)) };
         }
         let path = self.next_path();
@@ -115,21 +140,39 @@ impl Spares {
             tracing::warn!(path = %segment.path.display(), %error, "segment not recycled");
             return Err(Arc::new(segment));
         }
-        self.put(Spare { path, file: segment.file, recycled: true, blocks: Blocks::Written });
+        // Opened anew: what has the name is what will be found by it after a crash.
+        match self.config.disk.open(&path) {
+            Ok(file) if self.is_whole(file.as_ref()) => {
+                self.put(Spare { path, file, recycled: true, blocks: Blocks::Written });
+            }
+            Ok(_) | Err(_) => {
+                self.remove(&path);
+            }
+        }
         Ok(())
+    }
+
+    fn is_whole(&self, file: &dyn DiskFile) -> bool {
+        file.bytes().is_ok_and(|bytes| bytes == self.config.segment_bytes)
     }
 
     /// A fresh file of zeros.
     pub(crate) fn lay_out(&self, blocks: Blocks) -> Result<Spare, StorageError> {
-        let LayoutConfig { disk, folder, segment_bytes, reserve_bytes, sync } = &self.config;
+        self.lay_out_bytes(self.config.segment_bytes, blocks)
+    }
+
+    /// A fresh file of `bytes` zeros. One that is shorter than a segment is removed at the next start if it still has its
+    /// spare's name then.
+    pub(crate) fn lay_out_bytes(&self, bytes: u64, blocks: Blocks) -> Result<Spare, StorageError> {
+        let LayoutConfig { disk, folder, reserve_bytes, sync, .. } = &self.config;
         let path = self.next_path();
         let error =
             |operation, path: &Path, source| StorageError { operation, path: path.to_owned(), source };
         let free = disk.free_bytes(folder).map_err(|source| error("free space of", folder, source))?;
-        if free < segment_bytes + reserve_bytes {
+        if free < bytes + reserve_bytes {
             return Err(error("lay out", &path, std::io::ErrorKind::StorageFull.into()));
         }
-        match disk.lay_out(&path, *segment_bytes, blocks, *sync) {
+        match disk.lay_out(&path, bytes, blocks, *sync) {
             Ok(file) => Ok(Spare { path, file, recycled: false, blocks }),
             Err(source) => {
                 self.remove(&path);
@@ -159,8 +202,8 @@ impl Spares {
         }
     }
 
-    /// True when there is no such file any more.
-    fn remove(&self, path: &Path) -> bool {
+    /// Removes a file that is nobody's; true when there is no such file any more.
+    pub(crate) fn remove(&self, path: &Path) -> bool {
         let removed = self.config.disk.remove(path);
         if let Err(error) = &removed {
             tracing::debug!(path = %path.display(), %error, "file not removed");
@@ -183,27 +226,49 @@ fn number_of(name: &str) -> Option<u64> {
     name.strip_prefix("spare-")?.strip_suffix(".log")?.parse().ok()
 }
 
+/// The next segment that is wanted, after whatever of the chores could be done until then; `None` when the committer is
+/// gone.
+fn next_request<C: Chores>(wanted: &Receiver<Request>, chores: &mut C) -> Option<Blocks> {
+    loop {
+        let request = match wanted.try_recv() {
+            Ok(request) => request,
+            Err(_) if chores.step() => continue,
+            Err(_) => wanted.recv().ok()?,
+        };
+        match request {
+            Request::LayOut(blocks) => return Some(blocks),
+            Request::Begin => chores.begin(),
+            Request::Stop => return None,
+        }
+    }
+}
+
 impl Layout {
-    /// Starts the thread.
-    pub(crate) fn start(spares: Arc<Spares>, threads: &Threads) -> Result<Self, SpawnRefused> {
-        let (requests, wanted) = bounded::<Blocks>(1);
+    /// Starts the thread, which `chores` are given to as well; `requests` is the other end of `wanted`.
+    pub(crate) fn start<C: Chores>(
+        spares: Arc<Spares>,
+        threads: &Threads,
+        (requests, wanted): (Sender<Request>, Receiver<Request>),
+        mut chores: C,
+    ) -> Result<Self, SpawnRefused> {
         let (laid_out, results) = bounded(1);
         let maker = Arc::clone(&spares);
         let thread = threads.spawn("weir-layout", move || {
-            while let Ok(blocks) = wanted.recv() {
+            while let Some(blocks) = next_request(&wanted, &mut chores) {
                 if laid_out.send(maker.next(blocks)).is_err() {
-                    return;
+                    break;
                 }
             }
+            drop(wanted); // before the chores, so that whoever wishes now hears it
         })?;
-        Ok(Self { spares, requests: Some(requests), results, asked: false, thread: Some(thread) })
+        Ok(Self { spares, requests, results, asked: false, thread: Some(thread) })
     }
 
     /// Has the next segment laid out, if that is not under way.
     pub(crate) fn prepare(&mut self, blocks: Blocks) {
         if !self.asked {
-            let requests = self.requests.as_ref().expect("taken only when dropped");
-            requests.send(blocks).expect("the layout thread lives as long as its channel");
+            let sent = self.requests.send(Request::LayOut(blocks));
+            sent.expect("the layout thread lives until it is told to stop");
             self.asked = true;
         }
     }
@@ -232,7 +297,7 @@ impl Layout {
 impl Drop for Layout {
     fn drop(&mut self) {
         // A file that was laid out and not taken is found at the next start.
-        self.requests = None;
+        let _ = self.requests.send(Request::Stop); // or it has panicked
         if let Some(thread) = self.thread.take()
             && thread.join().is_err()
         {
@@ -266,14 +331,56 @@ mod tests {
 
     fn segment_of(spare: Spare) -> Arc<Segment> {
         let Spare { path, file, .. } = spare;
-        Arc::new(Segment { sequence: SegmentSequence(1), salt: 0, path, file })
+        Arc::new(Segment::new(SegmentSequence(1), 0, path, file))
+    }
+
+    /// Slices that are left to do, each told when it is done.
+    struct Slices {
+        left: usize,
+        told: Sender<usize>,
+    }
+
+    impl Chores for Slices {
+        fn begin(&mut self) {
+            self.left = 3;
+        }
+
+        fn step(&mut self) -> bool {
+            if self.left > 0 {
+                self.left -= 1;
+                self.told.send(self.left).unwrap();
+            }
+            self.left > 0
+        }
+    }
+
+    fn start(spares: &Arc<Spares>) -> Layout {
+        let (told, _) = bounded(1);
+        let slices = Slices { left: 0, told };
+        Layout::start(Arc::clone(spares), &Threads::new(), bounded(REQUESTS_MAX), slices).unwrap()
+    }
+
+    #[test]
+    fn a_segment_that_is_wanted_waits_for_a_slice_and_not_for_all_chores() {
+        let disk = FaultDisk::new(1, 10_000);
+        let (told, slices) = bounded(0);
+        let chores = Slices { left: 0, told };
+        let (requests, wanted) = bounded(REQUESTS_MAX);
+        requests.send(Request::Begin).unwrap();
+        let mut layout =
+            Layout::start(spares(&disk, &[]), &Threads::new(), (requests, wanted), chores).unwrap();
+        assert_eq!(slices.recv().unwrap(), 2);
+        layout.prepare(Blocks::Written); // there before the slice that is told next has ended
+        assert_eq!(slices.recv().unwrap(), 1);
+        layout.take().unwrap();
+        assert_eq!(slices.recv().unwrap(), 0, "and the rest is done after it");
     }
 
     #[test]
     fn a_dropped_segment_is_used_again_and_one_that_is_being_read_is_not() {
         let disk = FaultDisk::new(1, 10_000);
         let spares = spares(&disk, &[]);
-        let mut layout = Layout::start(Arc::clone(&spares), &Threads::new()).unwrap();
+        let mut layout = start(&spares);
         let first = segment_of(layout.take().unwrap());
         let second = segment_of(layout.take().unwrap());
         let reader = Arc::clone(&second);
@@ -315,7 +422,7 @@ mod tests {
     #[test]
     fn no_room_is_said_once_and_tried_again() {
         let disk = FaultDisk::new(1, BYTES + 99);
-        let mut layout = Layout::start(spares(&disk, &[]), &Threads::new()).unwrap();
+        let mut layout = start(&spares(&disk, &[]));
         layout.prepare(Blocks::Written);
         let refused = layout.take().unwrap_err();
         assert_eq!(refused.source.kind(), std::io::ErrorKind::StorageFull);
@@ -326,7 +433,7 @@ mod tests {
     #[test]
     fn a_failure_from_before_the_need_is_tried_again_at_the_need() {
         let disk = FaultDisk::new(1, 10_000);
-        let mut layout = Layout::start(spares(&disk, &[]), &Threads::new()).unwrap();
+        let mut layout = start(&spares(&disk, &[]));
         disk.fail_next(Operation::LayOut, Errno::EIO);
         layout.prepare(Blocks::Written);
         layout.take().unwrap();

@@ -52,6 +52,7 @@ impl DiskFile for Handle {
         }
         let offset = usize::try_from(offset).map_err(|_| io::ErrorKind::InvalidInput)?;
         let written = state.contents[self.content].write(offset, data);
+        state.written_bytes += written as u64;
         match failed {
             Some(error) => Err(error),
             None if power_goes => Err(Errno::EIO.into()),

@@ -107,6 +107,8 @@ impl Committer {
 
     /// Lets go of segments that recovery would not look for any more.
     fn drop_segments_before(&mut self, first: SegmentSequence) -> usize {
+        let shared = Arc::clone(&self.shared);
+        let _names = shared.names.lock();
         for shard in self.shared.shards.read().values() {
             let mut state = shard.state.lock();
             state.runs.forget_before(first);

@@ -70,6 +70,13 @@ impl Learned {
         }
     }
 
+    /// No record before `end` is kept any more.
+    fn expire_before(&mut self, end: RecordIndex) {
+        self.runs = Runs::default();
+        self.oldest = self.oldest.max(end);
+        self.available = self.available.max(end);
+    }
+
     /// A shard of which nothing is left but records: its facts come back when its owner opens it again.
     fn orphan(key: ShardKey, opened: LogPlace) -> Self {
         let owned = OwnedShard {
@@ -141,9 +148,11 @@ impl Shards {
         let whole = shard.next == run.first && shard.damage.is_none();
         let expected = shard.next;
         shard.next = run.end;
-        if whole {
+        if whole && run.entries.is_empty() {
+            shard.expire_before(run.end);
+        } else if whole {
             let FooterRun { first, end, base, entries, .. } = run;
-            shard.runs.attach(Run { segment: Arc::clone(segment), first, end, base, entries });
+            shard.runs.attach(Run::new(Arc::clone(segment), first, end, base, entries));
         } else {
             self.damage_here(key, expected, LogPlace { segment: segment.sequence, offset: 0 });
         }
@@ -204,6 +213,20 @@ impl Shards {
         };
         shard.runs.push(segment, batch);
         self.proven.insert(header.shard);
+    }
+
+    /// Records that a rewriting left out, as the frame at `here` tells. False when the body is none of ours.
+    pub(super) fn take_expired(&mut self, here: LogPlace, header: &FrameHeader, body: &[u8]) -> bool {
+        let Ok(end) = body.try_into().map(u64::from_le_bytes) else { return false };
+        let shard = self.known_or_orphan(header);
+        let expected = std::mem::replace(&mut shard.next, end);
+        if expected == header.first && shard.damage.is_none() {
+            shard.expire_before(end);
+            self.proven.insert(header.shard);
+        } else {
+            self.damage_here(header.shard, expected.min(header.first), here);
+        }
+        true
     }
 
     /// A shard was opened, opened again under a later epoch, or closed. False when the body is none of ours.

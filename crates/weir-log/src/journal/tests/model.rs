@@ -1,4 +1,4 @@
-//! Any order of appends, restarts, crashes, trims, closings and deletions, against a map of vectors.
+//! Any order of appends, restarts, crashes, trims, rewritings, closings and deletions, against a map of vectors.
 
 use std::collections::BTreeMap;
 
@@ -14,6 +14,8 @@ enum Op {
     Close { shard: u8 },
     Delete { shard: u8 },
     Trim { stream: u8 },
+    TrimOlder { shard: u8, of_100: u8 },
+    Rewrite,
     Restart,
     Kill,
     LosePower { seed: u64 },
@@ -25,10 +27,13 @@ fn ops() -> impl Strategy<Value = Vec<Op>> {
         12 => (shard.clone(), 1..6u8, 0..1_500u16)
             .prop_map(|(shard, records, bytes)| Op::Append { shard, records, bytes }),
         4 => (shard.clone(), 1..20u8).prop_map(|(shard, appends)| Op::Burst { shard, appends }),
+        6 => (shard.clone(), 20..60u8).prop_map(|(shard, appends)| Op::Burst { shard, appends }),
         4 => shard.clone().prop_map(|shard| Op::Open { shard }),
         1 => shard.clone().prop_map(|shard| Op::Close { shard }),
-        1 => shard.prop_map(|shard| Op::Delete { shard }),
-        2 => (0..2u8).prop_map(|stream| Op::Trim { stream }),
+        1 => shard.clone().prop_map(|shard| Op::Delete { shard }),
+        2 => (shard, 0..100u8).prop_map(|(shard, of_100)| Op::TrimOlder { shard, of_100 }),
+        5 => Just(Op::Rewrite),
+        4 => (0..2u8).prop_map(|stream| Op::Trim { stream }),
         1 => Just(Op::Restart),
         1 => Just(Op::Kill),
         1 => any::<u64>().prop_map(|seed| Op::LosePower { seed }),
@@ -44,6 +49,8 @@ fn key_of(shard: u8) -> ShardKey {
 #[derive(Debug, Default)]
 struct Known {
     texts: Vec<String>,
+    /// When each of them arrived.
+    arrived: Vec<WallMs>,
     oldest: usize,
     closed: Option<ClosedShard>,
 }
@@ -63,8 +70,9 @@ struct World {
 impl World {
     fn new() -> Self {
         let disk = disk();
-        let journal = Some(open(&disk).0);
-        Self { disk, journal, model: Model::default() }
+        let mut world = Self { journal: Some(open(&disk).0), disk, model: Model::default() };
+        (0..4).for_each(|shard| world.apply(&Op::Open { shard }));
+        world
     }
 
     fn journal(&self) -> &Journal {
@@ -95,6 +103,10 @@ impl World {
                     }
                 }
             }
+            Op::TrimOlder { shard, of_100 } => self.trim_older(key_of(shard), usize::from(of_100)),
+            Op::Rewrite => {
+                rewrite(self.journal());
+            }
             Op::Restart => {
                 self.journal = None;
                 self.reopen(self.disk.clone());
@@ -113,7 +125,9 @@ impl World {
                 assert!(matches!(outcome, Err(AppendError::Closed { end, .. }) if end == closed.end));
             }
             Some(known) => {
-                assert_eq!(outcome.unwrap().first, known.texts.len() as u64);
+                let AppendOutcome { first, arrived, .. } = outcome.unwrap();
+                assert_eq!(first, known.texts.len() as u64);
+                known.arrived.extend(texts.iter().map(|_| arrived));
                 known.texts.extend(texts);
             }
             None => assert!(matches!(outcome, Err(AppendError::NoShard { .. }))),
@@ -127,9 +141,20 @@ impl World {
         if let Some(known) = self.model.shards.get_mut(&key) {
             assert!(outcomes.iter().all(|outcome| outcome.is_ok() == known.closed.is_none()));
             if known.closed.is_none() {
+                known.arrived.extend(outcomes.into_iter().map(|outcome| outcome.unwrap().arrived));
                 known.texts.extend(texts);
             }
         }
+    }
+
+    /// Trims what arrived in that part of its time, or a little more or less: by the millisecond, as retention does.
+    fn trim_older(&mut self, key: ShardKey, of_100: usize) {
+        let Some(known) = self.model.shards.get_mut(&key) else { return };
+        let Some(cutoff) = known.arrived.get(known.arrived.len() * of_100 / 100).copied() else { return };
+        known.oldest = known.oldest.max(known.arrived.partition_point(|arrived| *arrived < cutoff));
+        let now = cutoff.0 + 10;
+        let keep = |shard: ShardKey| if shard == key { Duration::from_millis(10) } else { Duration::MAX };
+        retain(self.journal(), keep, now);
     }
 
     fn close(&mut self, key: ShardKey) {
@@ -160,7 +185,7 @@ impl World {
         let statuses = self.journal().shards();
         let keys: Vec<_> = statuses.iter().map(|status| status.owned.key).collect();
         assert_eq!(keys, self.model.shards.keys().copied().collect::<Vec<_>>());
-        for (status, Known { texts, oldest, closed }) in statuses.iter().zip(self.model.shards.values()) {
+        for (status, Known { texts, oldest, closed, .. }) in statuses.iter().zip(self.model.shards.values()) {
             assert_eq!(status.owned.closed, *closed);
             assert_eq!(status.tip, texts.len() as u64);
             assert!(status.oldest <= *oldest as u64, "kept records are served");
@@ -178,7 +203,7 @@ proptest! {
         let mut world = World::new();
         for op in &ops {
             world.apply(op);
-            if matches!(op, Op::Restart | Op::Kill | Op::LosePower { .. } | Op::Trim { .. }) {
+            if matches!(op, Op::Restart | Op::Kill | Op::LosePower { .. } | Op::Trim { .. } | Op::Rewrite) {
                 world.check();
             }
         }

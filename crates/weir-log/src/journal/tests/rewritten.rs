@@ -1,0 +1,160 @@
+//! A rewritten segment whose bits flip, or that is cut: found, named, and never served.
+
+use std::path::Path;
+
+use super::{
+    damage::{CLOSED, flip, segments},
+    *,
+};
+
+/// A log whose oldest segments were rewritten.
+struct Sample {
+    disk: FaultDisk,
+    shards: Vec<(ShardKey, Vec<String>)>,
+}
+
+impl Sample {
+    /// Three shards, the last one closed, and a fourth, which filled most of the segments and is trimmed.
+    fn new() -> Self {
+        let disk = disk();
+        let (journal, _) = open(&disk);
+        let mut shards: Vec<_> = (0..3).map(|n| (key(1, n), Vec::new())).collect();
+        let filler = key(2, 0);
+        shards.iter().map(|(key, _)| *key).chain([filler]).for_each(|key| open_shard(&journal, key));
+        for n in 0..120 {
+            append(&journal, filler, &[&long(n)]).unwrap();
+            if n % 10 == 0 {
+                let text = format!("{n}-{}", "z".repeat(300));
+                let (key, texts) = &mut shards[n / 10 % 3];
+                append(&journal, *key, &[&text]).unwrap();
+                texts.push(text);
+            }
+        }
+        close_shard(&journal, CLOSED).unwrap();
+        retain(&journal, |key| if key == filler { Duration::ZERO } else { Duration::MAX }, u64::MAX);
+        assert!(rewrite(&journal).segments_rewritten > 1);
+        journal.close();
+        Self { disk: disk.after_kill(1), shards }
+    }
+
+    /// After the damage: every record is either served as it was, or its shard says why not, or the opening says that
+    /// the end of the log was cut there. Returns how many records are not served.
+    fn check(&self, disk: &FaultDisk, what: &str) -> usize {
+        let opened = Journal::open(config(disk), &Threads::new(), Clock::new());
+        let (journal, report) = match opened {
+            Ok(opened) => opened,
+            Err(error) => {
+                assert!(error.to_string().contains("segment-"), "{what}: {error}");
+                return usize::MAX;
+            }
+        };
+        let mut missing = 0;
+        for (key, texts) in &self.shards {
+            missing += self.check_shard(&journal, &report, *key, texts, what);
+        }
+        missing
+    }
+
+    fn check_shard(
+        &self,
+        journal: &Journal,
+        report: &RecoveryReport,
+        key: ShardKey,
+        texts: &[String],
+        what: &str,
+    ) -> usize {
+        let mut found = Vec::new();
+        let mut at = 0;
+        let stopped = loop {
+            match journal.read(key, at, 1, 1) {
+                Ok(read) if read.batches.is_empty() => break None,
+                Ok(read) => {
+                    let stored = &read.batches[0];
+                    assert_eq!(stored.first, at, "{what}: {key} skips records");
+                    found.extend(stored.batch.records().map(|r| String::from_utf8(r.data.to_vec()).unwrap()));
+                    at = stored.end();
+                }
+                Err(error) => break Some(error),
+            }
+        };
+        assert!(texts.starts_with(&found), "{what}: {key} serves what was not written");
+        let missing = texts.len() - found.len();
+        match stopped {
+            Some(ReadError::Damaged(damage)) => {
+                assert_eq!(damage.from, at, "{what}");
+                assert!(damage.path.to_str().unwrap().contains("segment-"), "{what}: {damage}");
+                let refused = append(journal, key, &["after damage"]).unwrap_err();
+                let closed = key == CLOSED && matches!(refused, AppendError::Closed { .. });
+                assert!(closed || matches!(refused, AppendError::Damaged(_)), "{what}: {refused}");
+            }
+            Some(ReadError::NoShard { .. }) => {
+                assert!(!report.damage.is_empty() || report.torn_tail.is_some(), "{what}: {key} vanished");
+            }
+            Some(other) => panic!("{what}: {other}"),
+            None if key == CLOSED && journal.shard(key).unwrap().owned.is_open() => {
+                assert!(report.torn_tail.is_some(), "{what}: {key} is open again in silence");
+            }
+            None if missing > 0 => {
+                assert!(report.torn_tail.is_some(), "{what}: {key} lost {missing} records in silence");
+            }
+            None => {}
+        }
+        missing
+    }
+}
+
+/// Every bit would take minutes: every byte, each with another bit, in steps that share no factor with the layout.
+fn bits(disk: &FaultDisk, path: &Path) -> impl Iterator<Item = usize> {
+    let bytes = disk.contents(path).unwrap().len();
+    (0..bytes).step_by(13).map(|byte| byte * 8 + byte % 8)
+}
+
+#[test]
+fn a_flipped_bit_anywhere_in_a_rewritten_segment_is_never_served_and_always_named() {
+    let sample = Sample::new();
+    let path = &segments(&sample.disk)[0];
+    let mut harmful = 0;
+    for bit in bits(&sample.disk, path) {
+        let what = format!("bit {bit} of {}", path.display());
+        let disk = flip(&sample.disk, path, bit);
+        harmful += usize::from(sample.check(&disk, &what) > 0);
+        let names = config(&disk).disk.list(Path::new("data")).unwrap();
+        match recover::recover(&config(&disk), &names, recover::Trust::Frames) {
+            Ok(found) => assert_ne!(found.report.damage, [], "{what}: no byte of it means nothing"),
+            Err(error) => assert!(matches!(error, OpenError::NoSnapshot(_)), "{what}: {error}"),
+        }
+    }
+    assert!(harmful > 100, "a part of the bytes are records: {harmful}");
+}
+
+#[test]
+fn a_rewritten_segment_whose_footer_is_lost_has_every_record_all_the_same() {
+    let sample = Sample::new();
+    let path = &segments(&sample.disk)[0];
+    let trailer = sample.disk.contents(path).unwrap().len() - 1;
+    let disk = flip(&sample.disk, path, trailer * 8);
+    let oldest = |disk: &FaultDisk| open(disk).0.position(key(2, 0), At::TrimHorizon).unwrap();
+    assert_eq!(oldest(&disk), oldest(&sample.disk.after_kill(1)));
+    assert_eq!(sample.check(&disk, "by its frames"), 0);
+    let disk = flip(&sample.disk, path, trailer * 8);
+    let kinds: Vec<_> = open(&disk).1.damage.into_iter().map(|found| found.kind).collect();
+    assert_eq!(kinds, [DamageKind::Footer]);
+}
+
+#[test]
+fn a_rewritten_segment_that_is_cut_short_anywhere_is_named() {
+    let sample = Sample::new();
+    let path = &segments(&sample.disk)[0];
+    let bytes = sample.disk.contents(path).unwrap().len();
+    for cut in (0..bytes).step_by(53) {
+        let disk = sample.disk.after_kill(1);
+        disk.damage(path, |bytes| bytes.truncate(cut)).unwrap();
+        let what = format!("cut to {cut} of {bytes}");
+        let missing = sample.check(&disk, &what);
+        let (_, report) = match Journal::open(config(&disk), &Threads::new(), Clock::new()) {
+            Ok(opened) => opened,
+            Err(_) => continue,
+        };
+        assert!(!report.damage.is_empty() || missing > 0, "{what}");
+    }
+}
