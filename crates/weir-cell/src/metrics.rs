@@ -52,6 +52,8 @@ pub struct NodeMetrics {
     sync_seconds: GaugeF64,
     written_bytes: Gauge,
     read_bytes: Gauge,
+    rewritten_bytes: Gauge,
+    rewritten_segments: Gauge,
     segments: Gauge,
     stopped: Gauge,
     full: Gauge,
@@ -95,6 +97,17 @@ impl NodeMetrics {
             Unit::Bytes,
             self.read_bytes.clone(),
         );
+        registry.register_with_unit(
+            "weir_node_rewritten",
+            "Bytes of rewritten segments since the start",
+            Unit::Bytes,
+            self.rewritten_bytes.clone(),
+        );
+        registry.register(
+            "weir_node_rewritten_segments",
+            "Segments that rewritten ones took the place of since the start",
+            self.rewritten_segments.clone(),
+        );
         registry.register("weir_node_segments", "Segments in use", self.segments.clone());
         registry.register("weir_node_log_stopped", "1 after a failed write or sync", self.stopped.clone());
         registry.register("weir_node_log_full", "1 while the next segment has no room", self.full.clone());
@@ -133,6 +146,8 @@ impl NodeMetrics {
         self.sync_seconds.set(journal.sync_time.as_secs_f64());
         self.written_bytes.set(signed(journal.written_bytes));
         self.read_bytes.set(signed(journal.read_bytes));
+        self.rewritten_bytes.set(signed(journal.rewritten_bytes));
+        self.rewritten_segments.set(signed(journal.rewritten_segments));
         self.segments.set(signed(journal.segments));
         self.stopped.set(i64::from(journal.stopped));
         self.full.set(i64::from(journal.full));

@@ -225,7 +225,8 @@ impl Node {
         self.retain_at(self.clock.wall()).await;
     }
 
-    /// Drops what is older at `now` than its stream keeps, once the control plane has said how long that is.
+    /// Drops what is older at `now` than its stream keeps, once the control plane has said how long that is. Segments in
+    /// which streams that keep longer hold others' dead records are rewritten after that, which is not waited for.
     pub async fn retain_at(&self, now: WallMs) {
         let Some(Retention { hours, foreign }) = self.retention.lock().clone() else { return };
         let keep = move |shard: ShardKey| {
@@ -240,6 +241,10 @@ impl Node {
         if let Err(error) = answered(outcome).await {
             tracing::warn!(%error, "retention did not run");
         }
+        self.journal.rewrite(|outcome| match outcome {
+            Ok(done) if done.segments_rewritten > 0 => tracing::info!(?done, "old segments rewritten"),
+            Ok(_) | Err(_) => {} // the journal tells its own failures, each once
+        });
     }
 
     /// What streams took in since this was last asked for.

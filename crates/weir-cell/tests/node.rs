@@ -238,6 +238,36 @@ async fn records_go_when_their_time_is_over_and_a_shorter_period_takes_more_of_t
     assert_eq!(next[0].unwrap().first, 41, "numbers go on");
 }
 
+#[tokio::test]
+async fn a_stream_that_keeps_for_long_does_not_hold_what_its_neighbour_wrote() {
+    let folder = tempfile::tempdir().unwrap();
+    let node = node(folder.path());
+    let (mut kept, filler) = (Vec::new(), "x".repeat(100_000));
+    for shard in [0, 1] {
+        node.open_shard(owned(shard, 1)).await.unwrap();
+    }
+    for n in 0..80 {
+        ask(&node, CellRequest::Append(vec![append(0, &[&filler])])).await;
+        if n % 8 == 0 {
+            kept.push(format!("kept {n}"));
+            ask(&node, CellRequest::Append(vec![append(1, &[kept.last().unwrap()])])).await;
+        }
+    }
+    let before = node.journal().metrics().segments;
+    assert!(before > 6, "{before} segments");
+    node.retain_hours(vec![], [key(1)].into()); // whose hours nobody has said: it keeps everything
+    let tomorrow = WallMs(Clock::new().wall().0 + 25 * 3_600_000);
+    node.retain_at(tomorrow).await;
+    while node.journal().metrics().rewritten_segments < before - 2 {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(node.journal().metrics().segments, 3, "one file in the place of all but the two newest");
+    assert_eq!((texts(&node, 0).await, texts(&node, 1).await), (vec![], kept.clone()));
+    let after = as_a_kill_leaves_it(folder.path());
+    let again = self::node(after.path());
+    assert_eq!(texts(&again, 1).await, kept);
+}
+
 /// A control plane of one answer to each question, which the test changes.
 struct FakeControl {
     cluster: ClusterId,
