@@ -72,14 +72,19 @@ fn as_text(folder: &Path, survey: &Survey) -> String {
         survey.spares,
         survey.report.records
     ));
+    if survey.covered > 0 {
+        let covered = survey.covered;
+        line(format_args!("{covered} more files are covered by rewritten segments and go at the next start"));
+    }
     line(format_args!("\n{:>10}  {:<24}  {:>12}  read by", "segment", "begun", "bytes used"));
     for segment in &survey.segments {
         let begun = segment.begun.map_or_else(|| "head does not read".to_owned(), timestamp);
         line(format_args!(
-            "{:>10}  {begun:<24}  {:>12}  {}{}",
+            "{:>10}  {begun:<24}  {:>12}  {}{}{}",
             segment.number,
             segment.used_bytes,
             read_by(segment),
+            stands_for(segment),
             if segment.is_dropped { ", no longer kept" } else { "" }
         ));
     }
@@ -126,6 +131,14 @@ fn as_text(folder: &Path, survey: &Survey) -> String {
     text
 }
 
+fn stands_for(segment: &SegmentSurvey) -> String {
+    match segment.stands_for {
+        None => String::new(),
+        Some(1) => ", rewritten".to_owned(),
+        Some(segments) => format!(", rewritten for {segments}"),
+    }
+}
+
 fn read_by(segment: &SegmentSurvey) -> &'static str {
     match (segment.has_footer, segment.was_scanned) {
         (true, false) => "its footer",
@@ -150,7 +163,7 @@ fn as_json(folder: &Path, survey: &Survey) -> Value {
         json!({
             "file": segment.path, "number": segment.number, "begun_ms": segment.begun.map(|begun| begun.0),
             "used_bytes": segment.used_bytes, "footer": segment.has_footer, "scanned": segment.was_scanned,
-            "dropped": segment.is_dropped,
+            "dropped": segment.is_dropped, "rewritten_for": segment.stands_for,
         })
     };
     let shard = |shard: &ShardStatus| {
@@ -171,6 +184,7 @@ fn as_json(folder: &Path, survey: &Survey) -> Value {
         "folder": folder,
         "segment_bytes": survey.segment_bytes,
         "spares": survey.spares,
+        "covered": survey.covered,
         "segments": survey.segments.iter().map(segment).collect::<Vec<_>>(),
         "shards": survey.shards.iter().map(shard).collect::<Vec<_>>(),
         "records": survey.report.records,
