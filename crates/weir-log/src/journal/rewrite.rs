@@ -1,7 +1,7 @@
 //! Rewriting: what is still kept of old segments goes into fewer and shorter files, so that a stream that keeps for long
 //! does not hold its neighbours' dead records on disk.
 //!
-//! The layout thread does it, in slices, when the node asks; [`choose`] says which segments are worth it and what that
+//! The layout thread does it, in slices, when the node asks; `choose.rs` says which segments are worth it and what that
 //! costs at most, [`plan`] what the new file is, [`copy`] writes it. The new file is written and synced under a spare's
 //! name, then takes the name of the last segment of its group, and when that name is on disk the index moves over and the
 //! others of the group go. At every moment the folder holds all kept records: before the name changes in the old files, after
