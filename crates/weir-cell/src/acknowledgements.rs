@@ -4,7 +4,7 @@
 //! that thread a system call; here only the first of a group is: the others lie in the channel when its task looks. It
 //! must never hold the committer up.
 
-use tokio::sync::mpsc;
+use tokio::{runtime::Handle, sync::mpsc};
 use weir_core::limits::COMMIT_QUEUE_ITEMS_MAX;
 use weir_log::{AppendError, AppendOutcome};
 use weir_sync::completion::Completer;
@@ -29,11 +29,12 @@ pub(crate) struct Acknowledgements {
 }
 
 impl Acknowledgements {
-    /// Delivers on the current runtime until this and its clones are gone. As many may wait as appends can: more are
-    /// never under way.
+    /// Delivers on the current runtime until this and its clones are gone; without one, whoever waits is told where the
+    /// outcome is known. As many may wait as appends can: more are never under way.
     pub(crate) fn start() -> Self {
         let (to_deliver, mut arrived) = mpsc::channel::<Acknowledged>(COMMIT_QUEUE_ITEMS_MAX);
-        tokio::spawn(async move {
+        let Ok(runtime) = Handle::try_current() else { return Self { to_deliver } };
+        runtime.spawn(async move {
             let mut taken = Vec::new();
             while arrived.recv_many(&mut taken, TAKEN_MAX).await > 0 {
                 taken.drain(..).for_each(|Acknowledged { waiter, outcome }| waiter.complete(outcome));

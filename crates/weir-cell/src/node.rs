@@ -57,7 +57,7 @@ struct Retention {
 }
 
 impl Node {
-    /// A node over an open journal, on the current runtime.
+    /// A node over an open journal, on the current runtime if there is one.
     pub fn new(journal: Journal, clock: Clock, metrics: Arc<NodeMetrics>) -> Self {
         metrics.watch(journal.metrics());
         Self {
