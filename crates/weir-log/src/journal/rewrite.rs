@@ -116,7 +116,11 @@ struct Pass {
 }
 
 impl Chores for Rewriter {
+    /// A wish that comes while another is worked on waits for its end: what was copied is not thrown away.
     fn begin(&mut self) {
+        if self.pass.is_some() {
+            return;
+        }
         let Some(wish) = self.shared.rewrites.lock().waiting.take() else { return };
         let (outcome, not_worth_it) = (RewriteOutcome::default(), BTreeSet::new());
         self.pass = Some(Pass { wish, outcome, copying: None, not_worth_it });
@@ -125,19 +129,12 @@ impl Chores for Rewriter {
     fn step(&mut self) -> bool {
         let Some(mut pass) = self.pass.take() else { return false };
         match self.advance(&mut pass) {
-            Ok(true) => {
-                self.pass = Some(pass);
-                true
-            }
-            Ok(false) => {
-                pass.wish.succeed(pass.outcome);
-                false
-            }
-            Err(error) => {
-                pass.wish.fail(error);
-                false
-            }
+            Ok(true) => self.pass = Some(pass),
+            Ok(false) => pass.wish.succeed(pass.outcome),
+            Err(error) => pass.wish.fail(error),
         }
+        self.begin();
+        self.pass.is_some()
     }
 }
 

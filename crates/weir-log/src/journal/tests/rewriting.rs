@@ -1,6 +1,6 @@
 //! Streams that keep for long beside streams that do not: the disk gets its space back, and nothing else is different.
 
-use std::path::PathBuf;
+use std::{path::PathBuf, sync::mpsc};
 
 use nix::errno::Errno;
 use proptest::prelude::*;
@@ -84,6 +84,27 @@ fn a_long_stream_keeps_its_records_and_the_disk_gets_the_rest() {
         assert_eq!(report.damage, []);
         assert_eq!(read_all(&again, LONG, 0).unwrap(), kept);
     }
+}
+
+#[test]
+fn a_wish_that_comes_while_one_is_worked_on_is_heard_behind_it() {
+    let disk = disk();
+    let (journal, kept) = filled(&disk);
+    let wish = || {
+        let (done, outcome) = mpsc::sync_channel(1);
+        journal.rewrite(move |result| done.send(result).unwrap());
+        outcome
+    };
+    let (met, is_met) = mpsc::sync_channel(1);
+    let hold = disk.hold(Operation::Read, move || met.send(()).unwrap());
+    let first = wish();
+    is_met.recv().unwrap();
+    let second = wish();
+    assert_eq!(wish().recv().unwrap().unwrap(), RewriteOutcome::default(), "one waits that will see it all");
+    drop(hold);
+    assert!(first.recv().unwrap().unwrap().segments_rewritten > 0);
+    assert_eq!(second.recv().unwrap().unwrap(), RewriteOutcome::default());
+    assert_eq!(read_all(&journal, LONG, 0).unwrap(), kept);
 }
 
 #[test]
