@@ -58,12 +58,15 @@ impl Arena {
         Self { server, _turn: turn }
     }
 
-    /// Puts 12 MiB into the stream; an iterator to their begin, which one read answers with ten of them.
+    /// Puts a record of 9 MiB into the stream; an iterator to it. Its answer has 12 MiB: more than a kernel keeps for a client
+    /// that does not read, and no page can be smaller.
     pub(crate) fn iterator(&self) -> String {
-        let record = json!({"PartitionKey": "k", "Data": "eHh4".repeat(256 << 10)}); // 768 KiB
-        for _ in 0..2 {
-            self.server.ok("PutRecords", &json!({"StreamName": "s", "Records": vec![&record; 8]}));
-        }
+        let told = self.server.ok("DescribeStreamSummary", &json!({"StreamName": "s"}));
+        let arn = &told["StreamDescriptionSummary"]["StreamARN"];
+        self.server.ok("UpdateMaxRecordSize", &json!({"StreamARN": arn, "MaxRecordSizeInKiB": 10 << 10}));
+        self.server.await_active("s");
+        let data = "eHh4".repeat(3 << 20);
+        self.server.ok("PutRecord", &json!({"StreamName": "s", "PartitionKey": "k", "Data": data}));
         let from = json!({"StreamName": "s", "ShardId": "shardId-000000000000", "ShardIteratorType": "TRIM_HORIZON"});
         self.server.ok("GetShardIterator", &from)["ShardIterator"].as_str().unwrap().to_owned()
     }
