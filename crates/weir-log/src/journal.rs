@@ -271,6 +271,13 @@ impl Shared {
         ShardStatus::of(&self.config.folder, state)
     }
 
+    /// Nothing more is written from here on: what the disk has after a failure is not known.
+    fn stop(&self, error: StorageError) -> Arc<StorageError> {
+        tracing::error!(%error, "the journal stops writing");
+        let cause = self.stopped.get_or_init(|| Arc::new(error));
+        Arc::clone(cause)
+    }
+
     fn metrics(&self) -> JournalMetrics {
         let counters = &self.counters;
         let waiting = self.gate.waiting();

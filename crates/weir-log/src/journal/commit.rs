@@ -138,7 +138,7 @@ impl Committer {
 
     fn fill(&mut self) {
         if let Err(error) = self.active.fill(&self.shared.config) {
-            self.stop(error);
+            self.shared.stop(error);
         }
     }
 
@@ -360,7 +360,7 @@ impl Committer {
                 assert!(fits, "what a queue takes, an empty segment takes");
                 Ok(())
             }
-            Err(error) => Err(WriteError::Stopped(self.stop(error))),
+            Err(error) => Err(WriteError::Stopped(self.shared.stop(error))),
         }
     }
 
@@ -398,7 +398,7 @@ impl Committer {
                 self.prepare_next();
             }
             Err(error) => {
-                let cause = self.stop(error);
+                let cause = self.shared.stop(error);
                 for frame in self.staged.drain(..) {
                     self.shared.counters.failed.add(1);
                     frame.then.fail(WriteError::Storage(Arc::clone(&cause)));
@@ -448,13 +448,6 @@ impl Committer {
         let drops = |frame: &StagedFrame| matches!(frame.then, Then::Retained { .. });
         let config = &self.shared.config;
         config.syncs() || (config.syncs_segments() && self.staged.iter().any(drops))
-    }
-
-    /// Nothing more is written from here on: what the disk has after a failure is not known.
-    fn stop(&self, error: StorageError) -> Arc<StorageError> {
-        tracing::error!(%error, "the journal stops writing");
-        let cause = self.shared.stopped.get_or_init(|| Arc::new(error));
-        Arc::clone(cause)
     }
 
     /// Closes the segment with its index.

@@ -82,6 +82,7 @@ pub(super) fn open(
             active
         }
     };
+    let covered = if report.damage.is_empty() { covered } else { left_covered(&covered) };
     let kept = keep_from(first_segment, segments, covered, &config, &spares)?;
     let (requests, wanted) = bounded(REQUESTS_MAX);
     let rewrites = Wishes { waiting: None, requests: requests.clone() };
@@ -148,6 +149,14 @@ fn write_again(segment: &Segment, from: u32, end: u32) -> Result<(), StorageErro
         offset += chunk.len();
     }
     Ok(())
+}
+
+/// Something is damaged, and what is covered may be the only whole copy of it: the files stay where they are.
+fn left_covered(covered: &[Arc<Segment>]) -> Vec<Arc<Segment>> {
+    for segment in covered {
+        tracing::warn!(path = %segment.path.display(), "a file that a rewritten segment covers is left: the log is damaged");
+    }
+    Vec::new()
 }
 
 /// Lets go of segments that a crash kept from being dropped, `covered` ones among them.

@@ -14,7 +14,7 @@ mod choose;
 mod copy;
 mod plan;
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::{collections::BTreeSet, io, path::Path, sync::Arc};
 
 use self::{
     choose::{Candidate, Sizes, choose},
@@ -61,8 +61,9 @@ pub(super) type Wish = Done<RewriteOutcome, WriteError>;
 impl Journal {
     /// Rewrites old segments of which half or more is no longer kept, until none is worth it; to be called after
     /// [`Self::retain`]. `on_done` is called once, here or on the layout thread: it must be quick. While another call
-    /// waits that will see all that this one would, the outcome is that nothing was done. After an error everything is as
-    /// it was, and it may be tried again.
+    /// waits that will see all that this one would, the outcome is that nothing was done. After an error every kept record
+    /// is where it was or in the new file, and it may be tried again; but when names could not be changed, nothing is done
+    /// before the next opening, and when they could not be synced, the journal has stopped.
     pub fn rewrite(&self, on_done: impl FnOnce(Result<RewriteOutcome, WriteError>) + Send + 'static) {
         let done = Done::new(on_done);
         let mut wishes = self.shared.rewrites.lock();
@@ -99,9 +100,9 @@ pub(super) struct Rewriter {
     pass: Option<Pass>,
     /// Segments that something is wrong with: not tried again before the next opening.
     barred: BTreeSet<SegmentSequence>,
-    /// A failure was told, and none has ended since.
-    told: bool,
-    /// Names could not be changed or synced: which the folder has is not known, so none is changed any more.
+    /// The failure that was told last, and none has ended since.
+    told: Option<(&'static str, io::ErrorKind)>,
+    /// A name could not be changed: which the folder has is not known, so none is changed any more.
     given_up: bool,
 }
 
@@ -149,7 +150,7 @@ impl Drop for Rewriter {
 
 impl Rewriter {
     pub(super) fn new(shared: Arc<Shared>, spares: Arc<Spares>, key: u32) -> Self {
-        Self { shared, spares, key, pass: None, barred: BTreeSet::new(), told: false, given_up: false }
+        Self { shared, spares, key, pass: None, barred: BTreeSet::new(), told: None, given_up: false }
     }
 
     /// Does a slice; false when nothing is left that is worth it.
@@ -184,14 +185,14 @@ impl Rewriter {
         let Some(sources) = sources else { return Ok(true) }; // dropped since they were weighed
         match Plan::of(&self.shared, self.key, sources.clone(), sizes) {
             Ok(plan) => {
-                let begun = Copying::begin(plan, &self.spares);
-                let copying = begun.map_err(|error| WriteError::NoRoom(self.tell(error)))?;
+                let copying = Copying::begin(plan, &self.spares).map_err(|error| self.not_begun(error))?;
                 self.shared.counters.rewritten_bytes.add(copying.written());
                 pass.copying = Some(copying);
             }
             Err(NoPlan::NotWorthIt) => {
                 pass.not_worth_it.insert(sources[0].sequence);
             }
+            Err(NoPlan::Changed) => {} // and is weighed anew
             Err(NoPlan::Doubtful { ref segment, .. }) => {
                 let segment = Arc::clone(segment);
                 self.bar(pass, &[segment], &"its index, a snapshot or its head does not check");
@@ -240,16 +241,15 @@ impl Rewriter {
         if !still_stands(&shared, &plan) {
             return Ok(());
         }
+        self.sync_what_it_counts_on()?;
         let (from, to) = (plan.sources[0].sequence, plan.sources[plan.sources.len() - 1].sequence);
         let path = Segment::path_in(&shared.config.folder, to);
-        let renamed = shared.config.disk.rename(&target.path, &path);
-        let renamed =
-            renamed.map_err(|source| StorageError { operation: "name", path: path.clone(), source });
-        if let Err(error) = renamed.and_then(|()| shared.config.sync_names()) {
+        if let Err(source) = shared.config.disk.rename(&target.path, &path) {
             // Both the old files and the new one hold what is kept: whichever has the name now, nothing is lost.
-            self.given_up = true;
-            return Err(WriteError::Storage(self.tell(error)));
+            self.give_up(&path);
+            return Err(WriteError::Storage(self.tell(StorageError { operation: "name", path, source })));
         }
+        shared.config.sync_names().map_err(|error| WriteError::Storage(shared.stop(error)))?;
         let mut segment = Segment::new(to, plan.salt, path, target.take());
         segment.covers_from = plan.sources[0].covers_from;
         segment.seal(Some(plan.frames_end));
@@ -260,15 +260,14 @@ impl Rewriter {
         pass.outcome.segments_rewritten += replaced;
         let left = self.spares.recycle(old.into_iter().filter(|old| old.sequence < to));
         // What does not go now goes before the new file does, as the oldest of all.
-        self.given_up = !left.is_empty();
-        shared.segments.write().extend(left.into_iter().map(|old| (old.sequence, old)));
-        if let Err(error) = shared.config.sync_names() {
-            self.given_up = true;
-            return Err(WriteError::Storage(self.tell(error)));
+        if let Some(first) = left.first() {
+            self.give_up(&first.path);
         }
+        shared.segments.write().extend(left.into_iter().map(|old| (old.sequence, old)));
         shared.counters.rewritten_segments.add(replaced as u64);
-        self.told = false;
-        Ok(())
+        self.told = None;
+        // Before any of them is used again: a new segment's bytes must never be found under an old one's name.
+        shared.config.sync_names().map_err(|error| WriteError::Storage(shared.stop(error)))
     }
 
     /// Leaves segments as they are from here on, and says so.
@@ -280,9 +279,33 @@ impl Rewriter {
         pass.outcome.groups_left_alone += 1;
     }
 
-    /// Says once that it cannot be done now.
+    /// Where groups are not synced, word that a shard was deleted may be in the kernel alone: lost, the shard would be back
+    /// without the records that the new file leaves out.
+    fn sync_what_it_counts_on(&self) -> Result<(), WriteError> {
+        let shared = &self.shared;
+        if shared.config.syncs() {
+            return Ok(());
+        }
+        let newest = shared.segments.read().values().next_back().cloned().expect("there is always one");
+        newest.sync(&shared.config).map_err(|error| WriteError::Storage(shared.stop(error)))
+    }
+
+    fn not_begun(&mut self, error: StorageError) -> WriteError {
+        let is_full = error.source.kind() == io::ErrorKind::StorageFull;
+        let told = self.tell(error);
+        if is_full { WriteError::NoRoom(told) } else { WriteError::Storage(told) }
+    }
+
+    /// Does nothing more before the next opening, and says so.
+    fn give_up(&mut self, path: &Path) {
+        tracing::error!(path = %path.display(), "no segment is rewritten before the next start: a name does not change");
+        self.given_up = true;
+    }
+
+    /// Says that it cannot be done now, unless that is what it said last.
     fn tell(&mut self, error: StorageError) -> Arc<StorageError> {
-        if !std::mem::replace(&mut self.told, true) {
+        let what = (error.operation, error.source.kind());
+        if self.told.replace(what) != Some(what) {
             tracing::warn!(%error, "old segments are not rewritten, which takes disk space and nothing else");
         }
         Arc::new(error)

@@ -158,18 +158,22 @@ impl Spares {
 
     /// A fresh file of zeros.
     pub(crate) fn lay_out(&self, blocks: Blocks) -> Result<Spare, StorageError> {
-        self.lay_out_bytes(self.config.segment_bytes, blocks)
+        self.lay_out_bytes(self.config.segment_bytes, blocks, self.config.reserve_bytes)
     }
 
-    /// A fresh file of `bytes` zeros. One that is shorter than a segment is removed at the next start if it still has its
-    /// spare's name then.
-    pub(crate) fn lay_out_bytes(&self, bytes: u64, blocks: Blocks) -> Result<Spare, StorageError> {
-        let LayoutConfig { disk, folder, reserve_bytes, sync, .. } = &self.config;
+    /// A fresh file of `bytes` zeros for a rewritten segment, where room for the next segment is left beside it. It is removed
+    /// at the next start if it still has its spare's name then.
+    pub(crate) fn lay_out_rewritten(&self, bytes: u64) -> Result<Spare, StorageError> {
+        self.lay_out_bytes(bytes, Blocks::Reserved, self.config.reserve_bytes + self.config.segment_bytes)
+    }
+
+    fn lay_out_bytes(&self, bytes: u64, blocks: Blocks, left_bytes: u64) -> Result<Spare, StorageError> {
+        let LayoutConfig { disk, folder, sync, .. } = &self.config;
         let path = self.next_path();
         let error =
             |operation, path: &Path, source| StorageError { operation, path: path.to_owned(), source };
         let free = disk.free_bytes(folder).map_err(|source| error("free space of", folder, source))?;
-        if free < bytes + reserve_bytes {
+        if free < bytes + left_bytes {
             return Err(error("lay out", &path, std::io::ErrorKind::StorageFull.into()));
         }
         match disk.lay_out(&path, bytes, blocks, *sync) {

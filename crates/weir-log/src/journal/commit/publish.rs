@@ -126,7 +126,7 @@ impl Committer {
         self.shared.segments.write().extend(left);
         // Before any of them is used again: a new segment's bytes must never be found under an old one's name.
         if let Err(error) = self.shared.config.sync_names() {
-            self.stop(error);
+            self.shared.stop(error);
         }
         count
     }

@@ -26,6 +26,9 @@ use crate::segment::SegmentSequence;
 /// How many times as long as a leftover a file must be that takes it along.
 const GROWTH: u64 = 2;
 
+/// Segments of one group: what lets go of the old files is one slice of work, and they are all open meanwhile.
+pub(super) const GROUP_SEGMENTS_MAX: usize = 64;
+
 /// A sealed segment, as far as it matters here.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Candidate {
@@ -64,7 +67,7 @@ pub(super) fn is_worth_it(new_bytes: u64, used_bytes: u64, sizes: Sizes) -> bool
     new_bytes * 2 <= used_bytes && new_bytes < sizes.segment_bytes
 }
 
-/// The oldest group of neighbours that is worth rewriting, as large as it can be. `candidates` are in order.
+/// The oldest group of neighbours that is worth rewriting, as large as it can be and may. `candidates` are in order.
 pub(super) fn choose(candidates: &[Candidate], sizes: Sizes) -> Option<Range<usize>> {
     (0..candidates.len()).find_map(|start| {
         let end = last_of_group(&candidates[start..], sizes)?;
@@ -77,7 +80,7 @@ fn last_of_group(candidates: &[Candidate], sizes: Sizes) -> Option<usize> {
     let (mut used_bytes, mut new_bytes, mut leftover_bytes) = (0, sizes.empty_bytes, 0);
     let mut last = None;
     let mut expected = candidates[0].covers_from;
-    for (at, candidate) in candidates.iter().enumerate() {
+    for (at, candidate) in candidates.iter().enumerate().take(GROUP_SEGMENTS_MAX) {
         used_bytes += candidate.used_bytes;
         new_bytes += candidate.kept_bytes;
         let belongs = candidate.is_due() || candidate.is_leftover(sizes);
@@ -137,6 +140,12 @@ mod tests {
             Some(1..2),
             "together they would cost more than they free"
         );
+    }
+
+    #[test]
+    fn a_group_has_no_more_segments_than_one_slice_lets_go_of() {
+        let many = vec![(1_000, 1); 3 * GROUP_SEGMENTS_MAX];
+        assert_eq!(chosen(&many), Some(0..GROUP_SEGMENTS_MAX));
     }
 
     #[test]

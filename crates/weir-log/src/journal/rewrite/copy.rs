@@ -7,7 +7,7 @@ use std::{io::IoSlice, path::PathBuf, sync::Arc};
 
 use super::plan::{Move, Plan};
 use crate::{
-    disk::{Blocks, DiskFile, read_exact_at, write_all_at},
+    disk::{DiskFile, read_exact_at, write_all_at},
     error::StorageError,
     frame::{FRAME_HEADER_BYTES, FrameHeader, FrameKind},
     journal::JournalConfig,
@@ -56,7 +56,7 @@ pub(super) enum CopyError {
 impl Copying {
     /// Lays the new file out and begins it.
     pub(super) fn begin(plan: Plan, spares: &Arc<Spares>) -> Result<Self, StorageError> {
-        let spare = spares.lay_out_bytes(plan.bytes, Blocks::Reserved)?;
+        let spare = spares.lay_out_rewritten(plan.bytes)?;
         let target = Target { spares: Arc::clone(spares), path: spare.path, file: Some(spare.file) };
         let mut copying = Self { plan, target, moved: 0, written: 0, synced: 0 };
         let opening = std::mem::take(&mut copying.plan.opening);

@@ -80,6 +80,9 @@ pub(super) enum NoPlan {
     /// Something does not check, or says other than the index.
     #[error("{what} of {} does not check", .segment.path.display())]
     Doubtful { what: &'static str, segment: Arc<Segment> },
+    /// A shard that has records in the group was deleted meanwhile.
+    #[error("a shard was deleted")]
+    Changed,
     /// A shard that has records in the group is damaged.
     #[error("{0} is damaged")]
     Damaged(ShardKey),
@@ -168,10 +171,10 @@ fn find_lives(
             continue;
         }
         let life = u32::try_from(lives.len()).expect("bounded by a snapshot");
-        let shard = shared.shard(key).filter(|shard| shard.state.lock().opened == opened);
+        let shard = shared.shard(key);
+        let state = shard.as_ref().map(|shard| shard.state.lock()).filter(|state| state.opened == opened);
         let mut kept = end;
-        if let Some(shard) = &shard {
-            let state = shard.state.lock();
+        if let Some(state) = &state {
             if state.damage.is_some() {
                 return Err(NoPlan::Damaged(key));
             }
@@ -181,10 +184,14 @@ fn find_lives(
             }
             let found = &moves[before..];
             if !agrees(found, first..end, state.oldest) {
-                return Err(NoPlan::Doubtful { what: "the footer", segment: Arc::clone(to) });
+                let doubtful = NoPlan::Doubtful { what: "the footer", segment: Arc::clone(to) };
+                return Err(if state.staged.deleted { NoPlan::Changed } else { doubtful });
             }
             kept = found.first().map_or(end, |it| it.batch.first);
         }
+        let is_there = state.is_some();
+        drop(state);
+        let shard = shard.filter(|_| is_there);
         if at_end.damage.is_some() {
             return Err(NoPlan::Damaged(key));
         }

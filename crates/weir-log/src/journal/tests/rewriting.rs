@@ -182,8 +182,9 @@ fn no_room_leaves_everything_as_it_is_until_there_is_some() {
     let disk = disk();
     let (journal, kept) = filled(&disk);
     let before = segments(&disk);
-    disk.set_free_bytes(1_000);
-    for _ in 0..2 {
+    // The second time there would be room for the new file, but not for the next segment beside it.
+    for free in [1_000, SEGMENT_BYTES] {
+        disk.set_free_bytes(free);
         let refused = wait(|done| journal.rewrite(done)).unwrap_err();
         assert!(matches!(refused, WriteError::NoRoom(_)), "{refused}");
     }
@@ -197,8 +198,8 @@ fn no_room_leaves_everything_as_it_is_until_there_is_some() {
 
 #[test]
 fn a_write_or_sync_that_fails_discards_the_new_file_and_stops_nothing() {
-    use Operation::{Read, Rename, Sync, SyncFolder, Write};
-    for operation in [Write, Sync, Rename, SyncFolder, Read] {
+    use Operation::{Read, Rename, Sync, Write};
+    for operation in [Write, Sync, Rename, Read] {
         let disk = disk();
         let (journal, kept) = filled(&disk);
         let before = segments(&disk);
@@ -226,6 +227,57 @@ fn a_write_or_sync_that_fails_discards_the_new_file_and_stops_nothing() {
         assert_eq!(report.damage, [], "{operation:?}");
         assert_eq!(read_all(&again, LONG, 0).unwrap(), kept, "{operation:?}");
     }
+}
+
+#[test]
+fn after_a_failed_sync_of_names_nothing_more_is_acknowledged_and_what_is_kept_is_there() {
+    for behind in [0, 1] {
+        let disk = disk();
+        let (journal, kept) = filled(&disk);
+        disk.fail_after(Operation::SyncFolder, behind, Errno::EIO);
+        let failed = wait(|done| journal.rewrite(done)).unwrap_err();
+        assert!(matches!(failed, WriteError::Storage(_)), "{failed}");
+        let refused = append(&journal, SHORT, &["later"]).unwrap_err();
+        assert!(matches!(refused, AppendError::Write(WriteError::Stopped(_))), "{refused}");
+        assert_eq!(read_all(&journal, LONG, 0).unwrap(), kept);
+        drop(journal);
+        for disk in [disk.after_kill(1), disk.after_power_loss(2)] {
+            let (again, report) = open_uncached(&disk);
+            assert_eq!(report.damage, []);
+            assert_eq!(read_all(&again, LONG, 0).unwrap(), kept);
+        }
+    }
+}
+
+#[test]
+fn covered_files_stay_as_long_as_what_covers_them_is_damaged() {
+    let disk = disk();
+    let (journal, kept) = filled(&disk);
+    let before = segments(&disk);
+    disk.fail_after(Operation::Rename, 1, Errno::EIO); // the new file gets its name, and no old one goes
+    let outcome = rewrite(&journal);
+    assert!(outcome.segments_rewritten > 1);
+    let covering = &before[outcome.segments_rewritten - 1];
+    let killed = disk.after_kill(1);
+    let names = segments(&killed);
+    assert_eq!(names, before);
+    // The end of its footer, so that its frames are looked at, and one of them does not read.
+    let bytes = killed.contents(covering).unwrap();
+    let at = bytes.windows(5).position(|window| window == b"kept-").unwrap();
+    let damaged = killed.after_kill(1);
+    let spoil = |bytes: &mut Vec<u8>| {
+        bytes[at] ^= 1;
+        let end = bytes.len() - 20;
+        bytes[end] ^= 1;
+    };
+    damaged.damage(covering, spoil).unwrap();
+    let (journal, report) = open_uncached(&damaged);
+    assert_ne!(report.damage, []);
+    drop(journal);
+    assert_eq!(segments(&damaged), names, "they may be the only whole copy");
+    let (again, report) = open_uncached(&killed);
+    assert_eq!((report.damage, read_all(&again, LONG, 0).unwrap()), (vec![], kept));
+    assert!(segments(&killed).len() < names.len());
 }
 
 #[test]

@@ -13,6 +13,8 @@ pub(super) struct Tally {
     pub(super) no_room: u64,
     pub(super) busy: u64,
     pub(super) dropped: u64,
+    /// Segments that were rewritten while it was waited for.
+    pub(super) rewritten: u64,
     pub(super) looks: u64,
     pub(super) glimpses: u64,
     pub(super) waiters: u64,
@@ -46,7 +48,7 @@ impl Tally {
         }
     }
 
-    fn counts(&mut self) -> [&mut u64; 19] {
+    fn counts(&mut self) -> [&mut u64; 20] {
         [
             &mut self.schedules,
             &mut self.steps,
@@ -56,6 +58,7 @@ impl Tally {
             &mut self.no_room,
             &mut self.busy,
             &mut self.dropped,
+            &mut self.rewritten,
             &mut self.looks,
             &mut self.glimpses,
             &mut self.waiters,

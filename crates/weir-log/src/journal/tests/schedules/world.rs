@@ -41,6 +41,8 @@ pub(super) struct World {
     cache_bytes_max: usize,
     queue_items_max: usize,
     fill_when_idle: bool,
+    /// Many and large writes, most of them for one stream: many segments, of which little is left when that is trimmed.
+    is_long: bool,
     pub(super) disk: FaultDisk,
     journal: Option<Journal>,
     pub(super) model: Model,
@@ -65,6 +67,7 @@ impl World {
             cache_bytes_max: *[0, 3_000, 1 << 20].choose(&mut rng).unwrap(),
             queue_items_max: *[6, 1_000, 1_000].choose(&mut rng).unwrap(),
             fill_when_idle: rng.random_ratio(1, 8),
+            is_long: rng.random_ratio(1, 20),
             disk: FaultDisk::new(seed, ROOMY),
             journal: None,
             model: Model::default(),
@@ -86,7 +89,8 @@ impl World {
         for shard in 0..self.rng.random_range(1..=3) {
             self.write(Op::Open { key: key(1, shard), epoch: 1, life: u64::from(shard) });
         }
-        for _ in 0..self.rng.random_range(10..=80) {
+        let steps = if self.is_long { 100..=300 } else { 10..=80 };
+        for _ in 0..self.rng.random_range(steps) {
             self.step();
         }
         // However it ends, what was acknowledged is there.
@@ -108,6 +112,9 @@ impl World {
             let end = *[End::Close, End::Kill, End::Power].choose(&mut self.rng).unwrap();
             return self.restart(end);
         }
+        if self.is_long && self.one_in(8) {
+            return self.trim();
+        }
         match self.rng.random_range(0..36) {
             0..10 => {
                 let op = self.draw();
@@ -128,14 +135,17 @@ impl World {
 
     /// A write to a random shard.
     fn draw(&mut self) -> Op {
-        let key = key(self.rng.random_range(1..=2), self.rng.random_range(0..2));
+        let stream = if self.is_long && !self.one_in(8) { 1 } else { self.rng.random_range(1..=2) };
+        let key = key(stream, self.rng.random_range(0..2));
         self.written += 1;
         match self.rng.random_range(0..20) {
             0..4 => Op::Open { key, epoch: self.rng.random_range(1..4), life: 100 + self.written },
             4 => Op::Close { key },
             5 => Op::Delete { key },
             _ => {
-                let longest = *[10, 100, 1_500, 4_000].choose(&mut self.rng).unwrap();
+                let lengths =
+                    if self.is_long { [1_500, 4_000, 4_000, 4_000] } else { [10, 100, 1_500, 4_000] };
+                let longest = *lengths.choose(&mut self.rng).unwrap();
                 let texts = (0..self.rng.random_range(1..5)).map(|n| {
                     let filler = "t".repeat(self.rng.random_range(0..longest));
                     format!("{}-{n}-{filler}", self.written)
@@ -272,7 +282,7 @@ impl World {
 
     /// Trims one stream, or both.
     fn trim(&mut self) {
-        let which = self.rng.random_range(1..=3u64);
+        let which = if self.is_long { 1 } else { self.rng.random_range(1..=3u64) };
         let trimmed = move |key: ShardKey| key.stream.0 & which != 0;
         let keep = move |key: ShardKey| if trimmed(key) { Duration::ZERO } else { Duration::MAX };
         let outcome = wait(|done| self.journal().retain(keep, WallMs(u64::MAX), done));
@@ -280,6 +290,23 @@ impl World {
         match outcome {
             Ok(RetainOutcome { segments_dropped }) => self.tally.dropped += segments_dropped as u64,
             Err(error) => self.has_failed |= error.effect() == Effect::Unknown,
+        }
+        match self.rng.random_range(0..4) {
+            0..2 => self.rewrite(),
+            2 => self.journal().rewrite(|_| ()), // goes on beside what comes next
+            _ => {}
+        }
+    }
+
+    fn rewrite(&mut self) {
+        match wait(|done| self.journal().rewrite(done)) {
+            Ok(RewriteOutcome { segments_rewritten, .. }) => {
+                self.tally.rewritten += segments_rewritten as u64;
+            }
+            Err(error) => {
+                let trouble = self.was_full || self.disk.faults_happened() > self.faults_before;
+                assert!(trouble || self.has_failed, "{error}");
+            }
         }
     }
 
