@@ -1,9 +1,10 @@
 //! The floor under durable puts: one thread that does what no server of this API can leave out, and nothing else.
 //!
-//! Run beside Weir by the suite of peers, with the same client and the same bodies, to say how much of what sockets, hash and
-//! disk allow is left. It reads HTTP/1.1 from any number of connections on one epoll, and in stages that are asked for one
-//! by one: takes JSON and base64 apart, hashes partition keys and records, hashes the body as a signature wants it, writes
-//! all that has arrived and syncs once. Readers get a body of records that was made once. It is no Kinesis: it checks nothing, has no shards, and answers from templates.
+//! Run beside Weir by the suite of peers, with the same client and the same bodies, to say how much of what sockets,
+//! hash and disk allow is left. It reads HTTP/1.1 from any number of connections on one epoll, and in stages that are
+//! asked for one by one: takes JSON and base64 apart, hashes partition keys and records, hashes the body as a signature
+//! wants it, writes all that has arrived and syncs once. Readers get a body of records that was made once. It is no
+//! Kinesis: it checks nothing, has no shards, and answers from templates.
 
 mod connection;
 mod payload;

@@ -1,8 +1,8 @@
 //! The node itself: one journal, and an answer to every question about its shards.
 //!
 //! Called by the links (`server.rs`) with whole frames, by a front end in the same process (`local.rs`) without, and by
-//! `assignments.rs`. Appends are handed to the journal and answered when it calls back (`acknowledgements.rs`); nothing here waits for a disk to write. It must never answer for a shard that the
-//! journal does not hold.
+//! `assignments.rs`. Appends are handed to the journal and answered when it calls back (`acknowledgements.rs`); nothing
+//! here waits for a disk to write. It must never answer for a shard that the journal does not hold.
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},

@@ -58,9 +58,10 @@ pub fn merge(lower: OpenShard, upper: OpenShard) -> Option<ReshardStep> {
     follows.then(|| ReshardStep { parents: vec![lower.shard, upper.shard], children: vec![range] })
 }
 
-/// The next splits and merges on the way from `open`, which tile the space in order, to `count` ranges that are as good as
-/// uniform; none when they are there. As AWS does it: shards are split where a range of the target begins inside them, and what lies within
-/// one such range is merged in pairs. Steps of one round share no shard, so that all may be under way at once.
+/// The next splits and merges on the way from `open`, which tile the space in order, to `count` ranges that are as good
+/// as uniform; none when they are there. As AWS does it: shards are split where a range of the target begins inside
+/// them, and what lies within one such range is merged in pairs. Steps of one round share no shard, so that all may be
+/// under way at once.
 pub fn toward_uniform(open: &[OpenShard], count: NonZeroU32) -> Vec<ReshardStep> {
     let starts = target_starts(open, count);
     let mut steps = Vec::new();

@@ -146,8 +146,8 @@ impl Journal {
         open::open(config, threads, clock)
     }
 
-    /// Opens a shard, or takes a later epoch of one that is there; one that is closed stays closed. `on_done` is called once, when it is durable or
-    /// refused, here or on the committer's thread: it must be quick.
+    /// Opens a shard, or takes a later epoch of one that is there; one that is closed stays closed. `on_done` is called
+    /// once, when it is durable or refused, here or on the committer's thread: it must be quick.
     pub fn open_shard(
         &self,
         owned: OwnedShard,

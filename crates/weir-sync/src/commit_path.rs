@@ -1,9 +1,10 @@
 //! The commit path of the journal in small, for models alone: gate, two committers, disk, index, watermark, answers.
 //!
-//! The shape is that of `weir-log`'s journal, and everything that has a lock there has one here; but the journal has one
-//! committer, and this has two, which allows all that one can do and more. They go hand over hand: one holds the write lock, takes a group and writes it; it takes the sync lock before it lets go of the write
-//! lock, syncs and publishes, while the other writes the next group and then waits for the sync lock. So the order of
-//! publication is the order of the log, and a group whose predecessor's sync failed hears of it.
+//! The shape is that of `weir-log`'s journal, and everything that has a lock there has one here; but the journal has
+//! one committer, and this has two, which allows all that one can do and more. They go hand over hand: one holds the
+//! write lock, takes a group and writes it; it takes the sync lock before it lets go of the write lock, syncs and
+//! publishes, while the other writes the next group and then waits for the sync lock. So the order of publication is
+//! the order of the log, and a group whose predecessor's sync failed hears of it.
 
 use crate::commit_gate::{CommitGate, GateLimits};
 use crate::completion::{Completer, Completion, completion};

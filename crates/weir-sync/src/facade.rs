@@ -55,9 +55,9 @@ pub(crate) fn wait_while_timeout<'a, T>(
     condvar.wait_timeout_while(guard, timeout, |state| blocked(state)).expect(POISONED).0
 }
 
-/// Loom and shuttle have no time. A timed wait is modelled as one that may end at once: the lock is released and taken again, and
-/// every order is tried of what the others do in between. So each model with a timeout covers "it came just in
-/// time" and "it did not", and never "it slept and was notified", which the untimed wait covers.
+/// Loom and shuttle have no time. A timed wait is modelled as one that may end at once: the lock is released and taken
+/// again, and every order is tried of what the others do in between. So each model with a timeout covers "it came just
+/// in time" and "it did not", and never "it slept and was notified", which the untimed wait covers.
 #[cfg(any(loom, shuttle))]
 #[track_caller]
 pub(crate) fn wait_while_timeout<'a, T>(

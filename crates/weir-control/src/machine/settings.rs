@@ -320,7 +320,8 @@ fn stop_encryption(stream: &mut Stream, wall: WallMs, most: usize) -> Result<Tol
     Ok(Told::Stream)
 }
 
-/// Kinesis takes at most `most` changes of one kind within any 24 hours. What is older is forgotten, so that the list is bounded.
+/// Kinesis takes at most `most` changes of one kind within any 24 hours. What is older is forgotten, so that the list
+/// is bounded.
 fn count_change(
     changes_ms: &mut Vec<u64>,
     wall: WallMs,

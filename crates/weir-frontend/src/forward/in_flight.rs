@@ -1,15 +1,12 @@
 //! A question on its way, and who waits for which answer.
 //!
 //! Made by the link when it has taken a question, awaited by its caller. Dropping one forgets the answer, never the
-//! question: what was sent or begun goes on.
+//! question: what was sent, or was handed to a journal, goes on.
 
 use std::{collections::HashMap, fmt, future, sync::Arc, task::Poll};
 
 use parking_lot::Mutex;
-use tokio::{
-    runtime::Handle,
-    sync::{OwnedSemaphorePermit, oneshot},
-};
+use tokio::sync::{OwnedSemaphorePermit, oneshot};
 use weir_wire::{
     cell::{CellReply, ReplyFuture},
     codec::DecodeError,
@@ -68,51 +65,42 @@ impl fmt::Debug for Sent {
     }
 }
 
-/// A question whose answer is being made in the task that asks.
+/// A question whose answer is being made in the task that asks. Dropping it ends what only waits.
 pub(super) struct Begun {
-    work: Option<ReplyFuture>,
-    answer: Option<CellReply>,
-    permit: Option<OwnedSemaphorePermit>,
+    work: Work,
+    _permit: OwnedSemaphorePermit,
+}
+
+enum Work {
+    UnderWay(ReplyFuture),
+    Done(Option<CellReply>),
 }
 
 impl Begun {
     /// Begins: when this returns, the question is taken.
     pub(super) async fn begin(mut work: ReplyFuture, permit: OwnedSemaphorePermit) -> Self {
         let first = future::poll_fn(|context| Poll::Ready(work.as_mut().poll(context))).await;
-        let (work, answer) = match first {
-            Poll::Ready(answer) => (None, answer),
-            Poll::Pending => (Some(work), None),
+        let work = match first {
+            Poll::Ready(answer) => Work::Done(answer),
+            Poll::Pending => Work::UnderWay(work),
         };
-        Self { work, answer, permit: Some(permit) }
+        Self { work, _permit: permit }
     }
 
     async fn reply(&mut self) -> Option<CellReply> {
-        if let Some(work) = &mut self.work {
-            self.answer = work.await;
-            self.work = None;
+        if let Work::UnderWay(work) = &mut self.work {
+            self.work = Work::Done(work.await);
         }
-        self.answer.take()
-    }
-}
-
-impl Drop for Begun {
-    fn drop(&mut self) {
-        // A runtime that ends takes all its work with it, this as well.
-        if let Some(work) = self.work.take()
-            && let Ok(runtime) = Handle::try_current()
-        {
-            let permit = self.permit.take();
-            runtime.spawn(async move {
-                let _ = work.await; // nobody waits for it any more
-                drop(permit);
-            });
+        match &mut self.work {
+            Work::Done(answer) => answer.take(),
+            Work::UnderWay(_) => unreachable!("it was just done"),
         }
     }
 }
 
 impl fmt::Debug for Begun {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Begun").field("done", &self.work.is_none()).finish_non_exhaustive()
+        f.debug_struct("Begun").field("done", &matches!(self.work, Work::Done(_))).finish_non_exhaustive()
     }
 }
 
@@ -187,23 +175,18 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn work_that_was_begun_is_done_though_nobody_waits_and_counts_until_then() {
+    async fn a_wait_ends_with_its_caller_and_makes_room() {
         let calls = Arc::new(Semaphore::new(1));
         let permit = Arc::clone(&calls).try_acquire_owned().unwrap();
-        let (go_on, going_on) = oneshot::channel::<()>();
-        let (done, is_done) = oneshot::channel();
-        let begun = Begun::begin(
-            Box::pin(async move {
-                going_on.await.unwrap();
-                done.send(()).unwrap();
-                None
-            }),
-            permit,
-        );
-        drop(begun.await);
+        let (kept, is_dropped) = oneshot::channel::<()>();
+        let work = Box::pin(async move {
+            let _kept = kept;
+            future::pending().await
+        });
+        let begun = Begun::begin(work, permit).await;
         assert_eq!(calls.available_permits(), 0);
-        go_on.send(()).unwrap();
-        is_done.await.unwrap();
-        drop(calls.acquire().await.unwrap());
+        drop(begun);
+        assert_eq!(calls.available_permits(), 1);
+        is_dropped.await.unwrap_err();
     }
 }

@@ -104,8 +104,8 @@ impl Journal {
         Ok(ReadBatch { batches, from, tip, oldest, tip_arrived, closed })
     }
 
-    /// Resolves when the shard has a durable record at `record` or later, or is closed or deleted; `None` when the journal does not
-    /// hold it. Whoever waits looks for itself what there is then.
+    /// Resolves when the shard has a durable record at `record` or later, or is closed or deleted; `None` when the
+    /// journal does not hold it. Whoever waits looks for itself what there is then.
     pub fn rise(&self, shard: ShardKey, record: RecordIndex) -> Option<Rise> {
         Some(self.shared.shard(shard)?.watermark.above(record))
     }

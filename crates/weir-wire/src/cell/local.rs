@@ -12,7 +12,7 @@ pub type ReplyFuture = Pin<Box<dyn Future<Output = Option<CellReply>> + Send>>;
 
 /// A node in the process of those who ask it.
 pub trait LocalNode: fmt::Debug + Send + Sync {
-    /// Answers one question. It is taken when the answer is first polled, and questions in the order of that; what was
-    /// begun must be polled to its end even when nobody wants the answer any more.
+    /// Answers one question. It is taken when the answer is first polled, and questions in the order of that. Dropping the
+    /// answer forgets it: an append that was taken goes on, a wait ends.
     fn ask(&self, question: CellRequest) -> ReplyFuture;
 }

@@ -1,7 +1,8 @@
 //! The Kinesis clients that the tests drive, each from its own package manager at a pinned version.
 //!
 //! Called by `prepare` only. What was installed is kept below `target/xtask` and used again until a pin changes. The
-//! pins lie beside the programs that use them, in `tests/{python,node,rust}` and `benches/peers`; this file must name no version.
+//! pins lie beside the programs that use them, in `tests/{python,node,rust}` and `benches/peers`; this file must name
+//! no version.
 
 use std::{
     fs,
