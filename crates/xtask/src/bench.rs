@@ -52,18 +52,17 @@ struct Bench {
     seconds: u32,
     command: String,
     date: String,
+    commit: String,
 }
 
 impl Bench {
     /// A section to be filled.
     fn section(&self) -> Section {
         Section {
-            name: String::new(),
             command: self.command.clone(),
             date: self.date.clone(),
-            columns: Vec::new(),
-            ratio: None,
-            rows: Vec::new(),
+            commit: self.commit.clone(),
+            ..Section::default()
         }
     }
 }
@@ -78,6 +77,7 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
         seconds: options.seconds,
         command: command(options),
         date: today()?,
+        commit: versions::commit(),
     };
     let file = cargo::root().join(RESULTS);
     let mut results = Results::load(&file)?;

@@ -47,7 +47,6 @@ enum Measure {
     Above(At, &'static str),
 }
 
-const EMULATORS: &[Subject] = &[Subject::Kinesalite, Subject::KinesisLocal, Subject::Moto];
 const ALWAYS: [Subject; 2] = [Subject::Redis(Sync::Always), Subject::Nats(Sync::Always)];
 const DEFAULT: [Subject; 2] = [Subject::Redis(Sync::Default), Subject::Nats(Sync::Default)];
 
@@ -120,8 +119,8 @@ fn of_floors() -> Vec<Bar> {
 
 /// What people have at hand.
 fn of_peers() -> Vec<Bar> {
-    let best_puts = Measure::RatioToBest(puts(Subject::Weir), EMULATORS);
-    let best_reads = Measure::RatioToBest(reads(), EMULATORS);
+    let best_puts = Measure::RatioToBest(puts(Subject::Weir), service::EMULATORS);
+    let best_reads = Measure::RatioToBest(reads(), service::EMULATORS);
     let kinesalite = Measure::Ratio(calls(), Subject::Kinesalite.name());
     vec![
         bar("4. PutRecords, of the best emulator", best_puts, Bound::AtLeast(25.0), "x"),
@@ -203,23 +202,11 @@ fn against(results: &Results, at: &At, of: &str, what: impl Fn(f64, f64) -> f64)
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::bench::results::{Figures, Row, Section};
-
-    fn row(subject: &str, figure: &str, values: &[f64]) -> Row {
-        let rounds = values.iter().map(|value| Figures::from([(figure.to_owned(), *value)])).collect();
-        Row { subject: subject.to_owned(), remark: String::new(), absent: None, rounds }
-    }
+    use crate::bench::results::{Row, Section};
 
     fn puts(rows: Vec<Row>) -> Results {
         let mut results = Results::default();
-        results.replace(Section {
-            name: service::PUT_RECORDS.to_owned(),
-            command: String::new(),
-            date: String::new(),
-            columns: Vec::new(),
-            ratio: None,
-            rows,
-        });
+        results.replace(Section { name: service::PUT_RECORDS.to_owned(), rows, ..Section::default() });
         results
     }
 
@@ -231,8 +218,8 @@ mod tests {
     fn a_bar_is_judged_by_ratios_of_the_same_round() {
         let of_floor = |weir: &[f64]| {
             let rows = vec![
-                row(Subject::Weir.name(), figure::SPEED, weir),
-                row(service::FLOOR_D.name(), figure::SPEED, &[100.0, 200.0, 100.0]),
+                Row::of(Subject::Weir.name(), figure::SPEED, weir),
+                Row::of(service::FLOOR_D.name(), figure::SPEED, &[100.0, 200.0, 100.0]),
             ];
             judged_for(&puts(rows), "1. PutRecords, JSON, of floor D").held
         };
@@ -244,9 +231,9 @@ mod tests {
     #[test]
     fn the_best_of_several_is_the_one_to_beat() {
         let rows = vec![
-            row(Subject::Weir.name(), figure::SPEED, &[100.0]),
-            row(Subject::Kinesalite.name(), figure::SPEED, &[5.0]),
-            row(Subject::Moto.name(), figure::SPEED, &[1.0]),
+            Row::of(Subject::Weir.name(), figure::SPEED, &[100.0]),
+            Row::of(Subject::Kinesalite.name(), figure::SPEED, &[5.0]),
+            Row::of(Subject::Moto.name(), figure::SPEED, &[1.0]),
         ];
         let best = judged_for(&puts(rows), "4. PutRecords, of the best emulator");
         assert_eq!((best.measured.as_str(), best.held), ("20.0", Some(false)));

@@ -22,6 +22,18 @@ pub(super) struct Puts {
     pub(super) record_bytes: usize,
 }
 
+impl Puts {
+    /// 500 records of 1 KiB a call.
+    pub(super) const fn of_500(connections: usize) -> Self {
+        Self { batch: 500, connections, record_bytes: 1024 }
+    }
+
+    /// One record of 1 KiB a call.
+    pub(super) const fn of_one(connections: usize) -> Self {
+        Self { batch: 1, connections, record_bytes: 1024 }
+    }
+}
+
 /// What a client says.
 #[derive(Debug, Deserialize)]
 pub(super) struct Report {

@@ -90,7 +90,8 @@ pub(super) fn table(section: &Section) -> String {
     heads.extend(section.columns.iter().cloned());
     heads.extend(section.ratio.as_ref().map(|ratio| format!("{} of {}", ratio.figure, ratio.of)));
     heads.push(String::new());
-    let mut text = format!("### {}\n\n`{}`, {}\n\n", section.name, section.command, section.date);
+    let Section { name, command, date, commit, .. } = section;
+    let mut text = format!("### {name}\n\n`{command}`, {date}, commit {commit}\n\n");
     let _ = writeln!(text, "| {} |\n|{}", heads.join(" | "), " --- |".repeat(heads.len()));
     for row in &section.rows {
         let _ = writeln!(text, "| {} | {} |", row.subject, cells(section, row).join(" | "));
@@ -146,6 +147,7 @@ mod tests {
             name: "Puts".to_owned(),
             command: "cargo xtask bench".to_owned(),
             date: "2026-11-27".to_owned(),
+            commit: "0123456789ab".to_owned(),
             columns: vec![figure::SPEED.to_owned()],
             ratio: Some(Ratio { of: "floor".to_owned(), figure: figure::SPEED.to_owned() }),
             rows: vec![row("floor", 8.0), row("own", 6.0), missing],

@@ -24,7 +24,7 @@ pub(super) const CPU: &str = "client CPU us a call";
 /// Calls that one core of the client would make.
 pub(super) const CALLS_PER_CORE: &str = "calls/s of one client core";
 
-const PUTS: Puts = Puts { batch: 1, connections: 64, record_bytes: 1024 };
+const PUTS: Puts = Puts::of_one(64);
 
 /// Both, one after the other.
 pub(super) fn run(bench: &Bench) -> Section {

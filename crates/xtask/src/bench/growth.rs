@@ -22,14 +22,12 @@ pub(super) const AXES: [Axis; 4] = [
     Axis {
         name: "Growth: shards (PutRecords, 500 x 1 KiB, 8 connections)",
         points: &[("1", 1), ("16", 16), ("256", 256), ("1,024", 1024), ("4,096", 4096)],
-        measure: |bench, shards| put(bench, shards, Puts { batch: 500, connections: 8, record_bytes: 1024 }),
+        measure: |bench, shards| put(bench, shards, Puts::of_500(8)),
     },
     Axis {
         name: "Growth: connections (PutRecord, 1 KiB)",
         points: &[("1", 1), ("16", 16), ("64", 64), ("256", 256), ("1,024", 1024)],
-        measure: |bench, connections| {
-            put(bench, SHARDS, Puts { batch: 1, connections: connections as usize, record_bytes: 1024 })
-        },
+        measure: |bench, connections| put(bench, SHARDS, Puts::of_one(connections as usize)),
     },
     Axis {
         name: "Growth: KiB of a record (PutRecords of at most 2 MiB, 8 connections)",
@@ -85,7 +83,7 @@ pub(super) fn stored(bench: &Bench) -> Section {
         let mut stored = Stored::default();
         Ok(interleaved(&points, 1, |number| {
             restart::fill(bench, &running, &mut stored, STORED_POINTS[number].1 * 1_000_000_000)?;
-            let puts = Puts { batch: 500, connections: 8, record_bytes: 1024 };
+            let puts = Puts::of_500(8);
             let client = client::puts(&bench.programs, Subject::Weir, &running.address, puts, bench.seconds);
             client::measure(&running, client)
         }))

@@ -44,8 +44,8 @@ pub(super) fn follow(bench: &Bench) -> Section {
 
 /// As fast as it goes first, then half as fast, whoever waits. The floor stands beside: its tail is that of the disk.
 pub(super) fn half(bench: &Bench) -> Section {
-    let record = Puts { batch: 1, connections: 64, record_bytes: 1024 };
-    let records = Puts { batch: 500, connections: 8, record_bytes: 1024 };
+    let record = Puts::of_one(64);
+    let records = Puts::of_500(8);
     let runs = [
         (HALF_RECORD.to_owned(), Subject::Weir, record),
         (format!("floor D, {HALF_RECORD}"), FLOOR_D, record),

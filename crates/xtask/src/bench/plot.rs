@@ -197,7 +197,6 @@ fn page(height: f64, drawn: &str, about: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::bench::results::Figures;
 
     #[test]
     fn a_scale_holds_every_value_and_a_tenfold_one_lies_a_decade_further() {
@@ -210,22 +209,13 @@ mod tests {
 
     #[test]
     fn a_plot_draws_each_row_that_has_figures() {
-        let row = |subject: &str, speed: &[f64]| Row {
-            subject: subject.to_owned(),
-            remark: String::new(),
-            absent: None,
-            rounds: speed.iter().map(|speed| Figures::from([(figure::SPEED.to_owned(), *speed)])).collect(),
-        };
         let mut results = Results::default();
         assert_eq!((peers(&results), growth(&results)), (None, None));
-        results.replace(Section {
-            name: service::PUT_RECORDS.to_owned(),
-            command: String::new(),
-            date: String::new(),
-            columns: Vec::new(),
-            ratio: None,
-            rows: vec![row("Weir & more", &[500.0, 600.0]), row("missing", &[])],
-        });
+        let rows = vec![
+            Row::of("Weir & more", figure::SPEED, &[500.0, 600.0]),
+            Row::of("missing", figure::SPEED, &[]),
+        ];
+        results.replace(Section { name: service::PUT_RECORDS.to_owned(), rows, ..Section::default() });
         let svg = peers(&results).unwrap();
         assert_eq!(svg.matches("<rect x=").count(), 1, "{svg}");
         assert!(svg.contains("Weir &amp; more") && !svg.contains("missing"), "{svg}");

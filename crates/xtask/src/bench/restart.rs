@@ -28,7 +28,7 @@ const FILL_SECONDS: u32 = 5;
 const FILLS_MAX: usize = 60;
 /// Bytes of the index for each stored batch; a call leaves one in each shard that it hits.
 const INDEX_BATCH_BYTES: u64 = 16;
-const FILL: Puts = Puts { batch: 500, connections: 8, record_bytes: 1024 };
+const FILL: Puts = Puts::of_500(8);
 
 /// What lies in a data folder.
 #[derive(Debug, Clone, Copy, Default)]

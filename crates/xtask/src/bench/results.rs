@@ -37,12 +37,13 @@ pub(super) struct Results {
 }
 
 /// One workload.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub(super) struct Section {
     pub(super) name: String,
-    /// The command that measured it, and the day.
+    /// The command that measured it, the day, and the commit of Weir that was measured.
     pub(super) command: String,
     pub(super) date: String,
+    pub(super) commit: String,
     /// Figures in the order in which a table shows them.
     pub(super) columns: Vec<String>,
     /// What the column of ratios is of, and in which figure.
@@ -188,20 +189,20 @@ pub(super) fn shown(value: f64) -> String {
 mod tests {
     use super::*;
 
+    impl Row {
+        /// A row with one figure, by rounds.
+        pub(in super::super) fn of(subject: &str, figure: &str, values: &[f64]) -> Self {
+            let rounds = values.iter().map(|value| Figures::from([(figure.to_owned(), *value)])).collect();
+            Self { subject: subject.to_owned(), remark: String::new(), absent: None, rounds }
+        }
+    }
+
     fn row(subject: &str, speeds: &[f64]) -> Row {
-        let rounds = speeds.iter().map(|speed| Figures::from([(figure::SPEED.to_owned(), *speed)])).collect();
-        Row { subject: subject.to_owned(), remark: String::new(), absent: None, rounds }
+        Row::of(subject, figure::SPEED, speeds)
     }
 
     fn section(name: &str, rows: Vec<Row>) -> Section {
-        Section {
-            name: name.to_owned(),
-            command: String::new(),
-            date: String::new(),
-            columns: vec![figure::SPEED.to_owned()],
-            ratio: None,
-            rows,
-        }
+        Section { name: name.to_owned(), rows, ..Section::default() }
     }
 
     #[test]

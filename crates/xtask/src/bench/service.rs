@@ -27,10 +27,25 @@ pub(super) const PUT_RECORD: &str = "PutRecord, 1 KiB, 64 connections";
 pub(super) const PUT_RECORD_ALONE: &str = "PutRecord, 1 KiB, 1 connection";
 pub(super) const GET_RECORDS: &str = "GetRecords, 500 x 1 KiB, 8 readers catching up";
 
+/// Those that speak Kinesis.
+pub(super) const EMULATORS: &[Subject] = &[Subject::Kinesalite, Subject::KinesisLocal, Subject::Moto];
+
 /// Seconds for which a stream is filled before it is read.
 const FILL_SECONDS: u32 = 2;
 /// A sync covers the calls in flight at most; below this share of that, records were acknowledged without one.
 const HONEST_SHARE: f64 = 0.9;
+
+/// What else takes records, durable first.
+const OTHERS: [Subject; 8] = [
+    Subject::Redis(Sync::Always),
+    Subject::Nats(Sync::Always),
+    Subject::Redis(Sync::Default),
+    Subject::Nats(Sync::Default),
+    Subject::RabbitMq,
+    Subject::Kinesalite,
+    Subject::KinesisLocal,
+    Subject::Moto,
+];
 
 /// What is asked of the subjects.
 #[derive(Debug, Clone, Copy)]
@@ -45,65 +60,39 @@ struct Workload {
     asks: Asks,
     /// What ratios are of.
     floor: Subject,
-    subjects: &'static [Subject],
-}
-
-const fn puts(batch: usize, connections: usize) -> Asks {
-    Asks::Puts(Puts { batch, connections, record_bytes: 1024 })
+    /// Floors and Weir.
+    own: &'static [Subject],
+    others: &'static [Subject],
 }
 
 const WORKLOADS: [Workload; 4] = [
     Workload {
         name: PUT_RECORDS,
-        asks: puts(500, 8),
+        asks: Asks::Puts(Puts::of_500(8)),
         floor: FLOOR_D,
-        subjects: &[
-            READ,
-            DECODE,
-            FLOOR_D,
-            Subject::Weir,
-            Subject::WeirCbor,
-            FLOOR_HASHED,
-            Subject::WeirSigned,
-            Subject::Redis(Sync::Always),
-            Subject::Nats(Sync::Always),
-            Subject::Redis(Sync::Default),
-            Subject::Nats(Sync::Default),
-            Subject::RabbitMq,
-            Subject::Kinesalite,
-            Subject::KinesisLocal,
-            Subject::Moto,
-        ],
+        own: &[READ, DECODE, FLOOR_D, Subject::Weir, Subject::WeirCbor, FLOOR_HASHED, Subject::WeirSigned],
+        others: &OTHERS,
     },
     Workload {
         name: PUT_RECORD,
-        asks: puts(1, 64),
+        asks: Asks::Puts(Puts::of_one(64)),
         floor: FLOOR_D,
-        subjects: &[
-            READ,
-            FLOOR_D,
-            Subject::Weir,
-            Subject::Redis(Sync::Always),
-            Subject::Nats(Sync::Always),
-            Subject::Redis(Sync::Default),
-            Subject::Nats(Sync::Default),
-            Subject::RabbitMq,
-            Subject::Kinesalite,
-            Subject::KinesisLocal,
-            Subject::Moto,
-        ],
+        own: &[READ, FLOOR_D, Subject::Weir],
+        others: &OTHERS,
     },
     Workload {
         name: PUT_RECORD_ALONE,
-        asks: puts(1, 1),
+        asks: Asks::Puts(Puts::of_one(1)),
         floor: FLOOR_D,
-        subjects: &[FLOOR_D, Subject::Weir, Subject::Redis(Sync::Always), Subject::Kinesalite],
+        own: &[FLOOR_D, Subject::Weir],
+        others: &[Subject::Redis(Sync::Always), Subject::Kinesalite],
     },
     Workload {
         name: GET_RECORDS,
         asks: Asks::Reads,
         floor: SEND,
-        subjects: &[SEND, Subject::Weir, Subject::Kinesalite, Subject::KinesisLocal, Subject::Moto],
+        own: &[SEND, Subject::Weir],
+        others: EMULATORS,
     },
 ];
 
@@ -115,12 +104,12 @@ pub(super) fn names() -> impl Iterator<Item = &'static str> {
 /// Measures the workload of that name.
 pub(super) fn run(bench: &Bench, name: &str) -> Option<Section> {
     let workload = WORKLOADS.iter().find(|workload| workload.name == name)?;
-    let subjects: Vec<String> = workload.subjects.iter().map(|subject| subject.name().to_owned()).collect();
-    let mut rows = interleaved(&subjects, bench.rounds, |number| {
-        measure(bench, workload.asks, workload.subjects[number])
-    });
-    for (row, subject) in rows.iter_mut().zip(workload.subjects) {
-        row.remark = remark(row, *subject, workload.asks);
+    let subjects = [workload.own, workload.others].concat();
+    let names: Vec<String> = subjects.iter().map(|subject| subject.name().to_owned()).collect();
+    let mut rows =
+        interleaved(&names, bench.rounds, |number| measure(bench, workload.asks, subjects[number]));
+    for (row, subject) in rows.iter_mut().zip(subjects) {
+        row.remark = remark(row, subject, workload.asks);
     }
     let figures = [
         figure::SPEED,
@@ -147,7 +136,7 @@ fn measure(bench: &Bench, asks: Asks, subject: Subject) -> anyhow::Result<Figure
             Asks::Puts(puts) => client::puts(&bench.programs, subject, &running.address, puts, bench.seconds),
             Asks::Reads => {
                 if subject != SEND {
-                    let fill = Puts { batch: 500, connections: 8, record_bytes: 1024 };
+                    let fill = Puts::of_500(8);
                     client::said(client::puts(
                         &bench.programs,
                         subject,
@@ -199,8 +188,14 @@ mod tests {
     #[test]
     fn a_peer_with_fewer_syncs_than_any_grouping_explains_is_named() {
         let redis = Subject::Redis(Sync::Always);
-        assert_eq!(remark(&flushed(0.125), redis, puts(500, 8)), "durable");
-        assert_eq!(remark(&flushed(0.01), redis, puts(500, 8)), "acknowledges before its sync");
-        assert_eq!(remark(&flushed(6.0), Subject::Redis(Sync::Default), puts(500, 8)), "not durable");
+        assert_eq!(remark(&flushed(0.125), redis, Asks::Puts(Puts::of_500(8))), "durable");
+        assert_eq!(
+            remark(&flushed(0.01), redis, Asks::Puts(Puts::of_500(8))),
+            "acknowledges before its sync"
+        );
+        assert_eq!(
+            remark(&flushed(6.0), Subject::Redis(Sync::Default), Asks::Puts(Puts::of_500(8))),
+            "not durable"
+        );
     }
 }

@@ -14,7 +14,6 @@ pub(super) fn found(programs: &Programs) -> BTreeMap<String, String> {
         }
     };
     add("Weir", first_line(&programs.weir, &["--version"]).map(|line| behind(&line, "weir ")));
-    add("commit", first_line(Path::new("git"), &["rev-parse", "--short=12", "HEAD"]));
     add("rustc", first_line(Path::new("rustc"), &["--version"]).map(|line| behind(&line, "rustc ")));
     add("node", first_line(Path::new("node"), &["--version"]));
     if let Ok(redis) = &programs.redis {
@@ -34,6 +33,13 @@ pub(super) fn found(programs: &Programs) -> BTreeMap<String, String> {
     let pins = std::fs::read_to_string(root().join("tests/python/requirements.txt")).unwrap_or_default();
     add("moto", pinned(&pins, "moto==", '\n'));
     versions
+}
+
+/// The commit of this workspace; it says so where something is not committed, or no commit is known.
+pub(super) fn commit() -> String {
+    let said =
+        first_line(Path::new("git"), &["describe", "--always", "--abbrev=12", "--dirty", "--exclude=*"]);
+    said.unwrap_or_else(|| "unknown".to_owned())
 }
 
 fn first_line(program: &Path, arguments: &[&str]) -> Option<String> {
