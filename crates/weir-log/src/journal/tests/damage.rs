@@ -10,30 +10,59 @@ pub(super) const CLOSED: ShardKey = ShardKey { stream: StreamId(1), shard: Shard
 /// A log of two segments and some records in three shards, the last one closed, killed: the last segment has no footer.
 struct Sample {
     disk: FaultDisk,
-    shards: Vec<(ShardKey, Vec<String>)>,
+    shards: Vec<Written>,
 }
 
 impl Sample {
     fn new(clean: bool) -> Self {
-        let disk = disk();
-        let (journal, _) = open(&disk);
-        let mut shards: Vec<_> = (0..3).map(|n| (key(1, n), Vec::new())).collect();
-        shards.iter().for_each(|(key, _)| open_shard(&journal, *key));
-        for n in 0..36 {
-            let text = format!("{n}-{}", "z".repeat(if n < 30 { 900 } else { 20 }));
-            let (key, texts) = &mut shards[n % 3];
-            append(&journal, *key, &[&text]).unwrap();
-            texts.push(text);
-        }
-        close_shard(&journal, CLOSED).unwrap();
-        if clean {
-            journal.close();
-        }
-        let disk = disk.after_kill(1);
-        drop(journal);
+        let (disk, shards) = written((0..36).map(|n| if n < 30 { 900 } else { 20 }), clean);
         assert_eq!(segments(&disk).len(), 2);
         Self { disk, shards }
     }
+}
+
+/// What was written to a shard.
+pub(super) type Written = (ShardKey, Vec<String>);
+
+/// Three shards with records of so many bytes in turn, the last shard closed; then the journal was closed in order, or its
+/// process killed.
+pub(super) fn written(fillers: impl IntoIterator<Item = usize>, clean: bool) -> (FaultDisk, Vec<Written>) {
+    let disk = disk();
+    let (journal, _) = open(&disk);
+    let mut shards: Vec<Written> = (0..3).map(|n| (key(1, n), Vec::new())).collect();
+    shards.iter().for_each(|(key, _)| open_shard(&journal, *key));
+    for (n, filler) in fillers.into_iter().enumerate() {
+        let text = format!("{n}-{}", "z".repeat(filler));
+        let (key, texts) = &mut shards[n % 3];
+        append(&journal, *key, &[&text]).unwrap();
+        texts.push(text);
+    }
+    close_shard(&journal, CLOSED).unwrap();
+    if clean {
+        journal.close();
+    }
+    (disk.after_kill(1), shards)
+}
+
+/// Reads a shard batch by batch to its end, or to what stops that; what it read is what was written.
+pub(super) fn read_on(journal: &Journal, written: &Written, what: &str) -> (usize, Option<ReadError>) {
+    let (key, texts) = written;
+    let mut found = Vec::new();
+    let mut at = 0;
+    let stopped = loop {
+        match journal.read(*key, at, 1, 1) {
+            Ok(read) if read.batches.is_empty() => break None,
+            Ok(read) => {
+                let stored = &read.batches[0];
+                assert_eq!(stored.first, at, "{what}: {key} skips records");
+                found.extend(stored.batch.records().map(|r| String::from_utf8(r.data.to_vec()).unwrap()));
+                at = stored.end();
+            }
+            Err(error) => break Some(error),
+        }
+    };
+    assert!(texts.starts_with(&found), "{what}: {key} serves what was not written");
+    (found.len(), stopped)
 }
 
 pub(super) fn segments(disk: &FaultDisk) -> Vec<PathBuf> {

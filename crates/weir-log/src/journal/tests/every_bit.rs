@@ -10,7 +10,7 @@ use std::{
 };
 
 use super::{
-    damage::{CLOSED, flip, segments},
+    damage::{CLOSED, Written, flip, read_on, segments, written},
     *,
 };
 use crate::segment::{
@@ -29,7 +29,7 @@ const SAMPLED_ONE_IN: usize = 61;
 /// Three shards, the last one closed, in two segments.
 struct Small {
     disk: FaultDisk,
-    shards: Vec<(ShardKey, Vec<String>)>,
+    shards: Vec<Written>,
     parts: Vec<Part>,
 }
 
@@ -66,23 +66,8 @@ struct Seen {
 impl Small {
     /// A log that was closed in order, or whose process was killed.
     fn new(clean: bool) -> Self {
-        let disk = disk();
-        let (journal, _) = open(&disk);
-        let mut shards: Vec<_> = (0..3).map(|n| (key(1, n), Vec::new())).collect();
-        shards.iter().for_each(|(key, _)| open_shard(&journal, *key));
-        for n in 0..16usize {
-            let filler = n.checked_sub(2).and_then(|at| LARGE_BYTES.get(at)).copied().unwrap_or(n % 5);
-            let text = format!("{n}-{}", "z".repeat(filler));
-            let (key, texts) = &mut shards[n % 3];
-            append(&journal, *key, &[&text]).unwrap();
-            texts.push(text);
-        }
-        close_shard(&journal, CLOSED).unwrap();
-        if clean {
-            journal.close();
-        }
-        let disk = disk.after_kill(1);
-        drop(journal);
+        let filler = |n: usize| n.checked_sub(2).and_then(|at| LARGE_BYTES.get(at)).copied().unwrap_or(n % 5);
+        let (disk, shards) = written((0..16).map(filler), clean);
         let files = segments(&disk);
         assert_eq!(files.len(), 2);
         let parts = files.iter().flat_map(|path| parts_of(&disk, path, *path == files[1])).collect();
@@ -111,32 +96,19 @@ impl Small {
             }
         };
         let mut seen = Seen { missing: 0, named: places_of(&report), torn: report.torn_tail.is_some() };
-        for (key, texts) in &self.shards {
-            self.read(&journal, *key, texts, &mut seen, what);
+        for written in &self.shards {
+            self.read(&journal, written, &mut seen, what);
         }
         seen
     }
 
-    fn read(&self, journal: &Journal, key: ShardKey, texts: &[String], seen: &mut Seen, what: &str) {
-        let mut found = Vec::new();
-        let mut at = 0;
-        let stopped = loop {
-            match journal.read(key, at, 1, 1) {
-                Ok(read) if read.batches.is_empty() => break None,
-                Ok(read) => {
-                    let stored = &read.batches[0];
-                    assert_eq!(stored.first, at, "{what}: {key} skips records");
-                    found.extend(stored.batch.records().map(|r| String::from_utf8(r.data.to_vec()).unwrap()));
-                    at = stored.end();
-                }
-                Err(error) => break Some(error),
-            }
-        };
-        assert!(texts.starts_with(&found), "{what}: {key} serves what was not written");
-        seen.missing += texts.len() - found.len();
+    fn read(&self, journal: &Journal, written: &Written, seen: &mut Seen, what: &str) {
+        let (read, stopped) = read_on(journal, written, what);
+        let (key, texts) = (written.0, &written.1);
+        seen.missing += texts.len() - read;
         match stopped {
             Some(ReadError::Damaged(damage)) => {
-                assert_eq!(damage.from, at, "{what}");
+                assert_eq!(damage.from, read as u64, "{what}");
                 seen.named.push((damage.path, damage.offset));
                 let refused = append(journal, key, &["after damage"]).unwrap_err();
                 let closed = key == CLOSED && matches!(refused, AppendError::Closed { .. });

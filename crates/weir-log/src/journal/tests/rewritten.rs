@@ -3,14 +3,14 @@
 use std::path::Path;
 
 use super::{
-    damage::{CLOSED, flip, segments},
+    damage::{CLOSED, Written, flip, read_on, segments},
     *,
 };
 
 /// A log whose oldest segments were rewritten.
 struct Sample {
     disk: FaultDisk,
-    shards: Vec<(ShardKey, Vec<String>)>,
+    shards: Vec<Written>,
 }
 
 impl Sample {
@@ -49,8 +49,8 @@ impl Sample {
             }
         };
         let mut missing = 0;
-        for (key, texts) in &self.shards {
-            missing += self.check_shard(&journal, &report, *key, texts, what);
+        for written in &self.shards {
+            missing += self.check_shard(&journal, &report, written, what);
         }
         missing
     }
@@ -59,29 +59,15 @@ impl Sample {
         &self,
         journal: &Journal,
         report: &RecoveryReport,
-        key: ShardKey,
-        texts: &[String],
+        written: &Written,
         what: &str,
     ) -> usize {
-        let mut found = Vec::new();
-        let mut at = 0;
-        let stopped = loop {
-            match journal.read(key, at, 1, 1) {
-                Ok(read) if read.batches.is_empty() => break None,
-                Ok(read) => {
-                    let stored = &read.batches[0];
-                    assert_eq!(stored.first, at, "{what}: {key} skips records");
-                    found.extend(stored.batch.records().map(|r| String::from_utf8(r.data.to_vec()).unwrap()));
-                    at = stored.end();
-                }
-                Err(error) => break Some(error),
-            }
-        };
-        assert!(texts.starts_with(&found), "{what}: {key} serves what was not written");
-        let missing = texts.len() - found.len();
+        let (read, stopped) = read_on(journal, written, what);
+        let (key, texts) = (written.0, &written.1);
+        let missing = texts.len() - read;
         match stopped {
             Some(ReadError::Damaged(damage)) => {
-                assert_eq!(damage.from, at, "{what}");
+                assert_eq!(damage.from, read as u64, "{what}");
                 assert!(damage.path.to_str().unwrap().contains("segment-"), "{what}: {damage}");
                 let refused = append(journal, key, &["after damage"]).unwrap_err();
                 let closed = key == CLOSED && matches!(refused, AppendError::Closed { .. });
