@@ -271,11 +271,13 @@ impl Shared {
         ShardStatus::of(&self.config.folder, state)
     }
 
-    /// Nothing more is written from here on: what the disk has after a failure is not known.
+    /// Nothing more is written from here on: what the disk has after a failure is not known. Gives the error back, for those
+    /// whom it hit itself; all later ones hear of the first.
     fn stop(&self, error: StorageError) -> Arc<StorageError> {
         tracing::error!(%error, "the journal stops writing");
-        let cause = self.stopped.get_or_init(|| Arc::new(error));
-        Arc::clone(cause)
+        let error = Arc::new(error);
+        self.stopped.get_or_init(|| Arc::clone(&error));
+        error
     }
 
     fn metrics(&self) -> JournalMetrics {
