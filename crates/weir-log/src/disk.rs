@@ -56,6 +56,15 @@ pub trait DiskFile: fmt::Debug + Send + Sync {
     fn bytes(&self) -> io::Result<u64>;
     /// Reads at `offset`; may read less than asked for, 0 at the end.
     fn read_at(&self, offset: u64, buffer: &mut [u8]) -> io::Result<usize>;
+    /// Reads at `offset` into the spare capacity of `buffer`, behind what is there; may read less, 0 at the end or without
+    /// room. What can leave it so does not write zeros there first.
+    fn read_more_at(&self, offset: u64, buffer: &mut Vec<u8>) -> io::Result<usize> {
+        let filled = buffer.len();
+        buffer.resize(buffer.capacity(), 0);
+        let read = self.read_at(offset, &mut buffer[filled..]);
+        buffer.truncate(filled + *read.as_ref().unwrap_or(&0));
+        read
+    }
     /// Writes at `offset`, the parts one after another; may write less than given.
     fn write_at(&self, offset: u64, parts: &[IoSlice<'_>]) -> io::Result<usize>;
     /// Puts on disk what was written. After an error nothing is known about what was written since the last success.
@@ -77,6 +86,21 @@ pub(crate) fn read_exact_at(file: &dyn DiskFile, offset: u64, buffer: &mut [u8])
         }
     }
     Ok(())
+}
+
+/// The `bytes` from `offset` on; `UnexpectedEof` when the file ends before.
+pub(crate) fn read_bytes_at(file: &dyn DiskFile, offset: u64, bytes: usize) -> io::Result<Vec<u8>> {
+    let mut buffer = Vec::with_capacity(bytes);
+    while buffer.len() < bytes {
+        match file.read_more_at(offset + buffer.len() as u64, &mut buffer) {
+            Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
+            Ok(_) => {}
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    buffer.truncate(bytes); // there may have been room for more
+    Ok(buffer)
 }
 
 /// Writes all parts one after another from `offset` on, over short writes.

@@ -15,6 +15,7 @@ use nix::{
     fcntl::{FallocateFlags, fallocate},
     sys::{statvfs::statvfs, uio::pwritev},
 };
+use rustix::buffer::spare_capacity;
 use weir_core::durable;
 
 use super::{Blocks, Disk, DiskFile, FolderLock};
@@ -131,6 +132,13 @@ impl DiskFile for RealFile {
 
     fn read_at(&self, offset: u64, buffer: &mut [u8]) -> io::Result<usize> {
         self.file.read_at(buffer, offset)
+    }
+
+    fn read_more_at(&self, offset: u64, buffer: &mut Vec<u8>) -> io::Result<usize> {
+        if buffer.spare_capacity_mut().is_empty() {
+            return Ok(0);
+        }
+        Ok(rustix::io::pread(&self.file, spare_capacity(buffer), offset)?)
     }
 
     fn write_at(&self, offset: u64, parts: &[IoSlice<'_>]) -> io::Result<usize> {

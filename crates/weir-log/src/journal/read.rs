@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use weir_core::{
     batch::{Batch, StoredBatch},
     clock::WallMs,
@@ -17,7 +17,7 @@ use weir_sync::watermark::Rise;
 
 use super::Journal;
 use crate::{
-    disk::read_exact_at,
+    disk::read_bytes_at,
     error::{ReadError, StorageError},
     frame::{FRAME_HEADER_BYTES, FrameHeader, FrameKind},
     segment::LogPlace,
@@ -187,10 +187,9 @@ fn cached(
 fn read_neighbours(neighbours: &[FrameRead]) -> Result<Bytes, StorageError> {
     let first = &neighbours[0];
     let bytes = neighbours.iter().map(|frame| frame.bytes as usize).sum();
-    let mut buffer = BytesMut::zeroed(bytes);
-    read_exact_at(first.segment.file.as_ref(), u64::from(first.offset), &mut buffer)
-        .map_err(|source| first.segment.error("read", source))?;
-    Ok(buffer.freeze())
+    read_bytes_at(first.segment.file.as_ref(), u64::from(first.offset), bytes)
+        .map(Bytes::from)
+        .map_err(|source| first.segment.error("read", source))
 }
 
 fn decode(shard: ShardKey, frame: &FrameRead, bytes: &Bytes) -> Option<StoredBatch> {
