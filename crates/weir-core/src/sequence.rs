@@ -26,8 +26,13 @@ pub struct SequenceNumber {
     pub shard: ShardIndex,
 }
 
-/// Digits of every number of version 2.
-const DIGITS: usize = 56;
+/// Bytes of every number of version 2, all of them digits.
+pub const SEQUENCE_BYTES: usize = 56;
+
+/// What numbers are divided by to be printed: the largest power of ten in 64 bits.
+const CHUNK: u64 = 10_000_000_000_000_000_000;
+/// 2^128 / [`CHUNK`] - 2^64, rounded down.
+const CHUNK_RECIPROCAL: u64 = (u128::MAX / CHUNK as u128) as u64;
 
 /// 36 bits: what nine hexadecimal digits hold.
 const SECONDS_MASK: u64 = (1 << 36) - 1;
@@ -87,32 +92,56 @@ impl SequenceNumber {
     }
 }
 
-impl fmt::Display for SequenceNumber {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+impl SequenceNumber {
+    /// Prints its digits over all of `text`, which has [`SEQUENCE_BYTES`].
+    #[inline]
+    pub fn print(&self, text: &mut [u8]) {
         // Long division of 192 bits by 10^19, twice: 56 digits are 18 + 19 + 19. A version of 2 in front makes them 56.
-        const CHUNK: u128 = 10_000_000_000_000_000_000;
         let (high, low) = self.bits();
         let mut words = [high, (low >> 64) as u64, low as u64];
-        let mut digits = [0; DIGITS];
-        for end in [DIGITS, DIGITS - 19] {
-            let mut rest = 0u128;
+        for end in [SEQUENCE_BYTES, SEQUENCE_BYTES - 19] {
+            let mut rest = 0;
             for word in &mut words {
-                let value = rest << 64 | u128::from(*word);
-                *word = (value / CHUNK) as u64;
-                rest = value % CHUNK;
+                (*word, rest) = divide(rest, *word);
             }
-            write_padded(rest as u64, &mut digits[end - 19..end]);
+            write_padded(rest, &mut text[end - 19..end]);
         }
-        write_padded(words[2], &mut digits[..DIGITS - 38]);
-        f.write_str(str::from_utf8(&digits).expect("digits are ASCII"))
+        write_padded(words[2], &mut text[..SEQUENCE_BYTES - 38]);
     }
+}
+
+impl fmt::Display for SequenceNumber {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut text = [0; SEQUENCE_BYTES];
+        self.print(&mut text);
+        f.write_str(str::from_utf8(&text).expect("digits are ASCII"))
+    }
+}
+
+/// (`high` * 2^64 + `low`) / [`CHUNK`] and what is left, for a `high` below it: a multiplication and a correction, where
+/// the compiler would call a division of 128 bits. Möller and Granlund, "Improved division by invariant integers", 2011.
+#[inline]
+fn divide(high: u64, low: u64) -> (u64, u64) {
+    let guess = (u128::from(CHUNK_RECIPROCAL) * u128::from(high))
+        .wrapping_add(u128::from(high) << 64 | u128::from(low));
+    let quotient = ((guess >> 64) as u64).wrapping_add(1);
+    let rest = low.wrapping_sub(quotient.wrapping_mul(CHUNK));
+    // One too far in about every other case: no branch, which would be guessed wrong as often.
+    let too_far = u64::from(rest > guess as u64);
+    let mut quotient = quotient.wrapping_sub(too_far);
+    let mut rest = rest.wrapping_add(CHUNK & too_far.wrapping_neg());
+    if rest >= CHUNK {
+        quotient += 1;
+        rest -= CHUNK;
+    }
+    (quotient, rest)
 }
 
 impl FromStr for SequenceNumber {
     type Err = SequenceNumberError;
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let error = || SequenceNumberError(text.chars().take(64).collect());
-        if text.len() != DIGITS || !text.bytes().all(|b| b.is_ascii_digit()) {
+        if text.len() != SEQUENCE_BYTES || !text.bytes().all(|b| b.is_ascii_digit()) {
             return Err(error());
         }
         let mut words = [0u64; 3];
@@ -161,7 +190,26 @@ mod tests {
         }
     }
 
+    #[test]
+    fn division_holds_where_its_guess_is_corrected() {
+        for high in [0, 1, CHUNK / 2, CHUNK - 2, CHUNK - 1] {
+            for low in [0, 1, CHUNK - 1, CHUNK, CHUNK + 1, u64::MAX] {
+                let whole = u128::from(high) << 64 | u128::from(low);
+                let (quotient, rest) = divide(high, low);
+                assert_eq!(u128::from(quotient) * u128::from(CHUNK) + u128::from(rest), whole);
+                assert!(rest < CHUNK, "{high} {low}");
+            }
+        }
+    }
+
     proptest! {
+        #[test]
+        fn division_is_the_one_of_128_bits(high in 0..CHUNK, low: u64) {
+            let whole = u128::from(high) << 64 | u128::from(low);
+            let (quotient, rest) = ((whole / u128::from(CHUNK)) as u64, (whole % u128::from(CHUNK)) as u64);
+            prop_assert_eq!(divide(high, low), (quotient, rest));
+        }
+
         #[test]
         fn a_number_reads_back_what_it_prints(created in 0..1u64 << 36, index: u64, arrived in 0..1u64 << 36, shard: u32) {
             let number = SequenceNumber {

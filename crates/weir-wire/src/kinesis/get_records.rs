@@ -1,6 +1,11 @@
 //! `GetRecords`: what it takes and tells.
 
-use weir_core::{clock::WallMs, hash_key::HashKeyRange, id::ShardIndex, sequence::SequenceNumber};
+use weir_core::{
+    clock::WallMs,
+    hash_key::HashKeyRange,
+    id::ShardIndex,
+    sequence::{SEQUENCE_BYTES, SequenceNumber},
+};
 
 use super::{
     describe_stream::encode_range,
@@ -46,7 +51,7 @@ impl RecordFacts<'_> {
     pub(super) fn encode(&self, out: &mut impl Encoder) {
         out.open_structure();
         out.member("SequenceNumber");
-        out.shown(&self.sequence);
+        out.printed(SEQUENCE_BYTES, &|room| self.sequence.print(room));
         out.member("ApproximateArrivalTimestamp");
         out.timestamp(self.arrived);
         out.member("Data");

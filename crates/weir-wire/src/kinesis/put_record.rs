@@ -1,6 +1,9 @@
 //! `PutRecord`: what it takes and tells.
 
-use weir_core::{id::ShardIndex, sequence::SequenceNumber};
+use weir_core::{
+    id::{SHARD_ID_BYTES, ShardIndex},
+    sequence::{SEQUENCE_BYTES, SequenceNumber},
+};
 
 use super::{
     blob::Blob,
@@ -46,9 +49,9 @@ impl Reply for PutRecordReply {
     fn encode(&self, out: &mut impl Encoder) {
         out.open_structure();
         out.member("ShardId");
-        out.shown(&self.shard);
+        out.printed(SHARD_ID_BYTES, &|room| self.shard.print(room));
         out.member("SequenceNumber");
-        out.shown(&self.sequence);
+        out.printed(SEQUENCE_BYTES, &|room| self.sequence.print(room));
         encode_encryption(self.encrypted, out);
         out.close_structure();
     }

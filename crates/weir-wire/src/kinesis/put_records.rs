@@ -1,6 +1,9 @@
 //! `PutRecords`: what it takes and tells, record by record.
 
-use weir_core::{id::ShardIndex, sequence::SequenceNumber};
+use weir_core::{
+    id::{SHARD_ID_BYTES, ShardIndex},
+    sequence::{SEQUENCE_BYTES, SequenceNumber},
+};
 
 use super::{
     blob::Blob,
@@ -75,9 +78,9 @@ impl Reply for PutRecordsReply {
             match result {
                 PutRecordsResult::Stored { shard, sequence } => {
                     out.member("SequenceNumber");
-                    out.shown(sequence);
+                    out.printed(SEQUENCE_BYTES, &|room| sequence.print(room));
                     out.member("ShardId");
-                    out.shown(shard);
+                    out.printed(SHARD_ID_BYTES, &|room| shard.print(room));
                 }
                 PutRecordsResult::Failed(error) => {
                     out.member("ErrorCode");

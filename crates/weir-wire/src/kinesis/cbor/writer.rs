@@ -82,6 +82,13 @@ impl Encoder for CborWriter {
         }
     }
 
+    fn printed(&mut self, bytes: usize, print: &dyn Fn(&mut [u8])) {
+        self.head(major::TEXT, bytes as u64);
+        let start = self.out.len();
+        self.out.resize(start + bytes, 0);
+        print(&mut self.out[start..]);
+    }
+
     fn integer(&mut self, number: i64) {
         match u64::try_from(number) {
             Ok(number) => self.head(major::UNSIGNED, number),

@@ -115,6 +115,14 @@ impl Encoder for JsonWriter {
         self.out.push(b'"');
     }
 
+    fn printed(&mut self, bytes: usize, print: &dyn Fn(&mut [u8])) {
+        self.before_value();
+        let start = self.out.len() + 1;
+        self.out.resize(start + bytes + 1, b'"');
+        self.out[start - 1] = b'"';
+        print(&mut self.out[start..start + bytes]);
+    }
+
     fn integer(&mut self, number: i64) {
         self.before_value();
         let _ = write!(Ascii(&mut self.out), "{number}"); // a vector takes everything
@@ -179,11 +187,13 @@ mod tests {
         out.timestamp(WallMs(1_606_300_000_007));
         out.member("E");
         out.shown(&42);
+        out.member("F");
+        out.printed(3, &|room| room.copy_from_slice(b"abc"));
         out.close_structure();
         let text = String::from_utf8(out.finish()).unwrap();
         assert_eq!(
             text,
-            r#"{"A":"x\"\\\u0001\n","B":[-5,{},"ZGF0YQ=="],"C":true,"D":1606300000.007,"E":"42"}"#
+            r#"{"A":"x\"\\\u0001\n","B":[-5,{},"ZGF0YQ=="],"C":true,"D":1606300000.007,"E":"42","F":"abc"}"#
         );
     }
 
