@@ -17,6 +17,8 @@ use self::client::Client;
 pub use self::follow::{Follow, follow};
 use crate::report::{ClientReport, Tally, processor_seconds};
 
+/// Bytes in front of an answer in which a member that stands before its records is found.
+const FRONT_BYTES: usize = 1 << 10;
 /// Records of one answer at most.
 const LIMIT: usize = 500;
 
@@ -98,7 +100,10 @@ fn shard_id(number: usize) -> String {
 /// quotation mark.
 fn text_of<'a>(body: &'a [u8], name: &str) -> Option<&'a str> {
     let named = format!("\"{name}\":");
-    let behind = body.get(memmem::find(body, named.as_bytes())? + named.len()..)?.trim_ascii_start();
+    // Before the records or behind them, as each service has it: whoever has it behind must not be read twice for that.
+    let front = &body[..body.len().min(FRONT_BYTES)];
+    let at = memmem::find(front, named.as_bytes()).or_else(|| memmem::rfind(body, named.as_bytes()))?;
+    let behind = body.get(at + named.len()..)?.trim_ascii_start();
     let text = behind.strip_prefix(b"\"")?;
     std::str::from_utf8(&text[..memchr::memchr(b'"', text)?]).ok()
 }
