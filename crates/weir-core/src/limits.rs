@@ -176,8 +176,9 @@ pub const RESHARD_WAITING_MAX: usize = NODE_CALLS_MAX;
 
 /// Bytes of one journal segment. Large enough that a footer is rare, small enough that retention drops in steps.
 pub const SEGMENT_BYTES: u64 = 64 * MIB as u64;
-/// Bytes that one group commit takes: about 1 MiB is where write and sync cost the same on common disks.
-pub const COMMIT_GROUP_BYTES_MAX: usize = 4 * MIB;
+/// Bytes that one group commit takes. Measured: 512 KiB are too few for a sync, with 4 MiB a group waits for long while
+/// nothing is answered; 1 MiB and 2 MiB are as good as each other (docs/PERFORMANCE.md).
+pub const COMMIT_GROUP_BYTES_MAX: usize = 2 * MIB;
 /// Bytes of appends that may wait for the committer; beyond, appends are refused, never queued without end.
 pub const COMMIT_QUEUE_BYTES_MAX: usize = 64 * MIB;
 /// Appends that may wait for the committer.
