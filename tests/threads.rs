@@ -149,8 +149,17 @@ fn a_consumer_has_the_threads_of_its_kind_and_its_workers() {
 }
 
 #[test]
-fn weir_serve_has_four_threads_whatever_is_asked_of_it() {
-    let mut server = Server::start();
+fn weir_serve_has_three_threads_and_those_that_serve_whatever_is_asked_of_it() {
+    let processors = std::thread::available_parallelism().map_or(1, usize::from);
+    for (arguments, serve_threads) in
+        [(&[][..], processors.min(8)), (&["--serve-threads", "1"], 1), (&["--serve-threads", "5"], 5)]
+    {
+        has_threads(arguments, 3 + serve_threads);
+    }
+}
+
+fn has_threads(arguments: &[&str], threads: usize) {
+    let mut server = Server::start_with(arguments);
     server.stream("one", 4);
     for number in 0..50 {
         server.ok(
@@ -160,7 +169,7 @@ fn weir_serve_has_four_threads_whatever_is_asked_of_it() {
     }
     let listed: Value = server.ok("ListShards", &json!({"StreamName": "one"}));
     assert_eq!(listed["Shards"].as_array().map(Vec::len), Some(4));
-    assert_eq!(threads_of(server.process()), 4);
+    assert_eq!(threads_of(server.process()), threads, "{arguments:?}");
 }
 
 #[test]

@@ -1,8 +1,10 @@
-//! Acknowledgements on their way from the committer to the node's runtime.
+//! Acknowledgements on their way from the committer to the runtimes that wait for them.
 //!
 //! The committer answers a whole group at once, from a thread of its own. A task that is woken from another thread costs
-//! that thread a system call; here only the first of a group is: the others lie in the channel when its task looks. It
-//! must never hold the committer up.
+//! that thread a system call; here only the first of a group is on each thread that asked: the others lie in the channel
+//! when its task looks. It must never hold the committer up.
+
+use std::cell::RefCell;
 
 use tokio::{runtime::Handle, sync::mpsc};
 use weir_core::limits::COMMIT_QUEUE_ITEMS_MAX;
@@ -28,10 +30,23 @@ pub(crate) struct Acknowledgements {
     to_deliver: mpsc::Sender<Acknowledged>,
 }
 
+thread_local! {
+    /// Those of the runtime that this thread drives, or last drove.
+    static HERE: RefCell<Option<Acknowledgements>> = const { RefCell::new(None) };
+}
+
 impl Acknowledgements {
+    /// To whoever waits on this thread: the same for all of them, for as long as its runtime lives.
+    pub(crate) fn here() -> Self {
+        HERE.with_borrow_mut(|here| match here {
+            Some(alive) if !alive.to_deliver.is_closed() => alive.clone(),
+            gone => gone.insert(Self::start()).clone(),
+        })
+    }
+
     /// Delivers on the current runtime until this and its clones are gone; without one, whoever waits is told where the
     /// outcome is known. As many may wait as appends can: more are never under way.
-    pub(crate) fn start() -> Self {
+    fn start() -> Self {
         let (to_deliver, mut arrived) = mpsc::channel::<Acknowledged>(COMMIT_QUEUE_ITEMS_MAX);
         let Ok(runtime) = Handle::try_current() else { return Self { to_deliver } };
         runtime.spawn(async move {

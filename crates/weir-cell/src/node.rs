@@ -37,7 +37,6 @@ use crate::{acknowledgements::Acknowledgements, metrics::NodeMetrics};
 #[derive(Debug)]
 pub struct Node {
     journal: Journal,
-    acknowledgements: Acknowledgements,
     clock: Clock,
     metrics: Arc<NodeMetrics>,
     /// `None` until the control plane has said so: a node that has just started must not trim by a default what a stream
@@ -57,17 +56,10 @@ struct Retention {
 }
 
 impl Node {
-    /// A node over an open journal, on the current runtime if there is one.
+    /// A node over an open journal.
     pub fn new(journal: Journal, clock: Clock, metrics: Arc<NodeMetrics>) -> Self {
         metrics.watch(journal.metrics());
-        Self {
-            journal,
-            acknowledgements: Acknowledgements::start(),
-            clock,
-            metrics,
-            retention: Mutex::default(),
-            traffic: Mutex::default(),
-        }
+        Self { journal, clock, metrics, retention: Mutex::default(), traffic: Mutex::default() }
     }
 
     /// The journal, to look at.
@@ -112,13 +104,14 @@ impl Node {
     }
 
     async fn append(&self, appends: Vec<ShardAppend>) -> CellReply {
+        let acknowledgements = Acknowledgements::here();
         // All are queued before the first is awaited: they share a group commit.
         let pending: Vec<_> = appends
             .into_iter()
             .map(|ShardAppend { key, batch }| {
                 let (bytes, records) = (batch.body().len() as u64, u64::from(batch.count()));
                 let (waiter, outcome) = completion();
-                let acknowledgements = self.acknowledgements.clone();
+                let acknowledgements = acknowledgements.clone();
                 self.journal.append(key, batch, move |result| acknowledgements.deliver(waiter, result));
                 (outcome, StreamTraffic { stream: key.stream, bytes, records })
             })

@@ -1,7 +1,8 @@
 //! `weir serve`: every role in one process, joined in memory. A local Kinesis with no set-up.
 //!
 //! A control plane, a fleet of one front end and a node, on one current-thread runtime; the same code as a fleet's, with
-//! no socket between them. Threads: main (signals, admin), serve, and the journal's own.
+//! no socket between them. Threads: main (signals, admin), those that serve connections, the first of which does all
+//! the rest, too, and the journal's own.
 
 mod limits;
 mod operations;
@@ -11,9 +12,11 @@ use std::{
     fs::Permissions,
     io::Write,
     net::{SocketAddr, TcpListener},
+    num::NonZero,
     os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
     sync::Arc,
+    thread,
     time::Duration,
 };
 
@@ -46,7 +49,7 @@ use weir_frontend::{
 use weir_sync::Shutdown;
 use weir_wire::{
     control::{Control, Role, SharedConfig},
-    http::server::{self, Door},
+    http::server::{self, Door, ServeThreads},
     open_files,
 };
 
@@ -63,6 +66,8 @@ use crate::{
 
 /// How long requests in flight may take when the process is asked to stop.
 const STOP_GRACE: Duration = Duration::from_secs(5);
+/// Threads that serve connections if nobody says how many; fewer where there are fewer processors.
+const SERVE_THREADS: usize = 8;
 /// The embedded node's address: nobody dials it.
 const EMBEDDED_NODE: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 1);
 
@@ -111,6 +116,9 @@ pub(crate) struct ServeArgs {
     /// Let iterators, and the tokens that lists go on with, expire after this time.
     #[arg(long, value_name = "TIME", default_value = "300s")]
     iterator_lifetime: Span,
+    /// Serve connections on so many threads [default: one a processor, 8 at most].
+    #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u8).range(1..=64))]
+    serve_threads: Option<u8>,
     /// Inject the faults of this file (docs/FAULTS.md).
     #[arg(long, value_name = "FILE")]
     faults: Option<PathBuf>,
@@ -120,6 +128,11 @@ pub(crate) struct ServeArgs {
 }
 
 impl ServeArgs {
+    fn serve_threads(&self) -> usize {
+        let one_a_processor = || thread::available_parallelism().map_or(1, NonZero::get).min(SERVE_THREADS);
+        self.serve_threads.map_or_else(one_a_processor, usize::from)
+    }
+
     fn subscriptions(&self) -> SubscriptionTimes {
         SubscriptionTimes {
             lifetime: self.subscription_lifetime.0,
@@ -252,6 +265,8 @@ async fn serve_all(
     let started = RunningNode::start(&node_config, Arc::clone(&control), &threads, clock).await;
     let (node, report) = started.map_err(not_started)?;
     tracing::debug!(?report, "journal open");
+    let serve_threads = ServeThreads::start(config.args.serve_threads(), &threads).await;
+    let serve_threads = serve_threads.map_err(Failure::environment)?;
     let fleet_config = FrontendConfig {
         name: ServerName::new("front-end"),
         role: Role::Frontend,
@@ -259,7 +274,7 @@ async fn serve_all(
         service: address,
         mesh: None,
         admin: address,
-        serve_threads: 1,
+        serve_threads: config.args.serve_threads(),
     };
     let fleet =
         FleetHalf::new(fleet_config, Arc::clone(&control), threads, clock).with_local_node(node.fragments());
@@ -285,7 +300,7 @@ async fn serve_all(
     let (follower, shared) = (Arc::clone(&frontend), outlet.shared.clone());
     tokio::spawn(async move { follower.follow(shared).await });
     tokio::spawn(announce(outlet, place));
-    server::serve_doors(doors, frontend, stop, STOP_GRACE).await;
+    server::serve_doors(doors, frontend, serve_threads, stop, STOP_GRACE).await;
     running.await.context("the fleet's task")??;
     node.node().close();
     Ok(())

@@ -15,6 +15,7 @@ mod held;
 mod pace;
 mod paced;
 mod preface;
+mod serve_threads;
 mod streamed;
 pub mod tls;
 mod unfinished;
@@ -39,11 +40,15 @@ use weir_sync::{ByteBudget, Shutdown};
 
 use crate::open_files;
 
-pub use self::held::{held, held_bytes};
 pub(crate) use self::preface::PREFACE;
 pub use self::streamed::{Source, streamed};
+pub use self::{
+    held::{held, held_bytes},
+    serve_threads::{ServeThreads, ServeThreadsError},
+};
 use self::{
     pace::{Pace, Paces},
+    serve_threads::Places,
     tls::Tls,
 };
 
@@ -230,30 +235,41 @@ pub struct Door {
 /// Serves until `stop` begins; then takes no new connection, lets requests in flight end, and returns within
 /// `grace`.
 pub async fn serve(listener: TcpListener, handler: Arc<dyn Handler>, stop: Shutdown, grace: Duration) {
-    serve_doors(vec![Door { listener, tls: None }], handler, stop, grace).await;
+    let doors = vec![Door { listener, tls: None }];
+    serve_doors(doors, handler, ServeThreads::one(), stop, grace).await;
 }
 
-/// The same for a handler with several doors: what its clients may cost is bounded for all of them together.
-pub async fn serve_doors(doors: Vec<Door>, handler: Arc<dyn Handler>, stop: Shutdown, grace: Duration) {
-    serve_within(Bounds::SERVED, doors, handler, stop, grace).await;
+/// The same for a handler with several doors and, if it is given more than one, several threads: what its clients may cost is
+/// bounded for all of them together.
+pub async fn serve_doors(
+    doors: Vec<Door>,
+    handler: Arc<dyn Handler>,
+    threads: ServeThreads,
+    stop: Shutdown,
+    grace: Duration,
+) {
+    serve_within(Bounds::SERVED, doors, handler, &threads, stop, grace).await;
 }
 
 /// The same for a listener that is for the house and not for clients: health, metrics, faults.
 pub async fn serve_own(listener: TcpListener, handler: Arc<dyn Handler>, stop: Shutdown, grace: Duration) {
-    serve_within(Bounds::OWN, vec![Door { listener, tls: None }], handler, stop, grace).await;
+    let doors = vec![Door { listener, tls: None }];
+    serve_within(Bounds::OWN, doors, handler, &ServeThreads::one(), stop, grace).await;
 }
 
 async fn serve_within(
     bounds: Bounds,
     doors: Vec<Door>,
     handler: Arc<dyn Handler>,
+    threads: &ServeThreads,
     stop: Shutdown,
     grace: Duration,
 ) {
     let shared = Arc::new(Shared::new(bounds, handler));
+    let places = threads.places();
     let mut open = JoinSet::new();
     for door in doors {
-        open.spawn(accept(door, Arc::clone(&shared), stop.clone()));
+        open.spawn(accept(door, Arc::clone(&shared), places.clone(), stop.clone()));
     }
     open.join_all().await;
     let all = u32::try_from(bounds.connections).expect("fits a semaphore");
@@ -261,7 +277,7 @@ async fn serve_within(
 }
 
 /// Lets clients in by one door until `stop` begins.
-async fn accept(door: Door, shared: Arc<Shared>, stop: Shutdown) {
+async fn accept(door: Door, shared: Arc<Shared>, places: Places, stop: Shutdown) {
     let mut stopped = stop.wait_async();
     loop {
         let permit = tokio::select! {
@@ -280,8 +296,8 @@ async fn accept(door: Door, shared: Arc<Shared>, stop: Shutdown) {
         match accepted {
             Ok((stream, peer)) => {
                 let (tls, shared, stop) = (door.tls.clone(), Arc::clone(&shared), stop.clone());
-                tokio::spawn(async move {
-                    let _ = stream.set_nodelay(true); // an answer is one write; a failure here only costs time
+                let _ = stream.set_nodelay(true); // an answer is one write; a failure here only costs time
+                places.serve(stream, |stream| async move {
                     connection::serve(stream, tls, peer, shared, stop).await;
                     drop((permit, place));
                 });

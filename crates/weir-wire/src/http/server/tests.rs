@@ -10,6 +10,7 @@ use weir_core::limits::{HTTP_BODY_BYTES_MAX, KIB, MIB};
 use super::*;
 
 mod http2;
+mod threads;
 mod tls;
 
 /// Answers with the length of the body that came.
@@ -45,7 +46,10 @@ impl Server {
         let address = listener.local_addr().unwrap();
         let stop = Shutdown::new();
         let doors = vec![Door { listener, tls }];
-        let task = tokio::spawn(serve_within(bounds, doors, handler, stop.clone(), GRACE));
+        let stopped = stop.clone();
+        let task = tokio::spawn(async move {
+            serve_within(bounds, doors, handler, &ServeThreads::one(), stopped, GRACE).await;
+        });
         Self { address, stop, task }
     }
 
