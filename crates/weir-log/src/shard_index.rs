@@ -212,15 +212,13 @@ impl Runs {
         })
     }
 
-    /// The batches in segments `from` to `to` that hold a record from `oldest` on.
+    /// The batches in a segment that hold a record from `oldest` on.
     pub(crate) fn batches_in(
         &self,
-        from: SegmentSequence,
-        to: SegmentSequence,
+        segment: SegmentSequence,
         oldest: RecordIndex,
-    ) -> impl Iterator<Item = (SegmentSequence, Indexed)> + '_ {
-        let runs = self.runs.range(self.between(from, to));
-        runs.flat_map(move |run| run.batches(oldest).map(|batch| (run.segment.sequence, batch)))
+    ) -> impl Iterator<Item = Indexed> + '_ {
+        self.runs.range(self.between(segment, segment)).flat_map(move |run| run.batches(oldest))
     }
 
     /// What was kept of segments `from` to `to` lies elsewhere now: in `runs`. When they begin later than what they take
@@ -381,10 +379,10 @@ mod tests {
         assert_eq!(weighed(30), [(2, 300, 3), (3, 300, 3)]);
         assert_eq!(weighed(49), [(2, 200, 2), (3, 300, 3)], "the batch that holds it is kept whole");
         assert_eq!(weighed(90), []);
-        let batches: Vec<_> = runs.batches_in(SegmentSequence(2), SegmentSequence(3), 49).collect();
-        assert_eq!(batches.len(), 5);
-        let (segment, batch) = batches[0];
-        assert_eq!((segment.0, batch.first, batch.count, batch.offset), (2, 40, 10, 4196));
+        let batches: Vec<_> = runs.batches_in(SegmentSequence(2), 49).collect();
+        assert_eq!(batches.len(), 2);
+        let batch = batches[0];
+        assert_eq!((batch.first, batch.count, batch.offset), (40, 10, 4196));
         assert_eq!(batch.arrived, WallMs(1_020));
     }
 

@@ -80,8 +80,8 @@ pub(super) enum NoPlan {
     /// Something does not check, or says other than the index.
     #[error("{what} of {} does not check", .segment.path.display())]
     Doubtful { what: &'static str, segment: Arc<Segment> },
-    /// A shard that has records in the group was deleted meanwhile.
-    #[error("a shard was deleted")]
+    /// A shard that has records in the group was deleted or trimmed meanwhile.
+    #[error("a shard was deleted or trimmed")]
     Changed,
     /// A shard that has records in the group is damaged.
     #[error("{0} is damaged")]
@@ -161,8 +161,7 @@ fn find_lives(
     sources: &[Arc<Segment>],
     sides: &Sides,
 ) -> Result<(Vec<PlannedLife>, Vec<Move>), NoPlan> {
-    let (from, to) = (&sources[0], &sources[sources.len() - 1]);
-    let source_of: HashMap<_, _> = sources.iter().map(|source| source.sequence).zip(0..).collect();
+    let to = &sources[sources.len() - 1];
     let (mut lives, mut moves) = (Vec::new(), Vec::new());
     for at_end in &sides.end.shards {
         let (key, opened, end) = (at_end.owned.key, at_end.opened, at_end.next);
@@ -171,33 +170,50 @@ fn find_lives(
             continue;
         }
         let life = u32::try_from(lives.len()).expect("bounded by a snapshot");
-        let shard = shared.shard(key);
-        let state = shard.as_ref().map(|shard| shard.state.lock()).filter(|state| state.opened == opened);
+        let shard = shared.shard(key).filter(|shard| shard.state.lock().opened == opened);
         let mut kept = end;
-        if let Some(state) = &state {
-            if state.damage.is_some() {
-                return Err(NoPlan::Damaged(key));
-            }
+        if let Some(shard) = &shard {
             let before = moves.len();
-            for (segment, batch) in state.runs.batches_in(from.sequence, to.sequence, state.oldest) {
-                moves.push(Move { source: source_of[&segment], offset: batch.offset, life, batch });
-            }
+            let oldest = find_moves(shard, life, sources, &mut moves)?;
             let found = &moves[before..];
-            if !agrees(found, first..end, state.oldest) {
+            if !agrees(found, first..end, oldest) {
                 let doubtful = NoPlan::Doubtful { what: "the footer", segment: Arc::clone(to) };
-                return Err(if state.staged.deleted { NoPlan::Changed } else { doubtful });
+                return Err(if has_changed(shard, oldest) { NoPlan::Changed } else { doubtful });
             }
             kept = found.first().map_or(end, |it| it.batch.first);
         }
-        let is_there = state.is_some();
-        drop(state);
-        let shard = shard.filter(|_| is_there);
         if at_end.damage.is_some() {
             return Err(NoPlan::Damaged(key));
         }
         lives.push(PlannedLife { key, opened, shard, first, kept, runs: Vec::new() });
     }
     Ok((lives, moves))
+}
+
+/// Finds the frames that a shard keeps in the group; its oldest record when they were asked for. One segment at a time: who
+/// writes to the shard or reads it waits for no more.
+fn find_moves(
+    shard: &Shard,
+    life: u32,
+    sources: &[Arc<Segment>],
+    moves: &mut Vec<Move>,
+) -> Result<RecordIndex, NoPlan> {
+    let oldest = shard.state.lock().oldest;
+    for (source, segment) in (0..).zip(sources) {
+        let state = shard.state.lock();
+        if state.damage.is_some() {
+            return Err(NoPlan::Damaged(shard.key));
+        }
+        let batches = state.runs.batches_in(segment.sequence, oldest);
+        moves.extend(batches.map(|batch| Move { source, offset: batch.offset, life, batch }));
+    }
+    Ok(oldest)
+}
+
+/// Was the shard deleted or trimmed since `oldest` was its oldest record?
+fn has_changed(shard: &Shard, oldest: RecordIndex) -> bool {
+    let state = shard.state.lock();
+    state.staged.deleted || state.oldest != oldest
 }
 
 /// Are `found` all of the records `of` a life in the group that are not older than `oldest`, without a hole?
