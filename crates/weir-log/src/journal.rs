@@ -1,8 +1,8 @@
 //! The journal: one log for all shards of a node, with one fsync for all that waits.
 //!
 //! A node opens it, appends, reads and trims through [`Journal`]; nothing else of this crate is needed. Writers never
-//! wait here: they leave a batch and are called back. Two threads belong to it: the committer, which alone writes, and
-//! the layout thread.
+//! wait here: they leave a batch and are called back. Two threads belong to it: the committer, which alone writes what
+//! comes, and the layout thread, which lays segments out and rewrites old ones.
 
 mod active;
 mod commit;

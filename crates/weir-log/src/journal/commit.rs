@@ -1,4 +1,4 @@
-//! The committer: the one thread that writes.
+//! The committer: the one thread that writes what comes.
 //!
 //! It takes all that waits, numbers it, writes it with one vectored write, syncs once, and only then lets readers and
 //! callers see it. The benefit: a sync serves everybody who came while the last one ran, and order in the log is order
