@@ -6,7 +6,7 @@ use std::{fs, time::Duration};
 
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
-use weir_tests::{fleet::Fleet, process::Process, server::Server};
+use weir_tests::{fleet::Fleet, http, process::Process, server::Server};
 
 /// A fleet of this mesh with nothing but its control plane.
 fn fleet(mesh: &str, threads_per_peer: u32) -> Fleet {
@@ -159,7 +159,7 @@ fn weir_serve_has_three_threads_and_those_that_serve_whatever_is_asked_of_it() {
 }
 
 fn has_threads(arguments: &[&str], threads: usize) {
-    let mut server = Server::start_with(arguments);
+    let mut server = Server::start_with(&[arguments, &["--admin", "127.0.0.1:0"]].concat());
     server.stream("one", 4);
     for number in 0..50 {
         server.ok(
@@ -170,6 +170,12 @@ fn has_threads(arguments: &[&str], threads: usize) {
     let listed: Value = server.ok("ListShards", &json!({"StreamName": "one"}));
     assert_eq!(listed["Shards"].as_array().map(Vec::len), Some(4));
     assert_eq!(threads_of(server.process()), threads, "{arguments:?}");
+    let admin = server.admin_address();
+    let ask = format!("GET /metrics HTTP/1.1\r\nhost: {admin}\r\nconnection: close\r\n\r\n");
+    let metrics = http::send(admin, ask.as_bytes()).expect("the admin listener answers");
+    let says =
+        String::from_utf8_lossy(&metrics.body).contains(&format!("weir_frontend_base_threads {threads}.0\n"));
+    assert!(says, "{}", String::from_utf8_lossy(&metrics.body));
 }
 
 #[test]

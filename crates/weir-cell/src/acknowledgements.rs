@@ -6,7 +6,10 @@
 
 use std::cell::RefCell;
 
-use tokio::{runtime::Handle, sync::mpsc};
+use tokio::{
+    runtime::{self, Handle},
+    sync::mpsc,
+};
 use weir_core::limits::COMMIT_QUEUE_ITEMS_MAX;
 use weir_log::{AppendError, AppendOutcome};
 use weir_sync::completion::Completer;
@@ -31,16 +34,17 @@ pub(crate) struct Acknowledgements {
 }
 
 thread_local! {
-    /// Those of the runtime that this thread drives, or last drove.
-    static HERE: RefCell<Option<Acknowledgements>> = const { RefCell::new(None) };
+    /// Those of the runtime that this thread drove when it last asked.
+    static HERE: RefCell<Option<(Option<runtime::Id>, Acknowledgements)>> = const { RefCell::new(None) };
 }
 
 impl Acknowledgements {
-    /// To whoever waits on this thread: the same for all of them, for as long as its runtime lives.
+    /// To whoever waits on the current runtime: the same for all of them, while the thread drives no other.
     pub(crate) fn here() -> Self {
+        let runtime = Handle::try_current().ok().map(|runtime| runtime.id());
         HERE.with_borrow_mut(|here| match here {
-            Some(alive) if !alive.to_deliver.is_closed() => alive.clone(),
-            gone => gone.insert(Self::start()).clone(),
+            Some((of, kept)) if *of == runtime => kept.clone(),
+            other => other.insert((runtime, Self::start())).1.clone(),
         })
     }
 

@@ -1,7 +1,8 @@
 //! A node as a process (`weir node backend`) and as a part of another (`weir serve`).
 //!
 //! Starts the journal, registers with the control plane, serves frames, follows assignments, keeps the homes informed.
-//! Everything but the journal's own threads runs on the caller's current-thread runtime.
+//! Everything but the journal's own threads runs on the caller's current-thread runtime; what a front end in the same
+//! process asks is answered on the thread that asks.
 
 use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
@@ -143,7 +144,7 @@ impl RunningNode {
         self.fragments.clone()
     }
 
-    /// The node for a front end in the same process, which asks it on the node's runtime.
+    /// The node for a front end in the same process, which asks it on whichever of its threads.
     pub fn local(&self) -> Arc<dyn LocalNode> {
         Arc::new(Within(Arc::clone(&self.node)))
     }

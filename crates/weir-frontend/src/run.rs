@@ -57,16 +57,9 @@ pub struct FrontendConfig {
     pub mesh: Option<SocketAddr>,
     /// Where its admin listener is.
     pub admin: SocketAddr,
-    /// Threads that serve requests; none in a cache server.
-    pub serve_threads: usize,
-}
-
-impl FrontendConfig {
-    /// B: the threads of this server without any peer. The main thread (signals, admin), the fleet thread, and those
-    /// that serve.
-    pub fn base_threads(&self) -> usize {
-        2 + self.serve_threads
-    }
+    /// B: the threads of this process without any peer. In a fleet the main thread (signals, admin), the fleet thread, and
+    /// one that serves, which a cache server has not.
+    pub base_threads: usize,
 }
 
 /// Where the rest of the server looks.
@@ -126,7 +119,7 @@ impl FleetHalf {
     pub fn new(config: FrontendConfig, control: Control, threads: Threads, clock: Clock) -> Self {
         let map = Arc::new(CurrentMap::new(FIRST_MAP_TTL));
         let (shared, watched) = watch::channel(None);
-        let metrics = FleetMetrics::new(clock, threads.clone(), config.base_threads(), Arc::clone(&map));
+        let metrics = FleetMetrics::new(clock, threads.clone(), config.base_threads, Arc::clone(&map));
         let outlet = FleetOutlet { map, shared: watched, metrics };
         Self { config, control, threads, clock, shared, outlet, local_node: None }
     }

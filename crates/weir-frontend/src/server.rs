@@ -66,11 +66,11 @@ pub struct FrontendParts {
     pub subscriptions: SubscriptionTimes,
 }
 
-/// The request half of a front end, for the connections of one thread.
+/// The request half of a front end, for all threads that serve its connections.
 pub struct Frontend {
     pub(crate) common: Arc<Common>,
     maps: Arc<MapReader>,
-    /// Behind a lock as in [`MapReader`], and as uncontended.
+    /// Behind a lock as in [`MapReader`], and held as briefly.
     config: Mutex<SnapshotReader<Option<RequestConfig>>>,
     pub(crate) forwarder: Arc<Forwarder>,
 }

@@ -1,7 +1,6 @@
 //! One value that is replaced as a whole and read far more often than it changes: the shard map, the configuration.
 //!
-//! The fleet thread publishes, each request thread of a front end reads through [`SnapshotReader`]s of its own; a scrape of
-//! the metrics loads. A reader must never see an older value than one that it has seen, and a publisher must never wait
+//! The fleet thread publishes, a front end's requests read through its [`SnapshotReader`]s; a scrape of the metrics loads. A reader must never see an older value than one that it has seen, and a publisher must never wait
 //! for a reader for longer than a pointer swap. It is not a history: a reader may skip values.
 
 use std::fmt;
@@ -20,7 +19,7 @@ pub struct Snapshot<T> {
     version: AtomicU64,
 }
 
-/// One thread's view of a [`Snapshot`]: costs one acquire load while nothing was published.
+/// One reader's view of a [`Snapshot`]: costs one acquire load while nothing was published.
 ///
 /// It keeps the value that it saw last alive until it looks again. A thread that sleeps for long should drop it.
 pub struct SnapshotReader<T> {

@@ -22,7 +22,7 @@ use crate::{
 #[derive(Debug, Args)]
 pub(crate) struct LimitsArgs {
     /// Threads of a front end with no peers (B).
-    #[arg(long, default_value_t = node::BASE_THREADS)]
+    #[arg(long, default_value_t = node::BASE_THREADS as u64)]
     base_threads: u64,
     /// Threads for each peer (k).
     #[arg(long, default_value_t = 1)]

@@ -1,6 +1,7 @@
 //! What every server process has: a main thread with signals and the admin listener, and threads that serve.
 //!
-//! Used by `weir serve` and by the roles of `weir node`. The number of threads is a constant of the role.
+//! Used by `weir serve` and by the roles of `weir node`. The number of threads is a constant of the role; of
+//! `weir serve`, of `--serve-threads`.
 
 use std::{io, net::SocketAddr, sync::Arc, thread::JoinHandle, time::Duration};
 

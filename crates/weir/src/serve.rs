@@ -1,7 +1,7 @@
 //! `weir serve`: every role in one process, joined in memory. A local Kinesis with no set-up.
 //!
-//! A control plane, a fleet of one front end and a node, on one current-thread runtime; the same code as a fleet's, with
-//! no socket between them. Threads: main (signals, admin), those that serve connections, the first of which does all
+//! A control plane, a fleet of one front end and a node, on current-thread runtimes; the same code as a fleet's, with no
+//! socket between them. Threads: main (signals, admin), those that serve connections, the first of which does all
 //! the rest, too, and the journal's own.
 
 mod limits;
@@ -68,6 +68,8 @@ use crate::{
 const STOP_GRACE: Duration = Duration::from_secs(5);
 /// Threads that serve connections if nobody says how many; fewer where there are fewer processors.
 const SERVE_THREADS: usize = 8;
+/// The main thread and the journal's two.
+const OTHER_THREADS: usize = 3;
 /// The embedded node's address: nobody dials it.
 const EMBEDDED_NODE: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 1);
 
@@ -266,7 +268,8 @@ async fn serve_all(
     let (node, report) = started.map_err(not_started)?;
     tracing::debug!(?report, "journal open");
     let serve_threads = ServeThreads::start(config.args.serve_threads(), &threads).await;
-    let serve_threads = serve_threads.map_err(Failure::environment)?;
+    let serve_threads =
+        serve_threads.context("start fewer with --serve-threads").map_err(Failure::environment)?;
     let fleet_config = FrontendConfig {
         name: ServerName::new("front-end"),
         role: Role::Frontend,
@@ -274,7 +277,7 @@ async fn serve_all(
         service: address,
         mesh: None,
         admin: address,
-        serve_threads: config.args.serve_threads(),
+        base_threads: OTHER_THREADS + config.args.serve_threads(),
     };
     let fleet =
         FleetHalf::new(fleet_config, Arc::clone(&control), threads, clock).with_local_node(node.fragments());

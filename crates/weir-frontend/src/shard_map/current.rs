@@ -1,7 +1,6 @@
 //! Where request code finds the shard map of this moment.
 //!
-//! The fleet thread publishes, each request thread looks through a [`MapReader`] of its own. Looking never waits for a
-//! build; it answers that there is no map rather than one that is too old.
+//! The fleet thread publishes, requests look through their front end's [`MapReader`]. Looking never waits for a build; it answers that there is no map rather than one that is too old.
 
 use std::{
     sync::{
@@ -27,10 +26,10 @@ pub struct CurrentMap {
     ttl_nanos: AtomicU64,
 }
 
-/// One request thread's view of the newest map. It keeps the map that it saw last alive until it looks again.
+/// A front end's view of the newest map. It keeps the map that it saw last alive until it looks again.
 ///
-/// The lock is for the compiler: requests of one thread take turns at awaits and none holds it over one, so that nobody
-/// ever waits for it.
+/// No request holds the lock over an await: on one thread nobody ever waits for it, and between the threads of `weir serve`
+/// for as long as a reference is counted.
 #[derive(Debug)]
 pub struct MapReader {
     current: Arc<CurrentMap>,

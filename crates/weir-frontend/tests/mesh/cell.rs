@@ -146,7 +146,7 @@ impl Cell {
             service: address,
             mesh: Some(address),
             admin: address,
-            serve_threads: 1,
+            base_threads: 3,
         };
         let (threads, clock) = (Threads::new(), Clock::new());
         let half = FleetHalf::new(config, Arc::clone(&self.control) as _, threads.clone(), clock);

@@ -1,6 +1,6 @@
 //! Reading: below the watermark only, from memory at the tail, else from the file, every byte checked.
 //!
-//! Called by the node on its own thread. A reader looks up under the shard's lock and reads without it, so that a slow
+//! Called by the node on the thread that asks. A reader looks up under the shard's lock and reads without it, so that a slow
 //! disk never holds up a writer. A record that does not check is never served, and neither is one after it.
 
 use std::sync::Arc;

@@ -1,4 +1,4 @@
-//! A bounded listener of HTTP/1.1 and HTTP/2 on the current thread's runtime.
+//! A bounded listener of HTTP/1.1 and HTTP/2 on the current thread's runtime, and on those that help it.
 //!
 //! A front end's service port, the control plane, consumers and admin listeners are each one of these with a
 //! [`Handler`]. One port speaks both: the first bytes of a connection tell (`preface.rs`, `connection.rs`). It takes whole
@@ -194,7 +194,7 @@ where
 {
     let peer = SocketAddr::from(([127, 0, 0, 1], 0));
     let shared = Arc::new(Shared::new(Bounds::SERVED, handler));
-    connection::serve(stream, None, peer, shared, Shutdown::new()).await;
+    connection::serve(stream, Arc::default(), None, peer, shared, Shutdown::new()).await;
 }
 
 /// Listens on `address`, with the port shared over a quick restart.
@@ -240,7 +240,7 @@ pub async fn serve(listener: TcpListener, handler: Arc<dyn Handler>, stop: Shutd
 }
 
 /// The same for a handler with several doors and, if it is given more than one, several threads: what its clients may cost is
-/// bounded for all of them together.
+/// bounded for all of them together. At the end it waits for the poll that each helper is in, however long that takes.
 pub async fn serve_doors(
     doors: Vec<Door>,
     handler: Arc<dyn Handler>,
@@ -297,8 +297,8 @@ async fn accept(door: Door, shared: Arc<Shared>, places: Places, stop: Shutdown)
             Ok((stream, peer)) => {
                 let (tls, shared, stop) = (door.tls.clone(), Arc::clone(&shared), stop.clone());
                 let _ = stream.set_nodelay(true); // an answer is one write; a failure here only costs time
-                places.serve(stream, |stream| async move {
-                    connection::serve(stream, tls, peer, shared, stop).await;
+                places.serve(stream, |stream, load| async move {
+                    connection::serve(stream, load, tls, peer, shared, stop).await;
                     drop((permit, place));
                 });
             }

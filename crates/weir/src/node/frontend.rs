@@ -30,10 +30,10 @@ use weir_wire::{
 use super::{ControlPlaceArgs, PlaceArgs};
 use crate::{exit::Failure, process};
 
-/// Threads that serve requests in a front end of a fleet: one core's worth, and a constant.
-const SERVE_THREADS: usize = 1;
-/// B: main, fleet, and those that serve. What `weir limits` counts with.
-pub(crate) const BASE_THREADS: u64 = 2 + SERVE_THREADS as u64;
+/// B of a front end in a fleet: main, fleet, and one that serves. What `weir limits` counts with.
+pub(crate) const BASE_THREADS: usize = 3;
+/// B of a cache server: it serves nobody.
+const CACHE_BASE_THREADS: usize = 2;
 /// How long requests in flight may take when the process is asked to stop.
 const STOP_GRACE: Duration = Duration::from_secs(3);
 
@@ -62,7 +62,7 @@ pub(super) fn run(args: &FrontendArgs, role: Role) -> Result<u8, Failure> {
         service: if serves { args.place.service() } else { mesh },
         mesh: Some(mesh),
         admin: args.place.admin(),
-        serve_threads: if serves { SERVE_THREADS } else { 0 },
+        base_threads: if serves { BASE_THREADS } else { CACHE_BASE_THREADS },
     };
     // Bound before anybody can learn of it: one that cannot be reached must never be a member.
     let listener = serves.then(|| bound(config.service)).transpose()?;
@@ -142,24 +142,4 @@ fn show(registered: &process::Registered, mut registry: Registry, outlet: &Fleet
     outlet.metrics.register(&mut registry);
     let outlet = outlet.clone();
     registered.send_replace(Some((Arc::new(registry), Arc::new(move || outlet.is_ready()))));
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn b_is_what_a_front_end_says_of_itself() {
-        let address = SocketAddr::from(([127, 0, 0, 1], 1));
-        let config = FrontendConfig {
-            name: weir_core::id::ServerName::new("fe"),
-            role: Role::Frontend,
-            cell: CellName::new("main"),
-            service: address,
-            mesh: Some(address),
-            admin: address,
-            serve_threads: SERVE_THREADS,
-        };
-        assert_eq!(config.base_threads() as u64, BASE_THREADS);
-    }
 }

@@ -32,6 +32,7 @@ use super::{
     exchanges::{Exchanges, Verdict},
     paced::Paced,
     preface::{self, Opened, Version as Spoken},
+    serve_threads::Load,
     tls::Tls,
 };
 
@@ -44,6 +45,8 @@ const READ_BYTES_MAX: usize = 64 * KIB;
 struct Connection {
     shared: Arc<Shared>,
     exchanges: Arc<Exchanges>,
+    /// What it carries, for whoever deals connections out.
+    load: Arc<Load>,
     peer: SocketAddr,
     stop: Shutdown,
     /// Told when a handler has cut it.
@@ -68,6 +71,7 @@ enum ConnectionError {
 /// Serves `stream` to its end, with `tls` only after a handshake.
 pub(super) async fn serve<S>(
     stream: S,
+    load: Arc<Load>,
     tls: Option<Tls>,
     peer: SocketAddr,
     shared: Arc<Shared>,
@@ -75,9 +79,9 @@ pub(super) async fn serve<S>(
 ) where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    let exchanges = Arc::new(Exchanges::new(shared.bounds.paces, shared.heads.clone()));
+    let exchanges = Arc::new(Exchanges::new(shared.bounds.paces, shared.heads.clone(), Arc::clone(&load)));
     let stream = Paced::new(stream, Arc::clone(&exchanges));
-    let connection = Connection { shared, exchanges, peer, stop, cut: Arc::default() };
+    let connection = Connection { shared, exchanges, load, peer, stop, cut: Arc::default() };
     let ended = match tls {
         None => connection.serve(stream).await,
         Some(tls) => connection.serve_secured(stream, &tls).await,
@@ -113,7 +117,10 @@ impl Connection {
             opened.map_err(|_| ConnectionError::Silent)?.map_err(ConnectionError::Opening)?;
         match spoken {
             Spoken::Http1 => self.serve_http1(stream).await,
-            Spoken::Http2 => self.serve_http2(stream).await,
+            Spoken::Http2 => {
+                self.load.stay(); // its requests are tasks of their own
+                self.serve_http2(stream).await
+            }
         }
     }
 

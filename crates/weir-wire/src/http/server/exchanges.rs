@@ -18,6 +18,7 @@ use weir_sync::ByteBudget;
 
 use super::{
     pace::{Behind, Pace, Paces},
+    serve_threads::Load,
     unfinished::Unfinished,
 };
 
@@ -27,6 +28,8 @@ pub(super) struct Exchanges {
     paces: Paces,
     /// What long heads are counted in.
     heads: ByteBudget,
+    /// What it carries, for whoever deals connections out.
+    load: Arc<Load>,
     open: Mutex<Open>,
 }
 
@@ -57,7 +60,7 @@ pub(super) enum Verdict {
 }
 
 impl Exchanges {
-    pub(super) fn new(paces: Paces, heads: ByteBudget) -> Self {
+    pub(super) fn new(paces: Paces, heads: ByteBudget, load: Arc<Load>) -> Self {
         let next = Unfinished::default();
         let open = Open {
             count: 0,
@@ -67,11 +70,12 @@ impl Exchanges {
             quiet_since: Instant::now(),
             watched: Vec::new(),
         };
-        Self { paces, heads, open: Mutex::new(open) }
+        Self { paces, heads, load, open: Mutex::new(open) }
     }
 
     /// A request has come; `permit` is its part of what the listener serves at once, if there was one left.
     pub(super) fn begin(self: Arc<Self>, permit: Option<OwnedSemaphorePermit>) -> Exchange {
+        self.load.begin();
         let mut open = self.open.lock();
         open.count += 1;
         open.next = Unfinished::default();
@@ -165,6 +169,7 @@ impl Drop for Exchange {
         open.count -= 1;
         open.endless -= usize::from(self.endless);
         open.quiet_since = Instant::now();
+        self.exchanges.load.end();
     }
 }
 
@@ -227,7 +232,7 @@ mod tests {
     fn exchanges() -> Arc<Exchanges> {
         let whole = Pace { patience: 30 * SECOND, bytes_per_second: 10 };
         let endless = Pace { patience: 300 * SECOND, bytes_per_second: 1 };
-        Arc::new(Exchanges::new(Paces { whole, endless }, ByteBudget::new(HEADS_BYTES)))
+        Arc::new(Exchanges::new(Paces { whole, endless }, ByteBudget::new(HEADS_BYTES), Arc::default()))
     }
 
     fn begin(exchanges: &Arc<Exchanges>) -> Exchange {

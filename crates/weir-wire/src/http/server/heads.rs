@@ -141,7 +141,7 @@ mod tests {
         #[test]
         fn a_head_is_counted_by_its_frames_however_they_are_cut(piece in 1..20_000usize, end: bool) {
             let budget = ByteBudget::new(100 * KIB);
-            let exchanges = Exchanges::new(Bounds::SERVED.paces, budget.clone());
+            let exchanges = Exchanges::new(Bounds::SERVED.paces, budget.clone(), Arc::default());
             let last = if end { END_HEADERS } else { 0 };
             let bytes = [
                 PREFACE.to_vec(),

@@ -5,7 +5,7 @@
 //! the answer's memory for as long as it likes; here it is cut off when no byte has gone out for a while, or when it has
 //! fallen behind a least pace. Closing waits a moment for the client to end, too: a socket closed over unread bytes is
 //! reset, and a reset overtakes the answer. How much is read altogether is bounded elsewhere (`body.rs`, `heads.rs`); here,
-//! how much at a time, for all connections of a listener share one thread.
+//! how much at a time, for connections share their thread.
 
 use std::{
     io::{self, IoSlice},
@@ -201,7 +201,8 @@ mod tests {
     const PACE: Pace = Pace { patience: PATIENCE, bytes_per_second: 1 };
 
     fn watched<S>(stream: S) -> Paced<S> {
-        let exchanges = Exchanges::new(Paces { whole: PACE, endless: PACE }, ByteBudget::new(0));
+        let exchanges =
+            Exchanges::new(Paces { whole: PACE, endless: PACE }, ByteBudget::new(0), Arc::default());
         Paced::new(stream, Arc::new(exchanges))
     }
 

@@ -118,7 +118,7 @@ mod tests {
     use super::{super::Bounds, *};
 
     fn exchanges() -> Arc<Exchanges> {
-        Arc::new(Exchanges::new(Bounds::SERVED.paces, ByteBudget::new(MIB)))
+        Arc::new(Exchanges::new(Bounds::SERVED.paces, ByteBudget::new(MIB), Arc::default()))
     }
 
     /// What is told of `bytes` that come `piece` at a time, and what is read then.

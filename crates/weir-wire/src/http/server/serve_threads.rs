@@ -3,8 +3,9 @@
 //! A listener has the thread that it runs on, and more if it is given some: `weir serve` is. Every connection begins on
 //! the listener's own. One that carries bulk (pages of records, full puts) moves to the thread with the fewest of these,
 //! which is what spreads a hot shard's readers and writers over the processors; one that carries little stays or comes
-//! home, for small calls that share a thread share its wake-ups and their groups in the journal, too. It must move a
-//! connection between two looks at it only, never while it is being worked on.
+//! home, for small calls that share a thread share its wake-ups and their groups in the journal, too. The listener
+//! (`server.rs`) hands every connection in. It must never move one that is serving a request, nor one of HTTP/2, whose
+//! requests are tasks that would stay behind.
 
 use std::{
     future::Future,
@@ -12,7 +13,7 @@ use std::{
     pin::Pin,
     sync::{
         Arc,
-        atomic::{AtomicU64, AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
     },
     task::{Context, Poll},
     thread::JoinHandle,
@@ -21,24 +22,25 @@ use std::{
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     net::TcpStream,
-    runtime::Handle,
+    runtime::{Handle, Runtime},
     sync::oneshot,
 };
 use weir_core::{limits::KIB, threads::Threads};
 use weir_sync::Shutdown;
 
-/// Exchanges after which a connection is looked at.
+/// Requests after which a connection is looked at.
 const LOOK_EXCHANGES: u64 = 8;
-/// Bytes of an exchange, both ways, from which on it is bulk: work that is longer than waking a thread by a factor of ten.
+/// Bytes of a request and its answer from which on it is bulk: work that is longer than waking a thread by a factor of ten.
 const BULK_BYTES_MIN: u64 = 64 * KIB as u64;
-/// Bytes of an exchange up to which it is not bulk any more. Between the two, a connection stays what it was.
+/// Bytes of a request and its answer up to which it is not bulk any more. Between the two, a connection stays what it was.
 const LIGHT_BYTES_MAX: u64 = 16 * KIB as u64;
 
 /// Threads that help a listener's own.
 #[derive(Debug)]
 pub struct ServeThreads {
     helpers: Vec<Handle>,
-    running: Vec<JoinHandle<()>>,
+    running: Vec<JoinHandle<Option<Runtime>>>,
+    /// Begins when nothing is to be served any more, not even what is under way.
     stop: Shutdown,
 }
 
@@ -73,35 +75,45 @@ impl ServeThreads {
     /// The places of the threads, the listener's first; called on it.
     pub(super) fn places(&self) -> Places {
         let runtimes = std::iter::once(Handle::current()).chain(self.helpers.iter().cloned());
-        Places(runtimes.map(|runtime| Place { runtime, bulk: AtomicUsize::new(0) }).collect())
+        let places = runtimes.map(|runtime| Place { runtime, bulk: AtomicUsize::new(0) });
+        Places { places: places.collect(), stop: self.stop.clone() }
     }
 }
 
 impl Drop for ServeThreads {
-    /// Ends the helpers and what they still serve.
+    /// Ends the helpers and what they still serve; waits for the poll that each is in.
     fn drop(&mut self) {
         self.stop.begin();
-        for helper in self.running.drain(..) {
-            helper.join().expect("a panic aborts the process");
-        }
+        let join = |helper: JoinHandle<_>| helper.join().expect("a panic aborts the process");
+        // None goes before all have stood still: what was made in one runtime may be polled in another, and its timers
+        // panic when theirs is gone.
+        let runtimes: Vec<Option<Runtime>> = self.running.drain(..).map(join).collect();
+        runtimes.into_iter().flatten().for_each(Runtime::shutdown_background); // there is nothing to wait for
     }
 }
 
-fn serve_until(stop: &Shutdown, tell: oneshot::Sender<io::Result<Handle>>) {
+/// Serves what is handed to the thread's runtime until `stop` begins.
+fn serve_until(stop: &Shutdown, tell: oneshot::Sender<io::Result<Handle>>) -> Option<Runtime> {
     match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => {
             let _ = tell.send(Ok(runtime.handle().clone())); // who asked may be gone: then `stop` has begun
             runtime.block_on(stop.wait_async());
+            Some(runtime)
         }
         Err(error) => {
             let _ = tell.send(Err(error));
+            None
         }
     }
 }
 
 /// Where connections can be served; the first is the listener's own thread. Clones are the same places.
 #[derive(Debug, Clone)]
-pub(super) struct Places(Arc<[Place]>);
+pub(super) struct Places {
+    places: Arc<[Place]>,
+    /// Nothing may be served any more.
+    stop: Shutdown,
+}
 
 #[derive(Debug)]
 struct Place {
@@ -112,47 +124,77 @@ struct Place {
 
 impl Places {
     /// Serves a connection: `serve` makes the work of what it is given, on the listener's own thread.
-    pub(super) fn serve<W>(&self, stream: TcpStream, serve: impl FnOnce(Movable) -> W)
+    pub(super) fn serve<W>(&self, stream: TcpStream, serve: impl FnOnce(Movable, Arc<Load>) -> W)
     where
         W: Future<Output = ()> + Send + 'static,
     {
         let load = Arc::new(Load::default());
-        let work = serve(Movable { stream: Some(stream), place: 0, load: Arc::clone(&load), wrote: false });
-        if self.0.len() == 1 {
-            self.0[0].runtime.spawn(work);
+        let work =
+            serve(Movable { stream: Some(stream), place: 0, load: Arc::clone(&load) }, Arc::clone(&load));
+        if self.places.len() == 1 {
+            self.places[0].runtime.spawn(work);
         } else {
             let resident = Resident { work: Box::pin(work), load, bulk_at: None, places: self.clone() };
-            self.0[0].runtime.spawn(Served(Some(resident)));
+            self.places[0].runtime.spawn(Served(Some(resident)));
         }
     }
 
-    /// The place with the least bulk; `at` when no other has less.
+    /// The place with the least bulk; `at` when no other has less. The listener's own weighs a little more: small calls are
+    /// served there.
     fn least(&self, at: usize) -> usize {
-        let bulk = |place: usize| self.0[place].bulk.load(Ordering::Relaxed);
-        (0..self.0.len()).fold(at, |least, place| if bulk(place) < bulk(least) { place } else { least })
+        let weight =
+            |place: usize| 2 * self.places[place].bulk.load(Ordering::Relaxed) + usize::from(place == 0);
+        let lighter = |least, place| if weight(place) < weight(least) { place } else { least };
+        (0..self.places.len()).fold(at, lighter)
     }
 }
 
 /// What a connection carries. Written and read by whichever thread serves it.
 #[derive(Debug, Default)]
-struct Load {
+pub(super) struct Load {
     /// Where it is served: the socket must be known to the runtime there.
     place: AtomicUsize,
     /// Bytes, both ways, since it was last looked at.
     bytes: AtomicU64,
-    /// Requests or pieces of one that came after something was written, since then.
-    exchanges: AtomicU64,
+    /// Requests that were served since then.
+    served: AtomicU64,
+    /// Requests that are being served.
+    open: AtomicUsize,
+    /// It is never moved.
+    stays: AtomicBool,
 }
 
 impl Load {
-    /// Bytes of an exchange, once there were enough to tell; begins anew then.
+    /// A request has come.
+    pub(super) fn begin(&self) {
+        self.open.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Its answer is gone.
+    pub(super) fn end(&self) {
+        self.open.fetch_sub(1, Ordering::Relaxed);
+        self.served.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// The connection is to stay where it is.
+    pub(super) fn stay(&self) {
+        self.stays.store(true, Ordering::Relaxed);
+    }
+
+    /// So many bytes went through the socket.
+    fn carried(&self, bytes: usize) {
+        self.bytes.fetch_add(bytes as u64, Ordering::Relaxed);
+    }
+
+    /// Bytes of a request and its answer, when it is time to look and nothing is being served; begins anew then.
     fn look(&self) -> Option<u64> {
-        let exchanges = self.exchanges.load(Ordering::Relaxed);
-        if exchanges < LOOK_EXCHANGES {
+        let served = self.served.load(Ordering::Relaxed);
+        let is_busy = self.open.load(Ordering::Relaxed) > 0;
+        if served < LOOK_EXCHANGES || is_busy || self.stays.load(Ordering::Relaxed) {
             return None;
         }
-        self.exchanges.store(0, Ordering::Relaxed);
-        Some(self.bytes.swap(0, Ordering::Relaxed) / exchanges)
+        self.served.store(0, Ordering::Relaxed);
+        Some(self.bytes.swap(0, Ordering::Relaxed) / served)
     }
 }
 
@@ -187,10 +229,10 @@ impl Resident {
 
     fn count(&mut self, bulk_at: Option<usize>) {
         if let Some(before) = self.bulk_at {
-            self.places.0[before].bulk.fetch_sub(1, Ordering::Relaxed);
+            self.places.places[before].bulk.fetch_sub(1, Ordering::Relaxed);
         }
         if let Some(now) = bulk_at {
-            self.places.0[now].bulk.fetch_add(1, Ordering::Relaxed);
+            self.places.places[now].bulk.fetch_add(1, Ordering::Relaxed);
         }
         self.bulk_at = bulk_at;
     }
@@ -210,7 +252,8 @@ impl Future for Served {
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
         let resident = self.0.as_mut().expect("polled until it is ready");
-        if resident.work.as_mut().poll(context).is_ready() {
+        // A runtime that ends wakes whoever waits for its timers, who must not ask for them any more.
+        if resident.places.stop.is_begun() || resident.work.as_mut().poll(context).is_ready() {
             self.0 = None;
             return Poll::Ready(());
         }
@@ -221,7 +264,7 @@ impl Future for Served {
         resident.load.place.store(destination, Ordering::Relaxed);
         let moved = self.0.take().expect("it is here");
         // The first look there tells the connection whom to wake from now on.
-        moved.places.clone().0[destination].runtime.spawn(Self(Some(moved)));
+        moved.places.clone().places[destination].runtime.spawn(Self(Some(moved)));
         Poll::Ready(())
     }
 }
@@ -234,8 +277,6 @@ pub(super) struct Movable {
     /// Where it is known.
     place: usize,
     load: Arc<Load>,
-    /// Was the last thing a write?
-    wrote: bool,
 }
 
 impl Movable {
@@ -250,19 +291,9 @@ impl Movable {
         self.stream.as_mut().map(Pin::new).ok_or_else(|| io::ErrorKind::NotConnected.into())
     }
 
-    fn count(&mut self, bytes: usize, is_write: bool) {
-        // One thread at a time has the connection: nothing comes between a load and its store.
-        let load = &self.load;
-        load.bytes.store(load.bytes.load(Ordering::Relaxed) + bytes as u64, Ordering::Relaxed);
-        if self.wrote && !is_write {
-            load.exchanges.store(load.exchanges.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
-        }
-        self.wrote = is_write;
-    }
-
-    fn wrote(&mut self, outcome: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
+    fn wrote(&self, outcome: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
         if let Poll::Ready(Ok(bytes)) = outcome {
-            self.count(bytes, true);
+            self.load.carried(bytes);
         }
         outcome
     }
@@ -276,10 +307,7 @@ impl AsyncRead for Movable {
     ) -> Poll<io::Result<()>> {
         let before = buffer.filled().len();
         let outcome = self.here()?.poll_read(context, buffer);
-        let read = buffer.filled().len() - before;
-        if read > 0 {
-            self.count(read, false);
-        }
+        self.load.carried(buffer.filled().len() - before);
         outcome
     }
 }
@@ -321,7 +349,8 @@ mod tests {
     use super::*;
 
     fn places(count: usize) -> Places {
-        Places((0..count).map(|_| Place { runtime: Handle::current(), bulk: AtomicUsize::new(0) }).collect())
+        let places = (0..count).map(|_| Place { runtime: Handle::current(), bulk: AtomicUsize::new(0) });
+        Places { places: places.collect(), stop: Shutdown::new() }
     }
 
     fn resident(places: &Places) -> Resident {
@@ -332,14 +361,14 @@ mod tests {
     /// Where it goes after exchanges of so many bytes.
     fn after(resident: &mut Resident, bytes: u64) -> usize {
         resident.load.bytes.store(bytes * LOOK_EXCHANGES, Ordering::Relaxed);
-        resident.load.exchanges.store(LOOK_EXCHANGES, Ordering::Relaxed);
+        resident.load.served.store(LOOK_EXCHANGES, Ordering::Relaxed);
         let destination = resident.destination();
         resident.load.place.store(destination, Ordering::Relaxed);
         destination
     }
 
     fn bulk(places: &Places) -> Vec<usize> {
-        places.0.iter().map(|place| place.bulk.load(Ordering::Relaxed)).collect()
+        places.places.iter().map(|place| place.bulk.load(Ordering::Relaxed)).collect()
     }
 
     #[tokio::test]
@@ -349,23 +378,35 @@ mod tests {
         let (much, middling, little) = (BULK_BYTES_MIN, BULK_BYTES_MIN - 1, LIGHT_BYTES_MAX);
         assert_eq!(after(&mut first, middling), 0);
         assert_eq!(bulk(&places), [0, 0]);
-        assert_eq!((after(&mut first, much), after(&mut first, much)), (0, 0), "no place is lighter");
-        assert_eq!((after(&mut second, much), after(&mut second, much)), (1, 1));
-        assert_eq!((after(&mut third, much), bulk(&places)), (0, vec![2, 1]));
-        assert_eq!(after(&mut first, much), 0, "one more there would weigh as much");
-        assert_eq!((after(&mut second, middling), bulk(&places)), (1, vec![2, 1]), "it stays what it was");
-        assert_eq!((after(&mut second, little), bulk(&places)), (0, vec![2, 0]));
-        assert_eq!((after(&mut first, much), bulk(&places)), (1, vec![1, 1]));
-        drop(first);
-        assert_eq!(bulk(&places), [1, 0]);
+        assert_eq!((after(&mut first, much), after(&mut first, much)), (1, 1), "away from the small calls");
+        assert_eq!((after(&mut second, much), after(&mut second, much)), (0, 0), "no place is lighter");
+        assert_eq!((after(&mut third, much), bulk(&places)), (1, vec![1, 2]));
+        assert_eq!(after(&mut first, much), 1, "one more there would weigh as much");
+        assert_eq!((after(&mut first, middling), bulk(&places)), (1, vec![1, 2]), "it stays what it was");
+        assert_eq!((after(&mut first, little), bulk(&places)), (0, vec![1, 1]));
+        drop(third);
+        assert_eq!((after(&mut second, much), bulk(&places)), (1, vec![0, 1]));
+        drop(second);
+        assert_eq!(bulk(&places), [0, 0]);
     }
 
     #[tokio::test]
-    async fn few_exchanges_tell_nothing() {
+    async fn nothing_moves_while_it_is_busy_or_told_to_stay_or_has_hardly_begun() {
         let places = places(2);
         let mut resident = resident(&places);
-        resident.load.bytes.store(1 << 30, Ordering::Relaxed);
-        resident.load.exchanges.store(LOOK_EXCHANGES - 1, Ordering::Relaxed);
-        assert_eq!((resident.destination(), bulk(&places)), (0, vec![0, 0]));
+        let load = Arc::clone(&resident.load);
+        let mut carry = |requests: u64| {
+            load.bytes.store(1 << 30, Ordering::Relaxed);
+            load.served.store(requests, Ordering::Relaxed);
+            resident.destination()
+        };
+        assert_eq!(carry(LOOK_EXCHANGES - 1), 0);
+        load.begin();
+        assert_eq!(carry(LOOK_EXCHANGES), 0);
+        load.end();
+        load.stay();
+        assert_eq!(carry(LOOK_EXCHANGES), 0);
+        load.stays.store(false, Ordering::Relaxed);
+        assert_eq!(carry(LOOK_EXCHANGES), 1);
     }
 }

@@ -38,17 +38,17 @@ impl Server {
     }
 
     fn start_with(bounds: Bounds, handler: Arc<dyn Handler>) -> Self {
-        Self::open(bounds, handler, None)
+        Self::open(bounds, handler, None, ServeThreads::one())
     }
 
-    fn open(bounds: Bounds, handler: Arc<dyn Handler>, tls: Option<Tls>) -> Self {
+    fn open(bounds: Bounds, handler: Arc<dyn Handler>, tls: Option<Tls>, threads: ServeThreads) -> Self {
         let listener = bind(SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
         let address = listener.local_addr().unwrap();
         let stop = Shutdown::new();
         let doors = vec![Door { listener, tls }];
         let stopped = stop.clone();
         let task = tokio::spawn(async move {
-            serve_within(bounds, doors, handler, &ServeThreads::one(), stopped, GRACE).await;
+            serve_within(bounds, doors, handler, &threads, stopped, GRACE).await;
         });
         Self { address, stop, task }
     }

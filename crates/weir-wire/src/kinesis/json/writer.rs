@@ -118,8 +118,7 @@ impl Encoder for JsonWriter {
     fn printed(&mut self, bytes: usize, print: &dyn Fn(&mut [u8])) {
         self.before_value();
         let start = self.out.len() + 1;
-        self.out.resize(start + bytes + 1, b'"');
-        self.out[start - 1] = b'"';
+        self.out.resize(start + bytes + 1, b'"'); // both of them
         print(&mut self.out[start..start + bytes]);
     }
 

@@ -1,7 +1,6 @@
 //! Connections that go from thread to thread while they are served: nobody notices but the processors.
 
 use std::{
-    collections::HashSet,
     io::{Read, Write},
     sync::mpsc,
     thread,
@@ -10,7 +9,7 @@ use std::{
 use parking_lot::Mutex;
 use weir_core::threads::Threads;
 
-use super::*;
+use super::{tls::Secure, *};
 
 /// Answers with what came, and with the name of the thread in a header.
 struct Echo;
@@ -25,32 +24,29 @@ impl Handler for Echo {
 }
 
 /// A connection that stays open.
-struct Caller(TcpStream);
+struct Caller<S>(S);
 
-impl Caller {
+impl<S: AsyncRead + AsyncWrite + Unpin> Caller<S> {
     /// Sends so many bytes, which must come back; the thread that served them.
     async fn call(&mut self, bytes: usize, filled_with: u8) -> String {
-        let mut request =
-            format!("POST / HTTP/1.1\r\nhost: h\r\ncontent-length: {bytes}\r\n\r\n").into_bytes();
+        let mut request = head(bytes);
         let head_bytes = request.len();
         request.resize(head_bytes + bytes, filled_with);
-        let (mut reader, mut writer) = self.0.split();
-        let sent = async { writer.write_all(&request).await.unwrap() };
-        let answered = async {
-            let mut answer = Vec::new();
-            loop {
-                reader.read_buf(&mut answer).await.unwrap();
-                if let Some(head) = answer.windows(4).position(|end| end == b"\r\n\r\n")
-                    && answer.len() >= head + 4 + bytes
-                {
-                    break (String::from_utf8(answer[..head].to_vec()).unwrap(), answer.split_off(head + 4));
-                }
+        self.0.write_all(&request).await.unwrap();
+        self.0.flush().await.unwrap();
+        let mut answer = Vec::new();
+        let head_end = loop {
+            assert!(self.0.read_buf(&mut answer).await.unwrap() > 0, "the connection ended");
+            if let Some(end) = answer.windows(4).position(|end| end == b"\r\n\r\n")
+                && answer.len() >= end + 4 + bytes
+            {
+                break end;
             }
         };
-        let ((), (head, echo)) = tokio::join!(sent, answered);
+        let echo = answer.split_off(head_end + 4);
         assert!(echo == request[head_bytes..], "{} bytes of {bytes} came back", echo.len());
         let named = |line: &str| line.strip_prefix("thread: ").map(str::to_owned);
-        head.lines().find_map(named).expect("the thread")
+        String::from_utf8(answer).unwrap().lines().find_map(named).expect("the thread")
     }
 
     /// The same so often; the last thread.
@@ -63,56 +59,103 @@ impl Caller {
     }
 }
 
+fn head(bytes: usize) -> Vec<u8> {
+    format!("POST / HTTP/1.1\r\nhost: h\r\ncontent-length: {bytes}\r\n\r\n").into_bytes()
+}
+
+/// Bytes of a call that is bulk, and of one that is not.
+const BULK: usize = 200 * KIB;
+const LIGHT: usize = KIB;
+
+async fn echo(threads: usize) -> Server {
+    let threads = ServeThreads::start(threads, &Threads::new()).await.unwrap();
+    Server::open(patient(), Arc::new(Echo), None, threads)
+}
+
 #[tokio::test]
 async fn bulk_is_spread_over_the_threads_and_comes_home_when_it_is_light_again() {
-    let threads = Threads::new();
-    let serve_threads = ServeThreads::start(3, &threads).await.unwrap();
-    assert_eq!(threads.running(), 2, "the listener's is there already");
-    let listener = bind(SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
-    let address = listener.local_addr().unwrap();
-    let stop = Shutdown::new();
-    let doors = vec![Door { listener, tls: None }];
-    let serving = tokio::spawn(serve_doors(doors, Arc::new(Echo), serve_threads, stop.clone(), GRACE));
+    let server = echo(3).await;
     let mut callers = Vec::new();
     for _ in 0..6 {
-        callers.push(Caller(TcpStream::connect(address).await.unwrap()));
+        callers.push(Caller(server.connect().await));
     }
     let home = callers[0].call(1, 0).await;
     for caller in &mut callers {
-        assert_eq!(caller.calls(40, KIB).await, home, "small calls stay together");
+        assert_eq!(caller.calls(40, LIGHT).await, home, "small calls stay together");
     }
     let mut served_by = Vec::new();
     for caller in &mut callers {
-        served_by.push(caller.calls(20, 200 * KIB).await);
+        served_by.push(caller.calls(20, BULK).await);
     }
-    for thread in served_by.iter().collect::<HashSet<_>>() {
+    for thread in &served_by {
         assert_eq!(served_by.iter().filter(|other| *other == thread).count(), 2, "{served_by:?}");
     }
-    // Whoever is left moves to where nobody is any more.
-    let left: Vec<_> = served_by.iter().enumerate().filter(|(_, thread)| **thread == served_by[0]).collect();
-    let (mut one, mut other) = (None, None);
-    for (number, caller) in callers.into_iter().enumerate() {
-        match left.iter().position(|(at, _)| *at == number) {
-            Some(0) => one = Some(caller),
-            Some(_) => other = Some(caller),
-            None => {} // its connection ends
-        }
-    }
-    let (mut one, mut other) = (one.unwrap(), other.unwrap());
-    let (mut at_one, mut at_other) = (String::new(), String::new());
+    // Two that share a helper are left: one of them moves to where nobody is any more.
+    let shared = served_by.iter().find(|thread| **thread != home).unwrap();
+    let left = callers.into_iter().zip(&served_by).filter(|(_, thread)| *thread == shared);
+    let [mut one, mut other] =
+        <[_; 2]>::try_from(left.map(|(caller, _)| caller).collect::<Vec<_>>()).ok().unwrap();
+    let (mut at_one, mut at_other) = (shared.clone(), shared.clone());
     for _ in 0..100 {
-        (at_one, at_other) = (one.calls(20, 200 * KIB).await, other.calls(20, 200 * KIB).await);
         if at_one != at_other {
-            break;
+            break; // the ends of the others were noticed
         }
+        (at_one, at_other) = (one.calls(20, BULK).await, other.calls(20, BULK).await);
     }
     assert_ne!(at_one, at_other);
-    assert_eq!(one.calls(40, KIB).await, home);
-    assert_eq!(other.calls(40, KIB).await, home);
-    drop((one, other));
+    assert_eq!((one.calls(40, LIGHT).await, other.calls(40, LIGHT).await), (home.clone(), home));
+}
+
+#[tokio::test]
+async fn a_connection_moves_with_its_tls() {
+    let threads = ServeThreads::start(2, &Threads::new()).await.unwrap();
+    let secure = Secure::open(patient(), Arc::new(Echo), threads);
+    let mut caller = Caller(secure.connect(&[]).await);
+    let home = caller.call(1, 0).await;
+    assert_eq!(caller.calls(20, BULK).await, "serve-2");
+    assert_eq!(caller.calls(40, LIGHT).await, home);
+}
+
+#[tokio::test]
+async fn a_connection_of_http2_stays() {
+    let server = echo(2).await;
+    let (client, connection) = h2::client::handshake(server.connect().await).await.unwrap();
+    tokio::spawn(async move {
+        let _ = connection.await; // its end is seen by who uses the client
+    });
+    for _ in 0..20 {
+        let request = Request::post("http://h/").body(()).unwrap();
+        let (answer, mut body) = client.clone().ready().await.unwrap().send_request(request, false).unwrap();
+        body.send_data(vec![0; BULK].into(), true).unwrap();
+        assert_ne!(answer.await.unwrap().headers()["thread"], "serve-2");
+    }
+}
+
+#[tokio::test]
+async fn the_threads_end_with_the_server_and_what_was_moved_to_them() {
+    let threads = Threads::new();
+    let serve_threads = ServeThreads::start(4, &threads).await.unwrap();
+    assert_eq!(threads.running(), 3, "the listener's is there already");
+    let listener = bind(SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
+    let address = listener.local_addr().unwrap();
+    let (stop, no_grace) = (Shutdown::new(), Duration::ZERO);
+    let doors = vec![Door { listener, tls: None }];
+    let serving = tokio::spawn(serve_doors(doors, Arc::new(Echo), serve_threads, stop.clone(), no_grace));
+    let (mut moved, mut at_home) = (Vec::new(), Vec::new());
+    for _ in 0..8 {
+        let mut caller = Caller(TcpStream::connect(address).await.unwrap());
+        let served_by = caller.calls(20, BULK).await;
+        // A body that never ends: its time is not over when the server's is.
+        caller.0.write_all(&head(BULK)).await.unwrap();
+        if served_by.starts_with("serve-") { &mut moved } else { &mut at_home }.push(caller);
+    }
+    assert_eq!(moved.len(), 6);
     stop.begin();
     serving.await.unwrap();
-    assert_eq!(threads.running(), 0, "they end with the server");
+    assert_eq!(threads.running(), 0);
+    for caller in moved {
+        assert_eq!(read_to_end(caller.0).await, "");
+    }
 }
 
 /// Answers as much as it is sent; a request for `/held` holds its thread until the test lets go.
@@ -161,12 +204,10 @@ fn a_thread_that_is_held_up_holds_up_nobody_who_has_moved() {
             heard.extend_from_slice(&answer[..count]);
         }
     };
-    let (mut stays, mut moves, mut light) = (connect(), connect(), connect());
-    for stream in [&mut stays, &mut moves] {
-        for _ in 0..20 {
-            ask(stream, "/", 100 * KIB);
-            hear(stream, 100 * KIB);
-        }
+    let (mut moves, mut light) = (connect(), connect());
+    for _ in 0..20 {
+        ask(&mut moves, "/", 100 * KIB);
+        hear(&mut moves, 100 * KIB);
     }
     ask(&mut light, "/held", 1);
     for _ in 0..20 {
@@ -175,7 +216,7 @@ fn a_thread_that_is_held_up_holds_up_nobody_who_has_moved() {
     }
     let_go.send(()).unwrap();
     hear(&mut light, 1);
-    drop((stays, moves, light));
+    drop((moves, light));
     stop.begin();
     server.unwrap().join().unwrap();
 }

@@ -11,13 +11,17 @@ use tokio_rustls::{
 use super::{super::tls::TlsError, *};
 
 /// A server, and what its clients believe.
-struct Secure {
-    server: Server,
+pub(super) struct Secure {
+    pub(super) server: Server,
     roots: RootCertStore,
 }
 
 impl Secure {
     fn start(bounds: Bounds) -> Self {
+        Self::open(bounds, Arc::new(Measure), ServeThreads::one())
+    }
+
+    pub(super) fn open(bounds: Bounds, handler: Arc<dyn Handler>, threads: ServeThreads) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let made = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
         let (certificate, key) = (folder.path().join("cert.pem"), folder.path().join("key.pem"));
@@ -26,11 +30,11 @@ impl Secure {
         let tls = Tls::of_files(&certificate, &key).unwrap();
         let mut roots = RootCertStore::empty();
         roots.add(made.cert.der().clone()).unwrap();
-        Self { server: Server::open(bounds, Arc::new(Measure), Some(tls)), roots }
+        Self { server: Server::open(bounds, handler, Some(tls), threads), roots }
     }
 
     /// A client that offers `protocols`.
-    async fn connect(&self, protocols: &[&str]) -> TlsStream<TcpStream> {
+    pub(super) async fn connect(&self, protocols: &[&str]) -> TlsStream<TcpStream> {
         let mut config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
             .with_safe_default_protocol_versions()
             .unwrap()
