@@ -29,8 +29,12 @@ impl TailCache {
         Self { bytes_max, bytes: 0, order: VecDeque::new() }
     }
 
-    /// Adds the batch to `state`, which is `shard`'s and locked by the caller; [`Self::evict`] is due after that.
+    /// Adds the batch to `state`, which is `shard`'s and locked by the caller; [`Self::evict`] is due after that. Without
+    /// room for any, nothing is ever in memory.
     pub(super) fn add(&mut self, shard: &Arc<Shard>, state: &mut ShardState, stored: StoredBatch) {
+        if self.bytes_max == 0 {
+            return;
+        }
         let bytes = stored.batch.body().len();
         self.bytes += bytes;
         self.order.push_back(Cached { shard: Arc::clone(shard), first: stored.first, bytes });

@@ -27,10 +27,10 @@ impl Committer {
         for frame in staged {
             answers.push(self.publish_frame(frame));
         }
-        self.cache.evict();
         for answer in answers {
             answer();
         }
+        self.cache.evict(); // nobody waits for memory to be given back
     }
 
     fn publish_frame(&mut self, frame: StagedFrame) -> Answer {
