@@ -16,7 +16,6 @@ use std::{
         atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
     },
     task::{Context, Poll},
-    thread::JoinHandle,
 };
 
 use tokio::{
@@ -25,7 +24,10 @@ use tokio::{
     runtime::{Handle, Runtime},
     sync::oneshot,
 };
-use weir_core::{limits::KIB, threads::Threads};
+use weir_core::{
+    limits::KIB,
+    threads::{JoinHandle, Threads},
+};
 use weir_sync::Shutdown;
 
 /// Requests after which a connection is looked at.
