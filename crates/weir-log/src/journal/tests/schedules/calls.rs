@@ -14,6 +14,13 @@ pub(super) enum Heard {
     Refused { why: Why, effect: Effect, text: String },
 }
 
+impl Heard {
+    /// Was nothing ever written of it?
+    pub(super) fn is_without_effect(&self) -> bool {
+        matches!(self, Self::Refused { effect: Effect::None, .. })
+    }
+}
+
 /// What an acknowledgement says besides.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Told {

@@ -227,6 +227,8 @@ impl World {
         for (call, heard) in calls.into_iter().zip(heard) {
             match heard {
                 Some(heard) => self.learn(call.op, heard, true),
+                // Refused between the look at the answers and the end, or behind it: what was refused was never written.
+                None if call.heard().is_without_effect() => {}
                 None => self.model.suspect(call.op),
             }
         }
