@@ -139,6 +139,11 @@ impl ShardState {
         assert!(oldest <= self.tip, "what is not there yet cannot be trimmed");
         self.oldest = self.oldest.max(oldest);
     }
+
+    /// Was it deleted or trimmed since `oldest` was its oldest record?
+    pub(crate) fn has_lost_since(&self, oldest: RecordIndex) -> bool {
+        self.staged.deleted || self.oldest != oldest
+    }
 }
 
 #[cfg(test)]
@@ -168,6 +173,18 @@ mod tests {
         let last_arrived = WallMs(1_000);
         let found = ShardSnapshot { owned, opened, next: 5, oldest: 2, last_arrived, damage: None };
         Shard::new(found, Runs::default())
+    }
+
+    #[test]
+    fn a_shard_has_lost_something_when_it_was_trimmed_or_deleted() {
+        let shard = shard();
+        let mut state = shard.state.lock();
+        let oldest = state.oldest;
+        assert!(!state.has_lost_since(oldest));
+        state.trim_to(oldest + 1);
+        assert!(state.has_lost_since(oldest) && !state.has_lost_since(oldest + 1));
+        state.staged.deleted = true;
+        assert!(state.has_lost_since(oldest + 1));
     }
 
     #[test]

@@ -178,7 +178,8 @@ fn find_lives(
             let found = &moves[before..];
             if !agrees(found, first..end, oldest) {
                 let doubtful = NoPlan::Doubtful { what: "the footer", segment: Arc::clone(to) };
-                return Err(if has_changed(shard, oldest) { NoPlan::Changed } else { doubtful });
+                let has_lost = shard.state.lock().has_lost_since(oldest);
+                return Err(if has_lost { NoPlan::Changed } else { doubtful });
             }
             kept = found.first().map_or(end, |it| it.batch.first);
         }
@@ -208,12 +209,6 @@ fn find_moves(
         moves.extend(batches.map(|batch| Move { source, offset: batch.offset, life, batch }));
     }
     Ok(oldest)
-}
-
-/// Was the shard deleted or trimmed since `oldest` was its oldest record?
-fn has_changed(shard: &Shard, oldest: RecordIndex) -> bool {
-    let state = shard.state.lock();
-    state.staged.deleted || state.oldest != oldest
 }
 
 /// Are `found` all of the records `of` a life in the group that are not older than `oldest`, without a hole?
