@@ -2,7 +2,7 @@
 //!
 //! Small fleets, started by hand as the lab would; the numbers come from /proc and from nowhere else.
 
-use std::{fs, time::Duration};
+use std::{fs, net::SocketAddr, time::Duration};
 
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
@@ -62,6 +62,7 @@ fn a_front_end_has_b_threads_and_k_more_for_each_peer() {
         fleet.start("frontend", 20, &[]);
         fleet.ready(20);
         expect(&fleet, "frontend", &[3]);
+        says_base_threads(fleet.admin(20), 3);
         for host in 21..25 {
             fleet.start("frontend", host, &[]);
         }
@@ -170,7 +171,11 @@ fn has_threads(arguments: &[&str], threads: usize) {
     let listed: Value = server.ok("ListShards", &json!({"StreamName": "one"}));
     assert_eq!(listed["Shards"].as_array().map(Vec::len), Some(4));
     assert_eq!(threads_of(server.process()), threads, "{arguments:?}");
-    let admin = server.admin_address();
+    says_base_threads(server.admin_address(), threads);
+}
+
+/// The server knows its own B.
+fn says_base_threads(admin: SocketAddr, threads: usize) {
     let ask = format!("GET /metrics HTTP/1.1\r\nhost: {admin}\r\nconnection: close\r\n\r\n");
     let metrics = http::send(admin, ask.as_bytes()).expect("the admin listener answers");
     let says =

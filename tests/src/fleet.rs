@@ -60,6 +60,11 @@ impl Fleet {
         Ipv4Addr::new(127, 92, self.net, host)
     }
 
+    /// The admin listener of the server there.
+    pub fn admin(&self, host: u8) -> SocketAddr {
+        SocketAddr::from((self.address(host), ADMIN_PORT))
+    }
+
     /// Where a server serves.
     pub fn service(&self, host: u8) -> SocketAddr {
         (self.address(host), SERVICE_PORT).into()
@@ -117,7 +122,7 @@ impl Fleet {
 
     /// Waits until a server says that it is ready. False when it has ended instead.
     pub fn is_ready(&mut self, host: u8) -> bool {
-        let admin = SocketAddr::from((self.address(host), ADMIN_PORT));
+        let admin = self.admin(host);
         let ask = format!("GET /ready HTTP/1.1\r\nhost: {admin}\r\nconnection: close\r\n\r\n");
         for _ in 0..READY_LOOKS_MAX {
             if http::send(admin, ask.as_bytes()).is_ok_and(|answer| answer.status == 200) {

@@ -90,9 +90,7 @@ impl SequenceNumber {
         // Whatever does not print as it was read is none of ours: wrong version, nonzero gap, wrong low digit.
         (number.bits() == (high, low)).then_some(number)
     }
-}
 
-impl SequenceNumber {
     /// Prints its digits over all of `text`, which has [`SEQUENCE_BYTES`].
     #[inline]
     pub fn print(&self, text: &mut [u8]) {

@@ -267,7 +267,8 @@ async fn serve_all(
     let started = RunningNode::start(&node_config, Arc::clone(&control), &threads, clock).await;
     let (node, report) = started.map_err(not_started)?;
     tracing::debug!(?report, "journal open");
-    let serve_threads = ServeThreads::start(config.args.serve_threads(), &threads).await;
+    let count = config.args.serve_threads();
+    let serve_threads = ServeThreads::start(count, &threads).await;
     let serve_threads =
         serve_threads.context("start fewer with --serve-threads").map_err(Failure::environment)?;
     let fleet_config = FrontendConfig {
@@ -277,7 +278,7 @@ async fn serve_all(
         service: address,
         mesh: None,
         admin: address,
-        base_threads: OTHER_THREADS + config.args.serve_threads(),
+        base_threads: OTHER_THREADS + count,
     };
     let fleet =
         FleetHalf::new(fleet_config, Arc::clone(&control), threads, clock).with_local_node(node.fragments());
