@@ -73,8 +73,8 @@ struct Worker {
 }
 
 impl Handler for Worker {
-    fn handle(&self, request: Request<Bytes>, _peer: SocketAddr) -> ResponseFuture<'_> {
-        Box::pin(async move { self.service.answer(self.index, &request) })
+    fn handle(self: Arc<Self>, request: Request<Bytes>, _peer: SocketAddr) -> ResponseFuture {
+        ResponseFuture::new(async move { self.service.answer(self.index, &request) })
     }
 }
 

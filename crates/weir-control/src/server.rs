@@ -63,7 +63,7 @@ fn json(outcome: &CallOutcome) -> Response<ResponseBody> {
 }
 
 impl Handler for ControlServer {
-    fn handle(&self, request: Request<Bytes>, _peer: SocketAddr) -> ResponseFuture<'_> {
-        Box::pin(self.answer(request))
+    fn handle(self: Arc<Self>, request: Request<Bytes>, _peer: SocketAddr) -> ResponseFuture {
+        ResponseFuture::new(async move { self.answer(request).await })
     }
 }

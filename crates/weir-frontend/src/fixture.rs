@@ -245,7 +245,7 @@ impl Fixture {
 
     /// Sends a whole request; the answer is not read.
     pub(crate) async fn respond(&self, request: Request<Bytes>) -> Response<ResponseBody> {
-        self.frontend.handle(request, NODE).await
+        Arc::clone(&self.frontend).handle(request, NODE).await
     }
 
     /// The metrics as they are scraped.

@@ -231,8 +231,8 @@ impl Frontend {
 }
 
 impl Handler for Frontend {
-    fn handle(&self, request: Request<Bytes>, _peer: SocketAddr) -> ResponseFuture<'_> {
-        Box::pin(self.serve(request))
+    fn handle(self: Arc<Self>, request: Request<Bytes>, _peer: SocketAddr) -> ResponseFuture {
+        ResponseFuture::new(async move { self.serve(request).await })
     }
 
     fn refuse(&self, refusal: Refusal, head: &Parts) -> Response<ResponseBody> {

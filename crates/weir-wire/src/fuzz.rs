@@ -118,10 +118,10 @@ struct Plain {
 }
 
 impl Handler for Plain {
-    fn handle(&self, request: Request<Bytes>, _peer: SocketAddr) -> ResponseFuture<'_> {
+    fn handle(self: Arc<Self>, request: Request<Bytes>, _peer: SocketAddr) -> ResponseFuture {
         self.seen.lock().push((request.uri().clone(), request.body().len()));
         let text = format!("{} {} {}", request.method(), request.uri(), request.body().len());
-        Box::pin(std::future::ready(text_response(StatusCode::OK, text)))
+        ResponseFuture::ready(text_response(StatusCode::OK, text))
     }
 }
 

@@ -42,7 +42,7 @@ struct Scripted {
 }
 
 impl Handler for Scripted {
-    fn handle(&self, request: Request<Bytes>, peer: SocketAddr) -> ResponseFuture<'_> {
+    fn handle(self: Arc<Self>, request: Request<Bytes>, peer: SocketAddr) -> ResponseFuture {
         let target = request.headers()["x-amz-target"].to_str().unwrap();
         let seen = Seen {
             operation: target.strip_prefix("Kinesis_20131202.").unwrap().to_owned(),
@@ -54,11 +54,11 @@ impl Handler for Scripted {
         let (status, body) = (self.script.lock().unwrap())(&seen);
         self.seen.lock().unwrap().push(seen);
         if status == 0 {
-            return Box::pin(std::future::pending());
+            return ResponseFuture::new(std::future::pending());
         }
         let mut response: Response<ResponseBody> = Response::new(full(body.to_string()));
         *response.status_mut() = StatusCode::from_u16(status).unwrap();
-        Box::pin(std::future::ready(response))
+        ResponseFuture::ready(response)
     }
 }
 

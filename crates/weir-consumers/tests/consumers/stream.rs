@@ -94,7 +94,7 @@ impl Drop for Stream {
 struct Kinesis(Arc<Shard>);
 
 impl Handler for Kinesis {
-    fn handle(&self, request: Request<Bytes>, _peer: SocketAddr) -> ResponseFuture<'_> {
+    fn handle(self: Arc<Self>, request: Request<Bytes>, _peer: SocketAddr) -> ResponseFuture {
         let (status, body) = match request.headers().get("x-amz-target") {
             None => (200, self.0.control()),
             Some(_) if self.0.down.load(Ordering::SeqCst) => {
@@ -107,7 +107,7 @@ impl Handler for Kinesis {
         };
         let mut response: Response<ResponseBody> = Response::new(full(body.to_string()));
         *response.status_mut() = StatusCode::from_u16(status).unwrap();
-        Box::pin(std::future::ready(response))
+        ResponseFuture::ready(response)
     }
 }
 

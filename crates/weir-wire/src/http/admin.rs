@@ -74,7 +74,7 @@ impl Admin {
 }
 
 impl Handler for Admin {
-    fn handle(&self, request: Request<Bytes>, peer: SocketAddr) -> ResponseFuture<'_> {
+    fn handle(self: Arc<Self>, request: Request<Bytes>, peer: SocketAddr) -> ResponseFuture {
         let path = request.uri().path();
         let response = match self.page.as_ref().filter(|page| page.path() == path) {
             Some(_) if !peer.ip().to_canonical().is_loopback() => {
@@ -86,7 +86,7 @@ impl Handler for Admin {
             Some(page) => page.answer(request.method(), request.body()),
             None => self.answer(request.method(), path),
         };
-        Box::pin(std::future::ready(response))
+        ResponseFuture::ready(response)
     }
 }
 
@@ -120,10 +120,10 @@ mod tests {
 
     #[tokio::test]
     async fn a_page_is_shown_to_this_host_alone() {
-        let admin = Admin::new(Arc::default(), Arc::new(|| true)).with_page(Some(Arc::new(Page)));
+        let admin = Arc::new(Admin::new(Arc::default(), Arc::new(|| true)).with_page(Some(Arc::new(Page))));
         let status = async |peer: &str, path: &str| {
             let request = Request::get(path).header("host", "localhost:9").body(Bytes::new()).unwrap();
-            admin.handle(request, peer.parse().unwrap()).await.status().as_u16()
+            Arc::clone(&admin).handle(request, peer.parse().unwrap()).await.status().as_u16()
         };
         assert_eq!(status("127.0.0.1:9", "/page").await, 200);
         assert_eq!(status("[::1]:9", "/page").await, 200);
@@ -135,14 +135,14 @@ mod tests {
 
     #[tokio::test]
     async fn a_page_is_not_for_the_scripts_of_another() {
-        let admin = Admin::new(Arc::default(), Arc::new(|| true)).with_page(Some(Arc::new(Page)));
+        let admin = Arc::new(Admin::new(Arc::default(), Arc::new(|| true)).with_page(Some(Arc::new(Page))));
         let status = async |headers: &[(&str, &str)]| {
             let mut request = Request::put("/page");
             for (name, value) in headers {
                 request = request.header(*name, *value);
             }
             let request = request.body(Bytes::new()).unwrap();
-            admin.handle(request, "127.0.0.1:9".parse().unwrap()).await.status().as_u16()
+            Arc::clone(&admin).handle(request, "127.0.0.1:9".parse().unwrap()).await.status().as_u16()
         };
         for host in ["127.0.0.1:4580", "[::1]:4580", "localhost", "LocalHost:1"] {
             assert_eq!(status(&[("host", host)]).await, 200, "{host}");

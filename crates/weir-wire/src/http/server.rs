@@ -15,15 +15,16 @@ mod held;
 mod pace;
 mod paced;
 mod preface;
+mod response_body;
+mod response_future;
 mod serve_threads;
 mod streamed;
 pub mod tls;
 mod unfinished;
 
-use std::{convert::Infallible, future::Future, net::SocketAddr, pin::Pin, sync::Arc, time::Duration};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use http_body_util::{BodyExt, Full, combinators::UnsyncBoxBody};
 use hyper::{Request, Response, StatusCode, header, http::request::Parts};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
@@ -44,6 +45,8 @@ pub(crate) use self::preface::PREFACE;
 pub use self::streamed::{Source, streamed};
 pub use self::{
     held::{held, held_bytes},
+    response_body::{ResponseBody, full},
+    response_future::ResponseFuture,
     serve_threads::{ServeThreads, ServeThreadsError},
 };
 use self::{
@@ -51,10 +54,6 @@ use self::{
     serve_threads::Places,
     tls::Tls,
 };
-
-/// A response body: whole, or, when its length is unknown, a stream of frames. A stream is asked for a frame when there is
-/// room for it, and is cut behind one when the server stops.
-pub type ResponseBody = UnsyncBoxBody<Bytes, Infallible>;
 
 /// In an answer's extensions: there is none, and its connection ends without a word.
 #[derive(Debug, Clone, Copy)]
@@ -67,13 +66,10 @@ pub fn cut() -> Response<ResponseBody> {
     response
 }
 
-/// The answer, when it comes.
-pub type ResponseFuture<'a> = Pin<Box<dyn Future<Output = Response<ResponseBody>> + Send + 'a>>;
-
 /// Who answers requests.
 pub trait Handler: Send + Sync + 'static {
     /// One request with its whole body.
-    fn handle(&self, request: Request<Bytes>, peer: SocketAddr) -> ResponseFuture<'_>;
+    fn handle(self: Arc<Self>, request: Request<Bytes>, peer: SocketAddr) -> ResponseFuture;
 
     /// The answer to a request whose body could not be taken; each protocol has its own form, by the request's head.
     fn refuse(&self, refusal: Refusal, _head: &Parts) -> Response<ResponseBody> {
@@ -99,11 +95,6 @@ pub enum Refusal {
     /// All bodies together are over [`HTTP_BODIES_BYTES_MAX`], all heads over [`HTTP_HEADS_BYTES_MAX`], or all requests over
     /// [`HTTP_REQUESTS_MAX`].
     Busy,
-}
-
-/// A body of bytes that are all here.
-pub fn full(bytes: impl Into<Bytes>) -> ResponseBody {
-    Full::new(bytes.into()).boxed_unsync()
 }
 
 /// A plain-text answer.

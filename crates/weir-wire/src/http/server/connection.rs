@@ -29,7 +29,7 @@ use weir_sync::Shutdown;
 use super::{
     Cut, Refusal, ResponseBody, Shared, body,
     delivered::Delivered,
-    exchanges::{Exchanges, Verdict},
+    exchanges::{Exchange, Exchanges, Verdict},
     paced::Paced,
     preface::{self, Opened, Version as Spoken},
     serve_threads::Load,
@@ -136,7 +136,8 @@ impl Connection {
             .header_read_timeout(head_timeout)
             .max_header_size(HTTP_HEADER_BYTES_MAX)
             .max_buf_size(READ_BYTES_MAX)
-            .half_close(false)
+            // It would read to learn whether the client is still there, into a buffer that each time is a new one.
+            .half_close(true)
             .serve_connection(TokioIo::new(stream), service);
         tokio::pin!(connection);
         tokio::select! {
@@ -200,11 +201,11 @@ impl Connection {
         let http2 = request.version() == Version::HTTP_2;
         let permit = Arc::clone(&self.shared.requests).try_acquire_owned().ok();
         let is_room = permit.is_some();
-        let exchange = Arc::clone(&self.exchanges).begin(permit);
+        let mut exchange = Arc::clone(&self.exchanges).begin(permit);
         let (head, body) = request.into_parts();
         let head = plain(head);
         let response = if is_room {
-            self.respond(head, body).await
+            self.respond(head, body, &mut exchange).await
         } else {
             close(self.shared.handler.refuse(Refusal::Busy, &head), head.version)
         };
@@ -215,7 +216,12 @@ impl Connection {
         Ok(response.map(|body| Delivered::new(body, exchange, http2, &self.stop)))
     }
 
-    async fn respond(&self, head: Parts, mut body: Incoming) -> Response<ResponseBody> {
+    async fn respond(
+        &self,
+        head: Parts,
+        mut body: Incoming,
+        exchange: &mut Exchange,
+    ) -> Response<ResponseBody> {
         let Shared { handler, heads, bodies, bounds, .. } = &*self.shared;
         // A connection of HTTP/2 may have a hundred heads in memory before it sends the first byte of a body.
         let beyond = head_bytes(&head).saturating_sub(HTTP_HEAD_BYTES_FREE);
@@ -225,6 +231,10 @@ impl Connection {
                 let taken = tokio::time::timeout(bounds.body_timeout, body::take(bodies, &mut body)).await;
                 match taken {
                     Ok(Ok((whole, _reserved))) => {
+                        if head.version != Version::HTTP_2 {
+                            exchange.is_answering();
+                        }
+                        let handler = Arc::clone(handler);
                         return handler.handle(Request::from_parts(head, whole), self.peer).await;
                     }
                     Ok(Err(refusal)) => refusal,

@@ -36,6 +36,8 @@ pub(super) struct Exchanges {
 #[derive(Debug)]
 struct Open {
     count: usize,
+    /// How many of them have come whole, on a connection that is not read again before they are answered.
+    answering: usize,
     /// The head of the request that comes next, as far as it has come.
     next: Unfinished,
     /// Who waits for room for it.
@@ -64,6 +66,7 @@ impl Exchanges {
         let next = Unfinished::default();
         let open = Open {
             count: 0,
+            answering: 0,
             next,
             crowded: None,
             endless: 0,
@@ -82,7 +85,7 @@ impl Exchanges {
         let crowded = open.crowded.take();
         drop(open);
         crowded.into_iter().for_each(Waker::wake);
-        Exchange { exchanges: self, endless: false, _permit: permit }
+        Exchange { exchanges: self, answering: false, endless: false, _permit: permit }
     }
 
     /// Whether the connection may be read on: not when the next head has no end yet and there is no room for more of it. Then
@@ -113,6 +116,11 @@ impl Exchanges {
         self.open.lock().next = Unfinished::default();
     }
 
+    /// Whether nobody reads because a request is answered first.
+    pub(super) fn is_answering(&self) -> bool {
+        self.open.lock().answering > 0
+    }
+
     /// How fast the socket must get rid of what is written to it.
     pub(super) fn pace(&self) -> Pace {
         if self.open.lock().endless > 0 { self.paces.endless } else { self.paces.whole }
@@ -136,11 +144,20 @@ impl Exchanges {
 #[derive(Debug)]
 pub(super) struct Exchange {
     exchanges: Arc<Exchanges>,
+    answering: bool,
     endless: bool,
     _permit: Option<OwnedSemaphorePermit>,
 }
 
 impl Exchange {
+    /// The request has come whole, and its connection is not read again before it is answered.
+    pub(super) fn is_answering(&mut self) {
+        if !self.answering {
+            self.answering = true;
+            self.exchanges.open.lock().answering += 1;
+        }
+    }
+
     /// The answer is a stream.
     pub(super) fn is_endless(&mut self) {
         if !self.endless {
@@ -167,6 +184,7 @@ impl Drop for Exchange {
     fn drop(&mut self) {
         let mut open = self.exchanges.open.lock();
         open.count -= 1;
+        open.answering -= usize::from(self.answering);
         open.endless -= usize::from(self.endless);
         open.quiet_since = Instant::now();
         self.exchanges.load.end();

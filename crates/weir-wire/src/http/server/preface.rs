@@ -1,8 +1,11 @@
-//! Which HTTP does a connection speak? Its first bytes tell, on a plain port and behind TLS alike.
+//! Which HTTP does a connection speak, and is its client still there? Bytes that are read early tell, on a plain port and
+//! behind TLS alike.
 //!
 //! A client of HTTP/2 with prior knowledge begins with a preface that is no request of HTTP/1.1. What was read to find out
 //! is read again by whoever serves the connection (`connection.rs`), who from then on reads as far as there is room for
-//! heads. It waits for no byte more than it needs: the first that differs decides.
+//! heads. It waits for no byte more than it needs: the first that differs decides. While a request of HTTP/1.1 is answered
+//! nobody reads the connection, and that a client went away would be noticed by its answer at the earliest. Here it is
+//! noticed at once, from a few bytes of what comes next.
 
 use std::{
     io::{self, IoSlice},
@@ -27,10 +30,11 @@ pub(super) enum Version {
     Http2,
 }
 
-/// A stream whose first bytes were looked at and are still to be read, and whose heads are counted.
+/// A stream of which some bytes were looked at and are still to be read, and whose heads are counted.
 #[derive(Debug)]
 pub(super) struct Opened<S> {
     stream: S,
+    exchanges: Arc<Exchanges>,
     seen: [u8; PREFACE.len()],
     unread: std::ops::Range<usize>,
     heads: Heads,
@@ -53,8 +57,33 @@ pub(super) async fn open<S: AsyncRead + Unpin>(
             break Version::Http2;
         }
     };
-    let heads = Heads::new(version, exchanges);
-    Ok((version, Opened { stream, seen, unread: 0..end, heads }))
+    let heads = Heads::new(version, Arc::clone(&exchanges));
+    Ok((version, Opened { stream, exchanges, seen, unread: 0..end, heads }))
+}
+
+impl<S: AsyncRead + Unpin> Opened<S> {
+    fn has_unread(&self) -> bool {
+        self.unread.start < self.unread.end
+    }
+
+    /// Fails when the client has ended while it is answered. To be asked whenever the connection has a turn.
+    fn look_ahead(&mut self, context: &mut Context<'_>) -> io::Result<()> {
+        if self.has_unread() || !self.exchanges.is_answering() {
+            return Ok(());
+        }
+        let mut room = ReadBuf::new(&mut self.seen);
+        if let Poll::Ready(read) = Pin::new(&mut self.stream).poll_read(context, &mut room) {
+            read?;
+            self.unread = 0..room.filled().len();
+            if !self.has_unread() {
+                return Err(io::Error::new(
+                    io::ErrorKind::UnexpectedEof,
+                    "the client left before its answer",
+                ));
+            }
+        }
+        Ok(())
+    }
 }
 
 impl<S: AsyncRead + Unpin> AsyncRead for Opened<S> {
@@ -63,7 +92,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Opened<S> {
         context: &mut Context<'_>,
         room: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        let Self { stream, seen, unread, heads } = &mut *self;
+        let Self { stream, seen, unread, heads, .. } = &mut *self;
         ready!(heads.poll_room(context))?;
         let before = room.filled().len();
         let outcome = if unread.start == unread.end {
@@ -79,7 +108,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Opened<S> {
     }
 }
 
-impl<S: AsyncWrite + Unpin> AsyncWrite for Opened<S> {
+impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Opened<S> {
     fn poll_write(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -101,6 +130,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Opened<S> {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.look_ahead(context)?; // a connection that has a turn flushes
         Pin::new(&mut self.stream).poll_flush(context)
     }
 
@@ -111,11 +141,14 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Opened<S> {
 
 #[cfg(test)]
 mod tests {
-    use tokio::io::AsyncWriteExt;
+    use tokio::io::{AsyncWriteExt, DuplexStream};
     use weir_core::limits::MIB;
     use weir_sync::ByteBudget;
 
-    use super::{super::Bounds, *};
+    use super::{
+        super::{Bounds, exchanges::Exchange},
+        *,
+    };
 
     fn exchanges() -> Arc<Exchanges> {
         Arc::new(Exchanges::new(Bounds::SERVED.paces, ByteBudget::new(MIB), Arc::default()))
@@ -158,5 +191,47 @@ mod tests {
         far.write_all(b"PO").await.unwrap();
         let (version, _stream) = open(near, exchanges()).await.unwrap(); // would wait for ever: the other side is open and silent
         assert_eq!(version, Version::Http1);
+    }
+
+    /// A connection of HTTP/1.1 whose first request, of one byte, was read.
+    async fn asked() -> (Opened<DuplexStream>, DuplexStream) {
+        let (near, mut far) = tokio::io::duplex(64);
+        far.write_all(b"?").await.unwrap();
+        let (_, mut stream) = open(near, exchanges()).await.unwrap();
+        assert_eq!(stream.read_u8().await.unwrap(), b'?');
+        (stream, far)
+    }
+
+    fn begin_answering(stream: &Opened<DuplexStream>) -> Exchange {
+        let mut exchange = Arc::clone(&stream.exchanges).begin(None);
+        exchange.is_answering();
+        exchange
+    }
+
+    #[tokio::test]
+    async fn a_client_that_ends_while_it_is_answered_is_noticed_and_one_that_waits_is_not_disturbed() {
+        let (mut stream, far) = asked().await;
+        let exchange = begin_answering(&stream);
+        stream.flush().await.unwrap();
+        drop(far);
+        assert_eq!(stream.flush().await.unwrap_err().kind(), io::ErrorKind::UnexpectedEof);
+        drop(exchange);
+        stream.flush().await.unwrap(); // who has had its answer may go
+    }
+
+    #[tokio::test]
+    async fn what_a_client_says_while_it_is_answered_is_read_afterwards_and_whole() {
+        let (mut stream, mut far) = asked().await;
+        let next = b"the next request, which is longer than what is looked at";
+        let exchange = begin_answering(&stream);
+        far.write_all(next).await.unwrap();
+        for _ in 0..3 {
+            stream.flush().await.unwrap();
+        }
+        drop(exchange);
+        drop(far);
+        let mut read = Vec::new();
+        stream.read_to_end(&mut read).await.unwrap();
+        assert_eq!(read, next);
     }
 }

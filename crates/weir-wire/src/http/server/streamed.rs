@@ -12,7 +12,6 @@ use std::{
 };
 
 use bytes::Bytes;
-use http_body_util::BodyExt;
 use hyper::body::{Body, Frame};
 
 use super::ResponseBody;
@@ -25,7 +24,7 @@ pub trait Source: Send + 'static {
 
 /// A body of what `source` makes.
 pub fn streamed(source: impl Source) -> ResponseBody {
-    Streamed { next: Some(Box::pin(step(source))) }.boxed_unsync()
+    ResponseBody::streamed(Streamed { next: Some(Box::pin(step(source))) })
 }
 
 type Step<S> = Pin<Box<dyn Future<Output = (S, Option<Bytes>)> + Send>>;
@@ -69,6 +68,8 @@ mod tests {
         Arc,
         atomic::{AtomicU8, Ordering},
     };
+
+    use http_body_util::BodyExt;
 
     use super::*;
 

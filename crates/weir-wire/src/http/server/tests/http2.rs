@@ -1,12 +1,13 @@
 //! HTTP/2 on the same port: the same answers, streams that flow and are held up, and the protocol's own floods.
 
 use std::{
+    convert::Infallible,
+    pin::Pin,
     sync::atomic::{AtomicUsize, Ordering},
     task::{Context, Poll},
 };
 
 use h2::client::SendRequest;
-use http_body_util::BodyExt;
 use hyper::body::{Body, Frame};
 use weir_core::limits::{HTTP2_RESETS_PENDING_MAX, HTTP2_SEND_BYTES_MAX, HTTP2_WINDOW_BYTES};
 
@@ -53,10 +54,10 @@ async fn exchange(client: &SendRequest<Bytes>, body: Vec<u8>) -> Result<(StatusC
 struct Echo;
 
 impl Handler for Echo {
-    fn handle(&self, request: Request<Bytes>, _peer: SocketAddr) -> ResponseFuture<'_> {
+    fn handle(self: Arc<Self>, request: Request<Bytes>, _peer: SocketAddr) -> ResponseFuture {
         let host = request.headers().get(header::HOST).map(|host| host.to_str().unwrap().to_owned());
         let text = format!("{:?} {} {}", host, request.uri(), request.body().len());
-        Box::pin(std::future::ready(text_response(StatusCode::OK, text)))
+        ResponseFuture::ready(text_response(StatusCode::OK, text))
     }
 }
 
@@ -73,8 +74,8 @@ async fn one_port_speaks_both_and_a_handler_sees_one_form_of_request() {
 struct Cutter;
 
 impl Handler for Cutter {
-    fn handle(&self, _request: Request<Bytes>, _peer: SocketAddr) -> ResponseFuture<'_> {
-        Box::pin(std::future::ready(cut()))
+    fn handle(self: Arc<Self>, _request: Request<Bytes>, _peer: SocketAddr) -> ResponseFuture {
+        ResponseFuture::ready(cut())
     }
 }
 
@@ -165,10 +166,10 @@ struct Streams {
 }
 
 impl Handler for Streams {
-    fn handle(&self, _request: Request<Bytes>, _peer: SocketAddr) -> ResponseFuture<'_> {
-        let Self { asked, frames, frame_bytes } = self;
+    fn handle(self: Arc<Self>, _request: Request<Bytes>, _peer: SocketAddr) -> ResponseFuture {
+        let Self { asked, frames, frame_bytes } = &*self;
         let body = Endless { asked: Arc::clone(asked), frames: *frames, frame_bytes: *frame_bytes };
-        Box::pin(std::future::ready(Response::new(body.boxed_unsync())))
+        ResponseFuture::ready(Response::new(ResponseBody::streamed(body)))
     }
 }
 

@@ -15,11 +15,11 @@ use super::{tls::Secure, *};
 struct Echo;
 
 impl Handler for Echo {
-    fn handle(&self, request: Request<Bytes>, _peer: SocketAddr) -> ResponseFuture<'_> {
+    fn handle(self: Arc<Self>, request: Request<Bytes>, _peer: SocketAddr) -> ResponseFuture {
         let mut answer = Response::new(full(request.into_body()));
         let thread = thread::current().name().unwrap_or("none").replace(':', "_");
         answer.headers_mut().insert("thread", thread.parse().unwrap());
-        Box::pin(std::future::ready(answer))
+        ResponseFuture::ready(answer)
     }
 }
 
@@ -166,11 +166,11 @@ async fn the_threads_end_with_the_server_and_what_was_moved_to_them() {
 struct Held(Mutex<mpsc::Receiver<()>>);
 
 impl Handler for Held {
-    fn handle(&self, request: Request<Bytes>, _peer: SocketAddr) -> ResponseFuture<'_> {
+    fn handle(self: Arc<Self>, request: Request<Bytes>, _peer: SocketAddr) -> ResponseFuture {
         if request.uri().path() == "/held" {
             self.0.lock().recv().unwrap();
         }
-        Box::pin(std::future::ready(Response::new(full(request.into_body()))))
+        ResponseFuture::ready(Response::new(full(request.into_body())))
     }
 }
 
