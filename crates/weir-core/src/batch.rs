@@ -2,10 +2,21 @@
 //!
 //! The front end builds it, the node numbers it, the log writes these very bytes and readers slice them. Nothing
 //! between the two ends may re-encode a record.
+//!
+//! Small batches, of a `PutRecord`, lie one behind another in chunks of memory: each would be an allocation that one thread
+//! makes and another gives back. Batches are forgotten in about the order in which they were made, so a chunk lives not
+//! much longer than its first batch.
+
+use std::{cell::RefCell, mem};
 
 use bytes::{BufMut, Bytes, BytesMut};
 
-use crate::{clock::WallMs, hash_key::HashKey, limits::PARTITION_KEY_BYTES_MAX, sequence::RecordIndex};
+use crate::{
+    clock::WallMs,
+    hash_key::HashKey,
+    limits::{KIB, PARTITION_KEY_BYTES_MAX},
+    sequence::RecordIndex,
+};
 
 /// Bytes in front of each record's key: data length (u32 LE), key length (u16 LE), flags (u8), zero (u8).
 pub const RECORD_HEADER_BYTES: usize = 8;
@@ -13,6 +24,17 @@ pub const RECORD_HEADER_BYTES: usize = 8;
 const FLAG_EXPLICIT_HASH_KEY: u8 = 1;
 /// The flags that this version knows; a record with another is refused, not guessed at.
 const FLAGS_KNOWN: u8 = FLAG_EXPLICIT_HASH_KEY;
+
+/// Bytes of a chunk of small batches: what a thread holds of them at most that is in no batch, and what one batch may keep
+/// in memory that was not forgotten.
+const CHUNK_BYTES: usize = 64 * KIB;
+/// Bytes of the largest batch that lies in a chunk with others; no more than this is lost at the end of a chunk.
+const SMALL_BYTES_MAX: usize = 4 * KIB;
+
+thread_local! {
+    /// What is left of this thread's chunk.
+    static CHUNK: RefCell<BytesMut> = RefCell::default();
+}
 
 /// One record as it lies in a batch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -163,7 +185,8 @@ pub struct BatchBuilder {
 impl BatchBuilder {
     /// An empty batch with room for `bytes`.
     pub fn with_capacity(bytes: usize) -> Self {
-        Self { count: 0, body: BytesMut::with_capacity(bytes) }
+        let body = if bytes > SMALL_BYTES_MAX { BytesMut::with_capacity(bytes) } else { of_chunk(bytes) };
+        Self { count: 0, body }
     }
 
     /// Appends a record. The caller has checked its sizes against the limits of the API.
@@ -215,6 +238,17 @@ impl BatchBuilder {
     }
 }
 
+/// Room for so many bytes in this thread's chunk, or in a new one.
+fn of_chunk(bytes: usize) -> BytesMut {
+    CHUNK.with_borrow_mut(|chunk| {
+        if chunk.capacity() < bytes {
+            *chunk = BytesMut::with_capacity(CHUNK_BYTES);
+        }
+        let rest = chunk.split_off(bytes);
+        mem::replace(chunk, rest)
+    })
+}
+
 /// A batch with its place in the shard's history.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StoredBatch {
@@ -255,7 +289,40 @@ mod tests {
         assert_eq!(batch.body().as_ref(), golden);
     }
 
+    /// A batch of one record with `data`, begun with room for `room` bytes.
+    fn begun(room: usize, data: &[u8]) -> BatchBuilder {
+        let mut builder = BatchBuilder::with_capacity(room);
+        builder.push(&Record { partition_key: "k", explicit_hash_key: None, data });
+        builder
+    }
+
+    #[test]
+    fn small_batches_lie_one_behind_another_and_a_large_one_for_itself() {
+        let bytes = RECORD_HEADER_BYTES + 1 + 100;
+        let batches: Vec<_> = (0..3).map(|_| begun(bytes, &[7; 100]).finish()).collect();
+        let starts: Vec<_> = batches.iter().map(|batch| batch.body().as_ptr() as usize).collect();
+        assert_eq!((starts[1] - starts[0], starts[2] - starts[1]), (bytes, bytes));
+        let large = begun(SMALL_BYTES_MAX + 1, &[7; SMALL_BYTES_MAX]).finish();
+        assert_ne!(large.body().as_ptr() as usize, starts[2] + bytes);
+    }
+
     proptest! {
+        #[test]
+        fn batches_that_are_built_at_once_keep_their_bytes_apart(
+            given in prop::collection::vec((0..2 * SMALL_BYTES_MAX, 0..2 * SMALL_BYTES_MAX), 1..60),
+        ) {
+            let data = |at: usize| vec![at as u8; given[at].1];
+            let mut builders: Vec<_> = (0..given.len()).map(|at| begun(given[at].0, &data(at))).collect();
+            for (at, builder) in builders.iter_mut().enumerate() {
+                builder.push(&Record { partition_key: "", explicit_hash_key: Some(HashKey(1)), data: &data(at) });
+            }
+            for (at, builder) in builders.into_iter().enumerate() {
+                let batch = builder.finish();
+                prop_assert!(batch.records().all(|record| record.data == data(at)));
+                prop_assert_eq!(batch.count(), 2);
+            }
+        }
+
         #[test]
         fn records_come_back_as_they_were_pushed(
             records in prop::collection::vec((".{0,20}", any::<Option<u128>>(), prop::collection::vec(any::<u8>(), 0..50)), 1..20)
