@@ -111,32 +111,6 @@ impl Forwarder {
         self.start(node, request).await?.answer().await
     }
 
-    /// Asks several nodes at once; the answers are in the order of the questions.
-    pub(crate) async fn call_all(
-        &self,
-        questions: Vec<(SocketAddr, CellRequest)>,
-    ) -> Vec<Result<CellReply, ForwardError>> {
-        if questions.len() == 1 {
-            let (node, request) = questions.into_iter().next().expect("one");
-            return vec![self.call(node, request).await];
-        }
-        let mut calls: Vec<_> =
-            questions.into_iter().map(|(node, request)| Box::pin(self.call(node, request))).collect();
-        let mut answers: Vec<_> = calls.iter().map(|_| None).collect();
-        std::future::poll_fn(|context| {
-            for (call, answer) in calls.iter_mut().zip(&mut answers) {
-                if answer.is_none()
-                    && let Poll::Ready(outcome) = call.as_mut().poll(context)
-                {
-                    *answer = Some(outcome);
-                }
-            }
-            if answers.iter().all(Option::is_some) { Poll::Ready(()) } else { Poll::Pending }
-        })
-        .await;
-        answers.into_iter().map(|answer| answer.expect("all are here")).collect()
-    }
-
     fn link(&self, node: SocketAddr) -> Arc<NodeLink> {
         let mut links = self.links.lock();
         if let Some(link) = links.get(&node) {
@@ -160,6 +134,24 @@ impl fmt::Debug for Forwarder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Forwarder").field("nodes", &self.links.lock().len()).finish_non_exhaustive()
     }
+}
+
+/// Polls calls at once until each has its outcome; these are in the calls' order.
+pub(crate) async fn all<F: Future>(calls: Vec<F>) -> Vec<F::Output> {
+    let mut calls: Vec<_> = calls.into_iter().map(Box::pin).collect();
+    let mut outcomes: Vec<_> = calls.iter().map(|_| None).collect();
+    std::future::poll_fn(|context| {
+        for (call, outcome) in calls.iter_mut().zip(&mut outcomes) {
+            if outcome.is_none()
+                && let Poll::Ready(done) = call.as_mut().poll(context)
+            {
+                *outcome = Some(done);
+            }
+        }
+        if outcomes.iter().all(Option::is_some) { Poll::Ready(()) } else { Poll::Pending }
+    })
+    .await;
+    outcomes.into_iter().map(|outcome| outcome.expect("all are here")).collect()
 }
 
 /// A question that was sent. Dropping it forgets the answer, not the question.

@@ -5,9 +5,10 @@
 
 mod usual;
 
-use std::{fmt::Write as _, time::Duration};
+use std::time::Duration;
 
-use http::{HeaderValue, Response, StatusCode, header};
+use bytes::Bytes;
+use http::{HeaderName, HeaderValue, Response, StatusCode, header};
 use parking_lot::Mutex;
 use rand::RngExt;
 use weir_core::{
@@ -40,6 +41,10 @@ use crate::{
     lookup::stream_arn,
 };
 
+/// Which request it was.
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-amzn-requestid");
+/// The same, at length.
+const EXTENDED_REQUEST_ID: HeaderName = HeaderName::from_static("x-amz-id-2");
 /// Why records are refused that would fill the disk of their node.
 const DISK_FULL: &str = "the disk is full, and records are taken again when there is room";
 
@@ -395,7 +400,7 @@ impl Responder {
     /// Nothing but who says it: to a browser that asks what it may do.
     pub(crate) fn say_nothing(&self) -> Response<ResponseBody> {
         let mut response = Response::new(full(""));
-        response.headers_mut().insert("x-amzn-requestid", ascii(&self.ids().0));
+        response.headers_mut().insert(REQUEST_ID, self.ids().0);
         response
     }
 
@@ -410,33 +415,33 @@ impl Responder {
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
         let (request_id, extended_id) = self.ids();
-        headers.insert("x-amzn-requestid", ascii(&request_id));
-        headers.insert("x-amz-id-2", ascii(&extended_id));
+        headers.insert(REQUEST_ID, request_id);
+        headers.insert(EXTENDED_REQUEST_ID, extended_id);
         response
     }
 
     /// A random UUID and 72 random bytes in base64.
-    fn ids(&self) -> (String, String) {
+    fn ids(&self) -> (HeaderValue, HeaderValue) {
         let bytes: [u8; 88] = self.ids.lock().random();
         let (uuid, extended) = bytes.split_at(16);
-        let mut text = String::with_capacity(36);
+        let mut text = Vec::with_capacity(36);
         for (at, byte) in uuid.iter().enumerate() {
             if matches!(at, 4 | 6 | 8 | 10) {
-                text.push('-');
+                text.push(b'-');
             }
             let byte = match at {
                 6 => 0x40 | byte & 0x0f, // version 4
                 8 => 0x80 | byte & 0x3f, // its variant
                 _ => *byte,
             };
-            let _ = write!(text, "{byte:02x}"); // a string takes everything
+            text.extend([byte >> 4, byte & 0x0f].map(|digit| b"0123456789abcdef"[usize::from(digit)]));
         }
-        (text, base64_simd::STANDARD.encode_to_string(extended))
+        (ascii(text), ascii(base64_simd::STANDARD.encode_to_string(extended).into_bytes()))
     }
 }
 
-fn ascii(text: &str) -> HeaderValue {
-    HeaderValue::from_str(text).expect("ids are ASCII")
+fn ascii(text: Vec<u8>) -> HeaderValue {
+    HeaderValue::from_maybe_shared(Bytes::from(text)).expect("ids are ASCII")
 }
 
 impl std::fmt::Debug for Responder {
@@ -593,8 +598,11 @@ mod tests {
         let responder = Responder::new();
         let (one, other) = (responder.ids(), responder.ids());
         assert_ne!(one, other);
-        assert_eq!(one.0.len(), 36);
-        assert_eq!(&one.0[14..15], "4");
+        let uuid = one.0.to_str().unwrap();
+        let parts: Vec<_> = uuid.split('-').map(str::len).collect();
+        assert_eq!(parts, [8, 4, 4, 4, 12], "{uuid}");
+        assert!(uuid.chars().all(|digit| matches!(digit, '0'..='9' | 'a'..='f' | '-')), "{uuid}");
+        assert_eq!(&uuid[14..15], "4");
         assert_eq!(base64_simd::STANDARD.decode_to_vec(one.1).unwrap().len(), 72);
     }
 }

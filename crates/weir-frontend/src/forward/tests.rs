@@ -163,7 +163,7 @@ async fn questions_to_several_nodes_are_in_flight_together() {
         two[0].send(answer(&second, 2)).await.unwrap();
         one[0].send(answer(&first, 1)).await.unwrap();
     };
-    let asking = forwarder.call_all(vec![(NODE, question()), (other, question())]);
+    let asking = all(vec![forwarder.call(NODE, question()), forwarder.call(other, question())]);
     let (answers, ()) = tokio::join!(asking, answering);
     let records = answers.into_iter().map(|answer| match answer.unwrap() {
         CellReply::Position(position) => position.record,

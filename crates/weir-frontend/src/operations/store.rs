@@ -17,7 +17,7 @@ use weir_wire::cell::{AppendReply, CellError, CellReply, CellRequest, ShardAppen
 use super::{Call, unowned};
 use crate::{
     error::RequestError,
-    forward::{ForwardError, Forwarder},
+    forward::{ForwardError, Forwarder, all},
     route::{NewRecord, PutPlan, RecordPlace, Routed, ShardPlace, Turn, look_put, route_put, usable_map},
 };
 
@@ -41,6 +41,8 @@ pub(super) struct StoreOutcome {
 
 /// What became of one batch.
 type GroupOutcome = Result<AppendReply, ForwardError>;
+/// Where one batch went, and what became of it.
+type SentBatch = (ShardPlace, GroupOutcome);
 
 /// Routes and stores: one outcome for each record, in order; an error when nothing could be routed at all.
 ///
@@ -131,93 +133,107 @@ async fn attempt(
     let turn = turn(call, stream, shards.id());
     let now = (call.now(), call.wall());
     let routed = route_put(call.admitted, shards, records, call.gate(&map), turn.as_ref(), now);
-    let places = routed.get().places.clone();
-    let (shard_places, outcomes) = append(call.forwarder, routed).await;
-    let results = places.into_iter().map(|place| result_of(place, stream, &shard_places, &outcomes));
+    let (places, sent) = append(call.forwarder, routed).await;
+    let results = places.into_iter().map(|place| result_of(place, stream, &sent));
     Ok((shards.id(), results.collect()))
 }
 
-/// Sends every batch; gives back where each went and what became of it.
-async fn append(forwarder: &Forwarder, routed: Routed<PutPlan>) -> (Vec<ShardPlace>, Vec<GroupOutcome>) {
-    let groups = routed.into_inner().groups;
-    let places: Vec<ShardPlace> = groups.iter().map(|(place, _)| *place).collect();
-    let mut frames: Vec<NodeFrame> = Vec::new();
+/// Sends every batch; gives back the places of the records, and where each batch went and what became of it.
+async fn append(forwarder: &Forwarder, routed: Routed<PutPlan>) -> (Vec<RecordPlace>, Vec<SentBatch>) {
+    let PutPlan { groups, places } = routed.into_inner();
+    let one_node = groups.first().map(|(place, _)| place.node);
+    let sent = match one_node.filter(|node| groups.iter().all(|(place, _)| place.node == *node)) {
+        Some(node) => append_to_one(forwarder, node, groups).await,
+        None => append_to_each(forwarder, groups).await,
+    };
+    (places, sent)
+}
+
+/// Sends batches that all land on one node: a whole call's, more often than not.
+async fn append_to_one(
+    forwarder: &Forwarder,
+    node: SocketAddr,
+    groups: Vec<(ShardPlace, Batch)>,
+) -> Vec<SentBatch> {
+    let mut places = Vec::with_capacity(groups.len());
+    let mut appends = Vec::with_capacity(groups.len());
+    for (place, batch) in groups {
+        places.push(place);
+        appends.push(ShardAppend { key: place.key, batch });
+    }
+    let answer = forwarder.call(node, CellRequest::Append(appends)).await;
+    let outcomes = outcomes_of(node, places.len(), answer);
+    places.into_iter().zip(outcomes).collect()
+}
+
+/// Sends the batches of each node to it, at once.
+async fn append_to_each(forwarder: &Forwarder, groups: Vec<(ShardPlace, Batch)>) -> Vec<SentBatch> {
+    let mut nodes: Vec<NodeGroups> = Vec::new();
     for (group, (place, batch)) in groups.into_iter().enumerate() {
-        NodeFrame::of(&mut frames, place.node).add(group, place, batch);
+        let of_node = NodeGroups::of(&mut nodes, place.node);
+        of_node.groups.push(group);
+        of_node.batches.push((place, batch));
     }
-    let mut outcomes: Vec<Option<GroupOutcome>> = places.iter().map(|_| None).collect();
-    let mut questions = Vec::with_capacity(frames.len());
-    let mut asked = Vec::with_capacity(frames.len());
-    for NodeFrame { node, groups, appends } in frames {
-        questions.push((node, CellRequest::Append(appends)));
-        asked.push((node, groups));
+    let mut order = Vec::new();
+    let mut asked = Vec::with_capacity(nodes.len());
+    for NodeGroups { node, groups, batches } in nodes {
+        order.extend(groups);
+        asked.push(append_to_one(forwarder, node, batches));
     }
-    let answers = forwarder.call_all(questions).await;
-    for ((node, groups), answer) in asked.into_iter().zip(answers) {
-        spread(node, &groups, answer, &mut outcomes);
-    }
-    (places, outcomes.into_iter().map(|outcome| outcome.expect("every batch was sent to a node")).collect())
+    let mut sent: Vec<_> = order.into_iter().zip(all(asked).await.into_iter().flatten()).collect();
+    sent.sort_unstable_by_key(|(group, _)| *group);
+    sent.into_iter().map(|(_, sent)| sent).collect()
 }
 
 /// The batches of one node.
-struct NodeFrame {
+struct NodeGroups {
     node: SocketAddr,
+    /// Which batches of the plan they are.
     groups: Vec<usize>,
-    appends: Vec<ShardAppend>,
+    batches: Vec<(ShardPlace, Batch)>,
 }
 
-impl NodeFrame {
-    /// The frame of a node, new if it has none yet. Nodes are few: a search costs less than a map.
-    fn of(frames: &mut Vec<Self>, node: SocketAddr) -> &mut Self {
-        let at = frames.iter().position(|frame| frame.node == node).unwrap_or_else(|| {
-            frames.push(Self { node, groups: Vec::new(), appends: Vec::new() });
-            frames.len() - 1
+impl NodeGroups {
+    /// Those of a node, none if it has none yet. Nodes are few: a search costs less than a map.
+    fn of(nodes: &mut Vec<Self>, node: SocketAddr) -> &mut Self {
+        let at = nodes.iter().position(|of| of.node == node).unwrap_or_else(|| {
+            nodes.push(Self { node, groups: Vec::new(), batches: Vec::new() });
+            nodes.len() - 1
         });
-        &mut frames[at]
-    }
-
-    fn add(&mut self, group: usize, place: ShardPlace, batch: Batch) {
-        self.groups.push(group);
-        self.appends.push(ShardAppend { key: place.key, batch });
+        &mut nodes[at]
     }
 }
 
-/// Gives each batch of a frame its part of the node's answer.
-fn spread(
+/// What a node's answer says of each of the batches that were sent to it.
+fn outcomes_of(
     node: SocketAddr,
-    groups: &[usize],
+    batches: usize,
     answer: Result<CellReply, ForwardError>,
-    outcomes: &mut [Option<GroupOutcome>],
-) {
+) -> Vec<GroupOutcome> {
     match answer {
-        Ok(CellReply::Append(results)) if results.len() == groups.len() => {
-            for (&group, result) in groups.iter().zip(results) {
-                outcomes[group] = Some(result.map_err(|error| ForwardError::Refused { node, error }));
-            }
+        Ok(CellReply::Append(results)) if results.len() == batches => {
+            let outcome =
+                |result: Result<_, _>| result.map_err(|error| ForwardError::Refused { node, error });
+            results.into_iter().map(outcome).collect()
         }
         Ok(_) => {
             tracing::error!(%node, "node answered an append with something else");
-            groups.iter().for_each(|&group| outcomes[group] = Some(Err(ForwardError::Nonsense { node })));
+            vec![Err(ForwardError::Nonsense { node }); batches]
         }
-        Err(error) => groups.iter().for_each(|&group| outcomes[group] = Some(Err(error.clone()))),
+        Err(error) => vec![Err(error); batches],
     }
 }
 
-fn result_of(
-    place: RecordPlace,
-    stream: &StreamRef,
-    shard_places: &[ShardPlace],
-    outcomes: &[GroupOutcome],
-) -> Result<Stored, RequestError> {
+fn result_of(place: RecordPlace, stream: &StreamRef, sent: &[SentBatch]) -> Result<Stored, RequestError> {
     match place {
         RecordPlace::BetweenShards => Err(RequestError::BetweenShards(stream.clone())),
         RecordPlace::NoOwner => Err(RequestError::OwnerUnknown(stream.clone())),
         RecordPlace::Throttled(shard) => Err(RequestError::ShardThrottled { stream: stream.clone(), shard }),
         RecordPlace::Placed { group, at } => {
-            let reply = outcomes[group].as_ref().map_err(|error| unowned(stream, error.clone()))?;
-            let ShardPlace { key, created_secs, .. } = shard_places[group];
+            let (ShardPlace { key, created_secs, .. }, outcome) = &sent[group];
+            let reply = outcome.as_ref().map_err(|error| unowned(stream, error.clone()))?;
             let record = reply.first + u64::from(at);
-            let sequence = SequenceNumber::of_record(key.shard, created_secs, record, reply.arrived.secs());
+            let sequence = SequenceNumber::of_record(key.shard, *created_secs, record, reply.arrived.secs());
             Ok(Stored { shard: key.shard, sequence })
         }
     }

@@ -85,8 +85,7 @@ pub(crate) fn route_put(
     turn: Option<&Turn>,
     (now, wall): (Monotonic, WallMs),
 ) -> Routed<PutPlan> {
-    let (met, by_shard) = (Vec::new(), HashMap::new());
-    let mut planner = Planner { stream, gate, turn, wall, met, by_shard };
+    let mut planner = Planner { stream, gate, turn, wall, met: Vec::new(), by_shard: HashMap::new() };
     let mut places: Vec<_> = records.iter().map(|record| planner.place(record, now)).collect();
     let mut builders: Vec<(ShardPlace, BatchBuilder)> = Vec::with_capacity(planner.met.len());
     for met in planner.met.iter_mut().filter(|met| met.records > 0) {
@@ -148,6 +147,9 @@ struct MetShard {
     group: usize,
 }
 
+/// Shards that are looked through one by one; of more it is known where they are.
+const SHARDS_LOOKED_THROUGH: usize = 16;
+
 struct Planner<'a> {
     stream: &'a StreamShards,
     /// The buckets, and how many shards the map has.
@@ -155,6 +157,7 @@ struct Planner<'a> {
     turn: Option<&'a Turn>,
     wall: WallMs,
     met: Vec<MetShard>,
+    /// Where each shard is among those met, once they are many.
     by_shard: HashMap<ShardIndex, usize>,
 }
 
@@ -175,14 +178,26 @@ impl Planner<'_> {
     }
 
     fn meet(&mut self, place: ShardPlace) -> usize {
-        if let Some(&at) = self.by_shard.get(&place.key.shard) {
+        if let Some(at) = self.position(place.key.shard) {
             return at;
         }
         let limits = self.gate.map(|(gate, known_shards)| gate.limits(place.key, known_shards));
         self.met.push(MetShard { place, limits, records: 0, bytes: 0, group: 0 });
         let at = self.met.len() - 1;
-        self.by_shard.insert(place.key.shard, at);
+        if at == SHARDS_LOOKED_THROUGH {
+            self.by_shard = self.met.iter().enumerate().map(|(at, met)| (met.place.key.shard, at)).collect();
+        } else if at > SHARDS_LOOKED_THROUGH {
+            self.by_shard.insert(place.key.shard, at);
+        }
         at
+    }
+
+    fn position(&self, shard: ShardIndex) -> Option<usize> {
+        if self.by_shard.is_empty() {
+            self.met.iter().position(|met| met.place.key.shard == shard)
+        } else {
+            self.by_shard.get(&shard).copied()
+        }
     }
 }
 
