@@ -5,6 +5,8 @@
 //! prepared body; integers little-endian): CRC32C of everything behind it (u32), `WLR1`, the run (u64), the record's
 //! number (u64); then filler.
 
+use weir_core::checksum::crc32c;
+
 /// Bytes of the head of a record; also the least size of one.
 pub const RECORD_HEAD_BYTES: usize = 24;
 /// Characters of the head in base64.
@@ -45,9 +47,9 @@ pub fn write_head(id: RecordId, data: &mut [u8]) -> u32 {
     data[4..8].copy_from_slice(MAGIC);
     data[8..16].copy_from_slice(&id.run.to_le_bytes());
     data[16..24].copy_from_slice(&id.number.to_le_bytes());
-    let checksum = crc32c::crc32c(&data[4..]);
+    let checksum = crc32c(&data[4..]);
     data[..4].copy_from_slice(&checksum.to_le_bytes());
-    crc32c::crc32c(data)
+    crc32c(data)
 }
 
 /// Whose record this is, if every byte of it is as it was written.
@@ -57,7 +59,7 @@ pub fn read(data: &[u8]) -> Result<RecordId, PayloadError> {
     }
     let word = |at: usize| u64::from_le_bytes(data[at..at + 8].try_into().expect("eight bytes"));
     let found = u32::from_le_bytes(data[..4].try_into().expect("four bytes"));
-    let computed = crc32c::crc32c(&data[4..]);
+    let computed = crc32c(&data[4..]);
     if found != computed {
         return Err(PayloadError::Checksum { found, computed });
     }
@@ -73,7 +75,7 @@ mod tests {
         let id = RecordId { run: 77, number: 1 << 48 | 5 };
         let mut data = vec![0xa5; 100];
         let whole = write_head(id, &mut data);
-        assert_eq!(whole, crc32c::crc32c(&data));
+        assert_eq!(whole, crc32c(&data));
         assert_eq!(read(&data), Ok(id));
         for bit in 0..data.len() * 8 {
             let mut broken = data.clone();

@@ -4,6 +4,7 @@
 
 use md5::{Digest, Md5};
 use serde::Deserialize;
+use weir_core::checksum::crc32c;
 
 /// The bytes of all requests since the last write.
 #[derive(Debug, Default)]
@@ -46,7 +47,7 @@ impl Payload {
         self.bytes.extend_from_slice(&[0; 4]);
         let data = self.bytes.len();
         base64_simd::STANDARD.decode_append(record.data.as_bytes(), &mut self.bytes)?;
-        let crc = crc32c::crc32c(&self.bytes[data..]);
+        let crc = crc32c(&self.bytes[data..]);
         self.bytes[start + 16..data].copy_from_slice(&crc.to_le_bytes());
         Ok(())
     }

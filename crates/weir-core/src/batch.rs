@@ -12,6 +12,7 @@ use std::{cell::RefCell, mem};
 use bytes::{BufMut, Bytes, BytesMut};
 
 use crate::{
+    checksum::crc32c,
     clock::WallMs,
     hash_key::HashKey,
     limits::{KIB, PARTITION_KEY_BYTES_MAX},
@@ -91,7 +92,7 @@ impl Batch {
     /// Takes bytes from a socket or a file: checks the checksum and every record's bounds and UTF-8 once, so that
     /// reading cannot fail later.
     pub fn from_parts(count: u32, crc: u32, body: Bytes) -> Result<Self, BatchError> {
-        let computed = crc32c::crc32c(&body);
+        let computed = crc32c(&body);
         if computed != crc {
             return Err(BatchError::Checksum { found: crc, computed });
         }
@@ -234,7 +235,7 @@ impl BatchBuilder {
     pub fn finish(self) -> Batch {
         assert!(self.count > 0, "an empty batch has no first record");
         let body = self.body.freeze();
-        Batch { count: self.count, crc: crc32c::crc32c(&body), body }
+        Batch { count: self.count, crc: crc32c(&body), body }
     }
 }
 
@@ -346,13 +347,13 @@ mod tests {
             bytes[at] ^= 1 << bit;
             prop_assert!(Batch::from_parts(batch.count(), batch.crc(), Bytes::from(bytes)).is_err());
             let cut = batch.body().slice(..at);
-            prop_assert!(Batch::from_parts(batch.count(), crc32c::crc32c(&cut), cut).is_err());
+            prop_assert!(Batch::from_parts(batch.count(), crc32c(&cut), cut).is_err());
         }
 
         #[test]
         fn arbitrary_bytes_with_a_right_checksum_never_panic(bytes: Vec<u8>, count in 0..20u32) {
             let body = Bytes::from(bytes);
-            if let Ok(batch) = Batch::from_parts(count, crc32c::crc32c(&body), body) {
+            if let Ok(batch) = Batch::from_parts(count, crc32c(&body), body) {
                 prop_assert_eq!(batch.records().count(), count as usize);
             }
         }

@@ -8,6 +8,7 @@ pub mod limits;
 pub mod monitoring;
 
 pub mod batch;
+pub mod checksum;
 pub mod effect;
 pub mod hash_key;
 pub mod id;

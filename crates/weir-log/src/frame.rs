@@ -4,6 +4,7 @@
 //! nothing in it may be believed before its checksum is right.
 
 use weir_core::{
+    checksum::crc32c,
     clock::WallMs,
     id::{ShardIndex, ShardKey, StreamId},
     sequence::RecordIndex,
@@ -92,7 +93,7 @@ impl FrameHeader {
         Self {
             kind,
             body_bytes: u32::try_from(body.len()).expect("a body fits into a segment"),
-            body_crc: crc32c::crc32c(body),
+            body_crc: crc32c(body),
             count: 0,
             shard: ShardKey { stream: StreamId(0), shard: ShardIndex(0) },
             synced_to,
@@ -169,7 +170,7 @@ pub(crate) fn header_crc(salt: u32, offset: u32, header: &[u8; FRAME_HEADER_BYTE
     covered[..4].copy_from_slice(&salt.to_le_bytes());
     covered[4..8].copy_from_slice(&offset.to_le_bytes());
     covered[8..].copy_from_slice(&header[4..]);
-    crc32c::crc32c(&covered)
+    crc32c(&covered)
 }
 
 /// The little-endian number at `at` of bytes that are known to be long enough.

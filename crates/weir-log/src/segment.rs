@@ -20,6 +20,8 @@ use std::{
     sync::atomic::{AtomicU32, Ordering},
 };
 
+use weir_core::checksum::crc32c;
+
 use crate::{
     disk::{DiskFile, read_exact_at},
     error::StorageError,
@@ -138,7 +140,7 @@ impl Segment {
         };
         let mut body = vec![0; header.body_bytes as usize];
         read(body_at, &mut body)?;
-        Ok((crc32c::crc32c(&body) == header.body_crc).then_some((header, body)))
+        Ok((crc32c(&body) == header.body_crc).then_some((header, body)))
     }
 
     /// An I/O error with this file's name.

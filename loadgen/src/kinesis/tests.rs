@@ -1,7 +1,7 @@
 //! Kinesis calls as a workload, from outside: what is prepared, and what an answer acknowledges.
 
 use serde_json::{Value, json};
-use weir_core::clock::Clock;
+use weir_core::{checksum::crc32c, clock::Clock};
 use weir_wire::{
     kinesis::{encoding::Encoding, put_record::PutRecordInput, put_records::PutRecordsInput},
     sigv4::{Identity, KeyCache, Presented, SERVICE},
@@ -175,7 +175,7 @@ fn what_the_service_named_is_written_down_and_what_failed_is_not() {
         let data = data_of(record);
         assert_eq!((ack.shard, ack.sequence_number.as_str()), (shard, number));
         assert_eq!((ack.sent_ms, ack.acked_ms), (70, 77));
-        assert_eq!((ack.id, ack.checksum), (payload::read(&data).unwrap(), crc32c::crc32c(&data)));
+        assert_eq!((ack.id, ack.checksum), (payload::read(&data).unwrap(), crc32c(&data)));
     }
     assert_eq!(read.len(), 2);
 }

@@ -12,7 +12,7 @@ use std::{
 
 use crate::server::{Handler, OK, Reply, Request, Server};
 use serde_json::{Value, json};
-use weir_core::{clock::Clock, threads::Threads};
+use weir_core::{checksum::crc32c, clock::Clock, threads::Threads};
 use weir_loadgen::{
     acks::AckReader,
     config::{LoadConfig, LoadOptions, ServiceKind, TenantOptions},
@@ -117,7 +117,7 @@ fn what_was_acknowledged_is_what_the_service_kept() {
         assert_eq!(target.stream.split('-').next(), Some(target.tenant.as_str()));
         let data = &kept[&(target.stream.clone(), ack.sequence_number.clone())];
         assert_eq!(payload::read(data), Ok(ack.id));
-        assert_eq!((crc32c::crc32c(data), ack.shard), (ack.checksum, 3));
+        assert_eq!((crc32c(data), ack.shard), (ack.checksum, 3));
         assert!(ack.sent_ms <= ack.acked_ms && ack.acked_ms < 60_000);
         assert!(acknowledged.insert(ack.id, ()).is_none(), "acknowledged twice");
     }

@@ -16,7 +16,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use weir_core::{clock::WallMs, limits::MIB};
+use weir_core::{checksum::crc32c, clock::WallMs, limits::MIB};
 
 use super::Entry;
 
@@ -179,7 +179,7 @@ fn encode(entry: &Entry) -> Vec<u8> {
     payload.extend(&entry.data);
     let mut frame = Vec::with_capacity(HEAD_BYTES + payload.len());
     frame.extend(u32::try_from(payload.len()).expect("records are bounded").to_le_bytes());
-    frame.extend(crc32c::crc32c(&payload).to_le_bytes());
+    frame.extend(crc32c(&payload).to_le_bytes());
     frame.extend(payload);
     frame
 }
@@ -190,7 +190,7 @@ fn decode(bytes: &[u8]) -> Option<(Entry, usize)> {
     let (checksum, rest) = rest.split_first_chunk::<4>()?;
     let length = u32::from_le_bytes(*length) as usize;
     let payload = rest.get(..length)?;
-    if crc32c::crc32c(payload) != u32::from_le_bytes(*checksum) {
+    if crc32c(payload) != u32::from_le_bytes(*checksum) {
         return None;
     }
     let (number, rest) = payload.split_first_chunk::<8>()?;

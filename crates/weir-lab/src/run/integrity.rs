@@ -6,6 +6,7 @@
 
 use std::collections::HashMap;
 
+use weir_core::checksum::crc32c;
 use weir_loadgen::{
     acks::Ack,
     payload::{self, PayloadError, RecordId},
@@ -101,7 +102,7 @@ impl Checker {
 }
 
 fn checksum_of(data: &[u8]) -> u32 {
-    crc32c::crc32c(data)
+    crc32c(data)
 }
 
 /// How many records of a shard were sent when a record with a higher number had been acknowledged already. Times are

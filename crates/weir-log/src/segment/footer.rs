@@ -5,6 +5,7 @@
 
 use bytes::{Buf, BufMut};
 use weir_core::{
+    checksum::crc32c,
     clock::WallMs,
     id::{ShardIndex, ShardKey, StreamId},
     sequence::RecordIndex,
@@ -180,7 +181,7 @@ pub(crate) fn decode_trailer(bytes: &[u8; TRAILER_BYTES], salt: u32) -> Option<T
 fn trailer_crc(salt: u32, trailer: &[u8; TRAILER_BYTES]) -> u32 {
     let mut covered = *trailer;
     covered[..4].copy_from_slice(&salt.to_le_bytes());
-    crc32c::crc32c(&covered)
+    crc32c(&covered)
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 //! Written by the committer before the segment gets its name, read by recovery. One copy is enough; when both are
 //! unreadable the salt follows from any other segment's, because all salts of a folder come from one key.
 
-use weir_core::clock::WallMs;
+use weir_core::{checksum::crc32c, clock::WallMs};
 
 use super::SegmentSequence;
 use crate::frame::{u32_at, u64_at};
@@ -100,7 +100,7 @@ impl SegmentHead {
             copy[48..52].copy_from_slice(&segments.to_le_bytes());
             copy[52..56].copy_from_slice(&frames_end.to_le_bytes());
         }
-        let crc = crc32c::crc32c(&copy[4..]);
+        let crc = crc32c(&copy[4..]);
         copy[..4].copy_from_slice(&crc.to_le_bytes());
         let mut block = vec![0; HEAD_BLOCK_BYTES as usize];
         for at in COPIES_AT {
@@ -116,7 +116,7 @@ impl SegmentHead {
     }
 
     fn decode(copy: &[u8]) -> Option<Self> {
-        if copy[4..12] != MAGIC || u32_at(copy, 0) != crc32c::crc32c(&copy[4..]) {
+        if copy[4..12] != MAGIC || u32_at(copy, 0) != crc32c(&copy[4..]) {
             return None;
         }
         Some(Self {
@@ -162,7 +162,7 @@ mod tests {
         let block = head().encode();
         assert_eq!(block.len(), HEAD_BLOCK_BYTES as usize);
         assert_eq!((&block[4..64], &block[2052..2112]), (&golden[..], &golden[..]));
-        assert_eq!(u32_at(&block, 0), crc32c::crc32c(&golden));
+        assert_eq!(u32_at(&block, 0), crc32c(&golden));
     }
 
     #[test]

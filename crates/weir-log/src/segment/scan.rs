@@ -4,6 +4,8 @@
 //! what a crash leaves of writes that were never acknowledged, and is cut. A damaged place lies before something that
 //! was written after it had been synced, and must never be passed over in silence.
 
+use weir_core::checksum::crc32c;
+
 use crate::frame::{FRAME_HEADER_BYTES, FrameHeader};
 
 /// What is known about where the frames end.
@@ -107,7 +109,7 @@ fn read(bytes: &[u8], salt: u32, offset: u32) -> Reading {
     let Some(rest) = bytes.get(offset as usize..) else { return Reading::Nothing };
     let Some(header) = FrameHeader::decode(rest, salt, offset) else { return Reading::Nothing };
     match rest.get(FRAME_HEADER_BYTES..header.frame_bytes()) {
-        Some(body) if crc32c::crc32c(body) == header.body_crc => Reading::Whole(header),
+        Some(body) if crc32c(body) == header.body_crc => Reading::Whole(header),
         Some(_) | None => Reading::BadBody(header),
     }
 }

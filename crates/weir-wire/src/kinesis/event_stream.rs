@@ -6,7 +6,10 @@
 
 use std::borrow::Cow;
 
-use weir_core::limits::{KIB, MIB};
+use weir_core::{
+    checksum::crc32,
+    limits::{KIB, MIB},
+};
 
 /// What the answer says it is.
 pub const CONTENT_TYPE: &str = "application/vnd.amazon.eventstream";
@@ -88,7 +91,7 @@ impl<'a> Message<'a> {
         let mut out = Vec::with_capacity(total);
         out.extend_from_slice(&u32::try_from(total).expect("bounded above").to_be_bytes());
         out.extend_from_slice(&u32::try_from(headers_bytes).expect("bounded above").to_be_bytes());
-        out.extend_from_slice(&crc32fast::hash(&out).to_be_bytes());
+        out.extend_from_slice(&crc32(&out).to_be_bytes());
         for (name, value) in &self.headers {
             out.push(u8::try_from(name.len()).expect("names are short"));
             out.extend_from_slice(name.as_bytes());
@@ -97,14 +100,14 @@ impl<'a> Message<'a> {
             out.extend_from_slice(value.as_bytes());
         }
         out.extend_from_slice(&self.payload);
-        out.extend_from_slice(&crc32fast::hash(&out).to_be_bytes());
+        out.extend_from_slice(&crc32(&out).to_be_bytes());
         out
     }
 
     /// The first message of `bytes` and how many it took; `None` when it has not arrived whole.
     pub fn decode(bytes: &'a [u8]) -> Result<Option<(Self, usize)>, MessageError> {
         let Some(prelude) = bytes.first_chunk::<PRELUDE_BYTES>() else { return Ok(None) };
-        if crc32fast::hash(&prelude[..8]) != number_at(prelude, 8) {
+        if crc32(&prelude[..8]) != number_at(prelude, 8) {
             return Err(MessageError { what: "prelude" });
         }
         let (total, headers_bytes) = (number_at(prelude, 0) as usize, number_at(prelude, 4) as usize);
@@ -116,7 +119,7 @@ impl<'a> Message<'a> {
         }
         let Some(whole) = bytes.get(..total) else { return Ok(None) };
         let (checked, trailer) = whole.split_at(total - TRAILER_BYTES);
-        if crc32fast::hash(checked) != number_at(trailer, 0) {
+        if crc32(checked) != number_at(trailer, 0) {
             return Err(MessageError { what: "checksum" });
         }
         let (headers, payload) = checked[PRELUDE_BYTES..].split_at(headers_bytes);
@@ -197,11 +200,11 @@ mod tests {
     #[test]
     fn the_first_message_of_a_subscription_lies_on_the_wire_byte_by_byte() {
         let mut golden = vec![0, 0, 0, 0x68, 0, 0, 0, 0x56];
-        golden.extend_from_slice(&crc32fast::hash(&golden).to_be_bytes());
+        golden.extend_from_slice(&crc32(&golden).to_be_bytes());
         golden.extend_from_slice(b"\x0d:message-type\x07\x00\x05event");
         golden.extend_from_slice(b"\x0b:event-type\x07\x00\x10initial-response");
         golden.extend_from_slice(b"\x0d:content-type\x07\x00\x10application/json{}");
-        golden.extend_from_slice(&crc32fast::hash(&golden).to_be_bytes());
+        golden.extend_from_slice(&crc32(&golden).to_be_bytes());
         assert_eq!(example(), golden);
     }
 
@@ -227,7 +230,7 @@ mod tests {
     fn a_length_that_no_message_has_is_refused_before_its_bytes_are_awaited() {
         for (total, headers) in [(15_u32, 0_u32), (u32::MAX, 0), (100, 85), (4_000_000, 3_000_000)] {
             let mut bytes = [total.to_be_bytes(), headers.to_be_bytes()].concat();
-            bytes.extend_from_slice(&crc32fast::hash(&bytes).to_be_bytes());
+            bytes.extend_from_slice(&crc32(&bytes).to_be_bytes());
             assert_eq!(Message::decode(&bytes), Err(MessageError { what: "length" }), "{total} {headers}");
         }
     }
@@ -238,9 +241,9 @@ mod tests {
             let mut bytes = Vec::new();
             bytes.extend_from_slice(&((FRAME_BYTES + header.len()) as u32).to_be_bytes());
             bytes.extend_from_slice(&(header.len() as u32).to_be_bytes());
-            bytes.extend_from_slice(&crc32fast::hash(&bytes).to_be_bytes());
+            bytes.extend_from_slice(&crc32(&bytes).to_be_bytes());
             bytes.extend_from_slice(header);
-            bytes.extend_from_slice(&crc32fast::hash(&bytes).to_be_bytes());
+            bytes.extend_from_slice(&crc32(&bytes).to_be_bytes());
             Message::decode(&bytes).map(|read| read.expect("it is whole").0.headers.len())
         };
         for (kind, bytes) in [(0, 0), (1, 0), (2, 1), (3, 2), (4, 4), (5, 8), (8, 8), (9, 16)] {

@@ -3,6 +3,8 @@
 //! Run by the front end after decoding and before anything else; the same for every operation and every encoding. It
 //! takes each word from the description, and it must never know an operation.
 
+use weir_core::checksum::crc32c;
+
 use super::{
     error::{ApiError, ErrorCode},
     shape::{Bound, Fields, Items, Presence, Shape, View},
@@ -231,7 +233,7 @@ fn java_text(view: &View<'_, '_>) -> String {
         View::Timestamp(time) => time.0.to_string(),
         View::Structure(fields) => {
             let name = fields.structure().name;
-            format!("com.amazonaws.kinesis.v20131202.{name}@{:x}", crc32c::crc32c(name.as_bytes()))
+            format!("com.amazonaws.kinesis.v20131202.{name}@{:x}", crc32c(name.as_bytes()))
         }
         View::List(items) => {
             let items: Vec<String> = (0..items.count()).map(|at| java_text(&items.item(at))).collect();

@@ -5,6 +5,8 @@
 
 use std::{io::IoSlice, path::PathBuf, sync::Arc};
 
+use weir_core::checksum::crc32c;
+
 use super::plan::{Move, Plan};
 use crate::{
     disk::{DiskFile, read_exact_at, write_all_at},
@@ -132,7 +134,7 @@ impl Copying {
             && (header.shard, header.opened) == (life.key, life.opened)
             && (header.first, header.count, header.arrived) == (batch.first, batch.count, batch.arrived)
             && header.frame_bytes() == frame.len()
-            && header.body_crc == crc32c::crc32c(body);
+            && header.body_crc == crc32c(body);
         // All of the file is on disk before it is found: whatever lies before this frame, too.
         let moved = FrameHeader { synced_to: batch.offset, ..header };
         frame[..FRAME_HEADER_BYTES].copy_from_slice(&moved.encode(self.plan.salt, batch.offset));

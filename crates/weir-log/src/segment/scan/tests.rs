@@ -1,6 +1,7 @@
 //! Torn or damaged: every case that the judgement tells apart.
 
 use weir_core::{
+    checksum::crc32c,
     clock::WallMs,
     id::{ShardIndex, ShardKey, StreamId},
 };
@@ -32,7 +33,7 @@ impl Log {
             let header = FrameHeader {
                 kind: FrameKind::Append,
                 body_bytes: body.len() as u32,
-                body_crc: crc32c::crc32c(body),
+                body_crc: crc32c(body),
                 count: 1,
                 shard: ShardKey { stream: StreamId(1), shard: ShardIndex(0) },
                 synced_to,
