@@ -124,6 +124,12 @@ impl Batch {
         &self.body
     }
 
+    /// The same batch in memory of its own, where its bytes are a part of more.
+    #[must_use]
+    pub fn copied(&self) -> Self {
+        Self { body: Bytes::copy_from_slice(&self.body), ..*self }
+    }
+
     /// The records in order.
     pub fn records(&self) -> Records<'_> {
         Records { body: &self.body, offset: 0, left: self.count }

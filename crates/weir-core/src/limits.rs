@@ -185,6 +185,10 @@ pub const COMMIT_QUEUE_BYTES_MAX: usize = 64 * MIB;
 pub const COMMIT_QUEUE_ITEMS_MAX: usize = 65_536;
 /// Bytes of the newest records that a journal keeps in memory for readers at the tail.
 pub const LOG_CACHE_BYTES_MAX: usize = 32 * MIB;
+/// Bytes of batches within which a page ended, kept for the page that begins there; over all shards.
+pub const LOG_RESTS_BYTES_MAX: usize = 8 * MIB;
+/// How many of them, so that they are looked through in no time.
+pub const LOG_RESTS_MAX: usize = 64;
 /// Segments that are kept laid out for their next use; what retention drops beyond goes back to the disk.
 pub const SPARE_SEGMENTS_MAX: usize = 8;
 /// Bytes that the log leaves free on its disk: no segment is laid out that would take of them, so that writes are

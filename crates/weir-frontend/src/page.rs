@@ -47,7 +47,9 @@ pub(crate) fn cut<'a>(
     place: &ShardPlace,
     bounds: PageBounds,
 ) -> Page<'a> {
-    let mut page = Page { records: Vec::new(), bytes: 0, next: read.from.max(from) };
+    let there: usize = read.batches.iter().map(|stored| stored.batch.count() as usize).sum();
+    let records = Vec::with_capacity(there.min(bounds.records_max));
+    let mut page = Page { records, bytes: 0, next: read.from.max(from) };
     for stored in &read.batches {
         for (index, record) in numbered(stored) {
             if index < page.next {

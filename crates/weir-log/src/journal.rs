@@ -11,6 +11,7 @@ mod done;
 mod open;
 mod read;
 mod recover;
+mod rests;
 mod retain;
 mod rewrite;
 mod stage;
@@ -44,7 +45,7 @@ pub use self::{
     rewrite::RewriteOutcome,
     survey::{Depth, SegmentSurvey, Survey},
 };
-use self::{done::Done, stage::Write};
+use self::{done::Done, rests::Rests, stage::Write};
 use crate::{
     disk::FolderLock,
     error::{
@@ -123,6 +124,8 @@ struct Shared {
     body_bytes_max: usize,
     shards: RwLock<HashMap<ShardKey, Arc<Shard>>>,
     segments: RwLock<BTreeMap<SegmentSequence, Arc<Segment>>>,
+    /// What pages left of batches.
+    rests: Rests,
     /// Held by whoever takes segments out of the folder, so that their names go in the order of the log.
     names: Mutex<()>,
     /// Those for the layout thread: one waits at most.

@@ -7,7 +7,7 @@ use std::{collections::VecDeque, sync::Arc};
 
 use weir_core::{clock::WallMs, sequence::RecordIndex};
 
-use crate::segment::{Segment, SegmentSequence};
+use crate::segment::{LogPlace, Segment, SegmentSequence};
 
 /// One stored batch. Offsets and differences fit 32 bits because a segment's length does and because a run ends
 /// before its times do not.
@@ -81,6 +81,18 @@ pub(crate) struct FrameRead {
     pub(crate) offset: u32,
     pub(crate) bytes: u32,
     pub(crate) first: RecordIndex,
+}
+
+impl FrameRead {
+    /// Whether `next` lies right behind it.
+    pub(crate) fn is_followed_by(&self, next: &Self) -> bool {
+        self.segment.sequence == next.segment.sequence && self.offset + self.bytes == next.offset
+    }
+
+    /// Where it lies.
+    pub(crate) fn place(&self) -> LogPlace {
+        LogPlace { segment: self.segment.sequence, offset: self.offset }
+    }
 }
 
 /// All batches of a shard in order.

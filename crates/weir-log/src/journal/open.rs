@@ -16,6 +16,7 @@ use super::{
     active::{Active, Beginning},
     commit::{Committer, Start},
     recover::{FolderFacts, Recovered, Tail, Trust, recover},
+    rests::Rests,
     rewrite::{Rewriter, Wishes},
 };
 use crate::{
@@ -91,6 +92,7 @@ pub(super) fn open(
         body_bytes_max: config.body_bytes_max(),
         shards: RwLock::new(shards.into_iter().map(|shard| (shard.key, Arc::new(shard))).collect()),
         segments: RwLock::new(kept),
+        rests: Rests::default(),
         names: Mutex::new(()),
         rewrites: Mutex::new(rewrites),
         stopped: OnceLock::new(),

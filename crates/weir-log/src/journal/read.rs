@@ -98,7 +98,7 @@ impl Journal {
         counters.reads_cached.add(u64::from(cached.is_some()));
         let batches = match cached {
             Some(batches) => batches,
-            None => self.read_frames(&found, &plan)?,
+            None => self.read_planned(&found, &plan, from, limits)?,
         };
         counters.read_bytes.add(batches.iter().map(|stored| stored.batch.body().len() as u64).sum());
         Ok(ReadBatch { batches, from, tip, oldest, tip_arrived, closed })
@@ -124,16 +124,43 @@ impl Journal {
         })
     }
 
-    /// Reads planned frames, neighbours in one go. Ends before the first that does not check; an error when that is
-    /// the first of all.
-    fn read_frames(&self, shard: &Shard, plan: &[FrameRead]) -> Result<Vec<StoredBatch>, ReadError> {
+    /// Gives what was planned for the records from `from` on: the first batch from memory if a page ended within it, and the
+    /// others from the file. A batch within which this page ends is kept for the next.
+    fn read_planned(
+        &self,
+        shard: &Shard,
+        plan: &[FrameRead],
+        from: RecordIndex,
+        limits: Limits,
+    ) -> Result<Vec<StoredBatch>, ReadError> {
+        let Some(first) = plan.first() else { return Ok(Vec::new()) };
         let mut batches = Vec::with_capacity(plan.len());
-        for neighbours in plan.chunk_by(|left, right| {
-            left.segment.sequence == right.segment.sequence && left.offset + left.bytes == right.offset
-        }) {
+        batches.extend(self.shared.rests.take(shard.key, first));
+        let from_file = &plan[batches.len()..];
+        self.read_frames(shard, from_file, &mut batches)?;
+        let bytes: usize = batches.iter().map(|stored| stored.batch.body().len()).sum();
+        if let Some(stored) = batches.last()
+            && (stored.end() > from.saturating_add(limits.records_max) || bytes > limits.bytes_max)
+        {
+            let read = &plan[..batches.len()];
+            let is_part = matches!(read, [.., before, last] if before.is_followed_by(last));
+            self.shared.rests.put(shard.key, &read[read.len() - 1], stored, is_part);
+        }
+        Ok(batches)
+    }
+
+    /// Adds planned frames to `batches`, reading neighbours in one go. Ends before the first that does not check; an error
+    /// when that is the first of all.
+    fn read_frames(
+        &self,
+        shard: &Shard,
+        plan: &[FrameRead],
+        batches: &mut Vec<StoredBatch>,
+    ) -> Result<(), ReadError> {
+        for neighbours in plan.chunk_by(FrameRead::is_followed_by) {
             let bytes = match read_neighbours(neighbours) {
                 Ok(bytes) => bytes,
-                Err(_) if !batches.is_empty() => return Ok(batches),
+                Err(_) if !batches.is_empty() => return Ok(()),
                 Err(error) => return Err(ReadError::Storage(Arc::new(error))),
             };
             let start = neighbours[0].offset;
@@ -141,12 +168,12 @@ impl Journal {
                 let at = (frame.offset - start) as usize;
                 match decode(shard.key, frame, &bytes.slice(at..at + frame.bytes as usize)) {
                     Some(stored) => batches.push(stored),
-                    None if !batches.is_empty() => return Ok(batches), // the next read meets it first
+                    None if !batches.is_empty() => return Ok(()), // the next read meets it first
                     None => return Err(self.found_damage(shard, frame)),
                 }
             }
         }
-        Ok(batches)
+        Ok(())
     }
 
     fn found_damage(&self, shard: &Shard, frame: &FrameRead) -> ReadError {

@@ -13,6 +13,7 @@ use std::{
     time::Duration,
 };
 
+use nix::errno::Errno;
 use weir_core::{
     batch::{BatchBuilder, Record},
     effect::Effect,
@@ -21,7 +22,10 @@ use weir_core::{
 };
 
 use super::*;
-use crate::{ReadError, disk::fault::FaultDisk};
+use crate::{
+    ReadError,
+    disk::fault::{FaultDisk, Operation},
+};
 
 const SEGMENT_BYTES: u64 = 32 * 1024;
 
@@ -545,6 +549,34 @@ fn reads_behind_the_cache_come_from_the_file() {
     assert_eq!(read_all(&journal, b, 0).unwrap(), pick(true));
     let metrics = journal.metrics();
     assert!(metrics.reads_cached > 0 && metrics.reads_cached < metrics.reads, "{metrics:?}");
+}
+
+#[test]
+fn a_batch_within_which_pages_end_is_read_from_the_file_once() {
+    for between in [false, true] {
+        let disk = disk();
+        let config = JournalConfig { cache_bytes_max: 0, ..config(&disk) };
+        let (journal, _) = Journal::open(config, &Threads::new(), Clock::new()).unwrap();
+        let (a, b) = (key(1, 0), key(1, 1));
+        open_shard(&journal, a);
+        open_shard(&journal, b);
+        append(&journal, a, &["0", "1", "2"]).unwrap();
+        if between {
+            append(&journal, b, &["lies between them"]).unwrap();
+        }
+        append(&journal, a, &["3", "4", "5"]).unwrap();
+        let page = |from, records| -> Result<Vec<String>, ReadError> {
+            let read = journal.read(a, from, records, 1_000)?;
+            let texts = read.batches.iter().flat_map(|stored| stored.batch.records());
+            Ok(texts.map(|record| String::from_utf8(record.data.to_vec()).unwrap()).collect())
+        };
+        assert_eq!(page(0, 4).unwrap(), ["0", "1", "2", "3", "4", "5"]);
+        disk.fail_next(Operation::Read, Errno::EIO);
+        assert_eq!(page(4, 1).unwrap(), ["3", "4", "5"], "the page before ended within it");
+        assert_eq!(page(5, 1).unwrap(), ["3", "4", "5"], "and this one did, too");
+        assert!(matches!(page(5, 1), Err(ReadError::Storage(_))), "whoever begins there anew reads the file");
+        assert_eq!(page(5, 1).unwrap(), ["3", "4", "5"]);
+    }
 }
 
 #[test]

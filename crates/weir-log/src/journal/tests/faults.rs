@@ -1,9 +1,6 @@
 //! A disk that refuses, a process that dies, power that goes: nothing acknowledged is lost, nothing else is invented.
 
-use nix::errno::Errno;
-
 use super::*;
-use crate::disk::fault::Operation;
 
 fn with_shard(disk: &FaultDisk) -> (Journal, ShardKey) {
     let (journal, _) = open(disk);
