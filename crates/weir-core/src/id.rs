@@ -243,24 +243,22 @@ pub struct StreamRef {
 pub struct ShardIndex(pub u32);
 
 /// Bytes of a shard's id.
-pub const SHARD_ID_BYTES: usize = 20;
+const SHARD_ID_BYTES: usize = 20;
 
 impl ShardIndex {
-    /// Prints the id over all of `text`, which has [`SHARD_ID_BYTES`]; Kinesis's form: `shardId-000000000005`.
+    /// The id in ASCII, in Kinesis's form: `shardId-000000000005`.
     #[inline]
-    pub fn print(self, text: &mut [u8]) {
-        let (name, digits) = text.split_at_mut("shardId-".len());
-        name.copy_from_slice(b"shardId-");
-        write_padded(self.0.into(), digits);
+    pub fn printed(self) -> [u8; SHARD_ID_BYTES] {
+        let mut text = *b"shardId-000000000000";
+        write_padded(self.0.into(), &mut text["shardId-".len()..]);
+        text
     }
 }
 
 impl fmt::Display for ShardIndex {
     /// Kinesis's form: `shardId-000000000005`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut text = [0; SHARD_ID_BYTES];
-        self.print(&mut text);
-        f.write_str(str::from_utf8(&text).expect("digits are ASCII"))
+        f.write_str(str::from_utf8(&self.printed()).expect("it is ASCII"))
     }
 }
 

@@ -34,6 +34,9 @@ const CHUNK: u64 = 10_000_000_000_000_000_000;
 /// 2^128 / [`CHUNK`] - 2^64, rounded down.
 const CHUNK_RECIPROCAL: u64 = (u128::MAX / CHUNK as u128) as u64;
 
+/// The digits of the three chunks of a number: 56 are 18 + 19 + 19. A version of 2 in front makes them 56.
+const CHUNK_DIGITS: [std::ops::Range<usize>; 3] = [0..18, 18..37, 37..SEQUENCE_BYTES];
+
 /// 36 bits: what nine hexadecimal digits hold.
 const SECONDS_MASK: u64 = (1 << 36) - 1;
 
@@ -91,28 +94,94 @@ impl SequenceNumber {
         (number.bits() == (high, low)).then_some(number)
     }
 
-    /// Prints its digits over all of `text`, which has [`SEQUENCE_BYTES`].
-    #[inline]
-    pub fn print(&self, text: &mut [u8]) {
-        // Long division of 192 bits by 10^19, twice: 56 digits are 18 + 19 + 19. A version of 2 in front makes them 56.
+    /// Its digits in ASCII.
+    pub fn printed(&self) -> [u8; SEQUENCE_BYTES] {
+        digits_of(&self.chunks())
+    }
+
+    /// Its digits by [`CHUNK_DIGITS`]: long division of 192 bits by 10^19, twice.
+    fn chunks(&self) -> [u64; 3] {
         let (high, low) = self.bits();
         let mut words = [high, (low >> 64) as u64, low as u64];
-        for end in [SEQUENCE_BYTES, SEQUENCE_BYTES - 19] {
-            let mut rest = 0;
+        let mut rests = [0; 2];
+        for rest in &mut rests {
             for word in &mut words {
-                (*word, rest) = divide(rest, *word);
+                (*word, *rest) = divide(*rest, *word);
             }
-            write_padded(rest, &mut text[end - 19..end]);
         }
-        write_padded(words[2], &mut text[..SEQUENCE_BYTES - 38]);
+        [words[2], rests[1], rests[0]]
+    }
+
+    /// Is it the number of the record behind that of `before`, which arrived with it?
+    fn follows(&self, before: &Self) -> bool {
+        *self == Self { index: before.index.wrapping_add(1), ..*before } && self.index != 0
+    }
+}
+
+/// Prints numbers one after another: that of the next record of a batch by an addition to the one before.
+#[derive(Debug, Default)]
+pub struct SequencePrinter {
+    last: Option<Printed>,
+}
+
+#[derive(Debug)]
+struct Printed {
+    number: SequenceNumber,
+    chunks: [u64; 3],
+    text: [u8; SEQUENCE_BYTES],
+}
+
+impl SequencePrinter {
+    /// The digits of `number`.
+    #[inline]
+    pub fn print(&mut self, number: SequenceNumber) -> &[u8; SEQUENCE_BYTES] {
+        match &mut self.last {
+            Some(last) if number.follows(&last.number) => last.go_on(number),
+            last => *last = Some(Printed::new(number)),
+        }
+        &self.last.as_ref().expect("it was just printed").text
+    }
+}
+
+fn digits_of(chunks: &[u64; 3]) -> [u8; SEQUENCE_BYTES] {
+    let mut text = [0; SEQUENCE_BYTES];
+    for (chunk, digits) in chunks.iter().zip(CHUNK_DIGITS) {
+        write_padded(*chunk, &mut text[digits]);
+    }
+    text
+}
+
+impl Printed {
+    fn new(number: SequenceNumber) -> Self {
+        let chunks = number.chunks();
+        Self { number, chunks, text: digits_of(&chunks) }
+    }
+
+    /// Adds one to the index: 2^80, of which the last two chunks have each a part.
+    #[inline]
+    fn go_on(&mut self, number: SequenceNumber) {
+        const STEP: u128 = 1 << 80;
+        const LOW: u64 = (STEP % CHUNK as u128) as u64;
+        const MIDDLE: u64 = (STEP / CHUNK as u128) as u64;
+        let [high, middle, low] = &mut self.chunks;
+        // No chunk and no step is above 10^19, which two of fit no u64: what is left to the next is asked for first.
+        let carry = u64::from(*low >= CHUNK - LOW);
+        *low = low.wrapping_add(LOW).wrapping_sub(CHUNK & carry.wrapping_neg());
+        *middle += MIDDLE + carry;
+        write_padded(*low, &mut self.text[CHUNK_DIGITS[2].clone()]);
+        if *middle >= CHUNK {
+            *middle -= CHUNK;
+            *high += 1;
+            write_padded(*high, &mut self.text[CHUNK_DIGITS[0].clone()]);
+        }
+        write_padded(*middle, &mut self.text[CHUNK_DIGITS[1].clone()]);
+        self.number = number;
     }
 }
 
 impl fmt::Display for SequenceNumber {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut text = [0; SEQUENCE_BYTES];
-        self.print(&mut text);
-        f.write_str(str::from_utf8(&text).expect("digits are ASCII"))
+        f.write_str(str::from_utf8(&self.printed()).expect("digits are ASCII"))
     }
 }
 
@@ -201,6 +270,28 @@ mod tests {
     }
 
     proptest! {
+        /// Batches one after another, near and far from where a chunk overflows.
+        #[test]
+        fn a_printer_prints_what_each_number_prints_alone(
+            batches in prop::collection::vec((0..3u32, any::<u64>(), 1..300u64), 1..20),
+            gap in prop::sample::select(vec![1, 4, 1_000u64]),
+        ) {
+            let mut printer = SequencePrinter::default();
+            for (shard, first, records) in batches {
+                for at in 0..records {
+                    let index = first.wrapping_add(at + at / gap); // some are left out
+                    let number = SequenceNumber {
+                        shard_created_secs: 1_606_300_000,
+                        index,
+                        arrived_secs: 1_606_300_007,
+                        shard: ShardIndex(shard),
+                    };
+                    let printed = String::from_utf8(printer.print(number).to_vec()).unwrap();
+                    prop_assert_eq!(printed, number.to_string());
+                }
+            }
+        }
+
         #[test]
         fn division_is_the_one_of_128_bits(high in 0..CHUNK, low: u64) {
             let whole = u128::from(high) << 64 | u128::from(low);

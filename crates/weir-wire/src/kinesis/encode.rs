@@ -28,8 +28,8 @@ pub trait Encoder {
     fn text(&mut self, text: &str);
     /// A text that is printed: an id or a number that needs no escapes.
     fn shown(&mut self, value: &dyn Display);
-    /// A text of `bytes` bytes of ASCII without escapes, which `print` fills in its last place: what stands in every record.
-    fn printed(&mut self, bytes: usize, print: &dyn Fn(&mut [u8]));
+    /// A text of ASCII without escapes: what stands in every record.
+    fn plain(&mut self, text: &[u8]);
     /// A number.
     fn integer(&mut self, number: i64);
     /// True or false.

@@ -4,7 +4,7 @@ use weir_core::{
     clock::WallMs,
     hash_key::HashKeyRange,
     id::ShardIndex,
-    sequence::{SEQUENCE_BYTES, SequenceNumber},
+    sequence::{SequenceNumber, SequencePrinter},
 };
 
 use super::{
@@ -48,10 +48,10 @@ pub struct RecordFacts<'a> {
 
 impl RecordFacts<'_> {
     /// Writes the record.
-    pub(super) fn encode(&self, out: &mut impl Encoder) {
+    pub(super) fn encode(&self, numbers: &mut SequencePrinter, out: &mut impl Encoder) {
         out.open_structure();
         out.member("SequenceNumber");
-        out.printed(SEQUENCE_BYTES, &|room| self.sequence.print(room));
+        out.plain(numbers.print(self.sequence));
         out.member("ApproximateArrivalTimestamp");
         out.timestamp(self.arrived);
         out.member("Data");
@@ -111,8 +111,9 @@ impl Reply for GetRecordsReply<'_> {
         out.open_structure();
         out.member("Records");
         out.open_list();
+        let mut numbers = SequencePrinter::default();
         for record in &self.records {
-            record.encode(out);
+            record.encode(&mut numbers, out);
         }
         out.close_list();
         if let Some(iterator) = &self.next_shard_iterator {

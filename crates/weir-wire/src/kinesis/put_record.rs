@@ -1,9 +1,6 @@
 //! `PutRecord`: what it takes and tells.
 
-use weir_core::{
-    id::{SHARD_ID_BYTES, ShardIndex},
-    sequence::{SEQUENCE_BYTES, SequenceNumber},
-};
+use weir_core::{id::ShardIndex, sequence::SequenceNumber};
 
 use super::{
     blob::Blob,
@@ -49,9 +46,9 @@ impl Reply for PutRecordReply {
     fn encode(&self, out: &mut impl Encoder) {
         out.open_structure();
         out.member("ShardId");
-        out.printed(SHARD_ID_BYTES, &|room| self.shard.print(room));
+        out.plain(&self.shard.printed());
         out.member("SequenceNumber");
-        out.printed(SEQUENCE_BYTES, &|room| self.sequence.print(room));
+        out.plain(&self.sequence.printed());
         encode_encryption(self.encrypted, out);
         out.close_structure();
     }

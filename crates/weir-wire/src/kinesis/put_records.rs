@@ -1,8 +1,8 @@
 //! `PutRecords`: what it takes and tells, record by record.
 
 use weir_core::{
-    id::{SHARD_ID_BYTES, ShardIndex},
-    sequence::{SEQUENCE_BYTES, SequenceNumber},
+    id::ShardIndex,
+    sequence::{SequenceNumber, SequencePrinter},
 };
 
 use super::{
@@ -42,6 +42,9 @@ structure! {
     }
 }
 
+/// Shards whose numbers are printed one after the other although their records come by turns.
+const NUMBERED_SHARDS: usize = 8;
+
 /// What became of one record.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum PutRecordsResult {
@@ -73,14 +76,15 @@ impl Reply for PutRecordsReply {
         out.integer(self.results.iter().filter(failed).count() as i64);
         out.member("Records");
         out.open_list();
+        let mut numbers: [SequencePrinter; NUMBERED_SHARDS] = Default::default();
         for result in &self.results {
             out.open_structure();
             match result {
                 PutRecordsResult::Stored { shard, sequence } => {
                     out.member("SequenceNumber");
-                    out.printed(SEQUENCE_BYTES, &|room| sequence.print(room));
+                    out.plain(numbers[shard.0 as usize % NUMBERED_SHARDS].print(*sequence));
                     out.member("ShardId");
-                    out.printed(SHARD_ID_BYTES, &|room| shard.print(room));
+                    out.plain(&shard.printed());
                 }
                 PutRecordsResult::Failed(error) => {
                     out.member("ErrorCode");

@@ -1,6 +1,6 @@
 //! `SubscribeToShard`: what it takes, and the events of the stream that it answers with.
 
-use weir_core::sequence::SequenceNumber;
+use weir_core::sequence::{SequenceNumber, SequencePrinter};
 
 use super::{
     encode::{Encoder, Reply},
@@ -59,8 +59,9 @@ impl Reply for SubscribeToShardEvent<'_> {
         out.open_structure();
         out.member("Records");
         out.open_list();
+        let mut numbers = SequencePrinter::default();
         for record in &self.records {
-            record.encode(out);
+            record.encode(&mut numbers, out);
         }
         out.close_list();
         if let Some(continuation) = &self.continuation {

@@ -27,11 +27,13 @@ impl CborWriter {
     }
 
     /// An item's head in its shortest form.
+    #[inline]
     fn head(&mut self, kind: u8, argument: u64) {
         let (head, len) = head(kind, argument);
         self.out.extend_from_slice(&head[..len]);
     }
 
+    #[inline]
     fn open(&mut self, kind: u8) {
         self.out.push(kind << 5 | INDEFINITE);
     }
@@ -42,26 +44,32 @@ impl Encoder for CborWriter {
         self.out.len()
     }
 
+    #[inline]
     fn open_structure(&mut self) {
         self.open(major::MAP);
     }
 
+    #[inline]
     fn close_structure(&mut self) {
         self.out.push(BREAK);
     }
 
+    #[inline]
     fn open_list(&mut self) {
         self.open(major::LIST);
     }
 
+    #[inline]
     fn close_list(&mut self) {
         self.out.push(BREAK);
     }
 
+    #[inline]
     fn member(&mut self, name: &'static str) {
         self.text(name);
     }
 
+    #[inline]
     fn text(&mut self, text: &str) {
         self.head(major::TEXT, text.len() as u64);
         self.out.extend_from_slice(text.as_bytes());
@@ -82,11 +90,10 @@ impl Encoder for CborWriter {
         }
     }
 
-    fn printed(&mut self, bytes: usize, print: &dyn Fn(&mut [u8])) {
-        self.head(major::TEXT, bytes as u64);
-        let start = self.out.len();
-        self.out.resize(start + bytes, 0);
-        print(&mut self.out[start..]);
+    #[inline]
+    fn plain(&mut self, text: &[u8]) {
+        self.head(major::TEXT, text.len() as u64);
+        self.out.extend_from_slice(text);
     }
 
     fn integer(&mut self, number: i64) {
@@ -100,11 +107,13 @@ impl Encoder for CborWriter {
         self.head(major::OTHER, if value { 21 } else { 20 });
     }
 
+    #[inline]
     fn blob(&mut self, bytes: &[u8]) {
         self.head(major::BYTES, bytes.len() as u64);
         self.out.extend_from_slice(bytes);
     }
 
+    #[inline]
     fn timestamp(&mut self, time: WallMs) {
         self.head(major::TAG, u64::from(TAG_TIME));
         self.head(major::UNSIGNED, time.0);

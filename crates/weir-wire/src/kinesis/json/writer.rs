@@ -14,12 +14,14 @@ pub struct JsonWriter {
     out: Vec<u8>,
     /// Does a comma go before what comes next?
     comma: bool,
+    /// The last time that was written, and where it begins: the records of a batch arrived together.
+    last_time: Option<(WallMs, usize)>,
 }
 
 impl JsonWriter {
     /// An empty body with room for `bytes`.
     pub fn with_capacity(bytes: usize) -> Self {
-        Self { out: Vec::with_capacity(bytes), comma: false }
+        Self { out: Vec::with_capacity(bytes), ..Self::default() }
     }
 
     /// The body.
@@ -27,6 +29,7 @@ impl JsonWriter {
         self.out
     }
 
+    #[inline]
     fn before_value(&mut self) {
         if self.comma {
             self.out.push(b',');
@@ -34,27 +37,39 @@ impl JsonWriter {
         self.comma = true;
     }
 
+    #[inline]
     fn open(&mut self, bracket: u8) {
         self.before_value();
         self.out.push(bracket);
         self.comma = false;
     }
 
+    #[inline]
     fn close(&mut self, bracket: u8) {
         self.out.push(bracket);
         self.comma = true;
     }
 
+    #[inline]
     fn quoted(&mut self, text: &str) {
         self.out.push(b'"');
+        // Most texts have nothing to escape, which a look at all bytes tells at once, many at a time.
+        if text.bytes().fold(false, |found, byte| found | is_escaped(byte)) {
+            self.with_escapes(text);
+        } else {
+            self.out.extend_from_slice(text.as_bytes());
+        }
+        self.out.push(b'"');
+    }
+
+    fn with_escapes(&mut self, text: &str) {
         let mut rest = text.as_bytes();
-        while let Some(at) = rest.iter().position(|&byte| byte < b' ' || byte == b'"' || byte == b'\\') {
+        while let Some(at) = rest.iter().position(|byte| is_escaped(*byte)) {
             self.out.extend_from_slice(&rest[..at]);
             self.escaped(rest[at]);
             rest = &rest[at + 1..];
         }
         self.out.extend_from_slice(rest);
-        self.out.push(b'"');
     }
 
     fn escaped(&mut self, byte: u8) {
@@ -79,22 +94,27 @@ impl Encoder for JsonWriter {
         self.out.len()
     }
 
+    #[inline]
     fn open_structure(&mut self) {
         self.open(b'{');
     }
 
+    #[inline]
     fn close_structure(&mut self) {
         self.close(b'}');
     }
 
+    #[inline]
     fn open_list(&mut self) {
         self.open(b'[');
     }
 
+    #[inline]
     fn close_list(&mut self) {
         self.close(b']');
     }
 
+    #[inline]
     fn member(&mut self, name: &'static str) {
         self.before_value();
         self.out.push(b'"');
@@ -103,6 +123,7 @@ impl Encoder for JsonWriter {
         self.comma = false;
     }
 
+    #[inline]
     fn text(&mut self, text: &str) {
         self.before_value();
         self.quoted(text);
@@ -115,11 +136,12 @@ impl Encoder for JsonWriter {
         self.out.push(b'"');
     }
 
-    fn printed(&mut self, bytes: usize, print: &dyn Fn(&mut [u8])) {
+    #[inline]
+    fn plain(&mut self, text: &[u8]) {
         self.before_value();
-        let start = self.out.len() + 1;
-        self.out.resize(start + bytes + 1, b'"'); // both of them
-        print(&mut self.out[start..start + bytes]);
+        self.out.push(b'"');
+        self.out.extend_from_slice(text);
+        self.out.push(b'"');
     }
 
     fn integer(&mut self, number: i64) {
@@ -132,6 +154,7 @@ impl Encoder for JsonWriter {
         self.out.extend_from_slice(if value { b"true" } else { b"false" });
     }
 
+    #[inline]
     fn blob(&mut self, bytes: &[u8]) {
         self.before_value();
         self.out.push(b'"');
@@ -139,16 +162,27 @@ impl Encoder for JsonWriter {
         self.out.push(b'"');
     }
 
+    #[inline]
     fn timestamp(&mut self, time: WallMs) {
-        self.before_value();
         const DECIMALS: usize = 3;
+        self.before_value();
         // As many digits as seconds since 1970 have until 2286, and then more.
         let width = time.secs().checked_ilog10().map_or(1, |log| log as usize + 1);
         let start = self.out.len();
+        if let Some((_, last)) = self.last_time.filter(|(last, _)| *last == time) {
+            self.out.extend_from_within(last..last + width + 1 + DECIMALS);
+            return;
+        }
+        self.last_time = Some((time, start));
         self.out.resize(start + width + 1 + DECIMALS, b'.');
         write_padded(time.secs(), &mut self.out[start..start + width]);
         write_padded(time.0 % 1_000, &mut self.out[start + width + 1..]);
     }
+}
+
+#[inline]
+fn is_escaped(byte: u8) -> bool {
+    byte < b' ' || byte == b'"' || byte == b'\\'
 }
 
 /// Formatting into a body: for numbers and ids, which need no escapes.
@@ -187,13 +221,25 @@ mod tests {
         out.member("E");
         out.shown(&42);
         out.member("F");
-        out.printed(3, &|room| room.copy_from_slice(b"abc"));
+        out.plain(b"abc");
         out.close_structure();
         let text = String::from_utf8(out.finish()).unwrap();
         assert_eq!(
             text,
             r#"{"A":"x\"\\\u0001\n","B":[-5,{},"ZGF0YQ=="],"C":true,"D":1606300000.007,"E":"42","F":"abc"}"#
         );
+    }
+
+    #[test]
+    fn a_time_that_is_written_again_is_the_same_and_another_is_another() {
+        let mut out = JsonWriter::default();
+        out.open_list();
+        [1_606_300_000_007, 1_606_300_000_007, 42, 42, 10_000_000_000_000, 42]
+            .into_iter()
+            .for_each(|time| out.timestamp(WallMs(time)));
+        out.close_list();
+        let text = String::from_utf8(out.finish()).unwrap();
+        assert_eq!(text, "[1606300000.007,1606300000.007,0.042,0.042,10000000000.000,0.042]");
     }
 
     proptest! {
