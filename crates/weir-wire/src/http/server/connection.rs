@@ -136,7 +136,7 @@ impl Connection {
             .header_read_timeout(head_timeout)
             .max_header_size(HTTP_HEADER_BYTES_MAX)
             .max_buf_size(READ_BYTES_MAX)
-            // It would read to learn whether the client is still there, into a buffer that each time is a new one.
+            // Else it reads to learn whether the client is still there, into a new buffer each time; `preface.rs` learns it.
             .half_close(true)
             .serve_connection(TokioIo::new(stream), service);
         tokio::pin!(connection);
@@ -232,7 +232,7 @@ impl Connection {
                 match taken {
                     Ok(Ok((whole, _reserved))) => {
                         if head.version != Version::HTTP_2 {
-                            exchange.is_answering();
+                            exchange.begin_answering();
                         }
                         let handler = Arc::clone(handler);
                         return handler.handle(Request::from_parts(head, whole), self.peer).await;

@@ -151,7 +151,7 @@ pub(super) struct Exchange {
 
 impl Exchange {
     /// The request has come whole, and its connection is not read again before it is answered.
-    pub(super) fn is_answering(&mut self) {
+    pub(super) fn begin_answering(&mut self) {
         if !self.answering {
             self.answering = true;
             self.exchanges.open.lock().answering += 1;

@@ -4,8 +4,8 @@
 //! A client of HTTP/2 with prior knowledge begins with a preface that is no request of HTTP/1.1. What was read to find out
 //! is read again by whoever serves the connection (`connection.rs`), who from then on reads as far as there is room for
 //! heads. It waits for no byte more than it needs: the first that differs decides. While a request of HTTP/1.1 is answered
-//! nobody reads the connection, and that a client went away would be noticed by its answer at the earliest. Here it is
-//! noticed at once, from a few bytes of what comes next.
+//! nobody reads the connection, and that a client went away would be noticed by its answer at the earliest. Here its end is
+//! noticed when it comes, unless it said something more before: what that leads to is seen when it is read.
 
 use std::{
     io::{self, IoSlice},
@@ -204,7 +204,7 @@ mod tests {
 
     fn begin_answering(stream: &Opened<DuplexStream>) -> Exchange {
         let mut exchange = Arc::clone(&stream.exchanges).begin(None);
-        exchange.is_answering();
+        exchange.begin_answering();
         exchange
     }
 

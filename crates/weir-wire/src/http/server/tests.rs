@@ -3,7 +3,6 @@
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
-    sync::mpsc,
     task::JoinHandle,
 };
 use weir_core::limits::{HTTP_BODY_BYTES_MAX, KIB, MIB};
@@ -11,6 +10,7 @@ use weir_core::limits::{HTTP_BODY_BYTES_MAX, KIB, MIB};
 use super::*;
 
 mod http2;
+mod leaving;
 mod threads;
 mod tls;
 
@@ -234,58 +234,6 @@ async fn a_stopped_server_ends_idle_connections_and_returns() {
     server.stop.begin();
     server.task.await.unwrap();
     assert_eq!(read_to_end(idle).await, "");
-}
-
-/// Answers when it may; tells when a request has come, and when one is gone.
-struct Waiting {
-    may: Semaphore,
-    tell: mpsc::Sender<&'static str>,
-}
-
-/// Tells when it is dropped.
-struct Tells(mpsc::Sender<&'static str>);
-
-impl Drop for Tells {
-    fn drop(&mut self) {
-        self.0.try_send("gone").unwrap();
-    }
-}
-
-impl Handler for Waiting {
-    fn handle(self: Arc<Self>, request: Request<Bytes>, _peer: SocketAddr) -> ResponseFuture {
-        ResponseFuture::new(async move {
-            let _tells = Tells(self.tell.clone());
-            self.tell.try_send("came").unwrap();
-            self.may.acquire().await.unwrap().forget();
-            text_response(StatusCode::OK, format!("{} bytes", request.body().len()))
-        })
-    }
-}
-
-#[tokio::test]
-async fn a_client_that_goes_away_ends_what_is_done_for_it() {
-    let (tell, mut told) = mpsc::channel(4);
-    let server = Server::start_with(patient(), Arc::new(Waiting { may: Semaphore::new(0), tell }));
-    let mut client = server.connect().await;
-    client.write_all(GOOD).await.unwrap();
-    assert_eq!(told.recv().await, Some("came"));
-    drop(client);
-    let gone = tokio::time::timeout(Duration::from_secs(60), told.recv()).await;
-    assert_eq!(gone.expect("nobody waits for the answer"), Some("gone"));
-}
-
-#[tokio::test]
-async fn a_request_that_comes_while_another_is_answered_has_its_turn() {
-    let (tell, mut told) = mpsc::channel(4);
-    let handler = Arc::new(Waiting { may: Semaphore::new(0), tell });
-    let server = Server::start_with(patient(), Arc::clone(&handler) as Arc<dyn Handler>);
-    let mut client = server.connect().await;
-    client.write_all(b"POST / HTTP/1.1\r\nhost: h\r\ncontent-length: 0\r\n\r\n").await.unwrap();
-    assert_eq!(told.recv().await, Some("came"));
-    client.write_all(GOOD).await.unwrap();
-    handler.may.add_permits(2);
-    let answers = read_to_end(client).await;
-    assert!(answers.contains("0 bytes") && answers.ends_with("5 bytes"), "{answers}");
 }
 
 /// More than the kernel's buffers of a connection take.
