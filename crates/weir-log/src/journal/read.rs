@@ -1,4 +1,5 @@
-//! Reading: below the watermark only, from memory at the tail, else from the file, every byte checked.
+//! Reading: below the watermark only, from memory at the tail and where a page ended within a batch, else from the file, every
+//! byte checked.
 //!
 //! Called by the node on the thread that asks. A reader looks up under the shard's lock and reads without it, so that a slow
 //! disk never holds up a writer. A record that does not check is never served, and neither is one after it.
@@ -15,12 +16,11 @@ use weir_core::{
 
 use weir_sync::watermark::Rise;
 
-use super::Journal;
+use super::{Journal, rests::Life};
 use crate::{
     disk::read_bytes_at,
     error::{ReadError, StorageError},
     frame::{FRAME_HEADER_BYTES, FrameHeader, FrameKind},
-    segment::LogPlace,
     shard::{Shard, ShardState},
     shard_index::FrameRead,
     snapshot::DamageMark,
@@ -87,6 +87,7 @@ impl Journal {
             Some(mark) => mark.from.min(tip),
             None => tip,
         };
+        let life = Life { shard, opened: state.opened };
         let cached = cached(&state, from, trusted_end, limits);
         let plan = match cached {
             Some(_) => Vec::new(),
@@ -98,7 +99,7 @@ impl Journal {
         counters.reads_cached.add(u64::from(cached.is_some()));
         let batches = match cached {
             Some(batches) => batches,
-            None => self.read_planned(&found, &plan, from, limits)?,
+            None => self.read_planned(&found, life, &plan, from, limits)?,
         };
         counters.read_bytes.add(batches.iter().map(|stored| stored.batch.body().len() as u64).sum());
         Ok(ReadBatch { batches, from, tip, oldest, tip_arrived, closed })
@@ -129,22 +130,23 @@ impl Journal {
     fn read_planned(
         &self,
         shard: &Shard,
+        life: Life,
         plan: &[FrameRead],
         from: RecordIndex,
         limits: Limits,
     ) -> Result<Vec<StoredBatch>, ReadError> {
         let Some(first) = plan.first() else { return Ok(Vec::new()) };
         let mut batches = Vec::with_capacity(plan.len());
-        batches.extend(self.shared.rests.take(shard.key, first));
-        let from_file = &plan[batches.len()..];
-        self.read_frames(shard, from_file, &mut batches)?;
+        batches.extend(self.shared.rests.take(life, first));
+        let held = batches.len();
+        self.read_frames(shard, &plan[held..], &mut batches)?;
         let bytes: usize = batches.iter().map(|stored| stored.batch.body().len()).sum();
         if let Some(stored) = batches.last()
             && (stored.end() > from.saturating_add(limits.records_max) || bytes > limits.bytes_max)
         {
-            let read = &plan[..batches.len()];
-            let is_part = matches!(read, [.., before, last] if before.is_followed_by(last));
-            self.shared.rests.put(shard.key, &read[read.len() - 1], stored, is_part);
+            let from_file = &plan[held..batches.len()];
+            let is_part = matches!(from_file, [.., before, last] if before.is_followed_by(last));
+            self.shared.rests.put(life, &plan[batches.len() - 1], stored, is_part);
         }
         Ok(batches)
     }
@@ -177,8 +179,7 @@ impl Journal {
     }
 
     fn found_damage(&self, shard: &Shard, frame: &FrameRead) -> ReadError {
-        let place = LogPlace { segment: frame.segment.sequence, offset: frame.offset };
-        let mark = DamageMark { from: frame.first, place };
+        let mark = DamageMark { from: frame.first, place: frame.place() };
         shard.state.lock().mark_damaged(mark);
         let damaged = self.shared.damaged(shard.key, mark);
         tracing::error!(error = %damaged, "a stored batch does not check: the shard stops");

@@ -27,14 +27,23 @@ struct Kept {
 
 #[derive(Debug)]
 struct Rest {
-    shard: ShardKey,
+    life: Life,
     place: LogPlace,
     stored: StoredBatch,
 }
 
+/// One life of a shard, which may be deleted and opened again: then its records are numbered anew, and a rewritten segment
+/// may have one where another had one before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Life {
+    pub(super) shard: ShardKey,
+    /// Where it begins.
+    pub(super) opened: LogPlace,
+}
+
 impl Rests {
-    /// Keeps what `shard` has at `frame`; `is_part`: its bytes are a part of more, which would stay in memory with them.
-    pub(super) fn put(&self, shard: ShardKey, frame: &FrameRead, stored: &StoredBatch, is_part: bool) {
+    /// Keeps what a shard has at `frame`; `is_part`: its bytes are a part of more, which would stay in memory with them.
+    pub(super) fn put(&self, life: Life, frame: &FrameRead, stored: &StoredBatch, is_part: bool) {
         let bytes = stored.batch.body().len();
         if bytes > LOG_RESTS_BYTES_MAX {
             return;
@@ -43,16 +52,16 @@ impl Rests {
         let mut kept = self.0.lock();
         kept.bytes += bytes;
         let stored = StoredBatch { batch, ..*stored };
-        kept.batches.push_back(Rest { shard, place: frame.place(), stored });
+        kept.batches.push_back(Rest { life, place: frame.place(), stored });
         while kept.bytes > LOG_RESTS_BYTES_MAX || kept.batches.len() > LOG_RESTS_MAX {
             kept.remove(0);
         }
     }
 
     /// What was kept of `frame`, for one reader.
-    pub(super) fn take(&self, shard: ShardKey, frame: &FrameRead) -> Option<StoredBatch> {
+    pub(super) fn take(&self, life: Life, frame: &FrameRead) -> Option<StoredBatch> {
         let is_it = |rest: &Rest| {
-            rest.shard == shard && rest.place == frame.place() && rest.stored.first == frame.first
+            rest.life == life && rest.place == frame.place() && rest.stored.first == frame.first
         };
         let mut kept = self.0.lock();
         let at = kept.batches.iter().position(is_it)?;
@@ -84,7 +93,10 @@ mod tests {
         segment::{Segment, SegmentSequence},
     };
 
-    const SHARD: ShardKey = ShardKey { stream: StreamId(1), shard: ShardIndex(0) };
+    const LIFE: Life = Life {
+        shard: ShardKey { stream: StreamId(1), shard: ShardIndex(0) },
+        opened: LogPlace { segment: SegmentSequence(1), offset: 0 },
+    };
 
     /// A frame at `offset` with a batch of about `bytes`.
     fn read(offset: u32, bytes: usize) -> (FrameRead, StoredBatch) {
@@ -100,13 +112,15 @@ mod tests {
     fn what_is_kept_is_given_to_one_reader_of_the_same_place() {
         let rests = Rests::default();
         let (frame, stored) = read(1, 10);
-        rests.put(SHARD, &frame, &stored, true);
-        let other = ShardKey { stream: StreamId(2), ..SHARD };
+        rests.put(LIFE, &frame, &stored, true);
+        let other = Life { shard: ShardKey { stream: StreamId(2), ..LIFE.shard }, ..LIFE };
+        let later = Life { opened: LogPlace { offset: 1, ..LIFE.opened }, ..LIFE };
         assert_eq!(rests.take(other, &frame), None);
-        assert_eq!(rests.take(SHARD, &FrameRead { offset: 2, ..frame.clone() }), None);
-        assert_eq!(rests.take(SHARD, &FrameRead { first: 8, ..frame.clone() }), None);
-        assert_eq!(rests.take(SHARD, &frame), Some(stored));
-        assert_eq!(rests.take(SHARD, &frame), None);
+        assert_eq!(rests.take(later, &frame), None, "it was deleted and opened again");
+        assert_eq!(rests.take(LIFE, &FrameRead { offset: 2, ..frame.clone() }), None);
+        assert_eq!(rests.take(LIFE, &FrameRead { first: 8, ..frame.clone() }), None);
+        assert_eq!(rests.take(LIFE, &frame), Some(stored));
+        assert_eq!(rests.take(LIFE, &frame), None);
         assert_eq!(rests.0.lock().bytes, 0);
     }
 
@@ -115,8 +129,8 @@ mod tests {
         for (count, bytes) in [(3, LOG_RESTS_BYTES_MAX / 2 - 100), (LOG_RESTS_MAX as u32 + 1, 1)] {
             let rests = Rests::default();
             let all: Vec<_> = (0..count).map(|offset| read(offset, bytes)).collect();
-            all.iter().for_each(|(frame, stored)| rests.put(SHARD, frame, stored, false));
-            let kept: Vec<_> = all.iter().map(|(frame, _)| rests.take(SHARD, frame).is_some()).collect();
+            all.iter().for_each(|(frame, stored)| rests.put(LIFE, frame, stored, false));
+            let kept: Vec<_> = all.iter().map(|(frame, _)| rests.take(LIFE, frame).is_some()).collect();
             assert!(!kept[0] && kept[1..].iter().all(|kept| *kept), "{kept:?}");
         }
     }
@@ -125,8 +139,8 @@ mod tests {
     fn what_is_larger_than_all_room_takes_none() {
         let rests = Rests::default();
         let ((small, one), (large, other)) = (read(1, 1), read(2, LOG_RESTS_BYTES_MAX));
-        rests.put(SHARD, &small, &one, false);
-        rests.put(SHARD, &large, &other, false);
-        assert!(rests.take(SHARD, &large).is_none() && rests.take(SHARD, &small).is_some());
+        rests.put(LIFE, &small, &one, false);
+        rests.put(LIFE, &large, &other, false);
+        assert!(rests.take(LIFE, &large).is_none() && rests.take(LIFE, &small).is_some());
     }
 }

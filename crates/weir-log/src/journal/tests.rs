@@ -576,6 +576,12 @@ fn a_batch_within_which_pages_end_is_read_from_the_file_once() {
         assert_eq!(page(5, 1).unwrap(), ["3", "4", "5"], "and this one did, too");
         assert!(matches!(page(5, 1), Err(ReadError::Storage(_))), "whoever begins there anew reads the file");
         assert_eq!(page(5, 1).unwrap(), ["3", "4", "5"]);
+
+        assert_eq!(page(3, 1).unwrap(), ["3", "4", "5"]);
+        wait(|done| journal.delete_shard(a, done)).unwrap();
+        open_shard(&journal, a);
+        append(&journal, a, &["new", "x", "y", "z"]).unwrap();
+        assert_eq!(page(3, 1).unwrap(), ["new", "x", "y", "z"], "nothing of a shard outlives it");
     }
 }
 

@@ -22,12 +22,11 @@ type Answer = Box<dyn FnOnce()>;
 impl Committer {
     /// Makes everything staged visible and answers.
     pub(super) fn publish(&mut self) {
-        let mut staged = std::mem::take(&mut self.staged);
+        let staged = std::mem::take(&mut self.staged);
         let mut answers: Vec<Answer> = Vec::with_capacity(staged.len());
-        for frame in staged.drain(..) {
+        for frame in staged {
             answers.push(self.publish_frame(frame));
         }
-        self.staged = staged; // its memory for the next group
         for answer in answers {
             answer();
         }
