@@ -26,8 +26,8 @@ const FLAG_EXPLICIT_HASH_KEY: u8 = 1;
 /// The flags that this version knows; a record with another is refused, not guessed at.
 const FLAGS_KNOWN: u8 = FLAG_EXPLICIT_HASH_KEY;
 
-/// Bytes of a chunk of small batches: what a thread holds of them at most that is in no batch, and what one batch may keep
-/// in memory that was not forgotten.
+/// Bytes of a chunk of small batches. A thread holds one that is not full, and a batch that is not forgotten keeps all of its
+/// chunk in memory.
 const CHUNK_BYTES: usize = 64 * KIB;
 /// Bytes of the largest batch that lies in a chunk with others; no more than this is lost at the end of a chunk.
 const SMALL_BYTES_MAX: usize = 4 * KIB;
@@ -306,6 +306,7 @@ mod tests {
     #[test]
     fn small_batches_lie_one_behind_another_and_a_large_one_for_itself() {
         let bytes = RECORD_HEADER_BYTES + 1 + 100;
+        CHUNK.take(); // whatever other tests have left of this thread's
         let batches: Vec<_> = (0..3).map(|_| begun(bytes, &[7; 100]).finish()).collect();
         let starts: Vec<_> = batches.iter().map(|batch| batch.body().as_ptr() as usize).collect();
         assert_eq!((starts[1] - starts[0], starts[2] - starts[1]), (bytes, bytes));

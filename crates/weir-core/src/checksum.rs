@@ -33,7 +33,7 @@ mod tests {
     proptest! {
         /// Lengths and places that meet every way in which a vector unit takes the ends.
         #[test]
-        fn whatever_the_processor_has_the_values_are_the_same(
+        fn they_are_the_values_of_the_polynomials(
             bytes in prop::collection::vec(any::<u8>(), 0..3_000),
             skipped in 0..64usize,
         ) {
