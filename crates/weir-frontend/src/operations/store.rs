@@ -266,3 +266,49 @@ fn count(
     metrics.throttled(throttled);
     metrics.failed(failed);
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use weir_core::{
+        batch::{BatchBuilder, Record},
+        clock::{Clock, WallMs},
+        limits::NODE_CALL_TIMEOUT,
+    };
+    use weir_wire::cell::{LocalNode, ReplyFuture};
+
+    use super::*;
+    use crate::forward::LocalDial;
+
+    /// Says of each batch that its first record has the number of its shard.
+    #[derive(Debug)]
+    struct Numbers;
+
+    impl LocalNode for Numbers {
+        fn ask(&self, question: CellRequest) -> ReplyFuture {
+            let CellRequest::Append(appends) = question else { panic!("{question:?}") };
+            let number = |append: &ShardAppend| {
+                Ok(AppendReply { first: append.key.shard.0.into(), arrived: WallMs(1) })
+            };
+            let reply = CellReply::Append(appends.iter().map(number).collect());
+            Box::pin(std::future::ready(Some(reply)))
+        }
+    }
+
+    #[tokio::test]
+    async fn batches_of_several_nodes_come_back_in_the_order_of_the_plan() {
+        let forwarder =
+            Forwarder::new(Arc::new(LocalDial::new(Arc::new(Numbers))), Clock::new(), NODE_CALL_TIMEOUT);
+        let group = |shard: u32| {
+            let key = ShardKey { stream: StreamId(1), shard: ShardIndex(shard) };
+            let node = SocketAddr::from(([127, 0, 0, 1], 4_000 + (shard % 3) as u16));
+            let mut builder = BatchBuilder::default();
+            builder.push(&Record { partition_key: "k", explicit_hash_key: None, data: b"data" });
+            (ShardPlace { key, created_secs: 1, node }, builder.finish())
+        };
+        let sent = append_to_each(&forwarder, (0..7).map(group).collect()).await;
+        let found = sent.iter().map(|(place, outcome)| (place.key.shard.0, outcome.as_ref().unwrap().first));
+        assert_eq!(found.collect::<Vec<_>>(), (0..7).map(|shard| (shard, shard.into())).collect::<Vec<_>>());
+    }
+}
