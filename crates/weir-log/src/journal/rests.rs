@@ -125,6 +125,17 @@ mod tests {
     }
 
     #[test]
+    fn bytes_that_are_a_part_of_more_are_copied_and_others_are_not() {
+        let rests = Rests::default();
+        let (frame, stored) = read(1, 10);
+        for is_part in [true, false] {
+            rests.put(LIFE, &frame, &stored, is_part);
+            let kept = rests.take(LIFE, &frame).unwrap().batch;
+            assert_eq!(kept.body().as_ptr() != stored.batch.body().as_ptr(), is_part);
+        }
+    }
+
+    #[test]
     fn the_oldest_goes_where_there_is_no_room_for_all() {
         for (count, bytes) in [(3, LOG_RESTS_BYTES_MAX / 2 - 100), (LOG_RESTS_MAX as u32 + 1, 1)] {
             let rests = Rests::default();

@@ -530,14 +530,19 @@ fn a_folder_is_one_journals_and_memory_is_nobodys() {
     assert_eq!(read_all(&journal, key(1, 0), 0).unwrap(), ["memory"]);
 }
 
-#[test]
-fn reads_behind_the_cache_come_from_the_file() {
-    let disk = disk();
-    let config = JournalConfig { cache_bytes_max: 5_000, ..config(&disk) };
+/// A journal that keeps so many bytes in memory, and its two shards.
+fn two_shards(disk: &FaultDisk, cache_bytes_max: usize) -> (Journal, ShardKey, ShardKey) {
+    let config = JournalConfig { cache_bytes_max, ..config(disk) };
     let (journal, _) = Journal::open(config, &Threads::new(), Clock::new()).unwrap();
     let (a, b) = (key(1, 0), key(1, 1));
     open_shard(&journal, a);
     open_shard(&journal, b);
+    (journal, a, b)
+}
+
+#[test]
+fn reads_behind_the_cache_come_from_the_file() {
+    let (journal, a, b) = two_shards(&disk(), 5_000);
     let texts: Vec<_> = (0..90).map(long).collect();
     for (n, text) in texts.iter().enumerate() {
         append(&journal, if n % 3 == 0 { a } else { b }, &[text]).unwrap();
@@ -555,11 +560,7 @@ fn reads_behind_the_cache_come_from_the_file() {
 fn a_batch_within_which_pages_end_is_read_from_the_file_once() {
     for between in [false, true] {
         let disk = disk();
-        let config = JournalConfig { cache_bytes_max: 0, ..config(&disk) };
-        let (journal, _) = Journal::open(config, &Threads::new(), Clock::new()).unwrap();
-        let (a, b) = (key(1, 0), key(1, 1));
-        open_shard(&journal, a);
-        open_shard(&journal, b);
+        let (journal, a, b) = two_shards(&disk, 0);
         append(&journal, a, &["0", "1", "2"]).unwrap();
         if between {
             append(&journal, b, &["lies between them"]).unwrap();
