@@ -24,7 +24,7 @@ use weir_core::{
     limits::{KIB, MIB, SEGMENT_BYTES},
     threads::Threads,
 };
-use weir_log::{AppendError, AppendOutcome, Durability, Journal, JournalConfig};
+use weir_log::{Append, AppendError, AppendOutcome, Durability, Journal, JournalConfig};
 
 /// How long a case is measured: the largest round takes a tenth of a second.
 const MEASURED: Duration = Duration::from_secs(4);
@@ -147,9 +147,9 @@ impl JournalBench {
 
     fn send(&self) {
         let answer = self.answer.clone();
-        self.journal.append(self.shard, self.batch.clone(), move |outcome| {
+        self.journal.append(Append::new(self.shard, self.batch.clone(), move |outcome| {
             answer.send(outcome).expect("as much room as appends in flight");
-        });
+        }));
     }
 
     /// Reads back what was acknowledged and is still kept, from a journal that is opened again.

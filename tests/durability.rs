@@ -114,26 +114,45 @@ fn what_is_in_use_is_said_once_with_3_and_nothing_is_changed() {
     assert_eq!((code, errors.matches("os error").count()), (2, 1), "{errors}");
 }
 
+/// The metric `name` of the node as soon as it has counted so many records.
+fn once_counted(server: &Server, records: u64, name: &str) -> u64 {
+    let ask = b"GET /metrics HTTP/1.1\r\nhost: h\r\nconnection: close\r\n\r\n";
+    let counted = (0..6_000).find_map(|_| {
+        let metrics = String::from_utf8(http::send(server.admin_address(), ask).ok()?.body).unwrap();
+        let value = |name: &str| {
+            let line = metrics.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+            line.unwrap_or_else(|| panic!("{name} in {metrics}")).parse::<u64>().unwrap()
+        };
+        let seen = value("weir_node_records") == records;
+        if !seen {
+            thread::park_timeout(Duration::from_millis(10));
+        }
+        seen.then(|| value(name))
+    });
+    counted.expect("all records are counted")
+}
+
+#[test]
+fn one_caller_after_another_is_committed_on_the_serve_thread() {
+    // Under `os` no sync decides whether the disk was quick.
+    let server = Server::start_with(&["--durability", "os", "--admin", "127.0.0.1:0"]);
+    server.stream("s", 1);
+    for _ in 0..200 {
+        server.ok("PutRecord", &json!({"StreamName": "s", "PartitionKey": "k", "Data": ""}));
+    }
+    let here = once_counted(&server, 200, "weir_node_commit_groups_here");
+    assert!(here > 20, "{here} of 200");
+    assert_eq!(keys(&server, "s").len(), 200);
+}
+
 #[test]
 fn records_are_synced_under_fsync_and_not_under_os() {
     for (durability, synced) in [("fsync", true), ("os", false)] {
         let server = Server::start_with(&["--durability", durability, "--admin", "127.0.0.1:0"]);
         server.stream("s", 1);
         server.ok("PutRecord", &json!({"StreamName": "s", "PartitionKey": "k", "Data": ""}));
-        let ask = b"GET /metrics HTTP/1.1\r\nhost: h\r\nconnection: close\r\n\r\n";
-        let syncs = (0..6_000).find_map(|_| {
-            let metrics = String::from_utf8(http::send(server.admin_address(), ask).ok()?.body).unwrap();
-            let value = |name: &str| {
-                let line = metrics.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
-                line.unwrap_or_else(|| panic!("{name} in {metrics}")).parse::<u64>().unwrap()
-            };
-            let seen = value("weir_node_records") == 1;
-            if !seen {
-                thread::park_timeout(Duration::from_millis(10));
-            }
-            seen.then(|| value("weir_node_syncs"))
-        });
-        assert_eq!(syncs.expect("the record is counted") > 0, synced, "{durability}");
+        let syncs = once_counted(&server, 1, "weir_node_syncs");
+        assert_eq!(syncs > 0, synced, "{durability}");
     }
 }
 

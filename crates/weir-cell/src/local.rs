@@ -1,13 +1,17 @@
 //! The node as a front end in the same process meets it: questions and answers are parts of one call.
 //!
 //! `weir serve` hands it to its front end. It is the links' counterpart (`server.rs`) without a queue and a task for each
-//! question; how many may be open at once is for the front end to bound.
+//! question; how many may be open at once is for the front end to bound. It must never let a serve thread wait for the disk
+//! while others are served there.
 
 use std::sync::Arc;
 
-use weir_wire::cell::{CellRequest, LocalNode, ReplyFuture};
+use weir_wire::{
+    cell::{CellRequest, LocalNode, ReplyFuture},
+    http::server::has_one_caller_here,
+};
 
-use crate::node::Node;
+use crate::node::{CommittedBy, Node};
 
 /// A node to be asked within the process.
 #[derive(Debug)]
@@ -16,6 +20,24 @@ pub(crate) struct Within(pub(crate) Arc<Node>);
 impl LocalNode for Within {
     fn ask(&self, question: CellRequest) -> ReplyFuture {
         let node = Arc::clone(&self.0);
-        Box::pin(async move { Some(node.reply(question).await) })
+        Box::pin(async move {
+            let by = if matches!(question, CellRequest::Append(_)) && is_alone_here().await {
+                CommittedBy::Caller
+            } else {
+                CommittedBy::Committer
+            };
+            Some(node.reply(question, by).await)
+        })
     }
+}
+
+/// Whether the request that this task is a part of is all that its thread has to do. Asked twice: between the two everybody
+/// who is ready on the thread has a turn, so that many who come at once see each other and share a group commit.
+async fn is_alone_here() -> bool {
+    if !has_one_caller_here() {
+        return false;
+    }
+    // Not `yield_now`: whoever polls this task twice in a turn, as hyper does, would not have let the others go first.
+    let _ = tokio::spawn(std::future::ready(())).await;
+    has_one_caller_here()
 }

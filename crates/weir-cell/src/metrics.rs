@@ -46,6 +46,7 @@ pub struct NodeMetrics {
     queue_writes: Gauge,
     queue_bytes: Gauge,
     groups: Gauge,
+    groups_here: Gauge,
     appends: Gauge,
     records: Gauge,
     syncs: Gauge,
@@ -76,6 +77,11 @@ impl NodeMetrics {
             self.queue_bytes.clone(),
         );
         registry.register("weir_node_commit_groups", "Group commits since the start", self.groups.clone());
+        registry.register(
+            "weir_node_commit_groups_here",
+            "Group commits on the thread of a caller who was alone",
+            self.groups_here.clone(),
+        );
         registry.register("weir_node_appends", "Batches appended since the start", self.appends.clone());
         registry.register("weir_node_records", "Records appended since the start", self.records.clone());
         registry.register("weir_node_syncs", "Syncs since the start", self.syncs.clone());
@@ -140,6 +146,7 @@ impl NodeMetrics {
         self.queue_writes.set(signed(journal.queue_items));
         self.queue_bytes.set(signed(journal.queue_bytes));
         self.groups.set(signed(journal.groups));
+        self.groups_here.set(signed(journal.groups_here));
         self.appends.set(signed(journal.appends));
         self.records.set(signed(journal.records));
         self.syncs.set(signed(journal.syncs));

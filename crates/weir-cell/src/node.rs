@@ -12,14 +12,15 @@ use std::{
 
 use parking_lot::Mutex;
 use weir_core::{
+    batch::Batch,
     clock::{Clock, WallMs},
     id::{ShardKey, StreamId},
     limits::{NODE_AWAIT_MAX, RETENTION_HOURS_DEFAULT},
     shard::{ClosedShard, OwnedShard},
 };
 use weir_log::{
-    AppendError, AppendOutcome, At, CloseShardError, DeleteShardError, Journal, OpenShardError, ReadError,
-    WriteError,
+    Append, AppendError, AppendOutcome, At, CloseShardError, DeleteShardError, Journal, OpenShardError,
+    ReadError, WriteError,
 };
 use weir_sync::{Completion, completion};
 use weir_wire::{
@@ -44,6 +45,15 @@ pub struct Node {
     retention: Mutex<Option<Retention>>,
     /// What streams took in and nobody has been told of yet.
     traffic: Mutex<BTreeMap<StreamId, StreamTraffic>>,
+}
+
+/// Which thread writes what a question appends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CommittedBy {
+    /// The committer's, in the group that waits.
+    Committer,
+    /// The one that asks, which waits for the disk, if nothing else is being written: see [`Journal::append_here`].
+    Caller,
 }
 
 /// How long records are kept.
@@ -76,7 +86,7 @@ impl Node {
     pub async fn answer(&self, frame: Frame) -> Frame {
         let id = frame.id;
         let reply = match CellRequest::from_frame(frame) {
-            Ok(question) => self.reply(question).await,
+            Ok(question) => self.reply(question, CommittedBy::Committer).await,
             Err(error) => {
                 tracing::warn!(%error, "a question did not decode");
                 let malformed = CellReply::Failed(CellError::Malformed);
@@ -87,10 +97,10 @@ impl Node {
         reply.into_frame(id)
     }
 
-    /// Answers one question. Never fails: what is wrong is in the answer.
-    pub async fn reply(&self, question: CellRequest) -> CellReply {
+    /// Answers one question. Never fails: what is wrong is in the answer. `by` is who writes what it appends.
+    pub async fn reply(&self, question: CellRequest, by: CommittedBy) -> CellReply {
         let reply = match question {
-            CellRequest::Append(appends) => self.append(appends).await,
+            CellRequest::Append(appends) => self.append(appends, by).await,
             CellRequest::Read { key, from, records_max, bytes_max } => {
                 self.read(key, from, records_max, bytes_max)
             }
@@ -103,19 +113,32 @@ impl Node {
         reply
     }
 
-    async fn append(&self, appends: Vec<ShardAppend>) -> CellReply {
-        let acknowledgements = Acknowledgements::here();
-        // All are queued before the first is awaited: they share a group commit.
-        let pending: Vec<_> = appends
-            .into_iter()
-            .map(|ShardAppend { key, batch }| {
-                let (bytes, records) = (batch.body().len() as u64, u64::from(batch.count()));
-                let (waiter, outcome) = completion();
-                let acknowledgements = acknowledgements.clone();
-                self.journal.append(key, batch, move |result| acknowledgements.deliver(waiter, result));
-                (outcome, StreamTraffic { stream: key.stream, bytes, records })
-            })
-            .collect();
+    async fn append(&self, appends: Vec<ShardAppend>, by: CommittedBy) -> CellReply {
+        let mut pending = Vec::with_capacity(appends.len());
+        let mut waits_for = |shard: ShardKey, batch: &Batch| {
+            let (bytes, records) = (batch.body().len() as u64, u64::from(batch.count()));
+            let (waiter, outcome) = completion();
+            pending.push((outcome, StreamTraffic { stream: shard.stream, bytes, records }));
+            waiter
+        };
+        match by {
+            // All are queued before the first is awaited: they share a group commit.
+            CommittedBy::Committer => {
+                let acknowledgements = Acknowledgements::here();
+                for ShardAppend { key, batch } in appends {
+                    let (waiter, acknowledgements) = (waits_for(key, &batch), acknowledgements.clone());
+                    let deliver = move |result| acknowledgements.deliver(waiter, result);
+                    self.journal.append(Append::new(key, batch, deliver));
+                }
+            }
+            CommittedBy::Caller => {
+                let with_waiter = |ShardAppend { key, batch }| {
+                    let waiter = waits_for(key, &batch);
+                    Append::new(key, batch, move |result| waiter.complete(result))
+                };
+                self.journal.append_here(appends.into_iter().map(with_waiter).collect());
+            }
+        }
         let mut results = Vec::with_capacity(pending.len());
         let mut taken = Vec::new();
         for (outcome, traffic) in pending {

@@ -179,6 +179,12 @@ pub const SEGMENT_BYTES: u64 = 64 * MIB as u64;
 /// Bytes that one group commit takes. Measured: 512 KiB are too few for a sync, with 4 MiB a group waits for long while
 /// nothing is answered; 1 MiB and 2 MiB are as good as each other (docs/PERFORMANCE.md).
 pub const COMMIT_GROUP_BYTES_MAX: usize = 2 * MIB;
+/// Bytes that are committed on the thread that brings them, if nobody else is served there: what is more is written for
+/// longer than a hand-off to the committer and back takes.
+pub const COMMIT_HERE_BYTES_MAX: usize = MIB;
+/// When the last write and sync took longer, the next is the committer's: a disk that stands still holds up a serve thread
+/// once, and one of turning platters never.
+pub const COMMIT_HERE_FLUSH_MAX: Duration = Duration::from_millis(1);
 /// Bytes of appends that may wait for the committer; beyond, appends are refused, never queued without end.
 pub const COMMIT_QUEUE_BYTES_MAX: usize = 64 * MIB;
 /// Appends that may wait for the committer.

@@ -27,7 +27,7 @@ pub(crate) fn wait<'a, T>(condvar: &Condvar, guard: MutexGuard<'a, T>) -> MutexG
 
 #[cfg(shuttle)]
 mod under_shuttle {
-    use shuttle::sync::{self, RwLockReadGuard, RwLockWriteGuard, mpsc};
+    use shuttle::sync::{self, RwLockReadGuard, RwLockWriteGuard, TryLockError, mpsc};
 
     pub(crate) use shuttle::sync::{
         Condvar, MutexGuard,
@@ -47,6 +47,14 @@ mod under_shuttle {
 
         pub(crate) fn lock(&self) -> MutexGuard<'_, T> {
             self.0.lock().expect(POISONED)
+        }
+
+        pub(crate) fn try_lock(&self) -> Option<MutexGuard<'_, T>> {
+            match self.0.try_lock() {
+                Ok(guard) => Some(guard),
+                Err(TryLockError::WouldBlock) => None,
+                Err(TryLockError::Poisoned(_)) => panic!("{POISONED}"),
+            }
         }
     }
 

@@ -1,8 +1,8 @@
 //! The journal: one log for all shards of a node, with one fsync for all that waits.
 //!
 //! A node opens it, appends, reads and trims through [`Journal`]; nothing else of this crate is needed. Writers never
-//! wait here: they leave a batch and are called back. Two threads belong to it: the committer, which alone writes what
-//! comes, and the layout thread, which lays segments out and rewrites old ones.
+//! wait here, unless they ask for it: they leave a batch and are called back. Two threads belong to it: the committer,
+//! which writes what comes, and the layout thread, which lays segments out and rewrites old ones.
 
 mod active;
 mod commit;
@@ -28,7 +28,6 @@ use std::{
 };
 
 use weir_core::{
-    batch::Batch,
     clock::{Clock, WallMs},
     id::ShardKey,
     sequence::RecordIndex,
@@ -37,20 +36,20 @@ use weir_core::{
 };
 use weir_sync::{CommitGate, commit_gate::EnqueueRefused};
 
+use self::{commit::Committer, done::Done, rests::Rests, stage::Write};
 pub use self::{
     config::{Durability, JournalConfig},
     read::{At, ReadBatch},
     recover::report::{DamageFound, DamageKind, RecoveryReport, TornTail},
     retain::RetainOutcome,
     rewrite::RewriteOutcome,
+    stage::Append,
     survey::{Depth, SegmentSurvey, Survey},
 };
-use self::{done::Done, rests::Rests, stage::Write};
 use crate::{
     disk::FolderLock,
     error::{
-        AppendError, CloseShardError, DeleteShardError, OpenError, OpenShardError, ShardDamaged,
-        StorageError, WriteError,
+        CloseShardError, DeleteShardError, OpenError, OpenShardError, ShardDamaged, StorageError, WriteError,
     },
     facade::{Mutex, RwLock},
     frame::FRAME_HEADER_BYTES,
@@ -112,6 +111,8 @@ fn damaged(folder: &Path, shard: ShardKey, mark: DamageMark) -> ShardDamaged {
 #[derive(Debug)]
 pub struct Journal {
     shared: Arc<Shared>,
+    /// Who holds it writes. Taken away when the journal closes.
+    desk: Arc<Mutex<Option<Committer>>>,
     committer: Mutex<Option<JoinHandle<()>>>,
 }
 
@@ -181,22 +182,27 @@ impl Journal {
         self.enqueue(Write::Delete { key: shard, done: Done::new(on_done) }, FRAME_HEADER_BYTES);
     }
 
-    /// Appends a batch. Never waits: a full queue is [`WriteError::Busy`]. `on_done` as in [`Self::open_shard`]; when
-    /// it hears `Ok`, the batch is as durable as configured and visible to readers.
-    pub fn append(
-        &self,
-        shard: ShardKey,
-        batch: Batch,
-        on_done: impl FnOnce(Result<AppendOutcome, AppendError>) + Send + 'static,
-    ) {
-        let done = Done::new(on_done);
-        let bytes = batch.body().len();
-        if bytes > self.shared.body_bytes_max {
-            let bytes_max = self.shared.body_bytes_max;
-            return done.fail(WriteError::TooLarge { bytes, bytes_max }.into());
+    /// Appends a batch. Never waits: a full queue is [`WriteError::Busy`].
+    pub fn append(&self, append: Append) {
+        let bytes = append.frame_bytes();
+        if let Some(write) = append.into_write(&self.shared) {
+            self.enqueue(write, bytes);
         }
-        let Some(found) = self.shared.shard(shard) else { return done.fail(AppendError::NoShard { shard }) };
-        self.enqueue(Write::Append { shard: found, batch, done }, FRAME_HEADER_BYTES + bytes);
+    }
+
+    /// Appends batches on this thread, in the committer's place, if nothing else is being written and the disk was quick the
+    /// last time; else as [`Self::append`] does. This thread then waits for one write and one sync, and so does all else
+    /// that it has to do: for callers who have nothing else, to whom it saves the way to the committer and back.
+    pub fn append_here(&self, mut appends: Vec<Append>) {
+        if let Some(mut held) = self.desk.try_lock()
+            && let Some(committer) = held.as_mut()
+        {
+            match committer.commit_here(appends) {
+                Ok(()) => return,
+                Err(refused) => appends = refused,
+            }
+        }
+        appends.into_iter().for_each(|append| self.append(append));
     }
 
     /// Every open shard, by its key.
@@ -288,6 +294,7 @@ impl Shared {
         let waiting = self.gate.waiting();
         JournalMetrics {
             groups: counters.groups.get(),
+            groups_here: counters.groups_here.get(),
             appends: counters.appends.get(),
             records: counters.records.get(),
             append_bytes: counters.append_bytes.get(),

@@ -30,7 +30,7 @@ pub use error::{
     StorageError, WriteError,
 };
 pub use journal::{
-    AppendOutcome, At, DamageFound, DamageKind, Depth, Durability, Journal, JournalConfig, ReadBatch,
+    Append, AppendOutcome, At, DamageFound, DamageKind, Depth, Durability, Journal, JournalConfig, ReadBatch,
     RecoveryReport, RetainOutcome, RewriteOutcome, SegmentSurvey, ShardStatus, Survey, TornTail,
 };
 pub use metrics::JournalMetrics;

@@ -9,6 +9,7 @@ use std::{
 #[derive(Debug, Default)]
 pub(crate) struct Counters {
     pub(crate) groups: Counter,
+    pub(crate) groups_here: Counter,
     pub(crate) appends: Counter,
     pub(crate) records: Counter,
     pub(crate) append_bytes: Counter,
@@ -49,6 +50,8 @@ impl Counter {
 pub struct JournalMetrics {
     /// Groups committed.
     pub groups: u64,
+    /// Those among them that whoever appended committed itself.
+    pub groups_here: u64,
     /// Batches appended.
     pub appends: u64,
     /// Records in them.

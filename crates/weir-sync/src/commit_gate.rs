@@ -36,7 +36,7 @@ pub enum EnqueueRefused<T> {
     Closed(T),
 }
 
-/// What one [`CommitGate::take_all`] took.
+/// What one [`CommitGate::take`] took.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[must_use = "`closed` tells the committer to stop"]
 pub struct Taken {
@@ -102,13 +102,19 @@ impl<T> CommitGate<T> {
         Ok(())
     }
 
-    /// Moves what waits to the end of `out`, in order of arrival, and waits while there is nothing: everything if it has
-    /// at most `max_bytes`, else as many of the first as have, but at least one.
-    pub fn take_all(&self, max_bytes: usize, out: &mut Vec<T>) -> Taken {
+    /// Waits until something waits or the gate is closed. What was there may have been taken by another before it is asked
+    /// for.
+    pub fn wait(&self) {
         let mut state = lock(&self.state);
         state.takers_waiting += 1;
         state = wait_while(&self.arrived, state, |state| state.items.is_empty() && !state.closed);
         state.takers_waiting -= 1;
+    }
+
+    /// Moves what waits to the end of `out`, in order of arrival: everything if it has at most `max_bytes`, else as many
+    /// of the first as have, but at least one. Never waits.
+    pub fn take(&self, max_bytes: usize, out: &mut Vec<T>) -> Taken {
+        let mut state = lock(&self.state);
         let (items, bytes) = state.move_out(max_bytes, out);
         let closed = state.closed && state.items.is_empty();
         Taken { items, bytes, closed }
@@ -125,6 +131,12 @@ impl<T> CommitGate<T> {
     /// Whether [`Self::close`] was called.
     pub fn is_closed(&self) -> bool {
         lock(&self.state).closed
+    }
+
+    /// Whether it is open and nothing waits: who alone may take, and finds it so, may go first.
+    pub fn is_idle(&self) -> bool {
+        let state = lock(&self.state);
+        state.items.is_empty() && !state.closed
     }
 
     /// Items and bytes that wait now.

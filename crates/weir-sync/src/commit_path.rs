@@ -1,15 +1,14 @@
-//! The commit path of the journal in small, for models alone: gate, two committers, disk, index, watermark, answers.
+//! The commit path of the journal in small, for models alone: gate, desk, disk, index, watermark, answers.
 //!
-//! The shape is that of `weir-log`'s journal, and everything that has a lock there has one here; but the journal has
-//! one committer, and this has two, which allows all that one can do and more. They go hand over hand: one holds the
-//! write lock, takes a group and writes it; it takes the sync lock before it lets go of the write lock, syncs and
-//! publishes, while the other writes the next group and then waits for the sync lock. So the order of publication is
-//! the order of the log, and a group whose predecessor's sync failed hears of it.
+//! The shape is that of `weir-log`'s journal. Who holds the desk writes: the committer, with what it then takes out of the
+//! gate, or a writer who finds the desk free and the gate empty, with what it has in hand. So the order of the log is that of
+//! the desk, nobody who waits in the gate is overtaken by one who comes later, and whoever comes behind a failed sync
+//! hears of it.
 
 use crate::commit_gate::{CommitGate, GateLimits};
 use crate::completion::{Completer, Completion, completion};
 use crate::facade::atomic::{AtomicU64, Ordering};
-use crate::facade::{Mutex, lock};
+use crate::facade::{Mutex, lock, try_lock};
 use crate::watermark::Watermark;
 
 /// Bytes of every write; a group of this many bytes is one write.
@@ -26,14 +25,23 @@ pub(super) type Answer = Result<u64, Failed>;
 pub(super) struct Path {
     gate: CommitGate<Completer<Answer>>,
     group_bytes_max: usize,
-    /// Held by who takes a group and writes it: the next place.
-    writing: Mutex<u64>,
-    /// Held by who syncs and publishes: has a sync failed?
-    syncing: Mutex<bool>,
+    /// Held by who writes.
+    desk: Mutex<Desk>,
     disk: Disk,
     /// What readers find: the places of the records.
     index: Mutex<Vec<u64>>,
     pub(super) watermark: Watermark,
+}
+
+/// What is known to who writes.
+#[derive(Default)]
+struct Desk {
+    /// The next place.
+    next: u64,
+    /// A sync has failed.
+    failed: bool,
+    /// The committer has ended.
+    closed: bool,
 }
 
 /// Places on their way to the disk. Relaxed on purpose: only the locks of the path order what is seen of them.
@@ -51,17 +59,29 @@ impl Path {
         Self {
             gate: CommitGate::new(GateLimits { items: 4, bytes: 100 }),
             group_bytes_max,
-            writing: Mutex::new(0),
-            syncing: Mutex::new(false),
+            desk: Mutex::default(),
             disk: Disk { written: counter(), synced: counter(), fails_at, syncs: counter() },
             index: Mutex::new(Vec::new()),
             watermark: Watermark::new(0),
         }
     }
 
-    /// Leaves a write; none: it is refused, the path is closed.
+    /// Leaves a write for the committer; none: it is refused, the path is closed.
     pub(super) fn append(&self) -> Option<Completion<Answer>> {
         let (completer, answer) = completion();
+        self.gate.try_enqueue(completer, WRITE_BYTES).ok().map(|()| answer)
+    }
+
+    /// Writes in the committer's place if that can be, else as [`Self::append`].
+    pub(super) fn append_here(&self) -> Option<Completion<Answer>> {
+        let (completer, answer) = completion();
+        if let Some(mut desk) = try_lock(&self.desk)
+            && !desk.closed
+            && (self.gate.is_idle() || cfg!(loom_broken = "commit_path_overtakes_who_waits"))
+        {
+            self.write(&mut desk, vec![completer]);
+            return Some(answer);
+        }
         self.gate.try_enqueue(completer, WRITE_BYTES).ok().map(|()| answer)
     }
 
@@ -75,44 +95,43 @@ impl Path {
         (index, self.disk.synced.load(Ordering::Relaxed))
     }
 
-    /// What each of the two committers does until the gate is closed.
+    /// What the committer does until the gate is closed.
     pub(super) fn commit(&self) {
         let mut group = Vec::new();
         loop {
-            let mut next = lock(&self.writing);
-            let taken = self.gate.take_all(self.group_bytes_max, &mut group);
+            self.gate.wait();
+            let mut desk;
+            let taken = if cfg!(loom_broken = "commit_path_takes_before_the_desk") {
+                let taken = self.gate.take(self.group_bytes_max, &mut group);
+                desk = lock(&self.desk);
+                taken
+            } else {
+                desk = lock(&self.desk);
+                self.gate.take(self.group_bytes_max, &mut group)
+            };
             if cfg!(loom_broken = "commit_path_stops_with_a_group_in_hand") && taken.closed {
                 return;
             }
             if taken.items > 0 {
-                let first = *next;
-                *next += taken.items as u64;
-                let end = *next;
-                self.disk.written.store(end, Ordering::Relaxed);
-                let mut failed = if cfg!(loom_broken = "commit_path_lets_go_too_early") {
-                    drop(next);
-                    lock(&self.syncing)
-                } else {
-                    let failed = lock(&self.syncing);
-                    drop(next); // the other may write the next group while this one syncs
-                    failed
-                };
-                let answers = std::mem::take(&mut group);
-                if cfg!(loom_broken = "commit_path_answers_before_the_sync") {
-                    answer(answers, first);
-                    self.sync_and_publish(&mut failed, first, end, Vec::new());
-                } else if cfg!(loom_broken = "commit_path_notes_a_failure_late") {
-                    let mut unlocked = *failed;
-                    drop(failed);
-                    self.sync_and_publish(&mut unlocked, first, end, answers);
-                    *lock(&self.syncing) |= unlocked;
-                } else {
-                    self.sync_and_publish(&mut failed, first, end, answers);
-                }
+                self.write(&mut desk, std::mem::take(&mut group));
             }
             if taken.closed {
+                desk.closed = true;
                 return;
             }
+        }
+    }
+
+    fn write(&self, desk: &mut Desk, answers: Vec<Completer<Answer>>) {
+        let first = desk.next;
+        desk.next += answers.len() as u64;
+        let end = desk.next;
+        self.disk.written.store(end, Ordering::Relaxed);
+        if cfg!(loom_broken = "commit_path_answers_before_the_sync") {
+            answer(answers, first);
+            self.sync_and_publish(&mut desk.failed, first, end, Vec::new());
+        } else {
+            self.sync_and_publish(&mut desk.failed, first, end, answers);
         }
     }
 

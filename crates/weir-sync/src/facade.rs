@@ -29,6 +29,13 @@ pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().expect(POISONED)
 }
 
+/// Locks if nobody holds it.
+#[cfg(all(test, loom))]
+#[track_caller]
+pub(crate) fn try_lock<T>(mutex: &Mutex<T>) -> Option<MutexGuard<'_, T>> {
+    mutex.try_lock().ok()
+}
+
 /// Sleeps on `condvar` while `blocked` says so. Wake-ups without cause are tolerated: the condition is asked again.
 #[track_caller]
 pub(crate) fn wait_while<'a, T>(

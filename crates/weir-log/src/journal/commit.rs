@@ -1,8 +1,11 @@
-//! The committer: the one thread that writes what comes.
+//! The committer: whoever holds it writes what comes.
 //!
 //! It takes all that waits, numbers it, writes it with one vectored write, syncs once, and only then lets readers and
 //! callers see it. The benefit: a sync serves everybody who came while the last one ran, and order in the log is order
 //! of numbers. The price: one thread's speed bounds the node. A failed write or sync ends its writing for good.
+//!
+//! It has a thread ([`run`]), which takes it from its desk for each group. A caller who is alone takes it there instead
+//! ([`Committer::commit_here`]) and saves the way to that thread and back; the order of the log is that of the desk.
 
 mod publish;
 
@@ -18,7 +21,7 @@ use weir_core::{
     batch::Batch,
     clock::{Monotonic, WallMs},
     id::ShardKey,
-    limits::COMMIT_GROUP_BYTES_MAX,
+    limits::{COMMIT_GROUP_BYTES_MAX, COMMIT_HERE_BYTES_MAX, COMMIT_HERE_FLUSH_MAX},
     shard::{ClosedShard, OwnedShard},
 };
 
@@ -27,12 +30,13 @@ use super::{
     active::{Active, Beginning, Need},
     done::Done,
     retain::RetainOutcome,
-    stage::{StagedFrame, Then, Write},
+    stage::{Append, StagedFrame, Then, Write},
     tail_cache::TailCache,
 };
 use crate::{
     disk::{Blocks, write_all_at},
     error::{AppendError, CloseShardError, DeleteShardError, OpenShardError, StorageError, WriteError},
+    facade::Mutex,
     frame::{FRAME_HEADER_BYTES, FrameHeader, FrameKind},
     segment::{
         LogPlace, SegmentSequence,
@@ -61,7 +65,11 @@ pub(super) struct Committer {
     first_segment: SegmentSequence,
     /// Bytes that all shards take in a snapshot, staged ones included.
     shards_bytes: usize,
+    /// What was taken in one go, empty between two groups.
+    group: Vec<Write>,
     staged: Vec<StagedFrame>,
+    /// How long the last write and its sync took.
+    last_flush: Duration,
     /// What the staged frames open (`Some`) and delete (`None`).
     staged_shards: HashMap<ShardKey, Option<Life>>,
     cache: TailCache,
@@ -84,6 +92,27 @@ pub(super) struct Start {
     pub(super) first_segment: SegmentSequence,
 }
 
+/// Writes at `desk` until the gate is closed and empty, then takes the committer away and ends it. The committer's thread.
+pub(super) fn run(shared: &Shared, desk: &Mutex<Option<Committer>>) {
+    const TAKEN_AWAY: &str = "only its own thread takes it away";
+    loop {
+        let mut held = desk.lock();
+        let committer = held.as_mut().expect(TAKEN_AWAY);
+        if committer.has_time_to_fill() {
+            committer.fill();
+            continue;
+        }
+        drop(held);
+        shared.gate.wait();
+        let mut held = desk.lock();
+        if held.as_mut().expect(TAKEN_AWAY).commit_waiting() {
+            let committer = held.take().expect(TAKEN_AWAY);
+            drop(held);
+            return committer.end();
+        }
+    }
+}
+
 impl Committer {
     pub(super) fn new(start: Start) -> Self {
         let Start { shared, layout, active, key, first_segment } = start;
@@ -91,34 +120,71 @@ impl Committer {
         let shards_bytes = shards.values().map(|shard| shard_bytes_max(&shard.state.lock().owned)).sum();
         drop(shards);
         let cache = TailCache::new(shared.config.cache_bytes_max);
-        let (staged, staged_shards) = (Vec::new(), HashMap::new());
-        let begun = shared.clock.now();
-        Self { shared, layout, active, begun, key, first_segment, shards_bytes, staged, staged_shards, cache }
+        Self {
+            begun: shared.clock.now(),
+            shared,
+            layout,
+            active,
+            key,
+            first_segment,
+            shards_bytes,
+            group: Vec::new(),
+            staged: Vec::new(),
+            last_flush: Duration::ZERO,
+            staged_shards: HashMap::new(),
+            cache,
+        }
     }
 
-    /// Writes until the gate is closed and empty, then leaves a footer.
-    pub(super) fn run(mut self) {
-        let shared = Arc::clone(&self.shared);
-        let mut group = Vec::new();
-        loop {
-            if self.has_time_to_fill() {
-                self.fill();
-                continue;
-            }
-            let taken = shared.gate.take_all(COMMIT_GROUP_BYTES_MAX, &mut group);
-            if taken.items > 0 {
-                shared.counters.groups.add(1);
-                let now = shared.clock.wall();
-                for write in group.drain(..) {
-                    self.stage(write, now);
-                }
-                self.flush();
-            }
-            if taken.closed {
-                break;
-            }
+    /// Writes the next of what waits. True when nothing will come any more.
+    fn commit_waiting(&mut self) -> bool {
+        let mut group = std::mem::take(&mut self.group);
+        let taken = self.shared.gate.take(COMMIT_GROUP_BYTES_MAX, &mut group);
+        if taken.items > 0 {
+            self.commit(group.drain(..));
         }
-        if shared.stopped.get().is_none()
+        self.group = group;
+        taken.closed
+    }
+
+    /// Writes one group.
+    fn commit(&mut self, group: impl Iterator<Item = Write>) {
+        self.shared.counters.groups.add(1);
+        let now = self.shared.clock.wall();
+        for write in group {
+            self.stage(write, now);
+        }
+        self.flush();
+    }
+
+    /// Writes `appends` on the thread of the caller, who must hold the desk, if that keeps it for a moment only and nobody is
+    /// overtaken; else gives them back. Nobody is when the gate is empty: what was taken out of it is committed before the
+    /// desk is free again.
+    pub(super) fn commit_here(&mut self, appends: Vec<Append>) -> Result<(), Vec<Append>> {
+        let frame_bytes = appends.iter().map(Append::frame_bytes).sum();
+        let need = Need {
+            frame_bytes,
+            runs: appends.len(),
+            entries: appends.len(),
+            shards_bytes: self.shards_bytes,
+            left: self.shared.config.marks_bytes(),
+        };
+        let is_for_here = frame_bytes <= COMMIT_HERE_BYTES_MAX
+            && self.last_flush <= COMMIT_HERE_FLUSH_MAX
+            && self.active.fits(&self.shared.config, need)
+            && self.shared.gate.is_idle();
+        if !is_for_here {
+            return Err(appends);
+        }
+        let shared = Arc::clone(&self.shared);
+        shared.counters.groups_here.add(1);
+        self.commit(appends.into_iter().filter_map(|append| append.into_write(&shared)));
+        Ok(())
+    }
+
+    /// Leaves a footer, unless something failed.
+    fn end(mut self) {
+        if self.shared.stopped.get().is_none()
             && !self.active.is_footed()
             && let Err(error) = self.foot()
         {
@@ -389,7 +455,8 @@ impl Committer {
             return;
         }
         match self.write_staged() {
-            Ok(()) => {
+            Ok(took) => {
+                self.last_flush = took;
                 self.active.end = self.active.staged_end;
                 if self.syncs_staged() {
                     self.active.synced_end = self.active.end;
@@ -417,7 +484,8 @@ impl Committer {
         self.layout.prepare(if half_took > ZEROS_WORTH { Blocks::Written } else { Blocks::Reserved });
     }
 
-    fn write_staged(&mut self) -> Result<(), StorageError> {
+    /// Returns how long it took.
+    fn write_staged(&mut self) -> Result<Duration, StorageError> {
         let (shared, segment) = (&self.shared, &self.active.segment);
         let mut parts = Vec::with_capacity(self.staged.len() * 2);
         let mut offset = self.active.end;
@@ -434,12 +502,14 @@ impl Committer {
         let written = shared.clock.now();
         shared.counters.written_bytes.add(u64::from(offset - self.active.end));
         shared.counters.write_nanos.add_time(written.since(begun));
-        if self.syncs_staged() {
-            segment.file.sync_data().map_err(|source| segment.error("sync", source))?;
-            shared.counters.syncs.add(1);
-            shared.counters.sync_nanos.add_time(shared.clock.now().since(written));
+        if !self.syncs_staged() {
+            return Ok(written.since(begun));
         }
-        Ok(())
+        segment.file.sync_data().map_err(|source| segment.error("sync", source))?;
+        let synced = shared.clock.now();
+        shared.counters.syncs.add(1);
+        shared.counters.sync_nanos.add_time(synced.since(written));
+        Ok(synced.since(begun))
     }
 
     /// Does this group end with a sync? Under `os` only when it lets go of segments: what is dropped before the word that

@@ -14,7 +14,7 @@ use weir_sync::{CommitGate, commit_gate::GateLimits};
 use super::{
     Journal, JournalConfig, RecoveryReport, Shared,
     active::{Active, Beginning},
-    commit::{Committer, Start},
+    commit::{self, Committer, Start},
     recover::{FolderFacts, Recovered, Tail, Trust, recover},
     rests::Rests,
     rewrite::{Rewriter, Wishes},
@@ -105,15 +105,15 @@ pub(super) fn open(
     let rewriter = Rewriter::new(Arc::clone(&shared), Arc::clone(&spares), facts.key);
     let layout = Layout::start(spares, threads, (requests, wanted), rewriter)?;
     let start = Start { shared: Arc::clone(&shared), layout, active, key: facts.key, first_segment };
-    let committer = Committer::new(start);
-    let gate = DrainGate(Arc::clone(&shared));
+    let desk = Arc::new(Mutex::new(Some(Committer::new(start))));
+    let (gate, run) = (DrainGate(Arc::clone(&shared)), (Arc::clone(&shared), Arc::clone(&desk)));
     let committer = threads.spawn("weir-commit", move || {
         let _gate = gate;
-        committer.run();
+        commit::run(&run.0, &run.1);
     })?;
     report.took = clock.now().since(begun);
     tell(&report);
-    Ok((Journal { shared, committer: Mutex::new(Some(committer)) }, report))
+    Ok((Journal { shared, desk, committer: Mutex::new(Some(committer)) }, report))
 }
 
 /// Writing goes on in `last`, after its footer if it has one: a crash may have come before its trailer. What was found
@@ -186,7 +186,7 @@ impl Drop for DrainGate {
     fn drop(&mut self) {
         self.0.gate.close();
         let mut rest = Vec::new();
-        while !self.0.gate.take_all(usize::MAX, &mut rest).closed {}
+        while !self.0.gate.take(usize::MAX, &mut rest).closed {}
         drop(rest); // each answers that its owner is gone
     }
 }

@@ -11,13 +11,56 @@ use weir_core::{
     shard::{ClosedShard, OwnedShard},
 };
 
-use super::{AppendOutcome, done::Done, retain::RetainOutcome};
+use super::{AppendOutcome, Shared, done::Done, retain::RetainOutcome};
 use crate::{
     error::{AppendError, CloseShardError, DeleteShardError, OpenShardError, WriteError},
     frame::FRAME_HEADER_BYTES,
     segment::{LogPlace, SegmentSequence},
     shard::{Numbered, Shard},
 };
+
+/// A batch for a shard, on its way into a journal.
+#[derive(Debug)]
+pub struct Append {
+    shard: ShardKey,
+    batch: Batch,
+    done: Done<AppendOutcome, AppendError>,
+}
+
+impl Append {
+    /// Of `batch` to `shard`. `on_done` is called once, when it is durable or refused, by whoever appends it or on the
+    /// committer's thread: it must be quick. When it hears `Ok`, the batch is as durable as configured and visible to
+    /// readers.
+    pub fn new(
+        shard: ShardKey,
+        batch: Batch,
+        on_done: impl FnOnce(Result<AppendOutcome, AppendError>) + Send + 'static,
+    ) -> Self {
+        Self { shard, batch, done: Done::new(on_done) }
+    }
+
+    /// Bytes that it takes in a segment.
+    pub(super) fn frame_bytes(&self) -> usize {
+        FRAME_HEADER_BYTES + self.batch.body().len()
+    }
+
+    /// As the committer takes it; `None` when it is refused already, and its caller told.
+    pub(super) fn into_write(self, shared: &Shared) -> Option<Write> {
+        let Self { shard, batch, done } = self;
+        let (bytes, bytes_max) = (batch.body().len(), shared.body_bytes_max);
+        if bytes > bytes_max {
+            done.fail(WriteError::TooLarge { bytes, bytes_max }.into());
+            return None;
+        }
+        match shared.shard(shard) {
+            Some(shard) => Some(Write::Append { shard, batch, done }),
+            None => {
+                done.fail(AppendError::NoShard { shard });
+                None
+            }
+        }
+    }
+}
 
 /// A write that waits for the committer.
 #[derive(Debug)]

@@ -15,7 +15,7 @@ use std::{
 
 use nix::errno::Errno;
 use weir_core::{
-    batch::{BatchBuilder, Record},
+    batch::{Batch, BatchBuilder, Record},
     effect::Effect,
     hash_key::HashKeyRange,
     id::{AccountId, Epoch, Region, ShardIndex, StreamId, StreamName},
@@ -25,6 +25,7 @@ use super::*;
 use crate::{
     ReadError,
     disk::fault::{FaultDisk, Operation},
+    error::AppendError,
 };
 
 const SEGMENT_BYTES: u64 = 32 * 1024;
@@ -90,7 +91,7 @@ fn open_shard(journal: &Journal, key: ShardKey) {
 }
 
 fn append(journal: &Journal, key: ShardKey, texts: &[&str]) -> Result<AppendOutcome, AppendError> {
-    wait(|done| journal.append(key, batch(texts), done))
+    wait(|done| journal.append(Append::new(key, batch(texts), done)))
 }
 
 /// Appends without waiting.
@@ -100,14 +101,14 @@ fn begin_append(
     texts: &[&str],
 ) -> Receiver<Result<AppendOutcome, AppendError>> {
     let (answer, answered) = sync_channel(1);
-    journal.append(key, batch(texts), move |outcome| answer.send(outcome).unwrap());
+    journal.append(Append::new(key, batch(texts), move |outcome| answer.send(outcome).unwrap()));
     answered
 }
 
 /// Holds the committer inside a callback, behind a record `held`, until it is told: what comes now waits and is one group.
 fn hold_committer(journal: &Journal, key: ShardKey) -> SyncSender<()> {
     let (release, held) = sync_channel(0);
-    journal.append(key, batch(&["held"]), move |_| held.recv().unwrap());
+    journal.append(Append::new(key, batch(&["held"]), move |_| held.recv().unwrap()));
     release
 }
 
@@ -241,6 +242,92 @@ fn appends_that_come_while_a_group_is_written_share_the_next_sync() {
     // One for whatever waited at the release, one more if the first append was still unwritten before.
     assert!(metrics.syncs - before <= 2, "{} syncs for 100 appends", metrics.syncs - before);
     assert_eq!(read_all(&journal, shard, 0).unwrap().len(), 101);
+}
+
+#[test]
+fn a_caller_who_is_alone_commits_its_records_itself() {
+    let disk = disk();
+    let (journal, _) = open(&disk);
+    let shard = key(1, 0);
+    open_shard(&journal, shard);
+    let here = std::thread::current().id();
+    let append_here = || {
+        let syncs = journal.metrics().syncs;
+        let (by, outcome) = wait(|answer| {
+            let tell = move |outcome| answer((std::thread::current().id(), outcome));
+            journal.append_here(vec![Append::new(shard, batch(&["record"]), tell)]);
+        });
+        assert_eq!(journal.metrics().syncs, syncs + 1);
+        (by, outcome.unwrap().first)
+    };
+    // The committer may be at its desk still, over what is not waited for.
+    let (_, last) = std::iter::from_fn(|| Some(append_here())).find(|(by, _)| *by == here).unwrap();
+    let metrics = journal.metrics();
+    assert_eq!((metrics.groups_here, metrics.groups), (1, last + 2), "the opening is a group, too");
+    assert_eq!(read_all(&journal, shard, 0).unwrap().len() as u64, last + 1);
+    let after = open(&disk.after_power_loss(1)).0;
+    assert_eq!(read_all(&after, shard, 0).unwrap().len() as u64, last + 1, "as durable as any");
+}
+
+#[test]
+fn a_caller_who_commits_itself_waits_for_nobody_and_overtakes_nobody() {
+    let (journal, _) = open(&disk());
+    let shard = key(1, 0);
+    open_shard(&journal, shard);
+    let release = hold_committer(&journal, shard);
+    let left = begin_append(&journal, shard, &["left"]);
+    let (answer, answered) = sync_channel(1);
+    let tell = move |outcome: Result<AppendOutcome, AppendError>| answer.send(outcome).unwrap();
+    journal.append_here(vec![Append::new(shard, batch(&["behind"]), tell)]);
+    assert!(answered.try_recv().is_err(), "the desk is taken");
+    release.send(()).unwrap();
+    assert_eq!(left.recv().unwrap().unwrap().first, 1);
+    assert_eq!(answered.recv().unwrap().unwrap().first, 2);
+}
+
+#[test]
+fn what_is_too_much_for_a_moment_or_for_this_segment_is_the_committers() {
+    let (journal, _) = open(&disk());
+    let shard = key(1, 0);
+    open_shard(&journal, shard);
+    // Several segments are filled: the one that does not fit is written by who can roll.
+    let text = "t".repeat(3_000);
+    let outcomes: Vec<_> = (0..40)
+        .map(|_| wait(|done| journal.append_here(vec![Append::new(shard, batch(&[text.as_str()]), done)])))
+        .collect();
+    assert!(outcomes.into_iter().zip(0..).all(|(outcome, at)| outcome.unwrap().first == at));
+    let metrics = journal.metrics();
+    assert!(metrics.rolls >= 3 && metrics.groups_here < metrics.groups - metrics.rolls, "{metrics:?}");
+
+    let missing = wait(|done| journal.append_here(vec![Append::new(key(9, 9), batch(&["r"]), done)]));
+    assert!(matches!(missing, Err(AppendError::NoShard { .. })));
+    let text = "t".repeat(SEGMENT_BYTES as usize);
+    let large = wait(|done| journal.append_here(vec![Append::new(shard, batch(&[text.as_str()]), done)]));
+    assert!(matches!(large, Err(AppendError::Write(WriteError::TooLarge { .. }))));
+    journal.close();
+    let closed = wait(|done| journal.append_here(vec![Append::new(shard, batch(&["r"]), done)]));
+    assert!(matches!(closed, Err(AppendError::Write(WriteError::Closed))));
+}
+
+#[test]
+fn a_slow_sync_sends_the_next_caller_to_the_committer() {
+    let disk = disk();
+    let (journal, _) = open(&disk);
+    let shard = key(1, 0);
+    open_shard(&journal, shard);
+    let clock = Clock::new();
+    let (met, is_met) = sync_channel(1);
+    let hold = disk.hold(Operation::Sync, move || met.send(clock.now()).unwrap());
+    let slow = begin_append(&journal, shard, &["slow"]);
+    let since = is_met.recv().unwrap();
+    while clock.now().since(since) <= weir_core::limits::COMMIT_HERE_FLUSH_MAX {
+        std::thread::yield_now();
+    }
+    drop(hold);
+    slow.recv().unwrap().unwrap();
+    let before = journal.metrics().groups_here;
+    wait(|done| journal.append_here(vec![Append::new(shard, batch(&["next"]), done)])).unwrap();
+    assert_eq!(journal.metrics().groups_here, before);
 }
 
 #[test]

@@ -19,7 +19,8 @@ fn every_item_of_two_writers_is_taken_once() {
         });
         let mut taken = Vec::new();
         while taken.len() < 2 {
-            let batch = gate.take_all(100, &mut taken);
+            gate.wait();
+            let batch = gate.take(100, &mut taken);
             assert!(!batch.closed);
         }
         taken.sort_unstable();
@@ -41,7 +42,12 @@ fn a_committer_takes_what_came_before_the_close_and_then_stops() {
             })
         };
         let mut taken = Vec::new();
-        while !gate.take_all(100, &mut taken).closed {}
+        loop {
+            gate.wait();
+            if gate.take(100, &mut taken).closed {
+                break;
+            }
+        }
         assert_eq!(taken, [1]);
         writer.join().unwrap();
     });
@@ -66,7 +72,8 @@ fn group_commit_acknowledges_only_what_is_synced() {
         let mut committed = 0;
         while committed < 2 {
             let places = committed + 1..;
-            committed += gate.take_all(100, &mut group).items as u64;
+            gate.wait();
+            committed += gate.take(100, &mut group).items as u64;
             synced.store(committed, Ordering::Relaxed);
             group.drain(..).zip(places).for_each(|(completer, place)| completer.complete(place));
         }

@@ -14,7 +14,7 @@ fn one_take_gets_everything_that_waits_in_order() {
         gate.try_enqueue(item, 10).unwrap();
     }
     let mut taken = vec![0];
-    assert_eq!(gate.take_all(1_000, &mut taken), Taken { items: 3, bytes: 30, closed: false });
+    assert_eq!(gate.take(1_000, &mut taken), Taken { items: 3, bytes: 30, closed: false });
     assert_eq!(taken, [0, 1, 2, 3]);
     assert_eq!(gate.waiting(), GateLimits { items: 0, bytes: 0 });
 }
@@ -26,11 +26,11 @@ fn a_take_stops_before_the_item_that_exceeds_its_bytes() {
         gate.try_enqueue(item, bytes).unwrap();
     }
     let mut taken = Vec::new();
-    assert_eq!(gate.take_all(29, &mut taken), Taken { items: 1, bytes: 10, closed: false });
+    assert_eq!(gate.take(29, &mut taken), Taken { items: 1, bytes: 10, closed: false });
     gate.try_enqueue(4, 1).unwrap();
-    assert_eq!(gate.take_all(50, &mut taken), Taken { items: 2, bytes: 50, closed: false });
+    assert_eq!(gate.take(50, &mut taken), Taken { items: 2, bytes: 50, closed: false });
     assert_eq!(gate.waiting(), GateLimits { items: 1, bytes: 1 });
-    assert_eq!(gate.take_all(50, &mut taken), Taken { items: 1, bytes: 1, closed: false });
+    assert_eq!(gate.take(50, &mut taken), Taken { items: 1, bytes: 1, closed: false });
     assert_eq!(taken, [1, 2, 3, 4]);
 }
 
@@ -40,7 +40,7 @@ fn an_item_larger_than_a_take_is_taken_alone() {
     gate.try_enqueue(1, 90).unwrap();
     gate.try_enqueue(2, 0).unwrap();
     let mut taken = Vec::new();
-    assert_eq!(gate.take_all(50, &mut taken), Taken { items: 1, bytes: 90, closed: false });
+    assert_eq!(gate.take(50, &mut taken), Taken { items: 1, bytes: 90, closed: false });
     assert_eq!(taken, [1]);
 }
 
@@ -64,10 +64,25 @@ fn a_closed_gate_gives_out_what_waits_and_then_says_so() {
     gate.close();
     assert_eq!(gate.try_enqueue(3, 1), Err(EnqueueRefused::Closed(3)));
     let mut taken = Vec::new();
-    assert_eq!(gate.take_all(60, &mut taken), Taken { items: 1, bytes: 60, closed: false });
-    assert_eq!(gate.take_all(60, &mut taken), Taken { items: 1, bytes: 40, closed: true });
-    assert_eq!(gate.take_all(60, &mut taken), Taken { items: 0, bytes: 0, closed: true });
+    assert_eq!(gate.take(60, &mut taken), Taken { items: 1, bytes: 60, closed: false });
+    assert_eq!(gate.take(60, &mut taken), Taken { items: 1, bytes: 40, closed: true });
+    assert_eq!(gate.take(60, &mut taken), Taken { items: 0, bytes: 0, closed: true });
     assert_eq!(taken, [1, 2]);
+}
+
+#[test]
+fn it_is_idle_while_it_is_open_and_nothing_waits() {
+    let gate = gate(10, 100);
+    assert!(gate.is_idle());
+    gate.try_enqueue(1, 60).unwrap();
+    assert!(!gate.is_idle());
+    let mut taken = Vec::new();
+    assert_eq!(gate.take(100, &mut taken), Taken { items: 1, bytes: 60, closed: false });
+    assert_eq!(gate.take(100, &mut taken), Taken { items: 0, bytes: 0, closed: false });
+    assert!(gate.is_idle());
+    gate.close();
+    assert!(!gate.is_idle());
+    gate.wait();
 }
 
 #[test]
@@ -80,7 +95,8 @@ fn many_writers_hand_over_every_item_once_and_the_gate_keeps_its_bounds() {
             let mut taken = Vec::new();
             loop {
                 let before = taken.len();
-                let batch = gate.take_all(300, &mut taken);
+                gate.wait();
+                let batch = gate.take(300, &mut taken);
                 assert_eq!(taken.len() - before, batch.items);
                 assert!(batch.items <= 16 && batch.bytes <= 300);
                 if batch.closed {

@@ -1,46 +1,57 @@
-//! Models of the commit path as a whole: writers, two committers, and a reader at the watermark.
+//! Models of the commit path as a whole: writers who leave their writes or write themselves, the committer, and a reader at
+//! the watermark.
 
-use super::{Failed, Path, WRITE_BYTES};
+use super::{Answer, Failed, Path, WRITE_BYTES};
+use crate::completion::Completion;
 use crate::facade::{Arc, block_on, check_model, thread};
 use crate::watermark::Risen;
 
 /// As many writes in a group as wait.
 const ALL: usize = 100;
 
-/// A path and its two committers.
-fn open(group_bytes_max: usize, fails_at: Option<u64>) -> (Arc<Path>, [thread::JoinHandle<()>; 2]) {
+/// A path and its committer.
+fn open(group_bytes_max: usize, fails_at: Option<u64>) -> (Arc<Path>, thread::JoinHandle<()>) {
     let path = Arc::new(Path::new(group_bytes_max, fails_at));
-    let committers = [(); 2].map(|()| {
+    let committer = {
         let path = Arc::clone(&path);
         thread::spawn(move || path.commit())
-    });
-    (path, committers)
+    };
+    (path, committer)
 }
 
-fn end(path: &Path, committers: [thread::JoinHandle<()>; 2]) {
+fn end(path: &Path, committer: thread::JoinHandle<()>) {
     path.close();
-    committers.into_iter().for_each(|committer| committer.join().unwrap());
+    committer.join().unwrap();
+}
+
+/// Writes from another thread, itself if it can, while the caller goes on.
+fn another_writes_here(path: &Arc<Path>) -> thread::JoinHandle<Option<Answer>> {
+    let path = Arc::clone(path);
+    thread::spawn(move || path.append_here().map(heard))
+}
+
+fn heard(answer: Completion<Answer>) -> Answer {
+    block_on(answer).expect("whoever was let in is answered")
 }
 
 #[test]
 fn whoever_hears_an_acknowledgement_finds_the_record_on_disk() {
     check_model(|| {
-        let (path, committers) = open(WRITE_BYTES, None);
-        let answers = [(); 2].map(|()| path.append().unwrap());
-        for (answer, place) in answers.into_iter().zip(0..) {
-            assert_eq!(block_on(answer), Ok(Ok(place)));
-            let (index, synced) = path.read();
-            assert!(synced > place, "acknowledged before the sync");
-            assert!(index.contains(&place), "acknowledged, and not to be found");
-        }
-        end(&path, committers);
+        let (path, committer) = open(WRITE_BYTES, None);
+        let other = another_writes_here(&path);
+        let place = heard(path.append().unwrap()).unwrap();
+        let (index, synced) = path.read();
+        assert!(synced > place, "acknowledged before the sync");
+        assert!(index.contains(&place), "acknowledged, and not to be found");
+        other.join().unwrap().unwrap().unwrap();
+        end(&path, committer);
     });
 }
 
 #[test]
 fn whoever_sees_the_watermark_finds_all_below_it_and_nothing_unsynced() {
     check_model(|| {
-        let (path, committers) = open(WRITE_BYTES, None);
+        let (path, committer) = open(WRITE_BYTES, None);
         let reader = {
             let path = Arc::clone(&path);
             thread::spawn(move || {
@@ -52,25 +63,34 @@ fn whoever_sees_the_watermark_finds_all_below_it_and_nothing_unsynced() {
                 }
             })
         };
-        let answers = [(); 2].map(|()| path.append().unwrap());
+        let answers = [path.append().unwrap(), path.append_here().unwrap()];
         reader.join().unwrap();
         drop(answers);
-        end(&path, committers);
+        end(&path, committer);
     });
 }
 
 #[test]
-fn what_two_writers_leave_is_published_in_the_order_of_the_log() {
+fn what_a_writer_left_is_written_before_what_it_writes_itself() {
     check_model(|| {
-        let (path, committers) = open(WRITE_BYTES, None);
-        let writer = {
-            let path = Arc::clone(&path);
-            thread::spawn(move || block_on(path.append().unwrap()).unwrap().unwrap())
-        };
-        let mut places = [block_on(path.append().unwrap()).unwrap().unwrap(), writer.join().unwrap()];
+        let (path, committer) = open(WRITE_BYTES, None);
+        let (left, written) = (path.append().unwrap(), path.append_here().unwrap());
+        assert_eq!((heard(left), heard(written)), (Ok(0), Ok(1)), "overtaken");
+        end(&path, committer);
+        assert_eq!(path.read(), (vec![0, 1], 2));
+    });
+}
+
+#[test]
+fn two_who_write_themselves_and_the_committer_never_write_at_once() {
+    check_model(|| {
+        let (path, committer) = open(WRITE_BYTES, None);
+        let other = another_writes_here(&path);
+        let mut places =
+            [path.append_here().map(heard), other.join().unwrap()].map(|answer| answer.unwrap().unwrap());
         places.sort_unstable();
         assert_eq!(places, [0, 1]);
-        end(&path, committers);
+        end(&path, committer);
         assert_eq!(path.read(), (vec![0, 1], 2));
     });
 }
@@ -78,12 +98,12 @@ fn what_two_writers_leave_is_published_in_the_order_of_the_log() {
 #[test]
 fn a_failed_sync_fails_its_group_and_everything_later() {
     check_model(|| {
-        let (path, committers) = open(WRITE_BYTES, Some(0));
-        let answers = [(); 2].map(|()| path.append().unwrap());
+        let (path, committer) = open(WRITE_BYTES, Some(0));
+        let answers = [path.append_here().unwrap(), path.append().unwrap()];
         for answer in answers {
-            assert_eq!(block_on(answer), Ok(Err(Failed)), "acknowledged behind a failed sync");
+            assert_eq!(heard(answer), Err(Failed), "acknowledged behind a failed sync");
         }
-        end(&path, committers);
+        end(&path, committer);
         assert_eq!(path.read().0, [], "what failed is not to be found");
     });
 }
@@ -91,24 +111,24 @@ fn a_failed_sync_fails_its_group_and_everything_later() {
 #[test]
 fn a_failed_sync_leaves_what_was_before_it() {
     check_model(|| {
-        let (path, committers) = open(ALL, Some(1));
-        let first = block_on(path.append().unwrap());
-        let second = block_on(path.append().unwrap());
-        assert_eq!((first, second), (Ok(Ok(0)), Ok(Err(Failed))));
+        let (path, committer) = open(ALL, Some(1));
+        let first = heard(path.append_here().unwrap());
+        let second = heard(path.append().unwrap());
+        assert_eq!((first, second), (Ok(0), Err(Failed)));
         assert_eq!(path.read(), (vec![0], 1));
-        end(&path, committers);
+        end(&path, committer);
     });
 }
 
 #[test]
 fn closing_answers_everybody_who_was_let_in() {
     check_model(|| {
-        let (path, committers) = open(ALL, None);
+        let (path, committer) = open(ALL, None);
         let writer = {
             let path = Arc::clone(&path);
-            thread::spawn(move || [(); 2].map(|()| path.append().map(block_on)))
+            thread::spawn(move || [path.append().map(block_on), path.append_here().map(block_on)])
         };
-        end(&path, committers);
+        end(&path, committer);
         let answers = writer.join().unwrap();
         let let_in: Vec<_> = answers.iter().flatten().collect();
         assert!(

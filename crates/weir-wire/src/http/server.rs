@@ -41,6 +41,7 @@ use weir_sync::{ByteBudget, Shutdown};
 
 use crate::open_files;
 
+pub use self::exchanges::has_one_caller_here;
 pub(crate) use self::preface::PREFACE;
 pub use self::streamed::{Source, streamed};
 pub use self::{

@@ -220,12 +220,20 @@ pub(super) const VARIANTS: &[Variant] = &[
         found_as: DEADLOCK,
         uses: &[],
     },
-    // The write lock is let go before the sync lock is taken: the younger group may publish first.
+    // Who writes itself looks only whether the desk is free, and not whether somebody waits.
     Variant {
         primitive: "commit_path",
-        name: "commit_path_lets_go_too_early",
-        model: "what_two_writers_leave_is_published_in_the_order_of_the_log",
-        found_as: "published without a hole",
+        name: "commit_path_overtakes_who_waits",
+        model: "what_a_writer_left_is_written_before_what_it_writes_itself",
+        found_as: "overtaken",
+        uses: PATH_USES,
+    },
+    // The committer takes its group before it has the desk: the gate is empty, and somebody else writes first.
+    Variant {
+        primitive: "commit_path",
+        name: "commit_path_takes_before_the_desk",
+        model: "what_a_writer_left_is_written_before_what_it_writes_itself",
+        found_as: "overtaken",
         uses: PATH_USES,
     },
     // Who waits is answered before the sync.
@@ -256,14 +264,6 @@ pub(super) const VARIANTS: &[Variant] = &[
     Variant {
         primitive: "commit_path",
         name: "commit_path_forgets_a_failure",
-        model: "a_failed_sync_fails_its_group_and_everything_later",
-        found_as: "published without a hole",
-        uses: PATH_USES,
-    },
-    // The failure is noted under a later lock than the one of the sync: the next group passes between them.
-    Variant {
-        primitive: "commit_path",
-        name: "commit_path_notes_a_failure_late",
         model: "a_failed_sync_fails_its_group_and_everything_later",
         found_as: "published without a hole",
         uses: PATH_USES,

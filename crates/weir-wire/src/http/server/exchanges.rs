@@ -5,7 +5,10 @@
 //! becomes of them (`delivered.rs`). It must hold no answer: only what is known of it.
 
 use std::{
-    sync::{Arc, Weak},
+    sync::{
+        Arc, Weak,
+        atomic::{AtomicUsize, Ordering},
+    },
     task::Waker,
 };
 
@@ -21,6 +24,48 @@ use super::{
     serve_threads::Load,
     unfinished::Unfinished,
 };
+
+/// Exchanges that a thread must have served one at a time, one after another, before it is taken to have one caller only.
+/// Among callers who come by the dozen, one is alone for a moment in every group.
+const ONE_AT_A_TIME_MIN: usize = 16;
+
+thread_local! {
+    static HERE: Arc<Here> = Arc::default();
+}
+
+/// What a thread serves.
+#[derive(Debug, Default)]
+struct Here {
+    /// Exchanges that were begun here and have not ended.
+    open: AtomicUsize,
+    /// Those that were begun since two were last open at once.
+    one_at_a_time: AtomicUsize,
+}
+
+impl Here {
+    fn begin(&self) {
+        if self.open.fetch_add(1, Ordering::Relaxed) == 0 {
+            self.one_at_a_time.fetch_add(1, Ordering::Relaxed);
+        } else {
+            self.one_at_a_time.store(0, Ordering::Relaxed);
+        }
+    }
+
+    fn end(&self) {
+        self.open.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    fn has_one_caller(&self) -> bool {
+        self.open.load(Ordering::Relaxed) == 1
+            && self.one_at_a_time.load(Ordering::Relaxed) >= ONE_AT_A_TIME_MIN
+    }
+}
+
+/// Whether this thread serves one request, and has served one at a time for a while: then nobody minds if that one waits
+/// without letting the thread go. Requests whose heads it has not read yet it does not know of.
+pub fn has_one_caller_here() -> bool {
+    HERE.with(|here| here.has_one_caller())
+}
 
 /// The exchanges of one connection.
 #[derive(Debug)]
@@ -79,13 +124,15 @@ impl Exchanges {
     /// A request has come; `permit` is its part of what the listener serves at once, if there was one left.
     pub(super) fn begin(self: Arc<Self>, permit: Option<OwnedSemaphorePermit>) -> Exchange {
         self.load.begin();
+        let here = HERE.with(Arc::clone);
+        here.begin();
         let mut open = self.open.lock();
         open.count += 1;
         open.next = Unfinished::default();
         let crowded = open.crowded.take();
         drop(open);
         crowded.into_iter().for_each(Waker::wake);
-        Exchange { exchanges: self, answering: false, endless: false, _permit: permit }
+        Exchange { exchanges: self, here, answering: false, endless: false, _permit: permit }
     }
 
     /// Whether the connection may be read on: not when the next head has no end yet and there is no room for more of it. Then
@@ -144,6 +191,8 @@ impl Exchanges {
 #[derive(Debug)]
 pub(super) struct Exchange {
     exchanges: Arc<Exchanges>,
+    /// Of the thread that it was begun on.
+    here: Arc<Here>,
     answering: bool,
     endless: bool,
     _permit: Option<OwnedSemaphorePermit>,
@@ -188,6 +237,7 @@ impl Drop for Exchange {
         open.endless -= usize::from(self.endless);
         open.quiet_since = Instant::now();
         self.exchanges.load.end();
+        self.here.end();
     }
 }
 
@@ -287,6 +337,29 @@ mod tests {
         exchanges.read_in_turn(HTTP_HEAD_BYTES_FREE);
         assert!(may_read());
         assert_eq!(available(), HEADS_BYTES, "each head begins anew");
+    }
+
+    #[test]
+    fn a_thread_has_one_caller_when_it_has_served_one_at_a_time_for_a_while() {
+        let exchanges = exchanges();
+        let serve = || {
+            let _open = begin(&exchanges);
+            has_one_caller_here()
+        };
+        assert!(!has_one_caller_here());
+        let seen: Vec<_> = (0..ONE_AT_A_TIME_MIN).map(|_| serve()).collect();
+        assert_eq!(seen.iter().position(|&alone| alone), Some(ONE_AT_A_TIME_MIN - 1));
+        assert!(!has_one_caller_here(), "nothing is served");
+        let elsewhere = std::thread::scope(|scope| scope.spawn(has_one_caller_here).join().unwrap());
+        assert!(!elsewhere && serve(), "each thread has its own");
+
+        let (one, other) = (begin(&exchanges), begin(&exchanges));
+        assert!(!has_one_caller_here());
+        std::thread::scope(|scope| scope.spawn(move || drop(other)).join().unwrap());
+        assert!(!has_one_caller_here(), "there were two a moment ago");
+        drop(one);
+        assert!(!serve());
+        assert!((0..ONE_AT_A_TIME_MIN).any(|_| serve()), "what ended on another thread has ended here");
     }
 
     #[tokio::test(start_paused = true)]

@@ -57,6 +57,20 @@ pub(super) struct Call {
 impl Call {
     /// Asks for `op`; `answered` is called with the answer.
     pub(super) fn begin(journal: &Journal, op: Op, answered: impl FnOnce() + Send + 'static) -> Self {
+        Self::begin_with(journal, op, answered, Journal::append)
+    }
+
+    /// Asks for `op` where nothing else is asked for: what is appended is committed here, if it can be.
+    pub(super) fn begin_here(journal: &Journal, op: Op) -> Self {
+        Self::begin_with(journal, op, || (), |journal, append| journal.append_here(vec![append]))
+    }
+
+    fn begin_with(
+        journal: &Journal,
+        op: Op,
+        answered: impl FnOnce() + Send + 'static,
+        append: impl FnOnce(&Journal, Append),
+    ) -> Self {
         let (told, answer) = sync_channel(1);
         let tell = move |heard| {
             drop(told.send(heard)); // nobody listens any more to a journal that was killed
@@ -68,7 +82,7 @@ impl Call {
             }
             Op::Append { key, texts } => {
                 let texts: Vec<_> = texts.iter().map(String::as_str).collect();
-                journal.append(*key, batch(&texts), move |outcome| tell(of_append(outcome)));
+                append(journal, Append::new(*key, batch(&texts), move |outcome| tell(of_append(outcome))));
             }
             Op::Close { key } => journal.close_shard(*key, move |outcome| tell(of_closing(outcome))),
             Op::Delete { key } => journal.delete_shard(*key, move |outcome| tell(of_deletion(outcome))),

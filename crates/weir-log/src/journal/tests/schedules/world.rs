@@ -157,7 +157,9 @@ impl World {
 
     /// One write, and its answer.
     fn write(&mut self, op: Op) {
-        let call = Call::begin(self.journal(), op, || ());
+        let here = self.one_in(2);
+        let call =
+            if here { Call::begin_here(self.journal(), op) } else { Call::begin(self.journal(), op, || ()) };
         let heard = call.heard();
         self.learn(call.op, heard, false);
     }
