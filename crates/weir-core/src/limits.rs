@@ -189,6 +189,10 @@ pub const COMMIT_HERE_FLUSH_MAX: Duration = Duration::from_millis(1);
 pub const COMMIT_QUEUE_BYTES_MAX: usize = 64 * MIB;
 /// Appends that may wait for the committer.
 pub const COMMIT_QUEUE_ITEMS_MAX: usize = 65_536;
+/// This part of the machine's memory is what the kernel is left to keep of the newest segments, and half a segment more; older
+/// ones it is told to let go of. What it gets back is what the next segment is written into: where free memory is the host's,
+/// as on many virtual machines, getting more takes longer than writing it to disk (docs/PERFORMANCE.md).
+pub const LOG_KERNEL_CACHE_PART: u64 = 8;
 /// Bytes of the newest records that a journal keeps in memory for readers at the tail.
 pub const LOG_CACHE_BYTES_MAX: usize = 32 * MIB;
 /// Bytes of batches within which a page ended, kept for the page that begins there; over all shards.

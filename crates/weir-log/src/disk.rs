@@ -69,6 +69,9 @@ pub trait DiskFile: fmt::Debug + Send + Sync {
     fn write_at(&self, offset: u64, parts: &[IoSlice<'_>]) -> io::Result<usize>;
     /// Puts on disk what was written. After an error nothing is known about what was written since the last success.
     fn sync_data(&self) -> io::Result<()>;
+    /// Lets go of what is kept of the file beside the disk; whoever reads it reads the disk. What is not on disk yet stays.
+    /// An advice: what does not keep anything has nothing to do.
+    fn uncache(&self) {}
 }
 
 /// A folder that is taken; given back when dropped.

@@ -72,6 +72,8 @@ struct State {
     changes: u64,
     /// Bytes written, those of laying out not counted.
     written_bytes: u64,
+    /// Contents that were to be uncached.
+    uncached: Vec<usize>,
     power_goes_at: Option<u64>,
     powered: bool,
     short_writes: bool,
@@ -125,6 +127,7 @@ impl FaultDisk {
             free_bytes,
             changes: 0,
             written_bytes: 0,
+            uncached: Vec::new(),
             power_goes_at: None,
             powered: true,
             short_writes: false,
@@ -241,6 +244,16 @@ impl FaultDisk {
     /// The files that there are.
     pub fn paths(&self) -> Vec<PathBuf> {
         self.state().names.keys().cloned().collect()
+    }
+
+    /// Those of them that were uncached, in this order.
+    pub fn uncached(&self) -> Vec<PathBuf> {
+        let state = self.state();
+        let path_of = |content: &usize| {
+            let named = state.names.iter().find(|(_, named)| *named == content);
+            named.map(|(path, _)| path.clone())
+        };
+        state.uncached.iter().filter_map(path_of).collect()
     }
 
     /// The bytes of a file.

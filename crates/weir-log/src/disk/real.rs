@@ -12,7 +12,7 @@ use std::{
 
 use nix::{
     errno::Errno,
-    fcntl::{FallocateFlags, fallocate},
+    fcntl::{FallocateFlags, PosixFadviseAdvice, fallocate, posix_fadvise},
     sys::{statvfs::statvfs, uio::pwritev},
 };
 use rustix::buffer::spare_capacity;
@@ -150,6 +150,13 @@ impl DiskFile for RealFile {
     fn sync_data(&self) -> io::Result<()> {
         self.file.sync_data()
     }
+
+    fn uncache(&self) {
+        let advice = PosixFadviseAdvice::POSIX_FADV_DONTNEED;
+        if let Err(error) = posix_fadvise(&self.file, 0, 0, advice) {
+            tracing::debug!(%error, "the kernel keeps what it has of a segment");
+        }
+    }
 }
 
 fn write_zeros(file: &File, bytes: u64, sync: bool) -> io::Result<()> {
@@ -189,6 +196,19 @@ mod tests {
         let mut read = vec![0; 9_000];
         read_exact_at(RealDisk.open(&path).unwrap().as_ref(), 100, &mut read).unwrap();
         assert_eq!(read, letters.concat());
+    }
+
+    #[test]
+    fn what_is_uncached_is_read_as_before() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = RealDisk.lay_out(&folder.path().join("file"), 1 << 20, Blocks::Reserved, true).unwrap();
+        write_all_at(file.as_ref(), 7, &mut [IoSlice::new(b"on disk")]).unwrap();
+        file.sync_data().unwrap();
+        write_all_at(file.as_ref(), 100, &mut [IoSlice::new(b"in memory")]).unwrap();
+        file.uncache();
+        let mut read = [0; 109];
+        read_exact_at(file.as_ref(), 0, &mut read).unwrap();
+        assert_eq!((&read[7..14], &read[100..]), (&b"on disk"[..], &b"in memory"[..]));
     }
 
     #[test]

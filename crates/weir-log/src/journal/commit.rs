@@ -481,7 +481,13 @@ impl Committer {
             return;
         }
         let half_took = self.shared.clock.now().since(self.begun);
-        self.layout.prepare(if half_took > ZEROS_WORTH { Blocks::Written } else { Blocks::Reserved });
+        let blocks = if half_took > ZEROS_WORTH { Blocks::Written } else { Blocks::Reserved };
+        let (shared, here) = (&self.shared, self.active.segment.sequence);
+        self.layout.prepare(blocks, || {
+            let behind = shared.config.kernel_cache_bytes / shared.config.segment_bytes;
+            let old = SegmentSequence(here.0.checked_sub(behind.max(1))?);
+            shared.segments.read().get(&old).cloned()
+        });
     }
 
     /// Returns how long it took.

@@ -4,9 +4,10 @@
 
 use std::{path::PathBuf, sync::Arc};
 
+use nix::sys::sysinfo::sysinfo;
 use weir_core::limits::{
     COMMIT_QUEUE_BYTES_MAX, COMMIT_QUEUE_ITEMS_MAX, DISK_RESERVE_BYTES, LOG_CACHE_BYTES_MAX,
-    MEMORY_LOG_BYTES_MAX, SEGMENT_BYTES,
+    LOG_KERNEL_CACHE_PART, MEMORY_LOG_BYTES_MAX, SEGMENT_BYTES,
 };
 
 use crate::{
@@ -49,6 +50,8 @@ pub struct JournalConfig {
     pub reserve_bytes: u64,
     /// Bytes of the newest batches that are kept in memory.
     pub cache_bytes_max: usize,
+    /// Bytes of the newest segments that the kernel is left to keep in its memory.
+    pub kernel_cache_bytes: u64,
     /// Writes that may wait for the committer.
     pub queue_items_max: usize,
     /// Their bytes.
@@ -73,6 +76,7 @@ impl JournalConfig {
             segment_bytes: SEGMENT_BYTES,
             reserve_bytes,
             cache_bytes_max: LOG_CACHE_BYTES_MAX,
+            kernel_cache_bytes: memory_bytes() / LOG_KERNEL_CACHE_PART,
             queue_items_max: COMMIT_QUEUE_ITEMS_MAX,
             queue_bytes_max: COMMIT_QUEUE_BYTES_MAX,
             fill_when_idle: durability == Durability::Fsync,
@@ -127,6 +131,11 @@ impl JournalConfig {
     pub(crate) fn snapshot_bytes_max(&self) -> usize {
         usize::try_from(self.segment_bytes / 4).expect("segments are below 1 GiB")
     }
+}
+
+/// Of the machine; without a word from the kernel none, so that little is kept.
+fn memory_bytes() -> u64 {
+    sysinfo().map_or(0, |machine| machine.ram_total())
 }
 
 const _: () = assert!(

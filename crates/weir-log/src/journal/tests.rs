@@ -331,6 +331,26 @@ fn a_slow_sync_sends_the_next_caller_to_the_committer() {
 }
 
 #[test]
+fn the_kernel_is_left_the_newest_segments_and_told_to_let_go_of_the_others() {
+    let disk = disk();
+    let config = JournalConfig { kernel_cache_bytes: 2 * SEGMENT_BYTES, ..config(&disk) };
+    let (journal, _) = Journal::open(config, &Threads::new(), Clock::new()).unwrap();
+    let shard = key(1, 0);
+    open_shard(&journal, shard);
+    let text = "t".repeat(3_000);
+    while journal.metrics().rolls < 9 {
+        append(&journal, shard, &[&text]).unwrap();
+    }
+    journal.close();
+    let path = |number| Segment::path_in(Path::new("data"), SegmentSequence(number));
+    // Each is let go of when the one that is two behind it is half full, or not at all if that was waited for.
+    let uncached = disk.uncached();
+    assert!(uncached.len() > 4 && uncached.is_sorted(), "{uncached:?}");
+    assert!(uncached.iter().all(|old| *old <= path(7)), "the tenth is hardly begun: {uncached:?}");
+    assert!(!read_all(&journal, shard, 0).unwrap().is_empty());
+}
+
+#[test]
 fn many_threads_append_at_once_and_every_shard_keeps_its_order() {
     let folder = tempfile::tempdir().unwrap();
     let config =

@@ -62,8 +62,8 @@ pub(crate) trait Chores: Send + 'static {
 /// What the thread is told.
 #[derive(Debug)]
 pub(crate) enum Request {
-    /// The committer wants a segment, or will soon.
-    LayOut(Blocks),
+    /// The committer wants a segment, or will soon. When it is laid out, this one is old enough to be uncached.
+    LayOut(Blocks, Option<Arc<Segment>>),
     /// There are chores.
     Begin,
     /// The committer is gone.
@@ -232,7 +232,10 @@ fn number_of(name: &str) -> Option<u64> {
 
 /// The next segment that is wanted, after whatever of the chores could be done until then; `None` when the committer is
 /// gone.
-fn next_request<C: Chores>(wanted: &Receiver<Request>, chores: &mut C) -> Option<Blocks> {
+fn next_request<C: Chores>(
+    wanted: &Receiver<Request>,
+    chores: &mut C,
+) -> Option<(Blocks, Option<Arc<Segment>>)> {
     loop {
         let request = match wanted.try_recv() {
             Ok(request) => request,
@@ -240,7 +243,7 @@ fn next_request<C: Chores>(wanted: &Receiver<Request>, chores: &mut C) -> Option
             Err(_) => wanted.recv().ok()?,
         };
         match request {
-            Request::LayOut(blocks) => return Some(blocks),
+            Request::LayOut(blocks, old) => return Some((blocks, old)),
             Request::Begin => chores.begin(),
             Request::Stop => return None,
         }
@@ -258,20 +261,21 @@ impl Layout {
         let (laid_out, results) = bounded(1);
         let maker = Arc::clone(&spares);
         let thread = threads.spawn("weir-layout", move || {
-            while let Some(blocks) = next_request(&wanted, &mut chores) {
+            while let Some((blocks, old)) = next_request(&wanted, &mut chores) {
                 if laid_out.send(maker.next(blocks)).is_err() {
                     break;
                 }
+                old.inspect(|old| old.file.uncache());
             }
             drop(wanted); // before the chores, so that whoever wishes now hears it
         })?;
         Ok(Self { spares, requests, results, asked: false, thread: Some(thread) })
     }
 
-    /// Has the next segment laid out, if that is not under way.
-    pub(crate) fn prepare(&mut self, blocks: Blocks) {
+    /// Has the next segment laid out, if that is not under way, and after that `old` uncached.
+    pub(crate) fn prepare(&mut self, blocks: Blocks, old: impl FnOnce() -> Option<Arc<Segment>>) {
         if !self.asked {
-            let sent = self.requests.send(Request::LayOut(blocks));
+            let sent = self.requests.send(Request::LayOut(blocks, old()));
             sent.expect("the layout thread lives until it is told to stop");
             self.asked = true;
         }
@@ -292,7 +296,7 @@ impl Layout {
     }
 
     fn wait(&mut self) -> Result<Spare, StorageError> {
-        self.prepare(Blocks::Reserved); // somebody waits for it
+        self.prepare(Blocks::Reserved, || None); // somebody waits for it
         self.asked = false;
         self.results.recv().expect("the layout thread answers every request")
     }
@@ -374,7 +378,7 @@ mod tests {
         let mut layout =
             Layout::start(spares(&disk, &[]), &Threads::new(), (requests, wanted), chores).unwrap();
         assert_eq!(slices.recv().unwrap(), 2);
-        layout.prepare(Blocks::Written); // there before the slice that is told next has ended
+        layout.prepare(Blocks::Written, || None); // there before the slice that is told next has ended
         assert_eq!(slices.recv().unwrap(), 1);
         layout.take().unwrap();
         assert_eq!(slices.recv().unwrap(), 0, "and the rest is done after it");
@@ -427,7 +431,7 @@ mod tests {
     fn no_room_is_said_once_and_tried_again() {
         let disk = FaultDisk::new(1, BYTES + 99);
         let mut layout = start(&spares(&disk, &[]));
-        layout.prepare(Blocks::Written);
+        layout.prepare(Blocks::Written, || None);
         let refused = layout.take().unwrap_err();
         assert_eq!(refused.source.kind(), std::io::ErrorKind::StorageFull);
         disk.set_free_bytes(BYTES + 100);
@@ -439,7 +443,7 @@ mod tests {
         let disk = FaultDisk::new(1, 10_000);
         let mut layout = start(&spares(&disk, &[]));
         disk.fail_next(Operation::LayOut, Errno::EIO);
-        layout.prepare(Blocks::Written);
+        layout.prepare(Blocks::Written, || None);
         layout.take().unwrap();
     }
 

@@ -79,4 +79,8 @@ impl DiskFile for Handle {
             }
         }
     }
+
+    fn uncache(&self) {
+        self.shared.state.lock().uncached.push(self.content);
+    }
 }
