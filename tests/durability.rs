@@ -4,6 +4,8 @@
 use std::{
     collections::BTreeMap,
     fs,
+    io::{Read, Write},
+    net::TcpStream,
     path::{Path, PathBuf},
     process::Command,
     thread,
@@ -140,9 +142,57 @@ fn one_caller_after_another_is_committed_on_the_serve_thread() {
     for _ in 0..200 {
         server.ok("PutRecord", &json!({"StreamName": "s", "PartitionKey": "k", "Data": ""}));
     }
-    let here = once_counted(&server, 200, "weir_node_commit_groups_here");
+    let here = once_counted(&server, 200, "weir_node_commit_groups_by_caller");
     assert!(here > 20, "{here} of 200");
     assert_eq!(keys(&server, "s").len(), 200);
+}
+
+#[test]
+fn callers_who_come_together_share_groups() {
+    const ALONE: u64 = 50;
+    const TOGETHER: u64 = 16;
+    const ROUNDS: u64 = 20;
+    let server = Server::start_with(&["--admin", "127.0.0.1:0"]);
+    server.stream("s", 1);
+    let body = json!({"StreamName": "s", "PartitionKey": "k", "Data": ""}).to_string();
+    let request = format!(
+        "POST / HTTP/1.1\r\nhost: h\r\nx-amz-target: Kinesis_20131202.PutRecord\r\n\
+         content-type: application/x-amz-json-1.1\r\nx-amz-date: 20201125T024400Z\r\n\
+         authorization: {}\r\ncontent-length: {}\r\n\r\n{body}",
+        http::ANY_SIGNATURE,
+        body.len()
+    );
+    let mut sockets: Vec<_> = (0..TOGETHER).map(|_| TcpStream::connect(server.address()).unwrap()).collect();
+    let ask = |socket: &mut TcpStream| socket.write_all(request.as_bytes()).unwrap();
+    let hear = |socket: &mut TcpStream| {
+        let mut answer = [0; 1_024]; // in one piece: it is small
+        let len = socket.read(&mut answer).unwrap();
+        assert!(answer[..len].starts_with(b"HTTP/1.1 200 "), "{}", String::from_utf8_lossy(&answer[..len]));
+    };
+    let mut put = 0;
+    let mut by_caller_after = |records: u64| {
+        put += records;
+        once_counted(&server, put, "weir_node_commit_groups_by_caller")
+    };
+    // First the thread sees one caller only, until the log is laid out and the disk was quick; a slow one may never be.
+    let mut before = 0;
+    for _ in 0..40 {
+        for _ in 0..ALONE {
+            ask(&mut sockets[0]);
+            hear(&mut sockets[0]);
+        }
+        before = by_caller_after(ALONE);
+        if before > ALONE / 2 {
+            break;
+        }
+    }
+    // Then all at once, again and again.
+    for _ in 0..ROUNDS {
+        sockets.iter_mut().for_each(ask);
+        sockets.iter_mut().for_each(hear);
+    }
+    let by_caller = by_caller_after(TOGETHER * ROUNDS) - before;
+    assert!(by_caller < TOGETHER * ROUNDS / 2, "{by_caller} had a sync of their own");
 }
 
 #[test]

@@ -21,23 +21,8 @@ impl LocalNode for Within {
     fn ask(&self, question: CellRequest) -> ReplyFuture {
         let node = Arc::clone(&self.0);
         Box::pin(async move {
-            let by = if matches!(question, CellRequest::Append(_)) && is_alone_here().await {
-                CommittedBy::Caller
-            } else {
-                CommittedBy::Committer
-            };
+            let by = if has_one_caller_here() { CommittedBy::Caller } else { CommittedBy::Committer };
             Some(node.reply(question, by).await)
         })
     }
-}
-
-/// Whether the request that this task is a part of is all that its thread has to do. Asked twice: between the two everybody
-/// who is ready on the thread has a turn, so that many who come at once see each other and share a group commit.
-async fn is_alone_here() -> bool {
-    if !has_one_caller_here() {
-        return false;
-    }
-    // Not `yield_now`: whoever polls this task twice in a turn, as hyper does, would not have let the others go first.
-    let _ = tokio::spawn(std::future::ready(())).await;
-    has_one_caller_here()
 }

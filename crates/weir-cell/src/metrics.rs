@@ -46,7 +46,7 @@ pub struct NodeMetrics {
     queue_writes: Gauge,
     queue_bytes: Gauge,
     groups: Gauge,
-    groups_here: Gauge,
+    groups_by_caller: Gauge,
     appends: Gauge,
     records: Gauge,
     syncs: Gauge,
@@ -78,9 +78,9 @@ impl NodeMetrics {
         );
         registry.register("weir_node_commit_groups", "Group commits since the start", self.groups.clone());
         registry.register(
-            "weir_node_commit_groups_here",
+            "weir_node_commit_groups_by_caller",
             "Group commits on the thread of a caller who was alone",
-            self.groups_here.clone(),
+            self.groups_by_caller.clone(),
         );
         registry.register("weir_node_appends", "Batches appended since the start", self.appends.clone());
         registry.register("weir_node_records", "Records appended since the start", self.records.clone());
@@ -146,7 +146,7 @@ impl NodeMetrics {
         self.queue_writes.set(signed(journal.queue_items));
         self.queue_bytes.set(signed(journal.queue_bytes));
         self.groups.set(signed(journal.groups));
-        self.groups_here.set(signed(journal.groups_here));
+        self.groups_by_caller.set(signed(journal.groups_by_caller));
         self.appends.set(signed(journal.appends));
         self.records.set(signed(journal.records));
         self.syncs.set(signed(journal.syncs));

@@ -2,7 +2,7 @@
 //!
 //! Called by the links (`server.rs`) with whole frames, by a front end in the same process (`local.rs`) without, and by
 //! `assignments.rs`. Appends are handed to the journal and answered when it calls back (`acknowledgements.rs`); nothing
-//! here waits for a disk to write. It must never answer for a shard that the journal does not hold.
+//! here waits for a disk to write, unless whoever asks says so ([`CommittedBy::Caller`]). It must never answer for a shard that the journal does not hold.
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
@@ -12,7 +12,6 @@ use std::{
 
 use parking_lot::Mutex;
 use weir_core::{
-    batch::Batch,
     clock::{Clock, WallMs},
     id::{ShardKey, StreamId},
     limits::{NODE_AWAIT_MAX, RETENTION_HOURS_DEFAULT},
@@ -52,7 +51,9 @@ pub struct Node {
 pub enum CommittedBy {
     /// The committer's, in the group that waits.
     Committer,
-    /// The one that asks, which waits for the disk, if nothing else is being written: see [`Journal::append_here`].
+    /// The one that asks, which waits for the disk, if nothing else is being written: see [`Journal::append_here`]. The answer
+    /// comes as any other, so that all who are ready on the thread have a turn before it: of many who come at once to a
+    /// thread with one caller, the others see each other, and share a group.
     Caller,
 }
 
@@ -114,30 +115,21 @@ impl Node {
     }
 
     async fn append(&self, appends: Vec<ShardAppend>, by: CommittedBy) -> CellReply {
-        let mut pending = Vec::with_capacity(appends.len());
-        let mut waits_for = |shard: ShardKey, batch: &Batch| {
+        let acknowledgements = Acknowledgements::here();
+        let (mut pending, mut queued) =
+            (Vec::with_capacity(appends.len()), Vec::with_capacity(appends.len()));
+        for ShardAppend { key, batch } in appends {
             let (bytes, records) = (batch.body().len() as u64, u64::from(batch.count()));
             let (waiter, outcome) = completion();
-            pending.push((outcome, StreamTraffic { stream: shard.stream, bytes, records }));
-            waiter
-        };
+            let acknowledgements = acknowledgements.clone();
+            let deliver = move |result| acknowledgements.deliver(waiter, result);
+            queued.push(Append::new(key, batch, deliver));
+            pending.push((outcome, StreamTraffic { stream: key.stream, bytes, records }));
+        }
+        // All are queued before the first is awaited: they share a group commit.
         match by {
-            // All are queued before the first is awaited: they share a group commit.
-            CommittedBy::Committer => {
-                let acknowledgements = Acknowledgements::here();
-                for ShardAppend { key, batch } in appends {
-                    let (waiter, acknowledgements) = (waits_for(key, &batch), acknowledgements.clone());
-                    let deliver = move |result| acknowledgements.deliver(waiter, result);
-                    self.journal.append(Append::new(key, batch, deliver));
-                }
-            }
-            CommittedBy::Caller => {
-                let with_waiter = |ShardAppend { key, batch }| {
-                    let waiter = waits_for(key, &batch);
-                    Append::new(key, batch, move |result| waiter.complete(result))
-                };
-                self.journal.append_here(appends.into_iter().map(with_waiter).collect());
-            }
+            CommittedBy::Committer => queued.into_iter().for_each(|append| self.journal.append(append)),
+            CommittedBy::Caller => self.journal.append_here(queued),
         }
         let mut results = Vec::with_capacity(pending.len());
         let mut taken = Vec::new();

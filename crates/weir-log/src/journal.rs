@@ -112,7 +112,7 @@ fn damaged(folder: &Path, shard: ShardKey, mark: DamageMark) -> ShardDamaged {
 pub struct Journal {
     shared: Arc<Shared>,
     /// Who holds it writes. Taken away when the journal closes.
-    desk: Arc<Mutex<Option<Committer>>>,
+    writer: Arc<Mutex<Option<Committer>>>,
     committer: Mutex<Option<JoinHandle<()>>>,
 }
 
@@ -194,10 +194,13 @@ impl Journal {
     /// last time; else as [`Self::append`] does. This thread then waits for one write and one sync, and so does all else
     /// that it has to do: for callers who have nothing else, to whom it saves the way to the committer and back.
     pub fn append_here(&self, mut appends: Vec<Append>) {
-        if let Some(mut held) = self.desk.try_lock()
-            && let Some(committer) = held.as_mut()
+        if let Some(mut held) = self.writer.try_lock()
+            && let Some(mut committer) = held.take()
         {
-            match committer.commit_here(appends) {
+            // It is back when this went well: nobody goes on with what a panic left half done.
+            let done = committer.commit_here(appends);
+            *held = Some(committer);
+            match done {
                 Ok(()) => return,
                 Err(refused) => appends = refused,
             }
@@ -294,7 +297,7 @@ impl Shared {
         let waiting = self.gate.waiting();
         JournalMetrics {
             groups: counters.groups.get(),
-            groups_here: counters.groups_here.get(),
+            groups_by_caller: counters.groups_by_caller.get(),
             appends: counters.appends.get(),
             records: counters.records.get(),
             append_bytes: counters.append_bytes.get(),

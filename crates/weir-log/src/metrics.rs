@@ -9,7 +9,7 @@ use std::{
 #[derive(Debug, Default)]
 pub(crate) struct Counters {
     pub(crate) groups: Counter,
-    pub(crate) groups_here: Counter,
+    pub(crate) groups_by_caller: Counter,
     pub(crate) appends: Counter,
     pub(crate) records: Counter,
     pub(crate) append_bytes: Counter,
@@ -51,7 +51,7 @@ pub struct JournalMetrics {
     /// Groups committed.
     pub groups: u64,
     /// Those among them that whoever appended committed itself.
-    pub groups_here: u64,
+    pub groups_by_caller: u64,
     /// Batches appended.
     pub appends: u64,
     /// Records in them.

@@ -1,8 +1,8 @@
-//! The commit path of the journal in small, for models alone: gate, desk, disk, index, watermark, answers.
+//! The commit path of the journal in small, for models alone: gate, writer lock, disk, index, watermark, answers.
 //!
-//! The shape is that of `weir-log`'s journal. Who holds the desk writes: the committer, with what it then takes out of the
-//! gate, or a writer who finds the desk free and the gate empty, with what it has in hand. So the order of the log is that of
-//! the desk, nobody who waits in the gate is overtaken by one who comes later, and whoever comes behind a failed sync
+//! The shape is that of `weir-log`'s journal. Who holds the writer lock writes: the committer, with what it then takes out of the
+//! gate, or a writer who finds the lock free and the gate empty, with what it has in hand. So the order of the log is that of
+//! the lock, nobody who waits in the gate is overtaken by one who comes later, and whoever comes behind a failed sync
 //! hears of it.
 
 use crate::commit_gate::{CommitGate, GateLimits};
@@ -26,7 +26,7 @@ pub(super) struct Path {
     gate: CommitGate<Completer<Answer>>,
     group_bytes_max: usize,
     /// Held by who writes.
-    desk: Mutex<Desk>,
+    writer: Mutex<Writer>,
     disk: Disk,
     /// What readers find: the places of the records.
     index: Mutex<Vec<u64>>,
@@ -35,7 +35,7 @@ pub(super) struct Path {
 
 /// What is known to who writes.
 #[derive(Default)]
-struct Desk {
+struct Writer {
     /// The next place.
     next: u64,
     /// A sync has failed.
@@ -59,7 +59,7 @@ impl Path {
         Self {
             gate: CommitGate::new(GateLimits { items: 4, bytes: 100 }),
             group_bytes_max,
-            desk: Mutex::default(),
+            writer: Mutex::default(),
             disk: Disk { written: counter(), synced: counter(), fails_at, syncs: counter() },
             index: Mutex::new(Vec::new()),
             watermark: Watermark::new(0),
@@ -75,11 +75,11 @@ impl Path {
     /// Writes in the committer's place if that can be, else as [`Self::append`].
     pub(super) fn append_here(&self) -> Option<Completion<Answer>> {
         let (completer, answer) = completion();
-        if let Some(mut desk) = try_lock(&self.desk)
-            && !desk.closed
+        if let Some(mut writer) = try_lock(&self.writer)
+            && !writer.closed
             && (self.gate.is_idle() || cfg!(loom_broken = "commit_path_overtakes_who_waits"))
         {
-            self.write(&mut desk, vec![completer]);
+            self.write(&mut writer, vec![completer]);
             return Some(answer);
         }
         self.gate.try_enqueue(completer, WRITE_BYTES).ok().map(|()| answer)
@@ -100,38 +100,38 @@ impl Path {
         let mut group = Vec::new();
         loop {
             self.gate.wait();
-            let mut desk;
-            let taken = if cfg!(loom_broken = "commit_path_takes_before_the_desk") {
+            let mut writer;
+            let taken = if cfg!(loom_broken = "commit_path_takes_before_the_lock") {
                 let taken = self.gate.take(self.group_bytes_max, &mut group);
-                desk = lock(&self.desk);
+                writer = lock(&self.writer);
                 taken
             } else {
-                desk = lock(&self.desk);
+                writer = lock(&self.writer);
                 self.gate.take(self.group_bytes_max, &mut group)
             };
             if cfg!(loom_broken = "commit_path_stops_with_a_group_in_hand") && taken.closed {
                 return;
             }
             if taken.items > 0 {
-                self.write(&mut desk, std::mem::take(&mut group));
+                self.write(&mut writer, std::mem::take(&mut group));
             }
             if taken.closed {
-                desk.closed = true;
+                writer.closed = true;
                 return;
             }
         }
     }
 
-    fn write(&self, desk: &mut Desk, answers: Vec<Completer<Answer>>) {
-        let first = desk.next;
-        desk.next += answers.len() as u64;
-        let end = desk.next;
+    fn write(&self, writer: &mut Writer, answers: Vec<Completer<Answer>>) {
+        let first = writer.next;
+        writer.next += answers.len() as u64;
+        let end = writer.next;
         self.disk.written.store(end, Ordering::Relaxed);
         if cfg!(loom_broken = "commit_path_answers_before_the_sync") {
             answer(answers, first);
-            self.sync_and_publish(&mut desk.failed, first, end, Vec::new());
+            self.sync_and_publish(&mut writer.failed, first, end, Vec::new());
         } else {
-            self.sync_and_publish(&mut desk.failed, first, end, answers);
+            self.sync_and_publish(&mut writer.failed, first, end, answers);
         }
     }
 

@@ -4,8 +4,8 @@
 //! callers see it. The benefit: a sync serves everybody who came while the last one ran, and order in the log is order
 //! of numbers. The price: one thread's speed bounds the node. A failed write or sync ends its writing for good.
 //!
-//! It has a thread ([`run`]), which takes it from its desk for each group. A caller who is alone takes it there instead
-//! ([`Committer::commit_here`]) and saves the way to that thread and back; the order of the log is that of the desk.
+//! It has a thread ([`run`]), which locks it for each group. A caller who is alone takes it there instead
+//! ([`Committer::commit_here`]) and saves the way to that thread and back; the order of the log is that of the lock.
 
 mod publish;
 
@@ -69,7 +69,7 @@ pub(super) struct Committer {
     group: Vec<Write>,
     staged: Vec<StagedFrame>,
     /// How long the last write and its sync took.
-    last_flush: Duration,
+    pub(super) last_flush: Duration,
     /// What the staged frames open (`Some`) and delete (`None`).
     staged_shards: HashMap<ShardKey, Option<Life>>,
     cache: TailCache,
@@ -92,11 +92,11 @@ pub(super) struct Start {
     pub(super) first_segment: SegmentSequence,
 }
 
-/// Writes at `desk` until the gate is closed and empty, then takes the committer away and ends it. The committer's thread.
-pub(super) fn run(shared: &Shared, desk: &Mutex<Option<Committer>>) {
+/// Writes, holding `writer`, until the gate is closed and empty, then takes the committer away and ends it. The committer's thread.
+pub(super) fn run(shared: &Shared, writer: &Mutex<Option<Committer>>) {
     const TAKEN_AWAY: &str = "only its own thread takes it away";
     loop {
-        let mut held = desk.lock();
+        let mut held = writer.lock();
         let committer = held.as_mut().expect(TAKEN_AWAY);
         if committer.has_time_to_fill() {
             committer.fill();
@@ -104,7 +104,7 @@ pub(super) fn run(shared: &Shared, desk: &Mutex<Option<Committer>>) {
         }
         drop(held);
         shared.gate.wait();
-        let mut held = desk.lock();
+        let mut held = writer.lock();
         if held.as_mut().expect(TAKEN_AWAY).commit_waiting() {
             let committer = held.take().expect(TAKEN_AWAY);
             drop(held);
@@ -130,7 +130,7 @@ impl Committer {
             shards_bytes,
             group: Vec::new(),
             staged: Vec::new(),
-            last_flush: Duration::ZERO,
+            last_flush: Duration::MAX, // nobody knows yet how quick the disk is
             staged_shards: HashMap::new(),
             cache,
         }
@@ -157,9 +157,9 @@ impl Committer {
         self.flush();
     }
 
-    /// Writes `appends` on the thread of the caller, who must hold the desk, if that keeps it for a moment only and nobody is
+    /// Writes `appends` on the thread of the caller, who must hold the lock, if that keeps it for a moment only and nobody is
     /// overtaken; else gives them back. Nobody is when the gate is empty: what was taken out of it is committed before the
-    /// desk is free again.
+    /// lock is free again.
     pub(super) fn commit_here(&mut self, appends: Vec<Append>) -> Result<(), Vec<Append>> {
         let frame_bytes = appends.iter().map(Append::frame_bytes).sum();
         let need = Need {
@@ -177,7 +177,7 @@ impl Committer {
             return Err(appends);
         }
         let shared = Arc::clone(&self.shared);
-        shared.counters.groups_here.add(1);
+        shared.counters.groups_by_caller.add(1);
         self.commit(appends.into_iter().filter_map(|append| append.into_write(&shared)));
         Ok(())
     }

@@ -105,15 +105,15 @@ pub(super) fn open(
     let rewriter = Rewriter::new(Arc::clone(&shared), Arc::clone(&spares), facts.key);
     let layout = Layout::start(spares, threads, (requests, wanted), rewriter)?;
     let start = Start { shared: Arc::clone(&shared), layout, active, key: facts.key, first_segment };
-    let desk = Arc::new(Mutex::new(Some(Committer::new(start))));
-    let (gate, run) = (DrainGate(Arc::clone(&shared)), (Arc::clone(&shared), Arc::clone(&desk)));
+    let writer = Arc::new(Mutex::new(Some(Committer::new(start))));
+    let (gate, run) = (DrainGate(Arc::clone(&shared)), (Arc::clone(&shared), Arc::clone(&writer)));
     let committer = threads.spawn("weir-commit", move || {
         let _gate = gate;
         commit::run(&run.0, &run.1);
     })?;
     report.took = clock.now().since(begun);
     tell(&report);
-    Ok((Journal { shared, desk, committer: Mutex::new(Some(committer)) }, report))
+    Ok((Journal { shared, writer, committer: Mutex::new(Some(committer)) }, report))
 }
 
 /// Writing goes on in `last`, after its footer if it has one: a crash may have come before its trailer. What was found

@@ -19,7 +19,7 @@ pub struct RetainOutcome {
 
 impl Journal {
     /// Stops serving records that arrived more than `keep(shard)` before `now`, and drops the oldest segments as long
-    /// as every batch in them is that old. `on_done` is called once, as in [`Self::append`].
+    /// as every batch in them is that old. `on_done` is called once, as in [`Self::open_shard`].
     pub fn retain(
         &self,
         keep: impl Fn(ShardKey) -> Duration,

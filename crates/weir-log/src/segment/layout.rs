@@ -1,4 +1,4 @@
-//! The thread that lays segments out ahead of need, and the spares that retention leaves behind.
+//! The thread that lays segments out ahead of need and uncaches old ones, and the spares that retention leaves behind.
 //!
 //! The committer asks for the next segment when the current one is half full and takes it when that is full, so that
 //! laying out never stands in the way of an append. It says whether there is time to write zeros: under full load they

@@ -220,7 +220,7 @@ pub(super) const VARIANTS: &[Variant] = &[
         found_as: DEADLOCK,
         uses: &[],
     },
-    // Who writes itself looks only whether the desk is free, and not whether somebody waits.
+    // Who writes itself looks only whether the lock is free, and not whether somebody waits.
     Variant {
         primitive: "commit_path",
         name: "commit_path_overtakes_who_waits",
@@ -228,10 +228,10 @@ pub(super) const VARIANTS: &[Variant] = &[
         found_as: "overtaken",
         uses: PATH_USES,
     },
-    // The committer takes its group before it has the desk: the gate is empty, and somebody else writes first.
+    // The committer takes its group before it has the lock: the gate is empty, and somebody else writes first.
     Variant {
         primitive: "commit_path",
-        name: "commit_path_takes_before_the_desk",
+        name: "commit_path_takes_before_the_lock",
         model: "what_a_writer_left_is_written_before_what_it_writes_itself",
         found_as: "overtaken",
         uses: PATH_USES,

@@ -39,6 +39,7 @@ pub(super) struct World {
     durability: Durability,
     segment_bytes: u64,
     cache_bytes_max: usize,
+    kernel_cache_bytes: u64,
     queue_items_max: usize,
     fill_when_idle: bool,
     /// Many and large writes, most of them for one stream: many segments, of which little is left when that is trimmed.
@@ -65,6 +66,7 @@ impl World {
             durability: *durabilities.choose(&mut rng).unwrap(),
             segment_bytes: *[32, 40, 64].choose(&mut rng).unwrap() * 1024,
             cache_bytes_max: *[0, 3_000, 1 << 20].choose(&mut rng).unwrap(),
+            kernel_cache_bytes: *[0, 64 * 1024, u64::MAX].choose(&mut rng).unwrap(),
             queue_items_max: *[6, 1_000, 1_000].choose(&mut rng).unwrap(),
             fill_when_idle: rng.random_ratio(1, 8),
             is_long: rng.random_ratio(1, 20),
@@ -430,6 +432,7 @@ impl World {
         JournalConfig {
             segment_bytes: self.segment_bytes,
             cache_bytes_max: self.cache_bytes_max,
+            kernel_cache_bytes: self.kernel_cache_bytes,
             queue_items_max: self.queue_items_max,
             fill_when_idle: self.fill_when_idle,
             ..config_of(&self.disk, self.durability)
