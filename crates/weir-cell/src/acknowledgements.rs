@@ -1,8 +1,8 @@
 //! Acknowledgements on their way from the committer to the runtimes that wait for them.
 //!
-//! The committer answers a whole group at once, most often from a thread of its own. A task that is woken from another thread costs
-//! that thread a system call; here only the first of a group is on each thread that asked: the others lie in the channel
-//! when its task looks. It must never hold the committer up.
+//! The committer answers a whole group at once, most often from a thread of its own. A task that is woken from another
+//! thread costs that thread a system call; here only the first of a group is on each thread that asked: the others lie in
+//! the channel when its task looks. It must never hold the committer up.
 
 use std::cell::RefCell;
 

@@ -2,7 +2,8 @@
 //!
 //! Called by the links (`server.rs`) with whole frames, by a front end in the same process (`local.rs`) without, and by
 //! `assignments.rs`. Appends are handed to the journal and answered when it calls back (`acknowledgements.rs`); nothing
-//! here waits for a disk to write, unless whoever asks says so ([`CommittedBy::Caller`]). It must never answer for a shard that the journal does not hold.
+//! here waits for a disk to write, unless whoever asks says so ([`CommittedBy::Caller`]). It must never answer for a shard
+//! that the journal does not hold.
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
@@ -116,20 +117,21 @@ impl Node {
 
     async fn append(&self, appends: Vec<ShardAppend>, by: CommittedBy) -> CellReply {
         let acknowledgements = Acknowledgements::here();
-        let (mut pending, mut queued) =
-            (Vec::with_capacity(appends.len()), Vec::with_capacity(appends.len()));
+        let (mut pending, mut here) = (Vec::with_capacity(appends.len()), Vec::new());
+        // All are handed over before the first is awaited: they share a group commit.
         for ShardAppend { key, batch } in appends {
             let (bytes, records) = (batch.body().len() as u64, u64::from(batch.count()));
             let (waiter, outcome) = completion();
             let acknowledgements = acknowledgements.clone();
-            let deliver = move |result| acknowledgements.deliver(waiter, result);
-            queued.push(Append::new(key, batch, deliver));
+            let append = Append::new(key, batch, move |result| acknowledgements.deliver(waiter, result));
+            match by {
+                CommittedBy::Committer => self.journal.append(append),
+                CommittedBy::Caller => here.push(append),
+            }
             pending.push((outcome, StreamTraffic { stream: key.stream, bytes, records }));
         }
-        // All are queued before the first is awaited: they share a group commit.
-        match by {
-            CommittedBy::Committer => queued.into_iter().for_each(|append| self.journal.append(append)),
-            CommittedBy::Caller => self.journal.append_here(queued),
+        if by == CommittedBy::Caller {
+            self.journal.append_here(here);
         }
         let mut results = Vec::with_capacity(pending.len());
         let mut taken = Vec::new();

@@ -2,7 +2,7 @@
 //!
 //! A node opens it, appends, reads and trims through [`Journal`]; nothing else of this crate is needed. Writers never
 //! wait here, unless they ask for it: they leave a batch and are called back. Two threads belong to it: the committer,
-//! which writes what comes, and the layout thread, which lays segments out and rewrites old ones.
+//! which writes what comes, and the layout thread, which lays segments out, uncaches and rewrites old ones.
 
 mod active;
 mod commit;

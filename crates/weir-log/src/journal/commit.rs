@@ -92,9 +92,10 @@ pub(super) struct Start {
     pub(super) first_segment: SegmentSequence,
 }
 
-/// Writes, holding `writer`, until the gate is closed and empty, then takes the committer away and ends it. The committer's thread.
+/// Writes, holding `writer`, until the gate is closed and empty, then takes the committer away and ends it. What the
+/// committer's thread does.
 pub(super) fn run(shared: &Shared, writer: &Mutex<Option<Committer>>) {
-    const TAKEN_AWAY: &str = "only its own thread takes it away";
+    const TAKEN_AWAY: &str = "a caller who takes it puts it back, unless it panicked";
     loop {
         let mut held = writer.lock();
         let committer = held.as_mut().expect(TAKEN_AWAY);

@@ -265,7 +265,9 @@ impl Layout {
                 if laid_out.send(maker.next(blocks)).is_err() {
                     break;
                 }
-                old.inspect(|old| old.file.uncache());
+                if let Some(old) = old {
+                    old.file.uncache();
+                }
             }
             drop(wanted); // before the chores, so that whoever wishes now hears it
         })?;
