@@ -1,4 +1,4 @@
-//! `PutRecords`: from the JSON body to one batch a shard, checked, laid out and summed.
+//! `PutRecords`: from the body, JSON or CBOR, to one batch a shard, checked, laid out and summed.
 //!
 //! What a front end does between the signature and the socket to the node. Two baselines do the same work: serde_json
 //! into owned strings with the `base64` crate, as a first version would, and the fastest stack without a decoder of
@@ -22,8 +22,11 @@ use weir_core::{
 use weir_frontend::shard_map::StreamShards;
 use weir_wire::kinesis::{
     blob::Blob,
+    cbor,
+    error::ApiError,
     json,
     put_records::{PutRecordsInput, PutRecordsRequestEntry},
+    shape::Fields,
     validate::validate,
 };
 
@@ -39,8 +42,10 @@ fn decode(criterion: &mut Criterion<CpuTime>, size: Size) {
     for data_bytes in [100, 1_024] {
         let records = records::records(size.pick(20, 500), data_bytes);
         let body = records::put_records_body(shards::STREAM, &records);
-        let batches = ours(&body, stream);
+        let cbor = records::put_records_cbor(shards::STREAM, &records);
+        let batches = ours(json::decode, &body, stream);
         holds(&batches, &records, stream);
+        assert_eq!(batches, ours(cbor::decode, &cbor, stream), "CBOR comes to other batches");
         assert_eq!(batches, owned_strings(&body, stream), "the first baseline comes to other batches");
         assert_eq!(batches, borrowed_strings(&body, stream), "the second baseline comes to other batches");
 
@@ -48,7 +53,10 @@ fn decode(criterion: &mut Criterion<CpuTime>, size: Size) {
         group.throughput(Throughput::Bytes(records::data_bytes(&records)));
         let work = format!("{}x{data_bytes}B", records.len());
         group.bench_function(BenchmarkId::new("weir", &work), |bencher| {
-            bencher.iter(|| same(ours(black_box(&body), stream), &batches));
+            bencher.iter(|| same(ours(json::decode, black_box(&body), stream), &batches));
+        });
+        group.bench_function(BenchmarkId::new("weir, CBOR", &work), |bencher| {
+            bencher.iter(|| same(ours(cbor::decode, black_box(&cbor), stream), &batches));
         });
         group.bench_function(
             BenchmarkId::new(format!("{BASELINE} serde_json and base64"), &work),
@@ -59,9 +67,12 @@ fn decode(criterion: &mut Criterion<CpuTime>, size: Size) {
         group.bench_function(BenchmarkId::new("serde_json borrowed and base64-simd", &work), |bencher| {
             bencher.iter(|| same(borrowed_strings(black_box(&body), stream), &batches));
         });
+        let count = |decode: Decode, body| parsed(decode, black_box(body)).records.map_or(0, |all| all.len());
         group.bench_function(BenchmarkId::new("weir without layout", &work), |bencher| {
-            bencher
-                .iter(|| assert_eq!(parsed(black_box(&body)).records.map(|r| r.len()), Some(records.len())));
+            bencher.iter(|| assert_eq!(count(json::decode, &body), records.len()));
+        });
+        group.bench_function(BenchmarkId::new("weir, CBOR, without layout", &work), |bencher| {
+            bencher.iter(|| assert_eq!(count(cbor::decode, &cbor), records.len()));
         });
         group.finish();
     }
@@ -86,17 +97,20 @@ fn same(batches: Batches, wanted: &Batches) {
     }
 }
 
-fn parsed(body: &[u8]) -> PutRecordsInput<'_> {
+/// Reads a body in its encoding.
+type Decode = for<'a> fn(&'a [u8], &mut dyn Fields<'a>) -> Result<(), ApiError>;
+
+fn parsed(decode: Decode, body: &[u8]) -> PutRecordsInput<'_> {
     let mut input = PutRecordsInput::default();
-    json::decode(body, &mut input).expect("the body is JSON");
+    decode(body, &mut input).expect("the body reads");
     validate(&input).expect("the body is valid");
     input
 }
 
 /// As the front end does it: decode and validate, find each record's shard, then base64 straight into buffers of the
 /// right size.
-fn ours(body: &[u8], stream: &StreamShards) -> Batches {
-    let entries = parsed(body).records.expect("required");
+fn ours(decode: Decode, body: &[u8], stream: &StreamShards) -> Batches {
+    let entries = parsed(decode, body).records.expect("required");
     let mut groups: Vec<(ShardIndex, usize)> = Vec::new();
     let mut by_shard: HashMap<ShardIndex, usize> = HashMap::new();
     let mut places: Vec<usize> = Vec::with_capacity(entries.len());

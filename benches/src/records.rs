@@ -1,4 +1,4 @@
-//! Records from a fixed seed, as a producer holds them, as a batch and as the JSON body of a `PutRecords`.
+//! Records from a fixed seed, as a producer holds them, as a batch and as the body of a `PutRecords`, JSON or CBOR.
 //!
 //! Used by every bench that moves records. The same arguments give the same bytes on every machine.
 
@@ -7,6 +7,7 @@ use weir_core::{
     batch::{Batch, BatchBuilder, Record},
     entropy,
 };
+use weir_wire::kinesis::{cbor::CborWriter, encode::Encoder as _};
 
 const SEED: u64 = 1125;
 
@@ -57,6 +58,27 @@ pub fn put_records_body(stream: &str, records: &[OwnRecord]) -> Vec<u8> {
         })
         .collect();
     format!(r#"{{"Records":[{}],"StreamName":"{stream}"}}"#, entries.join(",")).into_bytes()
+}
+
+/// The same body in CBOR, as the Java SDK writes it.
+pub fn put_records_cbor(stream: &str, records: &[OwnRecord]) -> Vec<u8> {
+    let mut body = CborWriter::default();
+    body.open_structure();
+    body.member("Records");
+    body.open_list();
+    for record in records {
+        body.open_structure();
+        body.member("Data");
+        body.blob(&record.data);
+        body.member("PartitionKey");
+        body.text(&record.partition_key);
+        body.close_structure();
+    }
+    body.close_list();
+    body.member("StreamName");
+    body.text(stream);
+    body.close_structure();
+    body.finish()
 }
 
 /// Bytes of data: what throughput is counted in.

@@ -100,7 +100,7 @@ impl Comparison<'_> {
                 | (Presence::Required, true)
                 | (Presence::Optional, false) => {}
             }
-            let slot = fields.slot(member.name).expect("a member has a slot");
+            let slot = fields.slot(member.name.as_bytes()).expect("a member has a slot");
             self.value(&at, slot, member.shape, shape);
         }
     }

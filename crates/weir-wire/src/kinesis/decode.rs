@@ -65,6 +65,27 @@ impl From<Malformed> for ApiError {
     }
 }
 
+/// A text as it lies in a body: nobody has looked yet whether it is one.
+#[derive(Debug)]
+pub struct RawText<'a> {
+    /// Its bytes, escapes resolved.
+    pub bytes: Cow<'a, [u8]>,
+    /// Where it begins in the body.
+    pub at: usize,
+}
+
+impl<'a> RawText<'a> {
+    /// The text, if it is UTF-8.
+    pub fn into_utf8(self) -> Result<Text<'a>, Malformed> {
+        let Self { bytes, at } = self;
+        match bytes {
+            Cow::Borrowed(bytes) => std::str::from_utf8(bytes).map(Cow::Borrowed).ok(),
+            Cow::Owned(bytes) => String::from_utf8(bytes).map(Cow::Owned).ok(),
+        }
+        .ok_or(Malformed { at })
+    }
+}
+
 /// A body that is taken apart, left to right, once. Arbitrary bytes never make it panic, recurse or loop.
 pub trait Source<'a> {
     /// What must be known of an object or a list while one is in it.
@@ -76,12 +97,22 @@ pub trait Source<'a> {
     fn peek(&mut self) -> Result<Token, Malformed>;
     /// Enters an object or a list.
     fn open(&mut self) -> Result<Self::Open, Malformed>;
+    /// The next key of an object, not checked yet; `None` at its end.
+    fn next_raw_key(&mut self, open: &mut Self::Open) -> Result<Option<RawText<'a>>, Malformed>;
     /// The next key of an object; `None` at its end.
-    fn next_key(&mut self, open: &mut Self::Open) -> Result<Option<Text<'a>>, Malformed>;
+    fn next_key(&mut self, open: &mut Self::Open) -> Result<Option<Text<'a>>, Malformed> {
+        self.next_raw_key(open)?.map(Self::checked).transpose()
+    }
     /// Is there another item of the list?
     fn next_item(&mut self, open: &mut Self::Open) -> Result<bool, Malformed>;
+    /// Reads a text, not checked yet.
+    fn raw_text(&mut self) -> Result<RawText<'a>, Malformed>;
+    /// Checks a text that was read.
+    fn checked(text: RawText<'a>) -> Result<Text<'a>, Malformed>;
     /// Reads a text.
-    fn text(&mut self) -> Result<Text<'a>, Malformed>;
+    fn text(&mut self) -> Result<Text<'a>, Malformed> {
+        self.raw_text().and_then(Self::checked)
+    }
     /// Reads bytes: a value of the kind [`Self::BYTES`].
     fn blob(&mut self) -> Result<Blob<'a>, ApiError>;
     /// Reads a number; a fraction is cut off, and what is larger becomes the largest.
@@ -119,11 +150,19 @@ fn refused(text: impl Into<String>) -> ApiError {
 
 fn object<'a, S: Source<'a>>(source: &mut S, fields: &mut dyn Fields<'a>) -> Result<(), ApiError> {
     let mut open = source.open()?;
-    while let Some(key) = source.next_key(&mut open)? {
-        match (source.peek()?, fields.slot(&key)) {
-            (_, None) => source.skip()?,
-            (Token::Null, Some(_)) => source.word(Token::Null)?,
-            (token, Some(slot)) => value(source, token, slot)?,
+    while let Some(key) = source.next_raw_key(&mut open)? {
+        match source.peek()? {
+            Token::Null => {
+                S::checked(key)?;
+                source.word(Token::Null)?;
+            }
+            token => match fields.slot(&key.bytes) {
+                Some(slot) => value(source, token, slot)?, // a name is a text: it needs no check
+                None => {
+                    S::checked(key)?;
+                    source.skip()?;
+                }
+            },
         }
     }
     Ok(())

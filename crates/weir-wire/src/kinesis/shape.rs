@@ -144,9 +144,13 @@ macro_rules! structure {
                 Self::STRUCTURE
             }
 
-            fn slot(&mut self, name: &str) -> Option<$crate::kinesis::shape::Slot<'_, 'a>> {
+            fn slot(&mut self, name: &[u8]) -> Option<$crate::kinesis::shape::Slot<'_, 'a>> {
                 match name {
-                    $( $member => Some($crate::kinesis::shape::Field::slot(&mut self.$field)), )*
+                    $(
+                        name if name == $member.as_bytes() => {
+                            Some($crate::kinesis::shape::Field::slot(&mut self.$field))
+                        }
+                    )*
                     _ => None,
                 }
             }

@@ -177,6 +177,11 @@ fn holds(bounds: &[Bound], view: &View<'_, '_>) -> bool {
 
 fn is_broken(bound: &Bound, view: &View<'_, '_>) -> bool {
     match (bound, view) {
+        // A character has one to four bytes: mostly their number says it, and nobody has to count.
+        (Bound::LengthMin(least), View::Text(text)) => {
+            text.len() < *least || (text.len() < least.saturating_mul(4) && length(view) < *least)
+        }
+        (Bound::LengthMax(most), View::Text(text)) => text.len() > *most && length(view) > *most,
         (Bound::LengthMin(least), view) => length(view) < *least,
         (Bound::LengthMax(most), view) => length(view) > *most,
         (Bound::Min(least), View::Integer(number)) => number < least,

@@ -9,7 +9,7 @@ use std::borrow::Cow;
 use super::{BREAK, INDEFINITE, TAGS_BIG_NUMBERS, major};
 use crate::kinesis::{
     blob::Blob,
-    decode::{DEPTH_MAX, Malformed, Source, Token},
+    decode::{DEPTH_MAX, Malformed, RawText, Source, Token},
     error::ApiError,
     shape::{EpochMs, Text},
 };
@@ -73,14 +73,15 @@ impl<'a> Reader<'a> {
         Ok((first >> 5, info, argument))
     }
 
-    /// A string of one of the two kinds, in one piece or in several. Each piece of a text must be a text by itself.
+    /// A string of one of the two kinds. In one piece it is still to be checked; of several pieces of a text each must be a
+    /// text by itself, and is.
     fn string(&mut self, kind: u8) -> Result<Cow<'a, [u8]>, Malformed> {
         let (found, info, len) = self.head()?;
         if found != kind {
             return Err(self.malformed());
         }
         if info != INDEFINITE {
-            return self.piece(kind, len).map(Cow::Borrowed);
+            return self.take(len).map(Cow::Borrowed);
         }
         let mut whole = Vec::new();
         while self.byte()? != BREAK {
@@ -174,12 +175,12 @@ impl<'a> Source<'a> for Reader<'a> {
         Ok(if info == INDEFINITE { Left::UpToBreak } else { Left::Counted(count) })
     }
 
-    fn next_key(&mut self, left: &mut Left) -> Result<Option<Text<'a>>, Malformed> {
+    fn next_raw_key(&mut self, left: &mut Left) -> Result<Option<RawText<'a>>, Malformed> {
         if !self.more(left)? {
             return Ok(None);
         }
         match self.peek()? {
-            Token::Text => self.text().map(Some),
+            Token::Text => self.raw_text().map(Some),
             _ => Err(self.malformed()),
         }
     }
@@ -188,15 +189,13 @@ impl<'a> Source<'a> for Reader<'a> {
         self.more(left)
     }
 
-    fn text(&mut self) -> Result<Text<'a>, Malformed> {
-        let start = self.at;
-        let not_text = |_| Malformed { at: start };
-        match self.string(major::TEXT)? {
-            Cow::Borrowed(bytes) => std::str::from_utf8(bytes).map(Cow::Borrowed).map_err(not_text),
-            Cow::Owned(bytes) => {
-                String::from_utf8(bytes).map(Cow::Owned).map_err(|_| Malformed { at: start })
-            }
-        }
+    fn raw_text(&mut self) -> Result<RawText<'a>, Malformed> {
+        let at = self.at;
+        Ok(RawText { bytes: self.string(major::TEXT)?, at })
+    }
+
+    fn checked(text: RawText<'a>) -> Result<Text<'a>, Malformed> {
+        text.into_utf8()
     }
 
     fn blob(&mut self) -> Result<Blob<'a>, ApiError> {
@@ -227,7 +226,7 @@ impl<'a> Source<'a> for Reader<'a> {
                     let left = self.open()?;
                     open.push((container, left));
                 }
-                Token::Text => drop(self.string(major::TEXT)?),
+                Token::Text => drop(self.text()?),
                 Token::Bytes => drop(self.string(major::BYTES)?),
                 Token::Number | Token::True | Token::False | Token::Null => drop(self.head()?),
             }

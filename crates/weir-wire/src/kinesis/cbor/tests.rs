@@ -136,6 +136,9 @@ fn what_is_no_cbor_is_refused_without_a_text() {
         "a1 61 41 7f 7f ff ff",       // pieces within pieces
         "a1 61 41 62 c3 28",          // no UTF-8
         "a1 61 41 7f 61 c3 61 a9 ff", // a character in two pieces
+        "a1 62 c3 28 01",             // a name that is no UTF-8
+        "a1 62 c3 28 f6",
+        "a1 61 41 a1 62 c3 28 01",
         "a1 61 41 7b ffffffffffffffff",
         "a1 61 41 9b ffffffffffffffff",
         "a1 61 41 5f 42 01",

@@ -123,6 +123,36 @@ fn unknown_members_are_passed_over_and_null_is_absence() {
     let mut input = ListStreamsInput::default();
     decode(body.as_bytes(), &mut input).unwrap();
     assert_eq!((input.limit, input.exclusive_start_stream_name.as_deref()), (None, Some("s")));
+
+    let mut input = PutRecordsInput::default();
+    decode(br#"{"Records":null}"#, &mut input).unwrap();
+    assert_eq!(input.records, None, "no list is not an empty one");
+    let mut input = TaggedInput::default();
+    decode(br#"{"Tags":null,"TagKeys":null}"#, &mut input).unwrap();
+    assert!(input.tags.is_none() && input.tag_keys.is_none());
+}
+
+#[test]
+fn a_name_that_is_no_text_is_refused_wherever_it_stands() {
+    let start = br#"{"StreamName":"s","Other":"#;
+    for name in [&b"\xff"[..], b"a\nb", b"\\ud800"] {
+        let name = [b"{\"", name, b"\":1}"].concat();
+        for body in
+            [name.clone(), [start, &name[..], b"}"].concat(), [br#"{"Tags":"#, &name[..], b"}"].concat()]
+        {
+            let error = decode(&body, &mut TaggedInput::default()).expect_err("no text");
+            assert_eq!(error, ApiError::bare(ErrorCode::Serialization), "{}", body.escape_ascii());
+        }
+        let null = [&name[..name.len() - 2], b"null}"].concat();
+        assert!(decode(&null, &mut TaggedInput::default()).is_err(), "{}", null.escape_ascii());
+    }
+}
+
+#[test]
+fn a_name_may_be_written_with_escapes() {
+    let mut input = ListStreamsInput::default();
+    decode(br#"{"\u004cimit":7}"#, &mut input).unwrap();
+    assert_eq!(input.limit, Some(7));
 }
 
 #[test]

@@ -7,7 +7,7 @@ use std::borrow::Cow;
 
 use crate::kinesis::{
     blob::Blob,
-    decode::{DEPTH_MAX, Malformed, Source, Token, base64_refused},
+    decode::{DEPTH_MAX, Malformed, RawText, Source, Token, base64_refused},
     error::ApiError,
     shape::{EpochMs, Text},
 };
@@ -38,9 +38,8 @@ impl<'a> Reader<'a> {
         Ok(true)
     }
 
-    /// A text as bytes: for base64, whose alphabet says more than UTF-8 could. Escapes are resolved; control characters
-    /// and broken UTF-8 are left in.
-    fn raw_text(&mut self) -> Result<Cow<'a, [u8]>, Malformed> {
+    /// A text as bytes. Escapes are resolved; control characters and broken UTF-8 are left in.
+    fn quoted(&mut self) -> Result<Cow<'a, [u8]>, Malformed> {
         self.expect(b'"')?;
         let rest = &self.bytes[self.at..];
         match memchr::memchr2(b'"', b'\\', rest) {
@@ -198,12 +197,12 @@ impl<'a> Source<'a> for Reader<'a> {
         Ok(true)
     }
 
-    fn next_key(&mut self, first: &mut bool) -> Result<Option<Text<'a>>, Malformed> {
+    fn next_raw_key(&mut self, first: &mut bool) -> Result<Option<RawText<'a>>, Malformed> {
         if !self.next(b'}', first)? {
             return Ok(None);
         }
         self.skip_space();
-        let key = self.text()?;
+        let key = self.raw_text()?;
         self.skip_space();
         self.expect(b':')?;
         Ok(Some(key))
@@ -213,21 +212,21 @@ impl<'a> Source<'a> for Reader<'a> {
         self.next(b']', first)
     }
 
-    fn text(&mut self) -> Result<Cow<'a, str>, Malformed> {
-        let start = self.at;
-        match self.raw_text()? {
-            Cow::Borrowed(bytes) if bytes.iter().any(|&byte| byte < b' ') => Err(Malformed { at: start }),
-            Cow::Borrowed(bytes) => {
-                std::str::from_utf8(bytes).map(Cow::Borrowed).map_err(|_| Malformed { at: start })
-            }
-            Cow::Owned(bytes) => {
-                String::from_utf8(bytes).map(Cow::Owned).map_err(|_| Malformed { at: start })
-            }
+    fn raw_text(&mut self) -> Result<RawText<'a>, Malformed> {
+        let at = self.at;
+        Ok(RawText { bytes: self.quoted()?, at })
+    }
+
+    fn checked(text: RawText<'a>) -> Result<Text<'a>, Malformed> {
+        match &text.bytes {
+            Cow::Borrowed(bytes) if bytes.iter().any(|&byte| byte < b' ') => Err(Malformed { at: text.at }),
+            Cow::Borrowed(_) | Cow::Owned(_) => text.into_utf8(), // what had escapes was looked through for them
         }
     }
 
+    /// Base64, whose alphabet says more than UTF-8 could.
     fn blob(&mut self) -> Result<Blob<'a>, ApiError> {
-        let text = self.raw_text()?;
+        let text = self.quoted()?;
         Blob::from_base64(text).map_err(|(text, error)| base64_refused(&text, &error))
     }
 

@@ -60,7 +60,7 @@ pub trait Fields<'a> {
     fn structure(&self) -> &'static Structure;
     /// Where the member of this name goes; `None` when there is no such member. What was there is forgotten when it is
     /// a structure, a list or a map.
-    fn slot(&mut self, name: &str) -> Option<Slot<'_, 'a>>;
+    fn slot(&mut self, name: &[u8]) -> Option<Slot<'_, 'a>>;
     /// What the member of this name holds.
     fn view(&self, name: &str) -> View<'_, 'a>;
 }

@@ -1,5 +1,7 @@
 //! The texts that were recorded from Kinesis, for inputs that are wrong in one way or in several.
 
+use proptest::prelude::*;
+
 use crate::kinesis::{
     create_stream::CreateStreamInput,
     describe_stream::DescribeStreamInput,
@@ -48,6 +50,10 @@ fn what_must_be_there_is_missed_in_order() {
     assert_eq!(
         broken::<PutRecordsInput<'_>>("{}"),
         [format!("Value null at 'records' {NOT_NULL}"), format!("Value null at 'streamName' {NOT_NULL}")]
+    );
+    assert_eq!(
+        broken::<PutRecordsInput<'_>>(r#"{"Records":null,"StreamName":"s"}"#),
+        [format!("Value null at 'records' {NOT_NULL}")]
     );
     assert_eq!(
         broken::<GetShardIteratorInput<'_>>("{}"),
@@ -223,4 +229,13 @@ fn no_more_than_ten_errors_are_told_and_no_value_is_shown_without_end() {
     assert!(
         outcome::<DescribeStreamInput<'_>>(&body).unwrap_err().message.unwrap().len() < 2 * SHOWN_CHARS_MAX
     );
+}
+
+proptest! {
+    #[test]
+    fn a_length_is_counted_in_characters(text in "[aé€😀]{0,12}", bound in 0..14usize) {
+        let (view, characters) = (View::Text(&text), text.chars().count());
+        prop_assert_eq!(is_broken(&Bound::LengthMin(bound), &view), characters < bound);
+        prop_assert_eq!(is_broken(&Bound::LengthMax(bound), &view), characters > bound);
+    }
 }

@@ -29,7 +29,7 @@ impl Sample {
             if rng.random_bool(0.2) {
                 continue;
             }
-            let value = match fields.slot(member.name) {
+            let value = match fields.slot(member.name.as_bytes()) {
                 Some(slot) if rng.random_bool(right) => Self::for_slot(slot, member.shape, right, rng),
                 // A text is data in JSON and none in CBOR.
                 Some(Slot::Blob(_)) => Self::Boolean(true),
