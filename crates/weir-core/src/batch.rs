@@ -198,10 +198,8 @@ impl BatchBuilder {
 
     /// Appends a record. The caller has checked its sizes against the limits of the API.
     pub fn push(&mut self, record: &Record<'_>) {
-        let data = record.data;
-        self.push_with(record.partition_key, record.explicit_hash_key, data.len(), |room| {
-            room.copy_from_slice(data)
-        });
+        self.begin_record(record.partition_key, record.explicit_hash_key, record.data.len());
+        self.body.put_slice(record.data);
     }
 
     /// Appends a record whose data `fill` writes straight into the batch: base64 is decoded into its last place.
@@ -212,6 +210,14 @@ impl BatchBuilder {
         data_bytes: usize,
         fill: impl FnOnce(&mut [u8]),
     ) {
+        self.begin_record(partition_key, explicit_hash_key, data_bytes);
+        let start = self.body.len();
+        self.body.resize(start + data_bytes, 0);
+        fill(&mut self.body[start..]);
+    }
+
+    /// All of a record but its data.
+    fn begin_record(&mut self, partition_key: &str, explicit_hash_key: Option<HashKey>, data_bytes: usize) {
         assert!(partition_key.len() <= PARTITION_KEY_BYTES_MAX, "the caller checks the partition key");
         self.body.put_u32_le(u32::try_from(data_bytes).expect("the caller checks the data's size"));
         self.body.put_u16_le(partition_key.len() as u16);
@@ -221,9 +227,6 @@ impl BatchBuilder {
             self.body.put_u128_le(key.0);
         }
         self.body.put_slice(partition_key.as_bytes());
-        let start = self.body.len();
-        self.body.resize(start + data_bytes, 0);
-        fill(&mut self.body[start..]);
         self.count += 1;
     }
 

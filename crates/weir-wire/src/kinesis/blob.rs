@@ -58,6 +58,14 @@ impl<'a> Blob<'a> {
         }
     }
 
+    /// The bytes, if they came as they are: whoever copies them needs no room made first.
+    pub fn plain(&self) -> Option<&[u8]> {
+        match &self.0 {
+            Form::Plain(bytes) => Some(bytes),
+            Form::Base64(..) => None,
+        }
+    }
+
     /// Writes the bytes to `room`, which is [`Self::decoded_len`] long.
     pub fn decode_into(&self, room: &mut [u8]) {
         assert_eq!(room.len(), self.decoded_len(), "the room is as long as the bytes");
