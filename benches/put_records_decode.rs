@@ -84,7 +84,9 @@ type Batches = HashMap<ShardIndex, Batch>;
 fn holds(batches: &Batches, records: &[OwnRecord], stream: &StreamShards) {
     assert_eq!(batches.values().map(Batch::count).sum::<u32>() as usize, records.len());
     for (shard, batch) in batches {
-        let belong = records.iter().filter(|record| shard_of(&record.partition_key, stream) == *shard);
+        let belong = records
+            .iter()
+            .filter(|record| shard_of(HashKey::of_partition_key(&record.partition_key), stream) == *shard);
         assert!(batch.records().eq(belong.map(as_record)), "{shard} has other records");
     }
 }
@@ -114,9 +116,10 @@ fn ours(decode: Decode, body: &[u8], stream: &StreamShards) -> Batches {
     let mut groups: Vec<(ShardIndex, usize)> = Vec::new();
     let mut by_shard: HashMap<ShardIndex, usize> = HashMap::new();
     let mut places: Vec<usize> = Vec::with_capacity(entries.len());
-    for entry in &entries {
+    let hashes = HashKey::of_partition_keys(entries.iter().map(|entry| required(entry).0));
+    for (entry, hash) in entries.iter().zip(hashes) {
         let (partition_key, data) = required(entry);
-        let shard = shard_of(partition_key, stream);
+        let shard = shard_of(hash, stream);
         let group = *by_shard.entry(shard).or_insert_with(|| {
             groups.push((shard, 0));
             groups.len() - 1
@@ -128,7 +131,12 @@ fn ours(decode: Decode, body: &[u8], stream: &StreamShards) -> Batches {
         groups.into_iter().map(|(shard, bytes)| (shard, BatchBuilder::with_capacity(bytes))).collect();
     for (entry, group) in entries.iter().zip(places) {
         let (partition_key, data) = required(entry);
-        builders[group].1.push_with(partition_key, None, data.decoded_len(), |room| data.decode_into(room));
+        match data.plain() {
+            Some(data) => builders[group].1.push(&Record { partition_key, explicit_hash_key: None, data }),
+            None => builders[group]
+                .1
+                .push_with(partition_key, None, data.decoded_len(), |room| data.decode_into(room)),
+        }
     }
     builders.into_iter().map(|(shard, builder)| (shard, builder.finish())).collect()
 }
@@ -193,13 +201,13 @@ fn gather<'a, T>(
     let mut builders: HashMap<ShardIndex, BatchBuilder> = HashMap::new();
     for entry in entries {
         let (partition_key, data) = open(entry);
-        let builder = builders.entry(shard_of(&partition_key, stream)).or_default();
+        let builder =
+            builders.entry(shard_of(HashKey::of_partition_key(&partition_key), stream)).or_default();
         builder.push(&Record { partition_key: &partition_key, explicit_hash_key: None, data: &data });
     }
     builders.into_iter().map(|(shard, builder)| (shard, builder.finish())).collect()
 }
 
-fn shard_of(partition_key: &str, stream: &StreamShards) -> ShardIndex {
-    let found = stream.route(HashKey::of_partition_key(partition_key)).expect("the map is whole");
-    found.shard.key.shard
+fn shard_of(hash: HashKey, stream: &StreamShards) -> ShardIndex {
+    stream.route(hash).expect("the map is whole").shard.key.shard
 }
