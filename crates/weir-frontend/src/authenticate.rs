@@ -8,7 +8,7 @@ use weir_core::{
     clock::WallMs,
     id::{AccountId, Region, TenantName},
 };
-use weir_wire::sigv4::{Presented, SERVICE, SignatureError};
+use weir_wire::sigv4::{BodyHash, Presented, SERVICE, SignatureError};
 
 use crate::request_config::RequestConfig;
 
@@ -36,7 +36,8 @@ impl Authenticated {
     }
 }
 
-/// Reads the request's proof and checks it as far as this server has credentials to check it with.
+/// Reads the request's proof and checks it as far as this server has credentials to check it with. A body whose
+/// [`BodyHash`] the listener took while it arrived is not hashed again.
 pub(crate) fn authenticate(
     config: &RequestConfig,
     head: &Parts,
@@ -48,12 +49,20 @@ pub(crate) fn authenticate(
         None => unchecked_caller(presented.access_key(), presented.region()?),
         Some(table) => {
             let known = table.get(presented.access_key()).ok_or(SignatureError::UnknownKey)?;
-            presented.check(head, body, &known.secret_key, SERVICE, now, &table.keys)?;
+            let hash = || head.extensions.get().copied().unwrap_or_else(|| BodyHash::of(body));
+            presented.check(head, hash, &known.secret_key, SERVICE, now, &table.keys)?;
             presented.check_token(head, known.session_token.as_deref())?;
             Caller { account: known.account, region: presented.region()?, tenant: known.tenant.clone() }
         }
     };
     Ok(Authenticated { caller })
+}
+
+/// Will [`authenticate`] ask for the hash of this request's body? Not where nothing is checked, or where the key is unknown.
+pub(crate) fn wants_body_hash(config: &RequestConfig, head: &Parts) -> bool {
+    config.credentials.as_ref().is_some_and(|table| {
+        Presented::read(head).is_ok_and(|presented| table.get(presented.access_key()).is_some())
+    })
 }
 
 /// Without credentials an access key speaks for the default account, and one of twelve digits for the account of that
@@ -118,6 +127,26 @@ pub(crate) mod tests {
         assert!(matches!(wrong, Err(SignatureError::Invalid(_))));
         let changed = authenticate(&config, &signed_by("AKID", "secret"), b"{ }", NOW);
         assert!(matches!(changed, Err(SignatureError::Invalid(_))));
+    }
+
+    #[test]
+    fn a_hash_that_the_listener_took_is_the_bodys() {
+        let config = config(known());
+        let mut head = signed_by("AKID", "secret");
+        assert!(wants_body_hash(&config, &head));
+        head.extensions.insert(BodyHash::of(b"{}"));
+        authenticate(&config, &head, b"{}", NOW).unwrap();
+        head.extensions.insert(BodyHash::of(b"{ }"));
+        let changed = authenticate(&config, &head, b"{}", NOW);
+        assert!(matches!(changed, Err(SignatureError::Invalid(_))));
+    }
+
+    #[test]
+    fn no_hash_is_wanted_for_whom_nobody_knows_nor_where_nothing_is_checked() {
+        assert!(!wants_body_hash(&config(known()), &signed_by("OTHER", "secret")));
+        assert!(!wants_body_hash(&config(vec![]), &signed_by("AKID", "secret")));
+        let unsigned = Request::post("/").body(()).unwrap().into_parts().0;
+        assert!(!wants_body_hash(&config(known()), &unsigned));
     }
 
     #[test]

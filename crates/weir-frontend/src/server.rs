@@ -31,7 +31,7 @@ use weir_wire::{
 
 use crate::{
     answer::{Answer, AnswerBudget},
-    authenticate::authenticate,
+    authenticate::{authenticate, wants_body_hash},
     cors,
     error::RequestError,
     faults::{self, Decision, EventFaults, Faults},
@@ -233,6 +233,11 @@ impl Frontend {
 impl Handler for Frontend {
     fn handle(self: Arc<Self>, request: Request<Bytes>, _peer: SocketAddr) -> ResponseFuture {
         ResponseFuture::new(async move { self.serve(request).await })
+    }
+
+    fn wants_body_hash(&self, head: &Parts) -> bool {
+        let config = Arc::clone(self.config.lock().get());
+        Option::as_ref(&config).is_some_and(|config| wants_body_hash(config, head))
     }
 
     fn refuse(&self, refusal: Refusal, head: &Parts) -> Response<ResponseBody> {

@@ -4,6 +4,7 @@
 //! check it with [`Presented::check`]. Time comes in from outside, secrets never go out: no error, log or `Debug` of
 //! this module may carry a secret key or a derived one.
 
+mod body_hash;
 mod canonical;
 mod error;
 mod key;
@@ -11,6 +12,7 @@ mod presented;
 mod sign;
 mod stamp;
 
+pub use self::body_hash::{BodyHash, BodyHasher};
 pub use self::error::SignatureError;
 pub use self::key::{KeyCache, Scope, SigningKey};
 pub use self::presented::Presented;

@@ -72,6 +72,12 @@ pub trait Handler: Send + Sync + 'static {
     /// One request with its whole body.
     fn handle(self: Arc<Self>, request: Request<Bytes>, peer: SocketAddr) -> ResponseFuture;
 
+    /// Does this request's handling need the hash of its body? Then a body that comes in several parts is hashed while it
+    /// arrives, and its [`BodyHash`](crate::sigv4::BodyHash) is among the request's extensions.
+    fn wants_body_hash(&self, _head: &Parts) -> bool {
+        false
+    }
+
     /// The answer to a request whose body could not be taken; each protocol has its own form, by the request's head.
     fn refuse(&self, refusal: Refusal, _head: &Parts) -> Response<ResponseBody> {
         let (status, text) = match refusal {

@@ -60,11 +60,6 @@ impl Canonical<'_> {
     }
 }
 
-/// SHA-256 of a body, in hexadecimal.
-pub(super) fn body_hash(body: &[u8]) -> String {
-    hex(&Sha256::digest(body))
-}
-
 /// A header's value without outer spaces, runs of spaces made one.
 pub(super) fn push_value(out: &mut String, value: &str) {
     for (at, word) in value.split(' ').filter(|word| !word.is_empty()).enumerate() {

@@ -8,8 +8,8 @@ use std::fmt;
 use parking_lot::Mutex;
 use weir_core::clock::WallMs;
 
-use super::canonical::{Canonical, body_hash, push_value};
-use super::{ALGORITHM, SERVICE, Scope, SigningKey, Stamp};
+use super::canonical::{Canonical, push_value};
+use super::{ALGORITHM, BodyHash, SERVICE, Scope, SigningKey, Stamp};
 
 /// An access key.
 #[derive(Clone, PartialEq, Eq)]
@@ -106,7 +106,7 @@ impl Signer {
         let signed_headers = names.join(";");
         let day = self.day_key(stamp);
         let scope = Scope { date: &day.date, region: &self.region, service: &self.service };
-        let hash = body_hash(request.body);
+        let hash = BodyHash::of(request.body).to_string();
         let canonical = Canonical {
             method: request.method,
             path: request.path,

@@ -10,30 +10,48 @@ use weir_core::limits::{HTTP_BODY_BYTES_MAX, HTTP_DISCARD_BYTES_MAX};
 use weir_sync::{ByteBudget, byte_budget::Permit};
 
 use super::Refusal;
+use crate::sigv4::{BodyHash, BodyHasher};
 
-/// The whole body and its part of `budget`, given back when that is dropped; or why not. What is left unread stays in
-/// `body`.
-pub(super) async fn take(budget: &ByteBudget, body: &mut Incoming) -> Result<(Bytes, Permit), Refusal> {
+/// A body that came whole.
+pub(super) struct Taken {
+    pub(super) whole: Bytes,
+    /// Its hash, if it was wanted and the body came in several parts.
+    pub(super) hash: Option<BodyHash>,
+    /// Its part of the budget, given back when it is dropped.
+    pub(super) reserved: Permit,
+}
+
+/// The whole body, or why not. What is left unread stays in `body`. `wants_hash` is asked when there is more than one part.
+pub(super) async fn take(
+    budget: &ByteBudget,
+    body: &mut Incoming,
+    wants_hash: impl FnOnce() -> bool,
+) -> Result<Taken, Refusal> {
     let announced = body.size_hint().upper();
     if is_too_large(body) {
         return Err(Refusal::BodyTooLarge);
     }
     let mut permit = budget.try_acquire(0).expect("nothing is always there");
-    let Some(first) = next_part(body).await? else { return Ok((Bytes::new(), permit)) };
+    let first = next_part(body).await?.unwrap_or_default();
     grow(&mut permit, first.len())?;
     if body.is_end_stream() {
-        return Ok((first, permit)); // it came in one piece: nothing is copied
+        return Ok(Taken { whole: first, hash: None, reserved: permit }); // in one piece: nothing is copied
     }
+    let mut hasher = wants_hash().then(BodyHasher::default);
     // A client that has begun will most likely go on: room for all that it announced, which stays untouched, and so
     // unused, until it arrives.
     let capacity = announced.map_or(first.len() * 2, |bytes| bytes as usize).min(HTTP_BODY_BYTES_MAX);
     let mut whole = BytesMut::with_capacity(capacity);
-    whole.extend_from_slice(&first);
-    while let Some(part) = next_part(body).await? {
+    let mut next = Some(first);
+    while let Some(part) = next {
         grow(&mut permit, whole.len() + part.len())?;
         whole.extend_from_slice(&part);
+        if let Some(hasher) = &mut hasher {
+            hasher.update(&part);
+        }
+        next = next_part(body).await?;
     }
-    Ok((whole.freeze(), permit))
+    Ok(Taken { whole: whole.freeze(), hash: hasher.map(BodyHasher::finish), reserved: permit })
 }
 
 /// It is announced to be longer than any body may be, so nothing of it is read.

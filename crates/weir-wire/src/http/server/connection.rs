@@ -27,7 +27,8 @@ use weir_core::limits::{
 use weir_sync::Shutdown;
 
 use super::{
-    Cut, Refusal, ResponseBody, Shared, body,
+    Cut, Refusal, ResponseBody, Shared,
+    body::{self, Taken},
     delivered::Delivered,
     exchanges::{Exchange, Exchanges, Verdict},
     paced::Paced,
@@ -218,7 +219,7 @@ impl Connection {
 
     async fn respond(
         &self,
-        head: Parts,
+        mut head: Parts,
         mut body: Incoming,
         exchange: &mut Exchange,
     ) -> Response<ResponseBody> {
@@ -228,9 +229,12 @@ impl Connection {
         let refusal = match heads.try_acquire(beyond) {
             None => Refusal::Busy,
             Some(_held) => {
-                let taken = tokio::time::timeout(bounds.body_timeout, body::take(bodies, &mut body)).await;
-                match taken {
-                    Ok(Ok((whole, _reserved))) => {
+                let taken = body::take(bodies, &mut body, || handler.wants_body_hash(&head));
+                match tokio::time::timeout(bounds.body_timeout, taken).await {
+                    Ok(Ok(Taken { whole, hash, reserved: _reserved })) => {
+                        if let Some(hash) = hash {
+                            head.extensions.insert(hash);
+                        }
                         if head.version != Version::HTTP_2 {
                             exchange.begin_answering();
                         }

@@ -8,6 +8,7 @@ use tokio::{
 use weir_core::limits::{HTTP_BODY_BYTES_MAX, KIB, MIB};
 
 use super::*;
+use crate::sigv4::BodyHash;
 
 mod http2;
 mod leaving;
@@ -21,6 +22,20 @@ impl Handler for Measure {
     fn handle(self: Arc<Self>, request: Request<Bytes>, _peer: SocketAddr) -> ResponseFuture {
         let text = format!("{} bytes", request.body().len());
         ResponseFuture::ready(text_response(StatusCode::OK, text))
+    }
+}
+
+/// Answers with the hash that the listener took of the body, for who wants it, which only a header says.
+struct Hashes;
+
+impl Handler for Hashes {
+    fn handle(self: Arc<Self>, request: Request<Bytes>, _peer: SocketAddr) -> ResponseFuture {
+        let hash = request.extensions().get::<BodyHash>();
+        ResponseFuture::ready(text_response(StatusCode::OK, format!("hash {hash:?}")))
+    }
+
+    fn wants_body_hash(&self, head: &Parts) -> bool {
+        head.headers.contains_key("wants-hash")
     }
 }
 
@@ -95,6 +110,23 @@ async fn bodies_with_a_length_and_in_chunks_arrive_whole() {
             .into_bytes();
     large.resize(large.len() + 3 * MIB, b'x');
     assert!(server.exchange(&large).await.ends_with(&format!("{} bytes", 3 * MIB)));
+}
+
+#[tokio::test]
+async fn a_body_of_several_parts_is_hashed_while_it_arrives_if_that_is_wanted() {
+    let server = Server::start_with(patient(), Arc::new(Hashes));
+    let body: Vec<u8> = (0..MIB).map(|at| at as u8 ^ (at >> 8) as u8).collect();
+    let head = format!("POST / HTTP/1.1\r\nhost: h\r\nconnection: close\r\ncontent-length: {MIB}\r\n");
+    for (wants, told) in [("wants-hash: 1\r\n", Some(BodyHash::of(&body))), ("", None)] {
+        let request = [head.as_bytes(), wants.as_bytes(), b"\r\n", &body].concat();
+        let answer = server.exchange(&request).await;
+        assert!(answer.ends_with(&format!("hash {told:?}")), "{answer}");
+    }
+    let chunks = b"POST / HTTP/1.1\r\nhost: h\r\nconnection: close\r\nwants-hash: 1\r\ntransfer-encoding: chunked\r\n\r\n\
+                   5\r\nhello\r\n6\r\n world\r\n0\r\n\r\n";
+    let told = Some(BodyHash::of(b"hello world"));
+    let answer = server.exchange(chunks).await;
+    assert!(answer.ends_with(&format!("hash {told:?}")), "{answer}");
 }
 
 #[tokio::test]
