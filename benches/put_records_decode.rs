@@ -1,6 +1,6 @@
 //! `PutRecords`: from the body, JSON or CBOR, to one batch a shard, checked, laid out and summed.
 //!
-//! What a front end does between the signature and the socket to the node. Two baselines do the same work: serde_json
+//! What a front end does between the signature and the socket to the node. Two baselines do the same work from JSON: serde_json
 //! into owned strings with the `base64` crate, as a first version would, and the fastest stack without a decoder of
 //! one's own. All must come to the same batches.
 

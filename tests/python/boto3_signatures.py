@@ -19,6 +19,25 @@ arn = good.describe_stream(StreamName="mine")["StreamDescription"]["StreamARN"]
 assert arn == "arn:aws:kinesis:us-east-1:123456789012:stream/mine", arn
 good.put_record(StreamName="mine", PartitionKey="ключ", Data="данные".encode())
 
+# A body that arrives in many parts: right, and with one byte changed on its way.
+bulk = [{"PartitionKey": str(at), "Data": bytes([at % 256]) * 1024} for at in range(500)]
+assert good.put_records(StreamName="mine", Records=bulk)["FailedRecordCount"] == 0
+
+
+def change_a_byte(request, **_):
+    assert len(request.body) > 500_000
+    request.body = request.body.replace(b'"499"', b'"498"')
+
+
+changing = client("AKIDEXAMPLE", "secret")
+changing.meta.events.register("before-send.kinesis.PutRecords", change_a_byte)
+try:
+    changing.put_records(StreamName="mine", Records=bulk)
+except botocore.exceptions.ClientError as error:
+    assert error.response["Error"]["Code"] == "InvalidSignatureException", error
+else:
+    raise AssertionError("a body that was changed must be refused")
+
 for key, secret, codes in (
     ("AKIDEXAMPLE", "wrong", {"InvalidSignatureException"}),
     ("AKIDNOBODY", "secret", {"UnrecognizedClientException"}),

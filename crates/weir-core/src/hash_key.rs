@@ -3,14 +3,17 @@
 //! Used by routing, by placement and by the load generator to aim at shards. Kinesis hashes with MD5; that choice is
 //! the protocol's and must never change.
 
-mod md5_lanes;
+mod md5_eight;
 
 use std::{fmt, num::NonZeroU32, str::FromStr};
 
 use md5::{Digest, Md5};
 use serde::{Deserialize, Serialize};
 
-use self::md5_lanes::{LANES, TEXT_BYTES_MAX};
+use self::md5_eight::{AT_ONCE, TEXT_BYTES_MAX};
+
+/// Digests from which on it pays to take them at once: eight take as long as two or three one after another.
+const WORTH_AT_ONCE: usize = 3;
 
 /// A point of the hash key space, 0 to 2^128 - 1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -30,12 +33,15 @@ impl HashKey {
     /// [`Self::of_partition_key`] of each of `keys`, in their order: several at once, at a third of the time.
     pub fn of_partition_keys<'a>(keys: impl IntoIterator<Item = &'a str>) -> impl Iterator<Item = Self> {
         let mut keys = keys.into_iter();
-        let (mut hashes, mut count, mut at) = ([Self::MIN; LANES], 0, 0);
+        let (mut hashes, mut count, mut at) = ([Self::MIN; AT_ONCE], 0, 0);
         std::iter::from_fn(move || {
             if at == count {
-                let mut taken = [""; LANES];
-                count = taken.iter_mut().zip(&mut keys).map(|(place, key)| *place = key).count();
-                at = 0;
+                let mut taken = [""; AT_ONCE];
+                (count, at) = (0, 0);
+                for (place, key) in taken.iter_mut().zip(&mut keys) {
+                    *place = key;
+                    count += 1;
+                }
                 Self::of_taken(&taken[..count], &mut hashes);
             }
             let hash = *hashes[..count].get(at)?;
@@ -44,15 +50,15 @@ impl HashKey {
         })
     }
 
-    /// Of at most as many keys as there are lanes. What is alone, or longer than a block, is left to the plain digest.
-    fn of_taken(keys: &[&str], hashes: &mut [Self; LANES]) {
+    /// Of at most [`AT_ONCE`] keys. What are too few, or longer than a block, is left to the plain digest.
+    fn of_taken(keys: &[&str], hashes: &mut [Self; AT_ONCE]) {
         let is_short = |key: &str| key.len() <= TEXT_BYTES_MAX;
-        let in_lanes = keys.iter().filter(|key| is_short(key)).count() > 1;
-        if in_lanes {
-            let text = |lane: usize| keys.get(lane).copied().filter(|key| is_short(key)).unwrap_or_default();
-            *hashes = md5_lanes::digests(std::array::from_fn(text)).map(Self::of_digest);
+        let at_once = keys.iter().filter(|key| is_short(key)).count() >= WORTH_AT_ONCE;
+        if at_once {
+            let text = |at: usize| keys.get(at).copied().filter(|key| is_short(key)).unwrap_or_default();
+            *hashes = md5_eight::digests(std::array::from_fn(text)).map(Self::of_digest);
         }
-        let alone = |(_, key): &(&mut Self, &&str)| !in_lanes || !is_short(key);
+        let alone = |(_, key): &(&mut Self, &&str)| !at_once || !is_short(key);
         for (hash, key) in hashes.iter_mut().zip(keys).filter(alone) {
             *hash = Self::of_partition_key(key);
         }

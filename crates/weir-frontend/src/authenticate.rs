@@ -58,10 +58,13 @@ pub(crate) fn authenticate(
     Ok(Authenticated { caller })
 }
 
-/// Will [`authenticate`] ask for the hash of this request's body? Not where nothing is checked, or where the key is unknown.
-pub(crate) fn wants_body_hash(config: &RequestConfig, head: &Parts) -> bool {
+/// Will [`authenticate`] ask for the hash of this request's body? Not where nothing is checked, nor where the head is
+/// refused: no body is hashed for a caller who is refused without it.
+pub(crate) fn wants_body_hash(config: &RequestConfig, head: &Parts, now: WallMs) -> bool {
     config.credentials.as_ref().is_some_and(|table| {
-        Presented::read(head).is_ok_and(|presented| table.get(presented.access_key()).is_some())
+        Presented::read(head).is_ok_and(|presented| {
+            table.get(presented.access_key()).is_some() && presented.check_head(head, SERVICE, now).is_ok()
+        })
     })
 }
 
@@ -133,7 +136,7 @@ pub(crate) mod tests {
     fn a_hash_that_the_listener_took_is_the_bodys() {
         let config = config(known());
         let mut head = signed_by("AKID", "secret");
-        assert!(wants_body_hash(&config, &head));
+        assert!(wants_body_hash(&config, &head, NOW));
         head.extensions.insert(BodyHash::of(b"{}"));
         authenticate(&config, &head, b"{}", NOW).unwrap();
         head.extensions.insert(BodyHash::of(b"{ }"));
@@ -142,11 +145,13 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn no_hash_is_wanted_for_whom_nobody_knows_nor_where_nothing_is_checked() {
-        assert!(!wants_body_hash(&config(known()), &signed_by("OTHER", "secret")));
-        assert!(!wants_body_hash(&config(vec![]), &signed_by("AKID", "secret")));
+    fn no_hash_is_wanted_for_whom_the_head_refuses_nor_where_nothing_is_checked() {
+        let head = signed_by("AKID", "secret");
+        assert!(!wants_body_hash(&config(vec![]), &head, NOW));
+        assert!(!wants_body_hash(&config(known()), &head, WallMs(NOW.0 + 3_600_000)), "it is too old");
+        assert!(!wants_body_hash(&config(known()), &signed_by("OTHER", "secret"), NOW));
         let unsigned = Request::post("/").body(()).unwrap().into_parts().0;
-        assert!(!wants_body_hash(&config(known()), &unsigned));
+        assert!(!wants_body_hash(&config(known()), &unsigned, NOW));
     }
 
     #[test]

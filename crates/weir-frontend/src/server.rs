@@ -165,6 +165,10 @@ impl Frontend {
         }
     }
 
+    fn config_now(&self) -> Arc<Option<RequestConfig>> {
+        Arc::clone(self.config.lock().get())
+    }
+
     async fn serve(&self, request: Request<Bytes>) -> Response<ResponseBody> {
         let (head, body) = request.into_parts();
         if head.method == Method::GET && head.uri.path() == "/health" {
@@ -214,7 +218,7 @@ impl Frontend {
     ) -> Result<Answer, RequestError> {
         let operation = operation?;
         let common = &self.common;
-        let config = Arc::clone(self.config.lock().get());
+        let config = self.config_now();
         let config = Option::as_ref(&config).ok_or(RequestError::NoMap)?;
         let authenticated = authenticate(config, head, body, common.clock.wall())?;
         let admitted = common.throttle.admit(authenticated, operation)?;
@@ -236,8 +240,10 @@ impl Handler for Frontend {
     }
 
     fn wants_body_hash(&self, head: &Parts) -> bool {
-        let config = Arc::clone(self.config.lock().get());
-        Option::as_ref(&config).is_some_and(|config| wants_body_hash(config, head))
+        let target = text_of(&head.headers, "x-amz-target");
+        let is_served = encoding_of(head, target).is_ok() && target.and_then(Operation::of_target).is_some();
+        let (config, now) = (self.config_now(), self.common.clock.wall());
+        is_served && Option::as_ref(&config).is_some_and(|config| wants_body_hash(config, head, now))
     }
 
     fn refuse(&self, refusal: Refusal, head: &Parts) -> Response<ResponseBody> {

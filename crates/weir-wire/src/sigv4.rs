@@ -12,7 +12,8 @@ mod presented;
 mod sign;
 mod stamp;
 
-pub use self::body_hash::{BodyHash, BodyHasher};
+pub use self::body_hash::BodyHash;
+pub(crate) use self::body_hash::BodyHasher;
 pub use self::error::SignatureError;
 pub use self::key::{KeyCache, Scope, SigningKey};
 pub use self::presented::Presented;

@@ -72,8 +72,8 @@ pub trait Handler: Send + Sync + 'static {
     /// One request with its whole body.
     fn handle(self: Arc<Self>, request: Request<Bytes>, peer: SocketAddr) -> ResponseFuture;
 
-    /// Does this request's handling need the hash of its body? Then a body that comes in several parts is hashed while it
-    /// arrives, and its [`BodyHash`](crate::sigv4::BodyHash) is among the request's extensions.
+    /// Is the hash of this request's body needed? Then one that comes in several parts is hashed while it arrives, and its
+    /// [`BodyHash`](crate::sigv4::BodyHash) is among the request's extensions.
     fn wants_body_hash(&self, _head: &Parts) -> bool {
         false
     }

@@ -65,7 +65,7 @@ impl From<Malformed> for ApiError {
     }
 }
 
-/// A text as it lies in a body: nobody has looked yet whether it is one.
+/// A text that was read and may turn out not to be one.
 #[derive(Debug)]
 pub struct RawText<'a> {
     /// Its bytes, escapes resolved.

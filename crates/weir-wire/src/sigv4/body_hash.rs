@@ -33,17 +33,17 @@ impl fmt::Debug for BodyHash {
 }
 
 /// Takes it part by part.
-#[derive(Debug, Clone, Default)]
-pub struct BodyHasher(Sha256);
+#[derive(Debug, Default)]
+pub(crate) struct BodyHasher(Sha256);
 
 impl BodyHasher {
     /// The next part.
-    pub fn update(&mut self, part: &[u8]) {
+    pub(crate) fn update(&mut self, part: &[u8]) {
         self.0.update(part);
     }
 
     /// There are no more.
-    pub fn finish(self) -> BodyHash {
+    pub(crate) fn finish(self) -> BodyHash {
         BodyHash(self.0.finalize().into())
     }
 }

@@ -1,7 +1,8 @@
 //! Takes request bodies, whole and within bounds.
 //!
 //! All bodies of a listener share one budget of bytes. A body takes of it what has arrived, not what was announced, so
-//! that clients who announce much and send nothing take nothing from the others.
+//! that clients who announce much and send nothing take nothing from the others. Where the handler wants a body's hash, for
+//! its signature, it is taken here, part by part.
 
 use bytes::{Bytes, BytesMut};
 use http_body_util::BodyExt;
@@ -15,13 +16,14 @@ use crate::sigv4::{BodyHash, BodyHasher};
 /// A body that came whole.
 pub(super) struct Taken {
     pub(super) whole: Bytes,
-    /// Its hash, if it was wanted and the body came in several parts.
+    /// Its hash, if it was wanted and the first part was not known to be the last.
     pub(super) hash: Option<BodyHash>,
     /// Its part of the budget, given back when it is dropped.
     pub(super) reserved: Permit,
 }
 
-/// The whole body, or why not. What is left unread stays in `body`. `wants_hash` is asked when there is more than one part.
+/// The whole body, or why not. What is left unread stays in `body`. `wants_hash` is asked when more than the first part may
+/// come.
 pub(super) async fn take(
     budget: &ByteBudget,
     body: &mut Incoming,
@@ -32,10 +34,11 @@ pub(super) async fn take(
         return Err(Refusal::BodyTooLarge);
     }
     let mut permit = budget.try_acquire(0).expect("nothing is always there");
-    let first = next_part(body).await?.unwrap_or_default();
+    let taken = |whole, hash, reserved| Ok(Taken { whole, hash, reserved });
+    let Some(first) = next_part(body).await? else { return taken(Bytes::new(), None, permit) };
     grow(&mut permit, first.len())?;
     if body.is_end_stream() {
-        return Ok(Taken { whole: first, hash: None, reserved: permit }); // in one piece: nothing is copied
+        return taken(first, None, permit); // it came in one piece: nothing is copied
     }
     let mut hasher = wants_hash().then(BodyHasher::default);
     // A client that has begun will most likely go on: room for all that it announced, which stays untouched, and so
@@ -51,7 +54,7 @@ pub(super) async fn take(
         }
         next = next_part(body).await?;
     }
-    Ok(Taken { whole: whole.freeze(), hash: hasher.map(BodyHasher::finish), reserved: permit })
+    taken(whole.freeze(), hasher.map(BodyHasher::finish), permit)
 }
 
 /// It is announced to be longer than any body may be, so nothing of it is read.

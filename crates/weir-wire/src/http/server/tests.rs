@@ -124,9 +124,14 @@ async fn a_body_of_several_parts_is_hashed_while_it_arrives_if_that_is_wanted() 
     }
     let chunks = b"POST / HTTP/1.1\r\nhost: h\r\nconnection: close\r\nwants-hash: 1\r\ntransfer-encoding: chunked\r\n\r\n\
                    5\r\nhello\r\n6\r\n world\r\n0\r\n\r\n";
-    let told = Some(BodyHash::of(b"hello world"));
-    let answer = server.exchange(chunks).await;
-    assert!(answer.ends_with(&format!("hash {told:?}")), "{answer}");
+    let none = b"POST / HTTP/1.1\r\nhost: h\r\nconnection: close\r\nwants-hash: 1\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n";
+    let whole =
+        b"POST / HTTP/1.1\r\nhost: h\r\nconnection: close\r\nwants-hash: 1\r\ncontent-length: 5\r\n\r\nhello";
+    let hash = Some(BodyHash::of(b"hello world"));
+    for (request, told) in [(&chunks[..], hash), (none, None), (whole, None)] {
+        let answer = server.exchange(request).await;
+        assert!(answer.ends_with(&format!("hash {told:?}")), "{answer}");
+    }
 }
 
 #[tokio::test]

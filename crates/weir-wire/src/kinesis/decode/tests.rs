@@ -127,6 +127,8 @@ fn unknown_members_are_passed_over_and_null_is_absence() {
     let mut input = PutRecordsInput::default();
     decode(br#"{"Records":null}"#, &mut input).unwrap();
     assert_eq!(input.records, None, "no list is not an empty one");
+    decode(br#"{"Records":[{}],"Records":null}"#, &mut input).unwrap();
+    assert_eq!(input.records.unwrap().len(), 1, "and takes nothing back");
     let mut input = TaggedInput::default();
     decode(br#"{"Tags":null,"TagKeys":null}"#, &mut input).unwrap();
     assert!(input.tags.is_none() && input.tag_keys.is_none());

@@ -70,6 +70,18 @@ async fn one_port_speaks_both_and_a_handler_sees_one_form_of_request() {
     assert!(server.exchange(GOOD).await.ends_with("Some(\"h\") / 5"));
 }
 
+#[tokio::test]
+async fn a_body_of_several_frames_is_hashed_if_that_is_wanted() {
+    let server = Server::start_with(patient(), Arc::new(Hashes));
+    let mut client = client(&server, HTTP2_WINDOW_BYTES).await.ready().await.unwrap();
+    let request = Request::post("http://h/").header("wants-hash", "1").body(()).unwrap();
+    let (response, mut sending) = client.send_request(request, false).unwrap();
+    sending.send_data(Bytes::from_static(b"hello "), false).unwrap();
+    sending.send_data(Bytes::from_static(b"world"), true).unwrap();
+    let answer = response.await.unwrap().into_body().data().await.unwrap().unwrap();
+    assert_eq!(answer, format!("hash {:?}", Some(BodyHash::of(b"hello world"))));
+}
+
 /// Cuts every connection.
 struct Cutter;
 

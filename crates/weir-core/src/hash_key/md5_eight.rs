@@ -1,30 +1,33 @@
-//! MD5 of eight short texts at once, one in each lane of the processor's vectors.
+//! MD5 (RFC 1321) of eight short texts at once, one in each element of the processor's vectors.
 //!
-//! [`HashKey::of_partition_keys`](super::HashKey::of_partition_keys) calls it. One digest is a chain of 64 steps that wait
-//! for one another; eight chains side by side take little longer than one. It knows texts of a single block only (RFC
-//! 1321), and it must never be asked for others.
+//! [`HashKey::of_partition_keys`](super::HashKey::of_partition_keys) calls it. One digest is a chain of 64 steps that
+//! wait for one another; eight chains side by side take as long as two or three. It knows texts of a single block only,
+//! and must never be asked for others.
 
 use wide::u32x8;
 
 /// Texts that are digested at once.
-pub(super) const LANES: usize = 8;
+pub(super) const AT_ONCE: usize = 8;
 
 /// Bytes of the longest text whose padding still fits its block.
 pub(super) const TEXT_BYTES_MAX: usize = BLOCK_WORDS * 4 - 1 - size_of::<u64>();
+
+/// One word of each text.
+type Words = u32x8;
 
 const BLOCK_WORDS: usize = 16;
 
 /// The word of a block that holds the text's length in bits; the one after it is zero for texts so short.
 const LENGTH_WORD: usize = BLOCK_WORDS - 2;
 
-const START: [u32; 4] = [0x6745_2301, 0xefcd_ab89, 0x98ba_dcfe, 0x1032_5476];
+const INITIAL_STATE: [u32; 4] = [0x6745_2301, 0xefcd_ab89, 0x98ba_dcfe, 0x1032_5476];
 
-/// How far each step turns its sum: by round, then by the step's place in its group of four.
-const TURNS: [[u32; 4]; 4] = [[7, 12, 17, 22], [5, 9, 14, 20], [4, 11, 16, 23], [6, 10, 15, 21]];
+/// How far each step rotates its sum: by round, then by the step's place in its group of four.
+const ROTATIONS: [[u32; 4]; 4] = [[7, 12, 17, 22], [5, 9, 14, 20], [4, 11, 16, 23], [6, 10, 15, 21]];
 
 /// 2^32 times the sine of 1, 2, 3, …, without sign and fraction.
 #[rustfmt::skip]
-const SINES: [u32; 64] = [
+const SINE_TABLE: [u32; 64] = [
     0xd76a_a478, 0xe8c7_b756, 0x2420_70db, 0xc1bd_ceee, 0xf57c_0faf, 0x4787_c62a, 0xa830_4613, 0xfd46_9501,
     0x6980_98d8, 0x8b44_f7af, 0xffff_5bb1, 0x895c_d7be, 0x6b90_1122, 0xfd98_7193, 0xa679_438e, 0x49b4_0821,
     0xf61e_2562, 0xc040_b340, 0x265e_5a51, 0xe9b6_c7aa, 0xd62f_105d, 0x0244_1453, 0xd8a1_e681, 0xe7d3_fbc8,
@@ -36,42 +39,46 @@ const SINES: [u32; 64] = [
 ];
 
 /// The digests of texts of at most [`TEXT_BYTES_MAX`] bytes.
-pub(super) fn digests(texts: [&str; LANES]) -> [[u8; 16]; LANES] {
-    let state = block(&words(texts)).map(u32x8::to_array);
-    std::array::from_fn(|lane| {
+pub(super) fn digests(texts: [&str; AT_ONCE]) -> [[u8; 16]; AT_ONCE] {
+    let state = compress(&words(texts)).map(Words::to_array);
+    std::array::from_fn(|at| {
         let mut digest = [0; 16];
         for (bytes, word) in digest.as_chunks_mut::<4>().0.iter_mut().zip(&state) {
-            *bytes = word[lane].to_le_bytes();
+            *bytes = word[at].to_le_bytes();
         }
         digest
     })
 }
 
-/// Each text as its only block: the text, a bit, zeros, its length; word by word, the lanes side by side.
-fn words(texts: [&str; LANES]) -> [u32x8; BLOCK_WORDS] {
-    let mut words = [[0; LANES]; BLOCK_WORDS];
-    for (lane, text) in texts.iter().map(|text| text.as_bytes()).enumerate() {
+/// Each text as its only block: the text, a bit, zeros, its length; word by word, the texts side by side.
+fn words(texts: [&str; AT_ONCE]) -> [Words; BLOCK_WORDS] {
+    let mut words = [[0; AT_ONCE]; BLOCK_WORDS];
+    for (at, text) in texts.iter().map(|text| text.as_bytes()).enumerate() {
         assert!(text.len() <= TEXT_BYTES_MAX, "a text of one block");
         let (whole, rest) = text.as_chunks::<4>();
         for (word, bytes) in words.iter_mut().zip(whole) {
-            word[lane] = u32::from_le_bytes(*bytes);
+            word[at] = u32::from_le_bytes(*bytes);
         }
-        words[whole.len()][lane] = rest.iter().rev().fold(0x80, |word, byte| word << 8 | u32::from(*byte));
-        words[LENGTH_WORD][lane] = text.len() as u32 * 8;
+        words[whole.len()][at] = rest.iter().rev().fold(0x80, |word, byte| word << 8 | u32::from(*byte));
+        words[LENGTH_WORD][at] = text.len() as u32 * 8;
     }
-    words.map(u32x8::new)
+    words.map(Words::new)
 }
 
-/// One block's rounds. Sums are laid out so that what a step waits for, the result of the one before, comes into them last.
-fn block(words: &[u32x8; BLOCK_WORDS]) -> [u32x8; 4] {
-    let start = START.map(u32x8::splat);
+/// The four rounds over one block. A sum takes the result of the step before last, since that is what it waits for.
+fn compress(words: &[Words; BLOCK_WORDS]) -> [Words; 4] {
+    let start = INITIAL_STATE.map(Words::splat);
     let [mut a, mut b, mut c, mut d] = start;
     macro_rules! step {
         ($round:literal, $at:literal, $word:expr, $mix:expr) => {{
-            const TURN: u32 = TURNS[$round][$at % 4];
-            let sum =
-                $mix(a + (u32x8::splat(SINES[16 * $round + $at]) + words[$word($at) % BLOCK_WORDS]), b, c, d);
-            (a, b, c, d) = (d, b + (sum << TURN | sum >> (32 - TURN)), b, c);
+            const ROTATION: u32 = ROTATIONS[$round][$at % 4];
+            let sum = $mix(
+                a + (Words::splat(SINE_TABLE[16 * $round + $at]) + words[$word($at) % BLOCK_WORDS]),
+                b,
+                c,
+                d,
+            );
+            (a, b, c, d) = (d, b + (sum << ROTATION | sum >> (32 - ROTATION)), b, c);
         }};
     }
     macro_rules! round {
@@ -94,11 +101,10 @@ fn block(words: &[u32x8; BLOCK_WORDS]) -> [u32x8; 4] {
             step!($round, 15, $word, $mix);
         };
     }
-    type V = u32x8;
-    round!(0, |at: usize| at, |sum: V, b: V, c: V, d: V| sum + (d ^ (b & (c ^ d))));
-    round!(1, |at: usize| 5 * at + 1, |sum: V, b: V, c: V, d: V| sum + (c & !d) + (b & d));
-    round!(2, |at: usize| 3 * at + 5, |sum: V, b: V, c: V, d: V| sum + (b ^ (c ^ d)));
-    round!(3, |at: usize| 7 * at, |sum: V, b: V, c: V, d: V| sum + (c ^ (b | !d)));
+    round!(0, |at: usize| at, |sum: Words, b: Words, c: Words, d: Words| sum + (d ^ (b & (c ^ d))));
+    round!(1, |at: usize| 5 * at + 1, |sum: Words, b: Words, c: Words, d: Words| sum + (c & !d) + (b & d));
+    round!(2, |at: usize| 3 * at + 5, |sum: Words, b: Words, c: Words, d: Words| sum + (b ^ (c ^ d)));
+    round!(3, |at: usize| 7 * at, |sum: Words, b: Words, c: Words, d: Words| sum + (c ^ (b | !d)));
     [a + start[0], b + start[1], c + start[2], d + start[3]]
 }
 
@@ -111,7 +117,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn each_lane_is_the_digest_of_its_text(texts in prop::array::uniform8("[ -~]{0,55}|[à-ÿ]{0,27}")) {
+        fn each_digest_is_that_of_its_text(texts in prop::array::uniform8("[ -~]{0,55}|[à-ÿ]{0,27}")) {
             let digests = digests(texts.each_ref().map(String::as_str));
             let others = texts.each_ref().map(|text| <[u8; 16]>::from(Md5::digest(text.as_bytes())));
             prop_assert_eq!(digests, others);
@@ -123,7 +129,11 @@ mod tests {
         let longest = "x".repeat(TEXT_BYTES_MAX);
         for bytes in 0..=TEXT_BYTES_MAX {
             let text = &longest[..bytes];
-            assert_eq!(digests([text; LANES]), [<[u8; 16]>::from(Md5::digest(text)); LANES], "{bytes} bytes");
+            assert_eq!(
+                digests([text; AT_ONCE]),
+                [<[u8; 16]>::from(Md5::digest(text)); AT_ONCE],
+                "{bytes} bytes"
+            );
         }
     }
 }
