@@ -1,8 +1,8 @@
 //! `PutRecords`: from the body, JSON or CBOR, to one batch a shard, checked, laid out and summed.
 //!
-//! What a front end does between the signature and the socket to the node. Two baselines do the same work from JSON: serde_json
-//! into owned strings with the `base64` crate, as a first version would, and the fastest stack without a decoder of
-//! one's own. All must come to the same batches.
+//! What a front end does between the signature and the socket to the node. Two baselines do the same work from JSON:
+//! serde_json into owned strings with the `base64` crate, as a first version would, and the fastest stack without a
+//! decoder of one's own. CBOR stands beside them without one. All must come to the same batches.
 
 use std::{borrow::Cow, collections::HashMap, hint::black_box, num::NonZeroU32};
 

@@ -58,8 +58,8 @@ pub struct EpochMs(pub i64);
 pub trait Fields<'a> {
     /// Its description.
     fn structure(&self) -> &'static Structure;
-    /// Where the member of this name goes, whose bytes need be no text; `None` when there is no such member. What was there is forgotten when it is
-    /// a structure, a list or a map.
+    /// Where the member of this name goes; `None` when there is no such member. The name is bytes that may be no text. What
+    /// was there is forgotten when it is a structure, a list or a map.
     fn slot(&mut self, name: &[u8]) -> Option<Slot<'_, 'a>>;
     /// What the member of this name holds.
     fn view(&self, name: &str) -> View<'_, 'a>;
