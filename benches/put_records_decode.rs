@@ -131,12 +131,7 @@ fn ours(decode: Decode, body: &[u8], stream: &StreamShards) -> Batches {
         groups.into_iter().map(|(shard, bytes)| (shard, BatchBuilder::with_capacity(bytes))).collect();
     for (entry, group) in entries.iter().zip(places) {
         let (partition_key, data) = required(entry);
-        match data.plain() {
-            Some(data) => builders[group].1.push(&Record { partition_key, explicit_hash_key: None, data }),
-            None => builders[group]
-                .1
-                .push_with(partition_key, None, data.decoded_len(), |room| data.decode_into(room)),
-        }
+        data.push_to(&mut builders[group].1, partition_key, None);
     }
     builders.into_iter().map(|(shard, builder)| (shard, builder.finish())).collect()
 }

@@ -6,7 +6,7 @@
 use std::{collections::HashMap, sync::Arc};
 
 use weir_core::{
-    batch::{Batch, BatchBuilder, RECORD_HEADER_BYTES, Record},
+    batch::{Batch, BatchBuilder, RECORD_HEADER_BYTES},
     clock::{Monotonic, WallMs},
     hash_key::HashKey,
     id::ShardIndex,
@@ -40,16 +40,6 @@ impl NewRecord<'_> {
     /// The key that its shard is found by.
     pub(crate) fn hash_key(&self) -> HashKey {
         self.explicit_hash_key.unwrap_or_else(|| HashKey::of_partition_key(self.partition_key))
-    }
-
-    fn push_to(&self, batch: &mut BatchBuilder) {
-        let Self { partition_key, explicit_hash_key, data } = *self;
-        match data.plain() {
-            Some(data) => batch.push(&Record { partition_key, explicit_hash_key, data }),
-            None => batch.push_with(partition_key, explicit_hash_key, data.decoded_len(), |room| {
-                data.decode_into(room);
-            }),
-        }
     }
 
     fn batch_bytes(&self) -> usize {
@@ -114,7 +104,8 @@ pub(crate) fn route_put(
     for (record, place) in records.iter().zip(&mut places) {
         if let RecordPlace::Placed { group, .. } = place {
             *group = planner.met[*group].group;
-            record.push_to(&mut builders[*group].1);
+            let batch = &mut builders[*group].1;
+            record.data.push_to(batch, record.partition_key, record.explicit_hash_key);
         }
     }
     let groups = builders.into_iter().map(|(place, builder)| (place, builder.finish())).collect();

@@ -152,6 +152,24 @@ async fn who_signs_by_another_hash_than_the_bodys_hears_that_the_signature_does_
 }
 
 #[tokio::test]
+async fn a_body_is_hashed_while_it_arrives_only_for_an_operation_that_is_served_and_signed() {
+    let fixture = Fixture::with_credentials();
+    let wants = |change: &dyn Fn(&mut Parts)| {
+        let mut head = signed("AKID", "secret", b"{}", fixture.clock.wall()).into_parts().0;
+        change(&mut head);
+        fixture.frontend.wants_body_hash(&head)
+    };
+    assert!(wants(&|_| ()));
+    assert!(!wants(&|head| head.method = Method::GET));
+    let header = |name: &'static str, value: &'static str| {
+        wants(&|head| drop(head.headers.insert(name, HeaderValue::from_static(value))))
+    };
+    assert!(!header("content-type", "text/plain"));
+    assert!(!header("x-amz-target", "Kinesis_20131202.ShredStream"));
+    assert!(!header("x-amz-date", "20150830T123600Z"));
+}
+
+#[tokio::test]
 async fn a_changed_configuration_counts_from_the_next_request_on() {
     let fixture = Fixture::with_credentials();
     let now = fixture.clock.wall();

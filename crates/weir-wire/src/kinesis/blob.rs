@@ -6,6 +6,11 @@
 
 use std::borrow::Cow;
 
+use weir_core::{
+    batch::{BatchBuilder, Record},
+    hash_key::HashKey,
+};
+
 /// Checked bytes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Blob<'a>(Form<'a>);
@@ -58,11 +63,13 @@ impl<'a> Blob<'a> {
         }
     }
 
-    /// The bytes, if they came as they are: whoever copies them needs no room made first.
-    pub fn plain(&self) -> Option<&[u8]> {
+    /// Appends a record with these bytes to `batch`: what came as it is needs no room made first.
+    pub fn push_to(&self, batch: &mut BatchBuilder, partition_key: &str, explicit_hash_key: Option<HashKey>) {
         match &self.0 {
-            Form::Plain(bytes) => Some(bytes),
-            Form::Base64(..) => None,
+            Form::Plain(data) => batch.push(&Record { partition_key, explicit_hash_key, data }),
+            Form::Base64(_, len) => {
+                batch.push_with(partition_key, explicit_hash_key, *len, |room| self.decode_into(room))
+            }
         }
     }
 

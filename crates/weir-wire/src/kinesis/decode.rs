@@ -107,8 +107,10 @@ pub trait Source<'a> {
     fn next_item(&mut self, open: &mut Self::Open) -> Result<bool, Malformed>;
     /// Reads a text, not checked yet.
     fn raw_text(&mut self) -> Result<RawText<'a>, Malformed>;
-    /// Checks a text that was read.
-    fn checked(text: RawText<'a>) -> Result<Text<'a>, Malformed>;
+    /// Checks a text that was read: is it UTF-8, and whatever else the encoding asks of one?
+    fn checked(text: RawText<'a>) -> Result<Text<'a>, Malformed> {
+        text.into_utf8()
+    }
     /// Reads a text.
     fn text(&mut self) -> Result<Text<'a>, Malformed> {
         self.raw_text().and_then(Self::checked)

@@ -11,7 +11,7 @@ use crate::kinesis::{
     blob::Blob,
     decode::{DEPTH_MAX, Malformed, RawText, Source, Token},
     error::ApiError,
-    shape::{EpochMs, Text},
+    shape::EpochMs,
 };
 
 /// Reads a body.
@@ -192,10 +192,6 @@ impl<'a> Source<'a> for Reader<'a> {
     fn raw_text(&mut self) -> Result<RawText<'a>, Malformed> {
         let at = self.at;
         Ok(RawText { bytes: self.string(major::TEXT)?, at })
-    }
-
-    fn checked(text: RawText<'a>) -> Result<Text<'a>, Malformed> {
-        text.into_utf8()
     }
 
     fn blob(&mut self) -> Result<Blob<'a>, ApiError> {
