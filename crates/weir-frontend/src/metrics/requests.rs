@@ -1,12 +1,14 @@
 //! Counts requests, how long they take and how many there are at once.
 //!
-//! Every counter is looked up once, at start; a request costs a few atomic additions.
+//! Every counter is there from the start, so that a request costs a few atomic additions. Of the thousand and more of
+//! operations and outcomes only those that were counted are shown: every server of a fleet is scraped each window.
 
-use std::sync::Arc;
+use std::{fmt, sync::Arc, time::Duration};
 
 use prometheus_client::{
-    encoding::EncodeLabelSet,
+    encoding::{EncodeLabelSet, EncodeMetric, MetricEncoder},
     metrics::{
+        MetricType, TypedMetric,
         counter::Counter,
         family::Family,
         gauge::Gauge,
@@ -44,10 +46,7 @@ struct OperationLabels {
 #[derive(Debug)]
 pub(crate) struct RequestMetrics {
     clock: Clock,
-    /// By operation (the last: unknown), then by code (the last: served).
-    requests: Vec<Vec<Counter>>,
-    /// By operation (the last: unknown).
-    durations: Vec<Histogram>,
+    outcomes: Arc<Outcomes>,
     in_flight: Gauge,
     subscriptions: Gauge,
     records_in: Counter,
@@ -62,22 +61,15 @@ pub(crate) struct RequestMetrics {
 impl RequestMetrics {
     /// Registers all of them.
     pub(crate) fn new(registry: &mut Registry, clock: Clock) -> Self {
-        let requests: Family<RequestLabels, Counter> = Family::default();
-        let durations: Family<OperationLabels, Histogram> =
-            Family::new_with_constructor(|| Histogram::new(exponential_buckets(50e-6, 2.0, 19)));
-        registry.register("weir_frontend_requests", "Requests by operation and outcome", requests.clone());
+        let outcomes = Arc::new(Outcomes::new());
+        let requests = RequestsShown(Arc::clone(&outcomes));
+        registry.register("weir_frontend_requests", "Requests by operation and outcome", requests);
         registry.register_with_unit(
             "weir_frontend_request_duration",
             "Time from a request's whole body to its answer",
             Unit::Seconds,
-            durations.clone(),
+            DurationsShown(Arc::clone(&outcomes)),
         );
-        let operations = || Operation::ALL.iter().map(|operation| operation.name()).chain([UNKNOWN]);
-        let codes = || ErrorCode::ALL.into_iter().map(ErrorCode::name).chain([OK]);
-        let row = |operation| {
-            codes().map(|code| requests.get_or_create(&RequestLabels { operation, code }).clone()).collect()
-        };
-        let duration = |operation| durations.get_or_create(&OperationLabels { operation }).clone();
         let counter = |registry: &mut Registry, name, help| {
             let counter = Counter::default();
             registry.register(name, help, counter.clone());
@@ -102,8 +94,7 @@ impl RequestMetrics {
         );
         Self {
             clock,
-            requests: operations().map(row).collect(),
-            durations: operations().map(duration).collect(),
+            outcomes,
             in_flight,
             subscriptions,
             records_in: counter(registry, "weir_frontend_records_in", "Records stored"),
@@ -164,6 +155,69 @@ impl RequestMetrics {
     }
 }
 
+/// What became of requests.
+#[derive(Debug)]
+struct Outcomes {
+    /// By operation (the last: unknown), then by code (the last: served).
+    requests: Vec<Vec<Counter>>,
+    /// By operation (the last: unknown).
+    durations: Vec<Histogram>,
+}
+
+impl Outcomes {
+    fn new() -> Self {
+        let row = |_| codes().map(|_| Counter::default()).collect();
+        let duration = |_| Histogram::new(exponential_buckets(50e-6, 2.0, 19));
+        Self { requests: operations().map(row).collect(), durations: operations().map(duration).collect() }
+    }
+
+    fn count(&self, operation: Option<Operation>, code: Option<ErrorCode>, took: Duration) {
+        let unknown = Operation::ALL.len();
+        let row = operation.map_or(unknown, |operation| position(Operation::ALL, operation));
+        let column = code.map_or(ErrorCode::ALL.len(), |code| position(&ErrorCode::ALL, code));
+        self.requests[row][column].inc();
+        self.durations[row].observe(took.as_secs_f64());
+    }
+}
+
+/// [`Outcomes::requests`] as a metric: those that there were.
+#[derive(Debug)]
+struct RequestsShown(Arc<Outcomes>);
+
+impl EncodeMetric for RequestsShown {
+    fn encode(&self, mut encoder: MetricEncoder<'_>) -> fmt::Result {
+        for (operation, row) in operations().zip(&self.0.requests) {
+            for (code, counter) in codes().zip(row).filter(|(_, counter)| counter.get() > 0) {
+                counter.encode(encoder.encode_family(&RequestLabels { operation, code })?)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn metric_type(&self) -> MetricType {
+        <Counter as TypedMetric>::TYPE
+    }
+}
+
+/// [`Outcomes::durations`] as a metric: those of operations that were called.
+#[derive(Debug)]
+struct DurationsShown(Arc<Outcomes>);
+
+impl EncodeMetric for DurationsShown {
+    fn encode(&self, mut encoder: MetricEncoder<'_>) -> fmt::Result {
+        let called = |row: &[Counter]| row.iter().any(|counter| counter.get() > 0);
+        let rows = operations().zip(&self.0.requests).zip(&self.0.durations);
+        for ((operation, _), duration) in rows.filter(|((_, row), _)| called(row)) {
+            duration.encode(encoder.encode_family(&OperationLabels { operation })?)?;
+        }
+        Ok(())
+    }
+
+    fn metric_type(&self) -> MetricType {
+        <Histogram as TypedMetric>::TYPE
+    }
+}
+
 /// One subscription being served.
 #[derive(Debug)]
 pub(crate) struct SubscriptionGuard(Gauge);
@@ -185,12 +239,8 @@ pub(crate) struct RequestGuard {
 impl RequestGuard {
     /// The request has its answer: none for a served one, else the error's code.
     pub(crate) fn end(self, code: Option<ErrorCode>) {
-        let metrics = &self.metrics;
-        let unknown = Operation::ALL.len();
-        let row = self.operation.map_or(unknown, |operation| position(Operation::ALL, operation));
-        let column = code.map_or(ErrorCode::ALL.len(), |code| position(&ErrorCode::ALL, code));
-        metrics.requests[row][column].inc();
-        metrics.durations[row].observe(metrics.clock.now().since(self.began).as_secs_f64());
+        let took = self.metrics.clock.now().since(self.began);
+        self.metrics.outcomes.count(self.operation, code, took);
     }
 }
 
@@ -198,6 +248,16 @@ impl Drop for RequestGuard {
     fn drop(&mut self) {
         self.metrics.in_flight.dec();
     }
+}
+
+/// The labels of operations, in the order of the counters.
+fn operations() -> impl Iterator<Item = &'static str> {
+    Operation::ALL.iter().map(|operation| operation.name()).chain([UNKNOWN])
+}
+
+/// The labels of codes, in the order of the counters.
+fn codes() -> impl Iterator<Item = &'static str> {
+    ErrorCode::ALL.into_iter().map(ErrorCode::name).chain([OK])
 }
 
 fn position<T: Copy + PartialEq>(all: &[T], one: T) -> usize {
@@ -234,6 +294,25 @@ mod tests {
         ] {
             assert!(text.contains(line), "{line} is missing in {text}");
         }
+    }
+
+    #[test]
+    fn only_what_was_counted_is_shown() {
+        let mut registry = Registry::default();
+        let metrics = Arc::new(RequestMetrics::new(&mut registry, Clock::new()));
+        let shown = |registry| {
+            let text = text(registry);
+            let lines = text.lines().filter(|line| line.starts_with("weir_frontend_request"));
+            lines.filter(|line| line.contains("operation=")).map(str::to_owned).collect::<Vec<_>>()
+        };
+        assert_eq!(shown(&registry), [""; 0]);
+        metrics.begin(Some(Operation::PutRecord)).end(None);
+        let lines = shown(&registry);
+        assert!(lines.iter().all(|line| line.contains("operation=\"PutRecord\"")), "{lines:#?}");
+        let of = |name: &str| lines.iter().filter(|line| line.starts_with(name)).count();
+        assert_eq!(of("weir_frontend_requests_total"), 1);
+        assert_eq!(of("weir_frontend_request_duration_seconds_count"), 1);
+        assert_eq!(of("weir_frontend_request_duration_seconds_bucket"), 20);
     }
 
     #[test]

@@ -24,6 +24,8 @@ pub(super) fn base_threads(metrics: &Metrics<'_>) -> Option<u64> {
 
 fn front_end(metrics: &Metrics<'_>) -> ServerMetrics {
     let requests = "weir_frontend_requests_total";
+    // A front end shows an operation and an outcome from their first request on; a cache server takes none.
+    let none_yet = metrics.get("weir_frontend_requests_in_flight").map(|_| 0);
     ServerMetrics {
         // A map was published once; however old it is, the server calls itself ready.
         ready: metrics.get("weir_frontend_shard_map_age_seconds").is_some(),
@@ -38,8 +40,8 @@ fn front_end(metrics: &Metrics<'_>) -> ServerMetrics {
         map_completeness: metrics.get("weir_frontend_shard_map_complete_ratio"),
         map_generation: metrics.count("weir_frontend_shard_map_generation"),
         builds_failed: metrics.count("weir_frontend_builds_failed_total"),
-        requests: metrics.count(requests),
-        errors: metrics.count_where(requests, "code", |code| code != "OK"),
+        requests: metrics.count(requests).or(none_yet),
+        errors: metrics.count_where(requests, "code", |code| code != "OK").or(none_yet),
         append_queue: None,
     }
 }
@@ -81,5 +83,25 @@ pub(super) fn consumer(at: At, plan: &ConsumerPlan, metrics: &Metrics<'_>) -> Co
         }),
         lag_seconds: metrics.get("weir_bus_lag_seconds"),
         backlog: count("weir_bus_backlog_entries"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_front_end_that_nobody_called_has_no_requests_and_a_cache_server_takes_none() {
+        let requests = |role, text| {
+            let metrics = server(role, &Metrics::parse(text));
+            (metrics.requests, metrics.errors)
+        };
+        let idle = "weir_frontend_requests_in_flight 0\n";
+        assert_eq!(requests(Role::Frontend, idle), (Some(0), Some(0)));
+        let called = "weir_frontend_requests_in_flight 0\n\
+            weir_frontend_requests_total{operation=\"PutRecord\",code=\"OK\"} 3\n\
+            weir_frontend_requests_total{operation=\"PutRecord\",code=\"InternalFailure\"} 1\n";
+        assert_eq!(requests(Role::Frontend, called), (Some(4), Some(1)));
+        assert_eq!(requests(Role::Cache, "weir_frontend_known_members 3\n"), (None, None));
     }
 }
