@@ -23,21 +23,14 @@ pub struct Targets {
 #[derive(Debug, thiserror::Error)]
 pub enum TargetsError {
     /// The control plane did not say.
-    #[error("endpoints of tenant {tenant}: {source}")]
-    Control {
-        /// Whose.
-        tenant: String,
-        /// What it said instead.
-        source: weir_wire::control::ControlError,
-    },
-    /// It said something that is no endpoint, or answered another question.
-    #[error("endpoints of tenant {tenant}: {detail}")]
-    Answer {
-        /// Whose.
-        tenant: String,
-        /// What is wrong.
-        detail: String,
-    },
+    #[error("ask for the endpoints of the tenants: {0}")]
+    Control(#[from] weir_wire::control::ControlError),
+    /// It named something that is no endpoint.
+    #[error("endpoints of the tenants: {0}")]
+    Endpoint(#[from] weir_client::EndpointError),
+    /// It answered another question.
+    #[error("endpoints of the tenants: the control plane answered another question")]
+    Answer,
 }
 
 impl Targets {
@@ -64,23 +57,19 @@ impl Targets {
     }
 }
 
-/// Asks the control plane where each tenant's requests go now.
+/// Asks the control plane where each tenant's requests go now: one question for all of them, so that a busy control
+/// plane makes the answer no older than one.
 pub async fn ask(control: &Control, tenants: &[String]) -> Result<Targets, TargetsError> {
-    let mut routes = Vec::with_capacity(tenants.len());
-    for tenant in tenants {
-        let request = ControlRequest::Endpoints { tenant: Some(TenantName::new(tenant.as_str())) };
-        let reply = control
-            .call(request)
-            .await
-            .map_err(|source| TargetsError::Control { tenant: tenant.clone(), source })?;
-        let answer = |detail: String| TargetsError::Answer { tenant: tenant.clone(), detail };
-        let ControlReply::Endpoints { urls, .. } = reply else {
-            return Err(answer("the control plane answered another question".into()));
-        };
-        let endpoints: Result<Vec<Endpoint>, _> = urls.iter().map(|url| url.parse()).collect();
-        routes.push(endpoints.map_err(|error: weir_client::EndpointError| answer(error.to_string()))?);
+    let asked = tenants.iter().map(|tenant| TenantName::new(tenant.as_str())).collect();
+    let reply = control.call(ControlRequest::Routes { tenants: asked }).await?;
+    let ControlReply::Routes { cells, tenants: cell_of } = reply else { return Err(TargetsError::Answer) };
+    if cell_of.len() != tenants.len() {
+        return Err(TargetsError::Answer);
     }
-    Ok(Targets::by_tenant(routes))
+    let parse = |urls: Vec<String>| urls.iter().map(|url| url.parse()).collect::<Result<Vec<Endpoint>, _>>();
+    let cells = cells.into_iter().map(parse).collect::<Result<Vec<_>, _>>()?;
+    let route = |cell: usize| cells.get(cell).cloned().ok_or(TargetsError::Answer);
+    Ok(Targets::by_tenant(cell_of.into_iter().map(route).collect::<Result<_, _>>()?))
 }
 
 /// Keeps `publish` up to date until the task is dropped. A control plane that does not answer changes nothing: the
@@ -110,7 +99,40 @@ pub async fn follow(
 
 #[cfg(test)]
 mod tests {
+    use weir_wire::control::{ControlFuture, ControlService};
+
     use super::*;
+
+    /// Gives this answer to whoever asks for the routes of two tenants.
+    struct Answers(ControlReply);
+
+    impl ControlService for Answers {
+        fn call(&self, request: ControlRequest) -> ControlFuture<'_> {
+            let tenants = ["a", "b"].map(TenantName::new).to_vec();
+            assert_eq!(request, ControlRequest::Routes { tenants });
+            Box::pin(async { Ok(self.0.clone()) })
+        }
+    }
+
+    async fn asked(reply: ControlReply) -> Result<Targets, TargetsError> {
+        ask(&(Arc::new(Answers(reply)) as Control), &["a".to_owned(), "b".to_owned()]).await
+    }
+
+    #[tokio::test]
+    async fn one_answer_routes_all_tenants() {
+        let cells = vec![vec!["http://127.0.0.1:1".to_owned()], vec!["http://127.0.0.2:1".to_owned()]];
+        let routed = async |tenants: &[usize]| {
+            asked(ControlReply::Routes { cells: cells.clone(), tenants: tenants.to_vec() }).await
+        };
+        assert_eq!(routed(&[1, 0]).await.unwrap().routes, [[0], [1]]);
+        assert_eq!(routed(&[1, 1]).await.unwrap().routes, [[0], [0]]);
+        for wrong in [&[0][..], &[0, 2], &[0, 1, 1]] {
+            assert!(matches!(routed(wrong).await, Err(TargetsError::Answer)), "{wrong:?}");
+        }
+        assert!(matches!(asked(ControlReply::Done).await, Err(TargetsError::Answer)));
+        let nonsense = ControlReply::Routes { cells: vec![vec!["nowhere".to_owned()]], tenants: vec![0, 0] };
+        assert!(matches!(asked(nonsense).await, Err(TargetsError::Endpoint(_))));
+    }
 
     #[test]
     fn tenants_of_one_cell_share_its_endpoints() {

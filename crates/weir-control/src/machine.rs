@@ -125,6 +125,7 @@ impl Machine {
             ControlRequest::View { cell } => self.view(&cell),
             ControlRequest::Census { cell } => self.census(&cell),
             ControlRequest::Endpoints { tenant } => self.endpoints(tenant.as_ref()),
+            ControlRequest::Routes { tenants } => self.routes(&tenants),
             ControlRequest::Report { fragment, traffic } => self.report(now, wall, fragment, traffic),
             ControlRequest::Fragments => Applied::answer(ControlReply::Fragments(self.last_words(now))),
             ControlRequest::Cells => self.cells(),

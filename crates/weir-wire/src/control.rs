@@ -366,6 +366,12 @@ pub enum ControlRequest {
         /// The tenant, or all.
         tenant: Option<TenantName>,
     },
+    /// Where do all of these send theirs? One answer for a caller that speaks for many: a question each would make its
+    /// picture as old as they are many.
+    Routes {
+        /// The tenants.
+        tenants: Vec<TenantName>,
+    },
     /// A node says what it owns and asks what it should own.
     Report {
         /// What it owns now.
@@ -479,6 +485,13 @@ pub enum ControlReply {
         version: u64,
         /// Base URLs.
         urls: Vec<String>,
+    },
+    /// To `Routes`.
+    Routes {
+        /// Base URLs, cell by cell; only of cells that one of the tenants is on.
+        cells: Vec<Vec<String>>,
+        /// For each tenant, in the order of the question, the index of its cell in `cells`.
+        tenants: Vec<usize>,
     },
     /// To `Report`: everything that the node should own. What it owns beyond that it gives up, if it was ever given it.
     Assignments {

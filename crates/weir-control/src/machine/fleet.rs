@@ -197,21 +197,37 @@ impl Machine {
     }
 
     pub(super) fn endpoints(&self, tenant: Option<&TenantName>) -> Applied {
-        let cell = match tenant {
-            None => None,
-            Some(tenant) => {
-                let pinned = self.state.tenants.get(tenant).and_then(Option::as_ref);
-                placement::cell_for(tenant, pinned, &self.state.config.cells)
-            }
-        };
-        let urls = self
-            .present()
+        let urls = self.urls(tenant.and_then(|tenant| self.cell_of(tenant)));
+        Applied::answer(ControlReply::Endpoints { version: self.state.version, urls })
+    }
+
+    pub(super) fn routes(&self, tenants: &[TenantName]) -> Applied {
+        let (mut named, mut cells) = (Vec::new(), Vec::new());
+        let tenants = tenants.iter().map(|tenant| {
+            let cell = self.cell_of(tenant);
+            named.iter().position(|named| *named == cell).unwrap_or_else(|| {
+                named.push(cell);
+                cells.push(self.urls(cell));
+                cells.len() - 1
+            })
+        });
+        let tenants = tenants.collect();
+        Applied::answer(ControlReply::Routes { cells, tenants })
+    }
+
+    fn cell_of(&self, tenant: &TenantName) -> Option<&CellName> {
+        let pinned = self.state.tenants.get(tenant).and_then(Option::as_ref);
+        placement::cell_for(tenant, pinned, &self.state.config.cells)
+    }
+
+    /// The front ends of a cell (or of all) that requests may be sent to.
+    fn urls(&self, cell: Option<&CellName>) -> Vec<String> {
+        self.present()
             .filter(|server| server.role == Role::Frontend && !server.draining)
             .filter(|server| cell.is_none_or(|cell| server.cell.as_ref() == Some(cell)))
             .filter(|server| self.health.of(server.id, server.life) == (true, true))
             .map(|server| format!("http://{}", server.service))
-            .collect();
-        Applied::answer(ControlReply::Endpoints { version: self.state.version, urls })
+            .collect()
     }
 
     pub(super) fn place_tenant(&mut self, tenant: TenantName, cell: Option<CellName>) -> Applied {

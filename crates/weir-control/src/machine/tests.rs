@@ -112,6 +112,14 @@ fn endpoints(machine: &mut Machine, tenant: Option<&str>) -> usize {
     }
 }
 
+fn routes(machine: &mut Machine, tenants: &[&str]) -> (Vec<usize>, Vec<usize>) {
+    let tenants = tenants.iter().copied().map(TenantName::new).collect();
+    match call(machine, ControlRequest::Routes { tenants }).unwrap() {
+        ControlReply::Routes { cells, tenants } => (cells.iter().map(Vec::len).collect(), tenants),
+        other => panic!("{other:?}"),
+    }
+}
+
 fn probe(machine: &mut Machine, server: (MemberId, Incarnation), second: u64, answered: bool) {
     let outcome = ProbeOutcome { member: server.0, life: server.1, ready: answered, answered };
     let now = Monotonic::ZERO + Duration::from_secs(second);
@@ -276,6 +284,25 @@ fn endpoints_are_ready_healthy_not_draining_and_of_the_tenants_cell() {
         probe(&mut machine, in_b, second, false);
     }
     assert_eq!((endpoints(&mut machine, None), endpoints(&mut machine, Some("pinned"))), (1, 0));
+}
+
+#[test]
+fn one_answer_tells_where_many_tenants_go_and_names_each_cell_once() {
+    let mut machine = machine(&["a", "b"]);
+    for (tenant, cell) in [("t-1", "a"), ("t-2", "b"), ("t-3", "a")] {
+        let cell = Some(CellName::new(cell));
+        call(&mut machine, ControlRequest::PlaceTenant { tenant: TenantName::new(tenant), cell }).unwrap();
+    }
+    for (name, cell) in [("fe-1", "a"), ("fe-2", "a"), ("fe-3", "b")] {
+        let server = register(&mut machine, name, Role::Frontend, Some(cell));
+        probe(&mut machine, server, 0, true);
+    }
+    let drained = register(&mut machine, "fe-4", Role::Frontend, Some("a"));
+    probe(&mut machine, drained, 0, true);
+    call(&mut machine, ControlRequest::Drain { member: drained.0, on: true }).unwrap();
+    assert_eq!(routes(&mut machine, &["t-3", "t-2", "t-1"]), (vec![2, 1], vec![0, 1, 0]));
+    assert_eq!(routes(&mut machine, &["t-2"]), (vec![1], vec![0]));
+    assert_eq!(routes(&mut machine, &[]), (vec![], vec![]));
 }
 
 fn members(machine: &mut Machine) -> (Vec<MemberId>, Vec<MemberId>) {

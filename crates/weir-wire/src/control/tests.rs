@@ -186,6 +186,7 @@ fn request() -> impl Strategy<Value = ControlRequest> {
         Just(ControlRequest::Census { cell: CellName::new("a") }),
         any::<bool>()
             .prop_map(|all| ControlRequest::Endpoints { tenant: (!all).then(|| TenantName::new("t")) }),
+        Just(ControlRequest::Routes { tenants: vec![TenantName::new("t"), TenantName::new("u")] }),
         (fragment(), any::<(u64, u64, u64)>()).prop_map(|(fragment, (stream, bytes, records))| {
             let traffic = vec![StreamTraffic { stream: StreamId(stream), bytes, records }];
             ControlRequest::Report { fragment, traffic }
@@ -260,6 +261,10 @@ fn reply() -> impl Strategy<Value = ControlReply> {
         any::<u64>().prop_map(|version| ControlReply::Endpoints {
             version,
             urls: vec!["http://127.1.2.3:80".to_owned()]
+        }),
+        prop::collection::vec(0..2_usize, 0..4).prop_map(|tenants| ControlReply::Routes {
+            cells: vec![vec!["http://127.1.2.3:80".to_owned()], Vec::new()],
+            tenants,
         }),
         (shards, any::<(u64, u32)>()).prop_map(|(shards, (stream, hours))| ControlReply::Assignments {
             closing: shards.iter().map(|shard| shard.key).take(1).collect(),
