@@ -13,10 +13,10 @@ use weir_wire::control::{ControlError, ControlFuture, ControlReply, ControlReque
 
 use crate::{
     config::{ConfigError, ControlConfig},
-    health::ProbeOutcome,
+    health::{ProbeOutcome, ProbeTarget},
     machine::{ControlCommand, Machine},
     metrics::ControlMetrics,
-    state::{Server, State},
+    state::State,
     store::{Store, StoreError},
 };
 
@@ -87,13 +87,12 @@ impl EmbeddedControl {
     }
 
     /// A round of probes begins. Returns how they are made and all servers.
-    pub(crate) fn begin_round(&self) -> (crate::config::HealthConfig, Vec<Server>) {
+    pub(crate) fn begin_round(&self) -> (crate::config::HealthConfig, Vec<ProbeTarget>) {
         if let Err(error) = self.apply(ControlCommand::Round) {
             tracing::error!(%error, "silent nodes were not taken off");
         }
         let inner = self.inner.lock();
-        let state = inner.machine.state();
-        (state.config.health.clone(), state.servers.values().cloned().collect())
+        (inner.machine.state().config.health.clone(), inner.machine.probe_targets())
     }
 
     pub(crate) fn probed(&self, outcome: ProbeOutcome) {

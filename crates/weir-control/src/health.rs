@@ -10,7 +10,16 @@ use weir_core::{
     id::{Incarnation, MemberId},
 };
 
-use crate::config::HealthConfig;
+use crate::{config::HealthConfig, state::Server};
+
+/// Who may be asked in a round.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ProbeTarget {
+    /// The server, in the life that is registered.
+    pub server: Server,
+    /// It has said in this life that it is ready, which is said once.
+    pub said_ready: bool,
+}
 
 /// What one round of probing saw.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -19,7 +28,7 @@ pub struct ProbeOutcome {
     pub member: MemberId,
     /// Which life was asked.
     pub life: Incarnation,
-    /// It said that it is ready.
+    /// It has said in this life that it is ready, now or before.
     pub ready: bool,
     /// It answered in time: a front end on its service port, a cache server on its admin listener.
     pub answered: bool,

@@ -20,7 +20,12 @@ use weir_wire::{
 };
 
 use super::{Applied, Machine};
-use crate::{config::check_fleet, health::ProbeOutcome, placement, state::Server};
+use crate::{
+    config::check_fleet,
+    health::{ProbeOutcome, ProbeTarget},
+    placement,
+    state::Server,
+};
 
 /// Who registers.
 pub(super) struct Registration {
@@ -273,6 +278,15 @@ impl Machine {
             }
         });
         Applied::answer(ControlReply::Status(servers.collect()))
+    }
+
+    /// All servers, and what was heard of them in this life.
+    pub(crate) fn probe_targets(&self) -> Vec<ProbeTarget> {
+        let target = |server: &Server| ProbeTarget {
+            server: server.clone(),
+            said_ready: self.health.of(server.id, server.life).0,
+        };
+        self.state.servers.values().map(target).collect()
     }
 
     pub(super) fn probed(&mut self, now: Monotonic, outcome: ProbeOutcome) -> Applied {
