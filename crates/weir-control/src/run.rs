@@ -83,6 +83,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let shared = SharedConfig::new("00".repeat(32));
         let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let remote = RemoteControl::new(port);
         let mut lives = Vec::new();
         for _ in 0..2 {
             let process = ControlProcess {
@@ -92,7 +93,6 @@ mod tests {
             };
             let stop = Shutdown::new();
             let running = tokio::spawn(run_control(process, Clock::new(), stop.clone(), |_| ()));
-            let remote = RemoteControl::new(port);
             let register = ControlRequest::Register {
                 cluster: None,
                 name: weir_core::id::ServerName::new("node-1"),
@@ -110,6 +110,9 @@ mod tests {
             };
             let ControlReply::Registered { member, life, .. } = registered else { panic!("{registered:?}") };
             lives.push((member, life));
+            // Over the connection of the life before, if that were still used, nobody would answer.
+            let status = remote.call(ControlRequest::Status).await;
+            assert!(matches!(status, Ok(ControlReply::Status(_))), "{status:?}");
             stop.begin();
             running.await.unwrap().unwrap();
         }

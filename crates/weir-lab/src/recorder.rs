@@ -24,6 +24,7 @@ use weir_wire::control::{ControlReply, ControlRequest, ControlService, RemoteCon
 pub use self::sink::{ArmClock, Sink};
 use self::{
     consumer_track::ConsumerTrack, control_view::ControlView, open_metrics::Metrics, proc_stat::ProcStat,
+    scrape::Scraper,
 };
 use crate::{
     launcher::{Roster, Sighting},
@@ -114,6 +115,7 @@ struct Watch {
     view: ControlView,
     consumers: BTreeMap<ServerId, ConsumerTrack>,
     load: Option<WindowReader>,
+    scraper: Scraper,
 }
 
 impl Watch {
@@ -123,7 +125,7 @@ impl Watch {
         let consumers = watched.consumers.drain(..);
         let consumers = consumers.map(|(server, plan, windows)| (server, ConsumerTrack::new(plan, windows)));
         let consumers = consumers.collect();
-        Self { watched, sink, control, view, consumers, load: None }
+        Self { watched, sink, control, view, consumers, load: None, scraper: Scraper::default() }
     }
 
     async fn run(mut self, stop: Shutdown) -> Result<(), RecordError> {
@@ -148,7 +150,7 @@ impl Watch {
         // The kernel first: the answers of slow servers must not age these numbers.
         let kernel: Vec<_> = servers.iter().map(kernel_view).collect();
         let admins: Vec<_> = servers.iter().map(|server| server.admin).collect();
-        let texts = scrape::scrape_all(&admins, self.watched.window).await;
+        let texts = self.scraper.scrape_all(&admins, self.watched.window).await;
         for ((server, kernel), text) in servers.iter().zip(kernel).zip(&texts) {
             let metrics = text.as_deref().map(Metrics::parse);
             if let (Some(track), Some(metrics)) = (self.consumers.get_mut(&server.id), &metrics) {
@@ -219,7 +221,7 @@ pub(crate) async fn view_servers(
     timeout: Duration,
 ) -> Vec<Option<ServerView>> {
     let addresses: Vec<_> = servers.iter().map(|&(_, address)| address).collect();
-    let texts = scrape::scrape_all(&addresses, timeout).await;
+    let texts = scrape::scrape_once(&addresses, timeout).await;
     let views = servers.iter().zip(&texts).map(|(&(role, _), text)| {
         let metrics = Metrics::parse(text.as_deref()?);
         let base_threads = metric_names::base_threads(&metrics);

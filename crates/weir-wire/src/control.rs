@@ -460,6 +460,36 @@ pub enum ControlRequest {
     Status,
 }
 
+impl ControlRequest {
+    /// Does it change nothing, so that it may be sent twice? False also for calls of which only some change something.
+    pub(crate) fn only_asks(&self) -> bool {
+        match self {
+            Self::View { .. }
+            | Self::Census { .. }
+            | Self::Endpoints { .. }
+            | Self::Routes { .. }
+            | Self::Fragments
+            | Self::Cells
+            | Self::Attached { .. }
+            | Self::DescribeStream { .. }
+            | Self::ListStreams { .. }
+            | Self::Status => true,
+            Self::Register { .. }
+            | Self::Deregister { .. }
+            | Self::Drain { .. }
+            | Self::Report { .. }
+            | Self::CreateStream(_)
+            | Self::DeleteStream { .. }
+            | Self::ChangeStream { .. }
+            | Self::ChangeAttached { .. }
+            | Self::Account { .. }
+            | Self::Consumers { .. }
+            | Self::PlaceTenant { .. }
+            | Self::SetFleet { .. } => false,
+        }
+    }
+}
+
 /// One answer.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "reply", content = "body", rename_all = "kebab-case")]

@@ -322,8 +322,8 @@ impl Crew {
     }
 
     /// The way to the control plane.
-    pub(super) fn control(&self) -> RemoteControl {
-        self.control
+    pub(super) fn control(&self) -> &RemoteControl {
+        &self.control
     }
 
     pub(super) fn launch_error(&self, source: LaunchError) -> RunError {

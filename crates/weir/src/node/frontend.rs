@@ -67,15 +67,16 @@ pub(super) fn run(args: &FrontendArgs, role: Role) -> Result<u8, Failure> {
     // Bound before anybody can learn of it: one that cannot be reached must never be a member.
     let listener = serves.then(|| bound(config.service)).transpose()?;
     let admin = args.place.bind_admin()?;
-    let control: Control = Arc::new(RemoteControl::new(args.control.control));
+    // One for each half: its connection lives on the runtime that asks.
+    let control = || -> Control { Arc::new(RemoteControl::new(args.control.control)) };
     let (threads, clock) = (Threads::new(), Clock::new());
     let stop = Shutdown::new();
     let (registered, registry) = watch::channel(None);
-    let fleet = FleetHalf::new(config, Arc::clone(&control), threads.clone(), clock);
+    let fleet = FleetHalf::new(config, control(), threads.clone(), clock);
     let outlet = fleet.outlet();
     // Before the fleet: that one starts threads for peers, and the last that the limit allows must not be missing here.
     let serve_thread = if let Some(listener) = listener {
-        let stop = stop.clone();
+        let (stop, control) = (stop.clone(), control());
         Some(threads.spawn("serve", move || -> Result<(), Failure> {
             let half = RequestHalf { listener, control, outlet, clock };
             let outcome = process::runtime()?.block_on(half.serve(&registered, stop.clone()));
