@@ -111,9 +111,9 @@ fn health_checks_are_parameters_whether_a_scenario_writes_them_or_not() {
     for key in ["interval", "timeout", "failures", "removal_cap", "forget_after"] {
         assert_eq!(health(&without, key), health(&with, key));
     }
-    let slow = changed("gossip_interval = \"500ms\"", "gossip_interval = \"2s\"").unwrap();
+    let slow = changed("gossip_interval = \"1s\"", "gossip_interval = \"2s\"").unwrap();
     assert_eq!(health(&slow, "interval"), "1s", "written");
-    let text = without.text.replace("gossip_interval = \"500ms\"", "gossip_interval = \"2s\"");
+    let text = without.text.replace("gossip_interval = \"1s\"", "gossip_interval = \"2s\"");
     assert_eq!(health(&Scenario::parse("mine.toml", &text).unwrap(), "interval"), "2s", "as quick as gossip");
     let capped = "set = { \"fleet.cells\" = 4, \"health.removal_cap\" = 0.2 }";
     let capped = without.text.replace("set = { \"fleet.cells\" = 4 }", capped);
