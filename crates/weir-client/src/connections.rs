@@ -46,6 +46,17 @@ struct Idle {
     count: usize,
 }
 
+impl Idle {
+    /// Endpoints that are not named any more are never asked again: what they closed must not count for ever.
+    fn forget_closed(&mut self) {
+        self.by_endpoint.retain(|_, senders| {
+            senders.retain(|sender| !sender.is_closed());
+            !senders.is_empty()
+        });
+        self.count = self.by_endpoint.values().map(Vec::len).sum();
+    }
+}
+
 impl Connections {
     /// Keeps at most `idle_max` connections open between calls.
     pub(crate) fn new(idle_max: usize) -> Self {
@@ -98,6 +109,9 @@ impl Connections {
 
     fn put(&self, endpoint: &Endpoint, sender: Sender) {
         let mut idle = self.idle.lock();
+        if idle.count >= self.idle_max {
+            idle.forget_closed();
+        }
         if idle.count < self.idle_max && !sender.is_closed() {
             idle.by_endpoint.entry(endpoint.clone()).or_default().push(sender);
             idle.count += 1;
@@ -117,5 +131,62 @@ impl Connections {
             }
         });
         Ok(sender)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::{
+        io::{AsyncReadExt, AsyncWriteExt},
+        net::{TcpListener, TcpStream},
+    };
+
+    use super::*;
+
+    async fn answer(stream: &mut TcpStream, number: u32) {
+        let mut request = Vec::new();
+        while !request.ends_with(b"\r\n\r\n") {
+            request.push(stream.read_u8().await.unwrap());
+        }
+        let answer = format!("HTTP/1.1 200 OK\r\ncontent-length: 1\r\n\r\n{number}");
+        stream.write_all(answer.as_bytes()).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn what_its_peer_has_closed_takes_no_place_of_an_idle_connection() {
+        let (gone, stays) = (
+            TcpListener::bind("127.0.0.1:0").await.unwrap(),
+            TcpListener::bind("127.0.0.1:0").await.unwrap(),
+        );
+        let [at_gone, at_stays] = [&gone, &stays].map(|it| Endpoint::at(it.local_addr().unwrap()));
+        let (go, told) = tokio::sync::oneshot::channel();
+        tokio::spawn(async move {
+            let (mut stream, _) = gone.accept().await.unwrap();
+            answer(&mut stream, 1).await;
+            told.await.unwrap();
+        });
+        // Says on which of its connections it is asked.
+        tokio::spawn(async move {
+            for number in 1.. {
+                let (mut stream, _) = stays.accept().await.unwrap();
+                tokio::spawn(async move {
+                    loop {
+                        answer(&mut stream, number).await;
+                    }
+                });
+            }
+        });
+        let connections = Connections::new(1);
+        let asked = async |endpoint: &Endpoint| {
+            let request = Request::get("/").header("host", endpoint.host()).body(Full::default()).unwrap();
+            connections.exchange(endpoint, request).await.unwrap().body
+        };
+        assert_eq!(asked(&at_gone).await, "1");
+        go.send(()).unwrap();
+        let is_closed = || connections.idle.lock().by_endpoint.values().flatten().all(Sender::is_closed);
+        while !is_closed() {
+            tokio::task::yield_now().await;
+        }
+        assert_eq!([asked(&at_stays).await, asked(&at_stays).await], ["1", "1"]);
     }
 }

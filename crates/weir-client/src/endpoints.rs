@@ -1,9 +1,10 @@
 //! Which endpoints there are, and which of them is next: a fixed list, or the control plane's, asked again in time.
 //!
-//! Shared by the clients of a process. A control plane that does not answer changes nothing: the last list stays in
-//! use, since a stale endpoint is better than none.
+//! Shared by the clients of a runtime. A control plane that does not answer changes nothing: the last list stays in
+//! use, since a stale endpoint is better than none. Nor does a slow one hold up calls: it is asked beside them, as long as
+//! the list is not far too old.
 
-use std::{fmt, time::Duration};
+use std::{fmt, sync::Arc, time::Duration};
 
 use parking_lot::Mutex;
 use weir_core::{clock::Monotonic, id::TenantName};
@@ -11,10 +12,13 @@ use weir_wire::control::{Control, ControlError, ControlReply, ControlRequest};
 
 use crate::{endpoint::Endpoint, error::CallError};
 
+/// A list that is older than so many of its periods is not called by before the control plane was asked.
+const OLD_PERIODS: u32 = 4;
+
 /// A list of endpoints, taken in turn.
 pub struct Endpoints {
     source: Source,
-    state: Mutex<State>,
+    state: Arc<Mutex<State>>,
 }
 
 enum Source {
@@ -28,28 +32,44 @@ struct State {
     next: usize,
     /// When the control plane was last asked, whatever it said.
     asked: Option<Monotonic>,
+    /// When the list was asked for.
+    of: Monotonic,
+}
+
+/// Is the control plane to be asked now?
+enum Due {
+    No,
+    /// Beside the call, which goes by the list of before.
+    Beside,
+    /// Before the call.
+    Before,
 }
 
 impl Endpoints {
     /// These, for good.
     pub fn fixed(list: Vec<Endpoint>) -> Self {
-        Self { source: Source::Fixed, state: Mutex::new(State { list, ..State::default() }) }
+        Self { source: Source::Fixed, state: Arc::new(Mutex::new(State { list, ..State::default() })) }
     }
 
     /// Those that the control plane names for `tenant`, asked again once a list is older than `every`.
     pub fn from_control(control: Control, tenant: Option<TenantName>, every: Duration) -> Self {
-        Self { source: Source::Control { control, tenant, every }, state: Mutex::default() }
+        Self { source: Source::Control { control, tenant, every }, state: Arc::default() }
     }
 
     /// The next endpoint in turn.
     pub async fn next(&self, now: Monotonic) -> Result<Endpoint, CallError> {
-        if let Source::Control { control, tenant, every } = &self.source
-            && self.is_due(now, *every)
-        {
-            match ask(control, tenant.clone()).await {
-                Ok(list) => self.state.lock().list = list,
-                Err(error) if self.state.lock().list.is_empty() => return Err(CallError::Endpoints(error)),
-                Err(error) => tracing::warn!(%error, "endpoints not refreshed"),
+        if let Source::Control { control, tenant, every } = &self.source {
+            let refreshed = refresh(Arc::clone(control), tenant.clone(), Arc::clone(&self.state), now);
+            match self.due(now, *every) {
+                Due::No => {}
+                // One a period, each bounded in time by the control plane's client.
+                Due::Beside => drop(tokio::spawn(refreshed)),
+                Due::Before => {
+                    let refreshed = refreshed.await;
+                    if self.state.lock().list.is_empty() {
+                        refreshed.map_err(CallError::Endpoints)?;
+                    }
+                }
             }
         }
         let mut state = self.state.lock();
@@ -60,13 +80,37 @@ impl Endpoints {
     }
 
     /// Should this caller ask? Only one does, unless nothing is known yet.
-    fn is_due(&self, now: Monotonic, every: Duration) -> bool {
+    fn due(&self, now: Monotonic, every: Duration) -> Due {
         let mut state = self.state.lock();
-        let due = state.list.is_empty() || state.asked.is_none_or(|asked| now.since(asked) >= every);
-        if due {
-            state.asked = Some(now);
+        let unknown = state.list.is_empty();
+        if !unknown && state.asked.is_some_and(|asked| now.since(asked) < every) {
+            return Due::No;
         }
-        due
+        state.asked = Some(now);
+        if unknown || now.since(state.of) > every * OLD_PERIODS { Due::Before } else { Due::Beside }
+    }
+}
+
+/// Asks for the list and keeps it, unless one that was asked for later is here already.
+async fn refresh(
+    control: Control,
+    tenant: Option<TenantName>,
+    state: Arc<Mutex<State>>,
+    now: Monotonic,
+) -> Result<(), ControlError> {
+    let asked = ask(&control, tenant).await;
+    match asked {
+        Ok(list) => {
+            let mut state = state.lock();
+            if state.of <= now {
+                (state.list, state.of) = (list, now);
+            }
+            Ok(())
+        }
+        Err(error) => {
+            tracing::warn!(%error, "endpoints not refreshed");
+            Err(error)
+        }
     }
 }
 
@@ -120,13 +164,26 @@ mod tests {
         let endpoints = Endpoints::from_control(control, Some(TenantName::new("t")), every);
         let at = |secs| Monotonic::ZERO + Duration::from_secs(secs);
         let mut seen = Vec::new();
-        for secs in [0, 1, 2, 5, 6, 10, 20] {
-            seen.push(endpoints.next(at(secs)).await.unwrap().address().ip().to_string());
+        for secs in [0, 1, 2, 5, 6, 10, 20, 60] {
+            let endpoint = endpoints.next(at(secs)).await.unwrap();
+            seen.push(endpoint.address().ip().to_string());
+            tokio::task::yield_now().await; // what is asked beside the call is answered
         }
-        assert_eq!(
-            seen,
-            ["127.0.0.1", "127.0.0.2", "127.0.0.1", "127.0.0.3", "127.0.0.3", "127.0.0.3", "127.0.0.3"]
-        );
+        // The call at 5 s does not wait for the list that it asks for.
+        assert_eq!(seen, [1, 2, 1, 2, 3, 3, 3, 3].map(|host| format!("127.0.0.{host}")));
+    }
+
+    #[tokio::test(flavor = "current_thread")]
+    async fn a_list_that_is_far_too_old_is_not_called_by() {
+        let script = vec![vec!["http://127.0.0.1:1"], vec!["http://127.0.0.2:1"]];
+        let control: Control = Arc::new(Scripted(Mutex::new(script)));
+        let endpoints = Endpoints::from_control(control, Some(TenantName::new("t")), Duration::from_secs(5));
+        let mut seen = Vec::new();
+        for secs in [0, 21] {
+            let endpoint = endpoints.next(Monotonic::ZERO + Duration::from_secs(secs)).await.unwrap();
+            seen.push(endpoint.address().ip().to_string());
+        }
+        assert_eq!(seen, ["127.0.0.1", "127.0.0.2"]);
     }
 
     #[tokio::test(flavor = "current_thread")]

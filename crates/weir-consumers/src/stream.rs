@@ -18,8 +18,9 @@ use crate::config::{EndpointSource, StreamConfig};
 
 /// The checkpoints' name in the data folder.
 const CHECKPOINTS_FILE: &str = "checkpoints";
-/// Connections that one thread keeps open: it makes one call at a time, over a list of endpoints taken in turn.
-const IDLE_CONNECTIONS_MAX: usize = 4;
+/// Connections that one thread keeps open. It takes the endpoints in turn, so that with fewer than those nearly every call
+/// would open one; of more endpoints than this the first keep theirs.
+const IDLE_CONNECTIONS_MAX: usize = 256;
 /// Records of one read. A backlog is read in a few hundred calls; one answer stays well under a mebibyte.
 const READ_RECORDS_MAX: u32 = 1_000;
 /// A shard that could not be read is tried again after this.
