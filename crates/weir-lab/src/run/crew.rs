@@ -38,8 +38,8 @@ const DRAIN_TIME: Duration = Duration::from_millis(2_500);
 const _: () = assert!(DRAIN_TIME.as_millis() >= 4 * super::load::ENDPOINTS_REFRESH.as_millis());
 /// Between two looks at processes.
 const TICK: Duration = Duration::from_millis(10);
-/// Between two rounds of `/ready`.
-const READY_PERIOD: Duration = Duration::from_millis(100);
+/// Between two rounds of `/ready`: a quarter of a window of the main experiment, whose joiners it is not to hold up.
+const READY_PERIOD: Duration = Duration::from_millis(250);
 /// One answer to `/ready`. A server that cannot say it in this time is asked again.
 const READY_TIMEOUT: Duration = Duration::from_millis(500);
 /// Servers asked in one round. The next round goes on where this one ended: servers that never get ready must not keep
