@@ -132,6 +132,11 @@ fn signatures(summary: &Summary, name: usize, text: &mut String) {
         text,
         &format!("{:name$}  what each asks: docs/EXPERIMENTS.md; why it held or not: the report", ""),
     );
+    // Above "all expectations held" it would look like a contradiction.
+    let failed = |arm: &ArmSummary| arm.signatures.values().any(|judgement| *judgement == Judgement::Failed);
+    if summary.held && summary.arms.iter().any(failed) {
+        push_line(text, &format!("{:name$}  NOT: judged and shown, but not expected of that arm", ""));
+    }
 }
 
 const fn short(id: SignatureId) -> &'static str {

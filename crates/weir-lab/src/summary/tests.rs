@@ -230,6 +230,17 @@ fn the_table_fits_a_terminal_and_says_what_happened() {
 }
 
 #[test]
+fn a_signature_that_failed_and_was_not_expected_is_explained_where_all_held() {
+    let note = "NOT: judged and shown, but not expected of that arm";
+    let (mut summary, _) = summarize(&recorded(ARMS.clone()));
+    assert!(!render_table(&summary).contains(note));
+    summary.arms[1].signatures.insert(SignatureId::S18.name().to_owned(), Judgement::Failed);
+    assert!(render_table(&summary).contains(note));
+    summary.held = false;
+    assert!(!render_table(&summary).contains(note), "then the list says which of them count");
+}
+
+#[test]
 fn a_busy_host_and_a_cut_run_are_cautioned_about() {
     let (calm, _) = summarize(&recorded(vec![ARMS[0].clone()]));
     assert_eq!(calm.cautions, Vec::<String>::new());
