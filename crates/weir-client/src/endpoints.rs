@@ -59,17 +59,25 @@ impl Endpoints {
     /// The next endpoint in turn.
     pub async fn next(&self, now: Monotonic) -> Result<Endpoint, CallError> {
         if let Source::Control { control, tenant, every } = &self.source {
-            let refreshed = refresh(Arc::clone(control), tenant.clone(), Arc::clone(&self.state), now);
             match self.due(now, *every) {
                 Due::No => {}
-                // One a period, each bounded in time by the control plane's client.
-                Due::Beside => drop(tokio::spawn(refreshed)),
-                Due::Before => {
-                    let refreshed = refreshed.await;
-                    if self.state.lock().list.is_empty() {
-                        refreshed.map_err(CallError::Endpoints)?;
-                    }
+                Due::Beside => {
+                    let (control, tenant) = (Arc::clone(control), tenant.clone());
+                    let state = Arc::clone(&self.state);
+                    // One a period, each bounded in time by the control plane's client.
+                    tokio::spawn(async move {
+                        if let Err(error) = refresh(&control, tenant, &state, now).await {
+                            tracing::warn!(%error, "endpoints not refreshed");
+                        }
+                    });
                 }
+                Due::Before => match refresh(control, tenant.clone(), &self.state, now).await {
+                    Err(error) if self.state.lock().list.is_empty() => {
+                        return Err(CallError::Endpoints(error));
+                    }
+                    Err(error) => tracing::warn!(%error, "endpoints not refreshed"),
+                    Ok(()) => {}
+                },
             }
         }
         let mut state = self.state.lock();
@@ -93,25 +101,17 @@ impl Endpoints {
 
 /// Asks for the list and keeps it, unless one that was asked for later is here already.
 async fn refresh(
-    control: Control,
+    control: &Control,
     tenant: Option<TenantName>,
-    state: Arc<Mutex<State>>,
+    state: &Mutex<State>,
     now: Monotonic,
 ) -> Result<(), ControlError> {
-    let asked = ask(&control, tenant).await;
-    match asked {
-        Ok(list) => {
-            let mut state = state.lock();
-            if state.of <= now {
-                (state.list, state.of) = (list, now);
-            }
-            Ok(())
-        }
-        Err(error) => {
-            tracing::warn!(%error, "endpoints not refreshed");
-            Err(error)
-        }
+    let list = ask(control, tenant).await?;
+    let mut state = state.lock();
+    if state.of <= now {
+        (state.list, state.of) = (list, now);
     }
+    Ok(())
 }
 
 async fn ask(control: &Control, tenant: Option<TenantName>) -> Result<Vec<Endpoint>, ControlError> {

@@ -89,7 +89,8 @@ pub struct RunOutcome {
 pub fn run(request: &RunRequest) -> Result<RunOutcome, RunError> {
     let (threads, clock, stop) = (Threads::new(), Clock::new(), Shutdown::new());
     let lab_error = |operation, path: &Path, source| RunError::Lab { operation, path: path.into(), source };
-    room::raise_own_limits().map_err(|source| lab_error("raise the limits of", &request.weir, source))?;
+    room::raise_thread_limit()
+        .map_err(|source| lab_error("raise the thread limit of", &request.weir, source))?;
     let _signals = Signals::listen(stop.clone(), &threads)
         .map_err(|source| lab_error("listen for signals of", &request.weir, source))?;
     let scratch =

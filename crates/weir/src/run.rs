@@ -15,6 +15,7 @@ use weir_lab::{
     series::store::ResultFolder,
     summary::{self, Summary},
 };
+use weir_wire::open_files;
 
 use crate::{
     exit::{self, Failure},
@@ -76,6 +77,8 @@ pub(crate) fn run(args: RunArgs, screen: Screen) -> Result<u8, Failure> {
         out: out.clone(),
         scenario,
     };
+    // The recorders keep a connection to each running server.
+    open_files::raise().map_err(Failure::environment)?;
     let outcome = run::run(&request).map_err(failure)?;
     let summary = judge(&outcome.folder)?;
     print(&summary, args.json)?;

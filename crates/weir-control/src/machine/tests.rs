@@ -287,6 +287,18 @@ fn endpoints_are_ready_healthy_not_draining_and_of_the_tenants_cell() {
 }
 
 #[test]
+fn a_server_has_said_to_be_ready_until_its_next_life() {
+    let mut machine = machine(&["a"]);
+    let said_ready = |machine: &Machine| machine.probe_targets()[0].said_ready;
+    let first = register(&mut machine, "fe-1", Role::Frontend, Some("a"));
+    assert!(!said_ready(&machine));
+    probe(&mut machine, first, 0, true);
+    assert!(said_ready(&machine));
+    register(&mut machine, "fe-1", Role::Frontend, Some("a"));
+    assert!(!said_ready(&machine));
+}
+
+#[test]
 fn one_answer_tells_where_many_tenants_go_and_names_each_cell_once() {
     let mut machine = machine(&["a", "b"]);
     for (tenant, cell) in [("t-1", "a"), ("t-2", "b"), ("t-3", "a")] {

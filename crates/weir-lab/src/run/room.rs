@@ -17,15 +17,13 @@ use crate::{
     series::Mesh,
 };
 
-/// Raises this process's own limits as far as it may. Every child inherits that on threads (RLIMIT_NPROC), and the kernel
-/// takes it as the limit of all servers together when they live in namespaces of their own: a lower one would refuse them
-/// before their envelopes do. Of files (RLIMIT_NOFILE) the recorders keep one open for each running server.
-pub(super) fn raise_own_limits() -> io::Result<()> {
-    for resource in [Resource::RLIMIT_NPROC, Resource::RLIMIT_NOFILE] {
-        let (soft, hard) = getrlimit(resource)?;
-        if soft < hard {
-            setrlimit(resource, hard, hard)?;
-        }
+/// Raises this process's own limit on threads (RLIMIT_NPROC) as far as it may. Every child inherits it, and the kernel takes
+/// it as the limit of all servers together when they live in namespaces of their own: a lower one would refuse them before
+/// their envelopes do.
+pub(super) fn raise_thread_limit() -> io::Result<()> {
+    let (soft, hard) = getrlimit(Resource::RLIMIT_NPROC)?;
+    if soft < hard {
+        setrlimit(Resource::RLIMIT_NPROC, hard, hard)?;
     }
     Ok(())
 }
@@ -97,14 +95,11 @@ mod tests {
     }
 
     #[test]
-    fn our_own_limits_are_raised_to_what_we_may_have() {
-        let resources = [Resource::RLIMIT_NPROC, Resource::RLIMIT_NOFILE];
-        let hard = resources.map(|resource| getrlimit(resource).unwrap().1);
-        for (resource, hard) in resources.into_iter().zip(hard) {
-            // Lower, but far above what other tests of this process need.
-            setrlimit(resource, (hard - 1).min(1 << 20), hard).unwrap();
-        }
-        raise_own_limits().unwrap();
-        assert_eq!(resources.map(|resource| getrlimit(resource).unwrap()), hard.map(|hard| (hard, hard)));
+    fn the_limit_on_our_own_threads_is_raised_to_what_we_may_have() {
+        let (_, hard) = getrlimit(Resource::RLIMIT_NPROC).unwrap();
+        // Lower, but far above what other tests of this process need.
+        setrlimit(Resource::RLIMIT_NPROC, (hard - 1).min(1 << 20), hard).unwrap();
+        raise_thread_limit().unwrap();
+        assert_eq!(getrlimit(Resource::RLIMIT_NPROC), Ok((hard, hard)));
     }
 }
