@@ -150,12 +150,12 @@ fn a_consumer_has_the_threads_of_its_kind_and_its_workers() {
 }
 
 #[test]
-fn weir_serve_has_three_threads_and_those_that_serve_whatever_is_asked_of_it() {
+fn weir_serve_has_four_threads_and_those_that_serve_whatever_is_asked_of_it() {
     let processors = std::thread::available_parallelism().map_or(1, usize::from);
     for (arguments, serve_threads) in
         [(&[][..], processors.min(8)), (&["--serve-threads", "1"], 1), (&["--serve-threads", "5"], 5)]
     {
-        has_threads(arguments, 3 + serve_threads);
+        has_threads(arguments, 4 + serve_threads);
     }
 }
 

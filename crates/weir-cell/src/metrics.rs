@@ -47,6 +47,7 @@ pub struct NodeMetrics {
     queue_bytes: Gauge,
     groups: Gauge,
     groups_by_caller: Gauge,
+    groups_overlapped: Gauge,
     appends: Gauge,
     records: Gauge,
     syncs: Gauge,
@@ -81,6 +82,11 @@ impl NodeMetrics {
             "weir_node_commit_groups_by_caller",
             "Group commits on the thread of a caller who was alone",
             self.groups_by_caller.clone(),
+        );
+        registry.register(
+            "weir_node_commit_groups_overlapped",
+            "Group commits written while the one before them was synced",
+            self.groups_overlapped.clone(),
         );
         registry.register("weir_node_appends", "Batches appended since the start", self.appends.clone());
         registry.register("weir_node_records", "Records appended since the start", self.records.clone());
@@ -147,6 +153,7 @@ impl NodeMetrics {
         self.queue_bytes.set(signed(journal.queue_bytes));
         self.groups.set(signed(journal.groups));
         self.groups_by_caller.set(signed(journal.groups_by_caller));
+        self.groups_overlapped.set(signed(journal.groups_overlapped));
         self.appends.set(signed(journal.appends));
         self.records.set(signed(journal.records));
         self.syncs.set(signed(journal.syncs));

@@ -1,8 +1,9 @@
 //! The journal: one log for all shards of a node, with one fsync for all that waits.
 //!
 //! A node opens it, appends, reads and trims through [`Journal`]; nothing else of this crate is needed. Writers never
-//! wait here, unless they ask for it: they leave a batch and are called back. Two threads belong to it: the committer,
-//! which writes what comes, and the layout thread, which lays segments out, uncaches and rewrites old ones.
+//! wait here, unless they ask for it: they leave a batch and are called back. Three threads belong to it: the committer,
+//! which writes and syncs what comes, one that writes ahead while it syncs, and the layout thread, which lays segments out,
+//! uncaches and rewrites old ones.
 
 mod active;
 mod commit;
@@ -36,7 +37,7 @@ use weir_core::{
 };
 use weir_sync::{CommitGate, commit_gate::EnqueueRefused};
 
-use self::{commit::Committer, done::Done, rests::Rests, stage::Write};
+use self::{commit::Writer, done::Done, rests::Rests, stage::Write};
 pub use self::{
     config::{Durability, JournalConfig},
     read::{At, ReadBatch},
@@ -112,8 +113,9 @@ fn damaged(folder: &Path, shard: ShardKey, mark: DamageMark) -> ShardDamaged {
 pub struct Journal {
     shared: Arc<Shared>,
     /// Who holds it writes. Taken away when the journal closes.
-    writer: Arc<Mutex<Option<Committer>>>,
-    committer: Mutex<Option<JoinHandle<()>>>,
+    writer: Arc<Writer>,
+    /// The threads of the committer, until they are waited for.
+    workers: Mutex<Option<[JoinHandle<()>; 2]>>,
 }
 
 /// What the committer, the readers and the handle share.
@@ -238,10 +240,11 @@ impl Journal {
     /// all callers have their answers. Harmless twice. Must not be called from an `on_done`.
     pub fn close(&self) {
         self.shared.gate.close();
-        if let Some(committer) = self.committer.lock().take()
-            && committer.join().is_err()
-        {
-            tracing::error!("the committer panicked");
+        let workers = self.workers.lock().take();
+        for worker in workers.into_iter().flatten() {
+            if worker.join().is_err() {
+                tracing::error!("the committer panicked");
+            }
         }
     }
 
@@ -298,6 +301,7 @@ impl Shared {
         JournalMetrics {
             groups: counters.groups.get(),
             groups_by_caller: counters.groups_by_caller.get(),
+            groups_overlapped: counters.groups_overlapped.get(),
             appends: counters.appends.get(),
             records: counters.records.get(),
             append_bytes: counters.append_bytes.get(),

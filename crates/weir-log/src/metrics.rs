@@ -10,6 +10,7 @@ use std::{
 pub(crate) struct Counters {
     pub(crate) groups: Counter,
     pub(crate) groups_by_caller: Counter,
+    pub(crate) groups_overlapped: Counter,
     pub(crate) appends: Counter,
     pub(crate) records: Counter,
     pub(crate) append_bytes: Counter,
@@ -52,6 +53,8 @@ pub struct JournalMetrics {
     pub groups: u64,
     /// Those among them that whoever appended committed itself.
     pub groups_by_caller: u64,
+    /// Those among them that were written while the one before them was synced.
+    pub groups_overlapped: u64,
     /// Batches appended.
     pub appends: u64,
     /// Records in them.

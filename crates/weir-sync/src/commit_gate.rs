@@ -3,6 +3,9 @@
 //! The journal of `weir-log` uses it, so that one sync serves everybody who came while the last one ran. The gate is
 //! bounded in items and in bytes; no writer waits here, a refusal becomes throttling. It must never reorder items, never
 //! lose one, and never let a committer sleep beside an item.
+//!
+//! While the committer is busy with what cannot be hurried it may call a second taker, for the time when enough waits to be
+//! worth a wake-up.
 
 use std::fmt;
 
@@ -14,6 +17,8 @@ pub struct CommitGate<T> {
     state: Mutex<State<T>>,
     /// The committer sleeps here for an item.
     arrived: Condvar,
+    /// The second taker sleeps here until it is called.
+    called: Condvar,
 }
 
 /// How much may wait at once.
@@ -55,6 +60,18 @@ struct State<T> {
     bytes: usize,
     closed: bool,
     takers_waiting: usize,
+    second: Second,
+}
+
+/// What the second taker is to do.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Second {
+    /// Sleep.
+    Dismissed,
+    /// Sleep until so many bytes wait.
+    From(usize),
+    /// Come.
+    Called,
 }
 
 impl<T> CommitGate<T> {
@@ -64,9 +81,15 @@ impl<T> CommitGate<T> {
     /// When a limit is 0.
     pub fn new(limits: GateLimits) -> Self {
         assert!(limits.items >= 1 && limits.bytes >= 1, "nothing can pass a gate with {limits:?}");
-        let state =
-            State { items: Vec::new(), sizes: Vec::new(), bytes: 0, closed: false, takers_waiting: 0 };
-        Self { limits, state: Mutex::new(state), arrived: Condvar::new() }
+        let state = State {
+            items: Vec::new(),
+            sizes: Vec::new(),
+            bytes: 0,
+            closed: false,
+            takers_waiting: 0,
+            second: Second::Dismissed,
+        };
+        Self { limits, state: Mutex::new(state), arrived: Condvar::new(), called: Condvar::new() }
     }
 
     /// Leaves `item`, which counts for `bytes`, if there is room now. Never waits.
@@ -95,9 +118,13 @@ impl<T> CommitGate<T> {
         if !cfg!(loom_broken = "commit_gate_asks_too_early") {
             waiting = state.takers_waiting;
         }
+        let calls = state.calls_second();
         drop(state);
         if waiting > 0 {
             self.arrived.notify_one();
+        }
+        if calls {
+            self.called.notify_one();
         }
         Ok(())
     }
@@ -120,11 +147,48 @@ impl<T> CommitGate<T> {
         Taken { items, bytes, closed }
     }
 
-    /// Refuses items from now on and wakes the committer. What waits can still be taken. Harmless twice.
+    /// Moves the first of what waits to the end of `out`, as long as `goes` says so of each and its bytes. Never waits.
+    pub fn take_while(&self, out: &mut Vec<T>, mut goes: impl FnMut(&T, usize) -> bool) -> usize {
+        let mut state = lock(&self.state);
+        let count =
+            state.items.iter().zip(&state.sizes).take_while(|(item, bytes)| goes(item, **bytes)).count();
+        state.move_first(count, out);
+        count
+    }
+
+    /// Ends the second taker's sleep in [`Self::wait_to_be_called`], once, as soon as `from_bytes` wait.
+    pub fn call_second(&self, from_bytes: usize) {
+        let mut state = lock(&self.state);
+        state.second = Second::From(from_bytes);
+        let calls = state.calls_second() && !cfg!(loom_broken = "commit_gate_calls_for_what_comes_only");
+        drop(state);
+        if calls {
+            self.called.notify_one();
+        }
+    }
+
+    /// Takes back [`Self::call_second`] if it has not been heard.
+    pub fn dismiss_second(&self) {
+        lock(&self.state).second = Second::Dismissed;
+    }
+
+    /// Sleeps until called: true; or until the gate is closed: false. What was to be taken may be gone before it is asked
+    /// for.
+    pub fn wait_to_be_called(&self) -> bool {
+        let sleeps = |state: &State<T>| state.second != Second::Called && !state.closed;
+        let mut state = wait_while(&self.called, lock(&self.state), sleeps);
+        state.second = Second::Dismissed;
+        !state.closed
+    }
+
+    /// Refuses items from now on and wakes both takers. What waits can still be taken. Harmless twice.
     pub fn close(&self) {
         lock(&self.state).closed = true;
         if !cfg!(loom_broken = "commit_gate_close_wakes_nobody") {
             self.arrived.notify_all();
+        }
+        if !cfg!(loom_broken = "commit_gate_close_leaves_the_second") {
+            self.called.notify_all();
         }
     }
 
@@ -176,10 +240,22 @@ impl<T> State<T> {
                 break;
             }
         }
-        out.extend(self.items.drain(..count));
-        self.sizes.drain(..count);
-        self.bytes -= bytes;
+        self.move_first(count, out);
         (count, bytes)
+    }
+
+    fn move_first(&mut self, count: usize, out: &mut Vec<T>) {
+        out.extend(self.items.drain(..count));
+        self.bytes -= self.sizes.drain(..count).sum::<usize>();
+    }
+
+    /// Is the second taker to be woken now? Once for each time that it is wanted: a wake-up is a system call.
+    fn calls_second(&mut self) -> bool {
+        let calls = matches!(self.second, Second::From(bytes) if self.bytes >= bytes);
+        if calls {
+            self.second = Second::Called;
+        }
+        calls
     }
 }
 

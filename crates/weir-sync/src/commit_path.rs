@@ -1,14 +1,14 @@
 //! The commit path of the journal in small, for models alone: gate, writer lock, disk, index, watermark, answers.
 //!
 //! The shape is that of `weir-log`'s journal. Who holds the writer lock writes: the committer, with what it then takes out of the
-//! gate, or a writer who finds the lock free and the gate empty, with what it has in hand. So the order of the log is that of
-//! the lock, nobody who waits in the gate is overtaken by one who comes later, and whoever comes behind a failed sync
-//! hears of it.
+//! gate; the second thread, with what has come there while the committer syncs; or a writer who finds the lock free, no sync
+//! on its way and the gate empty, with what it has in hand. So the order of the log is that of the lock, nobody who waits in
+//! the gate is overtaken by one who comes later, and whoever comes behind a failed sync hears of it.
 
 use crate::commit_gate::{CommitGate, GateLimits};
 use crate::completion::{Completer, Completion, completion};
 use crate::facade::atomic::{AtomicU64, Ordering};
-use crate::facade::{Mutex, lock, try_lock};
+use crate::facade::{Mutex, MutexGuard, lock, try_lock};
 use crate::watermark::Watermark;
 
 /// Bytes of every write; a group of this many bytes is one write.
@@ -42,6 +42,10 @@ struct Writer {
     failed: bool,
     /// The committer has ended.
     closed: bool,
+    /// The committer syncs, without the lock.
+    syncing: bool,
+    /// Who was written meanwhile, for the next sync.
+    ahead: Vec<Completer<Answer>>,
 }
 
 /// Places on their way to the disk. Relaxed on purpose: only the locks of the path order what is seen of them.
@@ -77,9 +81,12 @@ impl Path {
         let (completer, answer) = completion();
         if let Some(mut writer) = try_lock(&self.writer)
             && !writer.closed
+            && (!writer.syncing || cfg!(loom_broken = "commit_path_publishes_beside_a_sync"))
+            && writer.ahead.is_empty()
             && (self.gate.is_idle() || cfg!(loom_broken = "commit_path_overtakes_who_waits"))
         {
-            self.write(&mut writer, vec![completer]);
+            let (first, end) = self.write(&mut writer, 1);
+            self.sync_and_publish(&mut writer.failed, first, end, vec![completer]);
             return Some(answer);
         }
         self.gate.try_enqueue(completer, WRITE_BYTES).ok().map(|()| answer)
@@ -98,8 +105,11 @@ impl Path {
     /// What the committer does until the gate is closed.
     pub(super) fn commit(&self) {
         let mut group = Vec::new();
+        let mut has_ahead = false;
         loop {
-            self.gate.wait();
+            if !has_ahead {
+                self.gate.wait();
+            }
             let mut writer;
             let taken = if cfg!(loom_broken = "commit_path_takes_before_the_lock") {
                 let taken = self.gate.take(self.group_bytes_max, &mut group);
@@ -112,33 +122,82 @@ impl Path {
             if cfg!(loom_broken = "commit_path_stops_with_a_group_in_hand") && taken.closed {
                 return;
             }
-            if taken.items > 0 {
-                self.write(&mut writer, std::mem::take(&mut group));
-            }
-            if taken.closed {
+            let (_, end) = self.write(&mut writer, taken.items as u64);
+            let mut answers = std::mem::take(&mut writer.ahead);
+            answers.append(&mut group);
+            if !answers.is_empty() {
+                has_ahead = self.sync_apart(writer, end, answers);
+            } else if taken.closed {
                 writer.closed = true;
                 return;
             }
         }
     }
 
-    fn write(&self, writer: &mut Writer, answers: Vec<Completer<Answer>>) {
-        let first = writer.next;
-        writer.next += answers.len() as u64;
-        let end = writer.next;
-        self.disk.written.store(end, Ordering::Relaxed);
-        if cfg!(loom_broken = "commit_path_answers_before_the_sync") {
-            answer(answers, first);
-            self.sync_and_publish(&mut writer.failed, first, end, Vec::new());
-        } else {
-            self.sync_and_publish(&mut writer.failed, first, end, answers);
+    /// What the second thread does until the gate is closed.
+    pub(super) fn write_ahead(&self) {
+        while self.gate.wait_to_be_called() {
+            let mut writer = lock(&self.writer);
+            if writer.syncing || cfg!(loom_broken = "commit_path_writes_ahead_of_no_sync") {
+                let mut group = Vec::new();
+                self.gate.take_while(&mut group, |_, _| true);
+                self.write(&mut writer, group.len() as u64);
+                writer.ahead.append(&mut group);
+            }
         }
     }
 
+    /// Takes places for so many writes, and brings them to the disk's cache.
+    fn write(&self, writer: &mut Writer, count: u64) -> (u64, u64) {
+        let first = writer.next;
+        writer.next += count;
+        self.disk.written.store(writer.next, Ordering::Relaxed);
+        (first, writer.next)
+    }
+
+    /// Syncs up to `end` without the lock. True when something was written meanwhile.
+    fn sync_apart(
+        &self,
+        mut writer: MutexGuard<'_, Writer>,
+        end: u64,
+        mut answers: Vec<Completer<Answer>>,
+    ) -> bool {
+        let first = end - answers.len() as u64;
+        let mut failed = writer.failed;
+        writer.syncing = true;
+        drop(writer);
+        if cfg!(loom_broken = "commit_path_answers_before_the_sync") {
+            answer(std::mem::take(&mut answers), first);
+        }
+        self.gate.call_second(WRITE_BYTES);
+        let synced = self.sync(&mut failed, end);
+        let mut writer = lock(&self.writer);
+        self.gate.dismiss_second();
+        writer.syncing = false;
+        writer.failed |= failed;
+        let mut end = end;
+        if cfg!(loom_broken = "commit_path_answers_who_came_during_the_sync") {
+            answers.append(&mut writer.ahead);
+            end = writer.next;
+        }
+        self.publish(synced, first, end, answers);
+        !writer.ahead.is_empty()
+    }
+
     fn sync_and_publish(&self, failed: &mut bool, first: u64, end: u64, answers: Vec<Completer<Answer>>) {
+        let synced = self.sync(failed, end);
+        self.publish(synced, first, end, answers);
+    }
+
+    fn sync(&self, failed: &mut bool, end: u64) -> bool {
         let knows = *failed && !cfg!(loom_broken = "commit_path_forgets_a_failure");
-        if knows || !self.disk.sync(end) {
-            *failed = true;
+        let synced = !knows && self.disk.sync(end);
+        *failed |= !synced;
+        synced
+    }
+
+    fn publish(&self, synced: bool, first: u64, end: u64, answers: Vec<Completer<Answer>>) {
+        if !synced {
             return answers.into_iter().for_each(|answer| answer.complete(Err(Failed)));
         }
         let mark_first = cfg!(loom_broken = "commit_path_raises_before_the_index");

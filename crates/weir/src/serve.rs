@@ -68,8 +68,8 @@ use crate::{
 const STOP_GRACE: Duration = Duration::from_secs(5);
 /// Threads that serve connections if nobody says how many; fewer where there are fewer processors.
 const SERVE_THREADS: usize = 8;
-/// The main thread and the journal's two.
-const OTHER_THREADS: usize = 3;
+/// The main thread and the journal's three.
+const OTHER_THREADS: usize = 4;
 /// The embedded node's address: nobody dials it.
 const EMBEDDED_NODE: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 1);
 

@@ -1,6 +1,6 @@
 //! The node and its journal, whole, under random schedules: front-end callers, reshards, a follower, failing syncs, the end.
 //!
-//! Shuttle runs every thread of it (callers, follower, committer, layout) one at a time and draws at each lock, channel
+//! Shuttle runs every thread of it (callers, follower, committer and who writes ahead of it, layout) one at a time and draws at each lock, channel
 //! and condition variable who goes on; the disk's operations are among those places. `cargo xtask shuttle` runs these. A
 //! seed draws one schedule, the same each time, and a failure prints the command that runs its seed alone.
 
@@ -88,6 +88,7 @@ fn node(disk: &FaultDisk) -> Arc<Node> {
     let config = JournalConfig {
         segment_bytes: 32 * 1024,
         reserve_bytes: 0,
+        overlap_bytes_min: 1,
         fill_when_idle: false,
         kernel_cache_bytes: 0,
         disk: Arc::new(disk.clone()),

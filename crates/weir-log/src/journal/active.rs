@@ -32,6 +32,8 @@ pub(super) struct Active {
     pub(super) end: u32,
     /// Everything before this offset is on disk, whatever is configured: what recovery may call damage.
     pub(super) synced_end: u32,
+    /// Frames have been written up to this offset.
+    pub(super) written_end: u32,
     /// Frames have been laid out up to this offset.
     pub(super) staged_end: u32,
     /// The last footer ends here, if there is one.
@@ -78,9 +80,24 @@ impl Active {
         runs: usize,
         entries: usize,
     ) -> Self {
-        let reserved_from = None; // nobody remembers, and most of them were written
+        // Nobody remembers which blocks are only reserved, and most of them were written.
         segment.seal(footed_to.filter(|footed| *footed == end));
-        Self { segment, end, synced_end: end, staged_end: end, footed_to, runs, entries, reserved_from }
+        Self { footed_to, runs, entries, ..Self::filled_to(segment, end) }
+    }
+
+    /// Everything before `end` is on disk, and nothing is known of what is behind it.
+    fn filled_to(segment: Arc<Segment>, end: u32) -> Self {
+        Self {
+            segment,
+            end,
+            synced_end: end,
+            written_end: end,
+            staged_end: end,
+            footed_to: None,
+            runs: 0,
+            entries: 0,
+            reserved_from: None,
+        }
     }
 
     /// Turns a spare into a segment: head and snapshot first, its name last, so that a segment is never without them.
@@ -116,8 +133,7 @@ impl Active {
         config.sync_names()?;
         let end = HEAD_BLOCK_BYTES + u32::try_from(header.frame_bytes()).expect("a quarter of a segment");
         let reserved_from = (spare.blocks == Blocks::Reserved && config.fill_when_idle).then_some(end);
-        let (segment, footed_to, runs, entries) = (Arc::new(segment), None, 0, 0);
-        Ok(Self { segment, end, synced_end: end, staged_end: end, footed_to, runs, entries, reserved_from })
+        Ok(Self { reserved_from, ..Self::filled_to(Arc::new(segment), end) })
     }
 
     /// Are there blocks that [`Self::fill`] would write?
@@ -198,6 +214,7 @@ impl Active {
         self.point_at_footer(config, self.end)?;
         self.end = end;
         self.synced_end = end;
+        self.written_end = end;
         self.staged_end = end;
         self.footed_to = Some(end);
         self.segment.seal(self.footed_to);
@@ -267,6 +284,7 @@ mod tests {
             let at = u64::from(active.end);
             write_all_at(file.file.as_ref(), at, &mut [IoSlice::new(&frame)]).unwrap();
             active.end += 100;
+            active.written_end = active.end;
             active.staged_end = active.end;
             let before = whole("readable");
             active.fill(&config).unwrap();

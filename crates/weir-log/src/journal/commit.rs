@@ -4,14 +4,15 @@
 //! callers see it. The benefit: a sync serves everybody who came while the last one ran, and order in the log is order
 //! of numbers. The price: one thread's speed bounds the node. A failed write or sync ends its writing for good.
 //!
-//! It has a thread ([`run`]), which locks it for each group. A caller who is alone takes it there instead
-//! ([`Committer::commit_here`]) and saves the way to that thread and back; the order of the log is that of the lock.
+//! It has a thread ([`run`]), which locks it for each group, but not for the sync. A second thread ([`run_ahead`]) writes then
+//! what has come meanwhile, if that is much; the next sync has it. A caller who is alone takes the committer there instead
+//! ([`Committer::commit_here`]) and saves the way to its thread and back; the order of the log is that of the lock.
 
+mod flush;
 mod publish;
 
 use std::{
     collections::HashMap,
-    io::IoSlice,
     sync::{Arc, atomic::Ordering},
     time::Duration,
 };
@@ -25,6 +26,7 @@ use weir_core::{
     shard::{ClosedShard, OwnedShard},
 };
 
+use self::flush::Group;
 use super::{
     AppendOutcome, Shared,
     active::{Active, Beginning, Need},
@@ -34,7 +36,6 @@ use super::{
     tail_cache::TailCache,
 };
 use crate::{
-    disk::{Blocks, write_all_at},
     error::{AppendError, CloseShardError, DeleteShardError, OpenShardError, StorageError, WriteError},
     facade::Mutex,
     frame::{FRAME_HEADER_BYTES, FrameHeader, FrameKind},
@@ -50,6 +51,9 @@ use crate::{
 /// When half a segment took longer to fill, there is time to write zeros into the next one. 32 MiB in this time is a
 /// quarter of what a slow disk writes, so the zeros are done before the other half is.
 const ZEROS_WORTH: Duration = Duration::from_millis(500);
+
+/// Where the committer is when nobody has it; `None`: the journal is closed, or somebody panicked with it.
+pub(super) type Writer = Mutex<Option<Committer>>;
 
 /// Writes the journal.
 #[derive(Debug)]
@@ -67,15 +71,20 @@ pub(super) struct Committer {
     shards_bytes: usize,
     /// What was taken in one go, empty between two groups.
     group: Vec<Write>,
+    /// Frames that have their place and are not handed out yet.
     staged: Vec<StagedFrame>,
+    /// So many of them are in the file.
+    written: usize,
+    /// Frames up to this offset are being synced; nothing is published meanwhile.
+    handed_out_to: Option<u32>,
     /// How long the last write and its sync took.
     pub(super) last_flush: Duration,
-    /// What the staged frames open (`Some`) and delete (`None`).
+    /// What frames that are not published yet open (`Some`) and delete (`None`).
     staged_shards: HashMap<ShardKey, Option<Life>>,
     cache: TailCache,
 }
 
-/// A shard as it will be when the staged frames are durable: what decides whether it may be opened.
+/// A shard as it will be when those frames are durable: what decides whether it may be opened.
 #[derive(Debug, Clone)]
 struct Life {
     owned: OwnedShard,
@@ -94,24 +103,52 @@ pub(super) struct Start {
 
 /// Writes, holding `writer`, until the gate is closed and empty, then takes the committer away and ends it. What the
 /// committer's thread does.
-pub(super) fn run(shared: &Shared, writer: &Mutex<Option<Committer>>) {
-    const TAKEN_AWAY: &str = "a caller who takes it puts it back, unless it panicked";
+pub(super) fn run(shared: &Shared, writer: &Writer) {
+    const TAKEN_AWAY: &str = "whoever takes it puts it back, unless it panicked";
+    let mut has_written_ahead = false;
     loop {
-        let mut held = writer.lock();
-        let committer = held.as_mut().expect(TAKEN_AWAY);
-        if committer.has_time_to_fill() {
-            committer.fill();
+        if !has_written_ahead {
+            if with(writer, Committer::fill_if_nobody_waits).expect(TAKEN_AWAY) {
+                continue;
+            }
+            shared.gate.wait();
+        }
+        let (group, closed) = with(writer, Committer::next_group).expect(TAKEN_AWAY);
+        has_written_ahead = false;
+        let Some(group) = group else {
+            if closed {
+                let committer = writer.lock().take();
+                return committer.expect(TAKEN_AWAY).end();
+            }
             continue;
+        };
+        if shared.config.syncs() {
+            shared.gate.call_second(shared.config.overlap_bytes_min);
         }
-        drop(held);
-        shared.gate.wait();
-        let mut held = writer.lock();
-        if held.as_mut().expect(TAKEN_AWAY).commit_waiting() {
-            let committer = held.take().expect(TAKEN_AWAY);
-            drop(held);
-            return committer.end();
-        }
+        let synced = group.sync(shared);
+        let finish = |committer: &mut Committer| {
+            shared.gate.dismiss_second(); // under the lock: nobody calls it again for this sync
+            committer.finish(group, synced);
+            !committer.staged.is_empty()
+        };
+        has_written_ahead = with(writer, finish).expect(TAKEN_AWAY);
     }
+}
+
+/// Writes, holding `writer`, what waits while the other thread syncs, whenever it is called for that. What the second thread
+/// of the committer does.
+pub(super) fn run_ahead(shared: &Shared, writer: &Writer) {
+    while shared.gate.wait_to_be_called() && with(writer, Committer::write_ahead).is_some() {}
+}
+
+/// Does `work` with the committer, if it is there. It is back when that went well: nobody goes on with what a panic left half
+/// done.
+fn with<T>(writer: &Writer, work: impl FnOnce(&mut Committer) -> T) -> Option<T> {
+    let mut held = writer.lock();
+    let mut committer = held.take()?;
+    let done = work(&mut committer);
+    *held = Some(committer);
+    Some(done)
 }
 
 impl Committer {
@@ -131,36 +168,42 @@ impl Committer {
             shards_bytes,
             group: Vec::new(),
             staged: Vec::new(),
+            written: 0,
+            handed_out_to: None,
             last_flush: Duration::MAX, // nobody knows yet how quick the disk is
             staged_shards: HashMap::new(),
             cache,
         }
     }
 
-    /// Writes the next of what waits. True when nothing will come any more.
-    fn commit_waiting(&mut self) -> bool {
-        let mut group = std::mem::take(&mut self.group);
-        let taken = self.shared.gate.take(COMMIT_GROUP_BYTES_MAX, &mut group);
-        if taken.items > 0 {
-            self.commit(group.drain(..));
+    /// Writes the next of what waits and hands it out, with what is in the file already. True when nothing will come any more.
+    fn next_group(&mut self) -> (Option<Group>, bool) {
+        let ahead = (self.active.written_end - self.active.end) as usize;
+        let mut closed = false;
+        if ahead < COMMIT_GROUP_BYTES_MAX {
+            let mut group = std::mem::take(&mut self.group);
+            let taken = self.shared.gate.take(COMMIT_GROUP_BYTES_MAX - ahead, &mut group);
+            if taken.items > 0 {
+                self.stage_group(group.drain(..));
+            }
+            self.group = group;
+            closed = taken.closed;
         }
-        self.group = group;
-        taken.closed
+        (self.hand_out(), closed)
     }
 
-    /// Writes one group.
-    fn commit(&mut self, group: impl Iterator<Item = Write>) {
+    /// Stages what was taken in one go.
+    fn stage_group(&mut self, group: impl Iterator<Item = Write>) {
         self.shared.counters.groups.add(1);
         let now = self.shared.clock.wall();
         for write in group {
             self.stage(write, now);
         }
-        self.flush();
     }
 
     /// Writes `appends` on the thread of the caller, who must hold the lock, if that keeps it for a moment only and nobody is
-    /// overtaken; else gives them back. Nobody is when the gate is empty: what was taken out of it is committed before the
-    /// lock is free again.
+    /// overtaken; else gives them back. Nobody is when the gate is empty and nothing that came out of it is on its way to the
+    /// disk.
     pub(super) fn commit_here(&mut self, appends: Vec<Append>) -> Result<(), Vec<Append>> {
         let frame_bytes = appends.iter().map(Append::frame_bytes).sum();
         let need = Need {
@@ -173,13 +216,16 @@ impl Committer {
         let is_for_here = frame_bytes <= COMMIT_HERE_BYTES_MAX
             && self.last_flush <= COMMIT_HERE_FLUSH_MAX
             && self.active.fits(&self.shared.config, need)
+            && self.handed_out_to.is_none()
+            && self.staged.is_empty()
             && self.shared.gate.is_idle();
         if !is_for_here {
             return Err(appends);
         }
         let shared = Arc::clone(&self.shared);
         shared.counters.groups_by_caller.add(1);
-        self.commit(appends.into_iter().filter_map(|append| append.into_write(&shared)));
+        self.stage_group(appends.into_iter().filter_map(|append| append.into_write(&shared)));
+        self.flush();
         Ok(())
     }
 
@@ -194,19 +240,14 @@ impl Committer {
         }
     }
 
-    /// Does nobody wait while there are blocks to be written?
-    fn has_time_to_fill(&self) -> bool {
-        let gate = &self.shared.gate;
-        self.active.has_reserved()
-            && self.shared.stopped.get().is_none()
-            && gate.waiting().items == 0
-            && !gate.is_closed()
-    }
-
-    fn fill(&mut self) {
-        if let Err(error) = self.active.fill(&self.shared.config) {
+    /// Writes zeros into the next blocks, if there are some that are only reserved and nobody waits.
+    fn fill_if_nobody_waits(&mut self) -> bool {
+        let has_time =
+            self.active.has_reserved() && self.shared.stopped.get().is_none() && self.shared.gate.is_idle();
+        if has_time && let Err(error) = self.active.fill(&self.shared.config) {
             self.shared.stop(error);
         }
+        has_time
     }
 
     fn stage(&mut self, write: Write, now: WallMs) {
@@ -448,83 +489,6 @@ impl Committer {
                 Err(WriteError::NoRoom(Arc::new(error)))
             }
         }
-    }
-
-    /// Writes and syncs what is staged, then answers.
-    fn flush(&mut self) {
-        if self.staged.is_empty() {
-            return;
-        }
-        match self.write_staged() {
-            Ok(took) => {
-                self.last_flush = took;
-                self.active.end = self.active.staged_end;
-                if self.syncs_staged() {
-                    self.active.synced_end = self.active.end;
-                }
-                self.publish();
-                self.prepare_next();
-            }
-            Err(error) => {
-                let cause = self.shared.stop(error);
-                for frame in self.staged.drain(..) {
-                    self.shared.counters.failed.add(1);
-                    frame.then.fail(WriteError::Storage(Arc::clone(&cause)));
-                }
-            }
-        }
-        self.staged_shards.clear();
-    }
-
-    /// Has the next segment laid out in time.
-    fn prepare_next(&mut self) {
-        if !self.active.is_half_full(&self.shared.config) {
-            return;
-        }
-        let half_took = self.shared.clock.now().since(self.begun);
-        let blocks = if half_took > ZEROS_WORTH { Blocks::Written } else { Blocks::Reserved };
-        let (shared, here) = (&self.shared, self.active.segment.sequence);
-        self.layout.prepare(blocks, || {
-            let behind = shared.config.kernel_cache_bytes / shared.config.segment_bytes;
-            let old = SegmentSequence(here.0.checked_sub(behind.max(1))?);
-            shared.segments.read().get(&old).cloned()
-        });
-    }
-
-    /// Returns how long it took.
-    fn write_staged(&mut self) -> Result<Duration, StorageError> {
-        let (shared, segment) = (&self.shared, &self.active.segment);
-        let mut parts = Vec::with_capacity(self.staged.len() * 2);
-        let mut offset = self.active.end;
-        for frame in &self.staged {
-            assert_eq!(frame.offset, offset, "frames lie one after another");
-            offset += u32::try_from(frame.header.len() + frame.body.len()).expect("it fits the segment");
-            parts.push(IoSlice::new(&frame.header));
-            parts.push(IoSlice::new(&frame.body));
-        }
-        assert_eq!(offset, self.active.staged_end, "what was placed is what is written");
-        let begun = shared.clock.now();
-        write_all_at(segment.file.as_ref(), u64::from(self.active.end), &mut parts)
-            .map_err(|source| segment.error("write", source))?;
-        let written = shared.clock.now();
-        shared.counters.written_bytes.add(u64::from(offset - self.active.end));
-        shared.counters.write_nanos.add_time(written.since(begun));
-        if !self.syncs_staged() {
-            return Ok(written.since(begun));
-        }
-        segment.file.sync_data().map_err(|source| segment.error("sync", source))?;
-        let synced = shared.clock.now();
-        shared.counters.syncs.add(1);
-        shared.counters.sync_nanos.add_time(synced.since(written));
-        Ok(synced.since(begun))
-    }
-
-    /// Does this group end with a sync? Under `os` only when it lets go of segments: what is dropped before the word that
-    /// it may be missing is on disk would be missed after a power loss.
-    fn syncs_staged(&self) -> bool {
-        let drops = |frame: &StagedFrame| matches!(frame.then, Then::Retained { .. });
-        let config = &self.shared.config;
-        config.syncs() || (config.syncs_segments() && self.staged.iter().any(drops))
     }
 
     /// Closes the segment with its index.

@@ -6,8 +6,8 @@ use std::{path::PathBuf, sync::Arc};
 
 use nix::sys::sysinfo::sysinfo;
 use weir_core::limits::{
-    COMMIT_QUEUE_BYTES_MAX, COMMIT_QUEUE_ITEMS_MAX, DISK_RESERVE_BYTES, LOG_CACHE_BYTES_MAX,
-    LOG_KERNEL_CACHE_PART, MEMORY_LOG_BYTES_MAX, SEGMENT_BYTES,
+    COMMIT_OVERLAP_BYTES_MIN, COMMIT_QUEUE_BYTES_MAX, COMMIT_QUEUE_ITEMS_MAX, DISK_RESERVE_BYTES,
+    LOG_CACHE_BYTES_MAX, LOG_KERNEL_CACHE_PART, MEMORY_LOG_BYTES_MAX, SEGMENT_BYTES,
 };
 
 use crate::{
@@ -56,6 +56,8 @@ pub struct JournalConfig {
     pub queue_items_max: usize,
     /// Their bytes.
     pub queue_bytes_max: usize,
+    /// Bytes that must wait to be written while the group before them is synced.
+    pub overlap_bytes_min: usize,
     /// Write zeros into blocks that are only reserved while no write waits? Whoever counts what reaches the disk does not
     /// want that.
     pub fill_when_idle: bool,
@@ -79,6 +81,7 @@ impl JournalConfig {
             kernel_cache_bytes: memory_bytes() / LOG_KERNEL_CACHE_PART,
             queue_items_max: COMMIT_QUEUE_ITEMS_MAX,
             queue_bytes_max: COMMIT_QUEUE_BYTES_MAX,
+            overlap_bytes_min: COMMIT_OVERLAP_BYTES_MIN,
             fill_when_idle: durability == Durability::Fsync,
             disk,
         }

@@ -8,7 +8,11 @@ use std::{
     sync::{Arc, OnceLock, atomic::AtomicBool},
 };
 
-use weir_core::{clock::Clock, entropy, threads::Threads};
+use weir_core::{
+    clock::Clock,
+    entropy,
+    threads::{JoinHandle, Threads},
+};
 use weir_sync::{CommitGate, commit_gate::GateLimits};
 
 use super::{
@@ -106,14 +110,28 @@ pub(super) fn open(
     let layout = Layout::start(spares, threads, (requests, wanted), rewriter)?;
     let start = Start { shared: Arc::clone(&shared), layout, active, key: facts.key, first_segment };
     let writer = Arc::new(Mutex::new(Some(Committer::new(start))));
-    let (gate, run) = (DrainGate(Arc::clone(&shared)), (Arc::clone(&shared), Arc::clone(&writer)));
-    let committer = threads.spawn("weir-commit", move || {
-        let _gate = gate;
-        commit::run(&run.0, &run.1);
-    })?;
+    let workers = start_workers(&shared, &writer, threads)?;
     report.took = clock.now().since(begun);
     tell(&report);
-    Ok((Journal { shared, writer, committer: Mutex::new(Some(committer)) }, report))
+    Ok((Journal { shared, writer, workers: Mutex::new(Some(workers)) }, report))
+}
+
+/// Starts the threads of the committer. When one is refused, the other ends.
+fn start_workers(
+    shared: &Arc<Shared>,
+    writer: &Arc<commit::Writer>,
+    threads: &Threads,
+) -> Result<[JoinHandle<()>; 2], OpenError> {
+    let gate = DrainGate(Arc::clone(shared));
+    let of_both = || (Arc::clone(shared), Arc::clone(writer));
+    let ahead = of_both();
+    let ahead = threads.spawn("weir-ahead", move || commit::run_ahead(&ahead.0, &ahead.1))?;
+    let commit = of_both();
+    let commit = threads.spawn("weir-commit", move || {
+        let _gate = gate;
+        commit::run(&commit.0, &commit.1);
+    })?;
+    Ok([commit, ahead])
 }
 
 /// Writing goes on in `last`, after its footer if it has one: a crash may have come before its trailer. What was found

@@ -4,6 +4,7 @@ mod damage;
 mod every_bit;
 mod faults;
 mod model;
+mod overlap;
 mod rewriting;
 mod rewritten;
 mod schedules;
@@ -709,10 +710,10 @@ fn a_batch_within_which_pages_end_is_read_from_the_file_once() {
 }
 
 #[test]
-fn an_open_journal_has_two_threads_and_a_closed_one_none() {
+fn an_open_journal_has_three_threads_and_a_closed_one_none() {
     let threads = Threads::new();
     let (journal, _) = Journal::open(config(&disk()), &threads, Clock::new()).unwrap();
-    assert_eq!(threads.running(), 2);
+    assert_eq!(threads.running(), 3);
     journal.close();
     assert_eq!(threads.running(), 0);
     let refused = append(&journal, key(1, 0), &["late"]).unwrap_err();

@@ -53,6 +53,46 @@ fn a_committer_takes_what_came_before_the_close_and_then_stops() {
     });
 }
 
+/// The second taker is called before, while or after the items come that it is wanted for.
+#[test]
+fn a_second_taker_comes_when_enough_waits() {
+    check_model(|| {
+        let gate = shared(3);
+        let second = {
+            let gate = Arc::clone(&gate);
+            thread::spawn(move || {
+                assert!(gate.wait_to_be_called(), "closed before it was called");
+                let mut taken = Vec::new();
+                gate.take_while(&mut taken, |_, _| true);
+                taken
+            })
+        };
+        let writer = {
+            let gate = Arc::clone(&gate);
+            thread::spawn(move || (1..=3).for_each(|item| gate.try_enqueue(item, 10).unwrap()))
+        };
+        gate.call_second(20);
+        let taken = second.join().unwrap();
+        assert!(taken == [1, 2] || taken == [1, 2, 3], "came for {taken:?}");
+        writer.join().unwrap();
+    });
+}
+
+#[test]
+fn a_close_ends_the_second_takers_sleep() {
+    check_model(|| {
+        let gate = shared::<u8>(2);
+        let second = {
+            let gate = Arc::clone(&gate);
+            thread::spawn(move || gate.wait_to_be_called())
+        };
+        gate.call_second(10);
+        gate.dismiss_second();
+        gate.close();
+        assert!(!second.join().unwrap(), "called for nothing");
+    });
+}
+
 /// The journal in small: gate, sync, completion. `synced` stands for the disk.
 #[test]
 fn group_commit_acknowledges_only_what_is_synced() {

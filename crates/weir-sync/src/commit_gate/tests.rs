@@ -130,3 +130,33 @@ fn many_writers_hand_over_every_item_once_and_the_gate_keeps_its_bounds() {
     let expected: Vec<_> = (0..WRITERS).flat_map(|w| (0..ITEMS).map(move |item| (w, item))).collect();
     assert_eq!(taken, expected);
 }
+
+#[test]
+fn a_take_of_the_first_ends_at_the_one_that_may_not_go() {
+    let gate = gate(10, 100);
+    for (item, bytes) in [(1, 10), (2, 20), (3, 30), (4, 1)] {
+        gate.try_enqueue(item, bytes).unwrap();
+    }
+    let mut taken = Vec::new();
+    assert_eq!(gate.take_while(&mut taken, |item, bytes| *item != 3 && bytes == 10 * *item as usize), 2);
+    assert_eq!(gate.take_while(&mut taken, |item, _| *item == 4), 0, "nobody overtakes");
+    assert_eq!(taken, [1, 2]);
+    assert_eq!(gate.waiting(), GateLimits { items: 2, bytes: 31 });
+}
+
+#[test]
+fn the_second_taker_is_called_once_by_what_waits_or_by_what_comes() {
+    let gate = gate(10, 100);
+    gate.try_enqueue(1, 30).unwrap();
+    gate.call_second(30);
+    assert!(gate.wait_to_be_called());
+    gate.call_second(50);
+    gate.try_enqueue(2, 20).unwrap();
+    assert!(gate.wait_to_be_called());
+    // Called for nothing, dismissed, or never: none of them lets it go before the close.
+    gate.call_second(10);
+    gate.dismiss_second();
+    gate.try_enqueue(3, 20).unwrap();
+    gate.close();
+    assert!(!gate.wait_to_be_called());
+}

@@ -24,6 +24,29 @@ fn end(path: &Path, committer: thread::JoinHandle<()>) {
     committer.join().unwrap();
 }
 
+/// A path with both of its threads.
+struct Both {
+    path: Arc<Path>,
+    threads: [thread::JoinHandle<()>; 2],
+}
+
+impl Both {
+    fn open(fails_at: Option<u64>) -> Self {
+        let (path, committer) = open(WRITE_BYTES, fails_at);
+        let second = {
+            let path = Arc::clone(&path);
+            thread::spawn(move || path.write_ahead())
+        };
+        Self { path, threads: [committer, second] }
+    }
+
+    fn end(self) -> Arc<Path> {
+        self.path.close();
+        self.threads.into_iter().for_each(|thread| thread.join().unwrap());
+        self.path
+    }
+}
+
 /// Writes from another thread, itself if it can, while the caller goes on.
 fn another_writes_here(path: &Arc<Path>) -> thread::JoinHandle<Option<Answer>> {
     let path = Arc::clone(path);
@@ -137,5 +160,53 @@ fn closing_answers_everybody_who_was_let_in() {
         );
         assert_eq!(let_in.len(), path.read().0.len(), "durable, and nobody was told");
         assert!(answers.is_sorted_by_key(Option::is_none), "the first was refused and the second let in");
+    });
+}
+
+#[test]
+fn whoever_is_written_while_a_group_is_synced_is_acknowledged_by_a_sync_of_its_own() {
+    check_model(|| {
+        let both = Both::open(None);
+        let answers = [both.path.append().unwrap(), both.path.append().unwrap()];
+        for (answer, expected) in answers.into_iter().zip(0..) {
+            assert_eq!(heard(answer), Ok(expected));
+            let (index, synced) = both.path.read();
+            assert!(synced > expected, "acknowledged before the sync");
+            assert!(index.contains(&expected), "acknowledged, and not to be found");
+        }
+        assert_eq!(both.end().read(), (vec![0, 1], 2));
+    });
+}
+
+#[test]
+fn a_failed_sync_fails_whoever_was_written_meanwhile() {
+    check_model(|| {
+        let both = Both::open(Some(0));
+        let answers = [both.path.append().unwrap(), both.path.append().unwrap()];
+        for answer in answers {
+            assert_eq!(heard(answer), Err(Failed), "acknowledged behind a failed sync");
+        }
+        assert_eq!(both.end().read().0, [], "what failed is not to be found");
+    });
+}
+
+#[test]
+fn who_writes_itself_waits_while_a_group_is_synced() {
+    check_model(|| {
+        let both = Both::open(None);
+        let answers = [both.path.append().unwrap(), both.path.append_here().unwrap()];
+        assert_eq!(answers.map(heard), [Ok(0), Ok(1)]);
+        both.end();
+    });
+}
+
+#[test]
+fn closing_answers_whoever_was_written_while_a_group_was_synced() {
+    check_model(|| {
+        let both = Both::open(None);
+        let answers = [both.path.append().unwrap(), both.path.append().unwrap()];
+        let path = both.end();
+        assert_eq!(answers.map(heard), [Ok(0), Ok(1)]);
+        assert_eq!(path.read(), (vec![0, 1], 2));
     });
 }

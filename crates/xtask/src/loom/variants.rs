@@ -132,6 +132,22 @@ pub(super) const VARIANTS: &[Variant] = &[
         found_as: DEADLOCK,
         uses: &[],
     },
+    // The end is noted and the second taker is not told.
+    Variant {
+        primitive: "commit_gate",
+        name: "commit_gate_close_leaves_the_second",
+        model: "a_close_ends_the_second_takers_sleep",
+        found_as: DEADLOCK,
+        uses: &[],
+    },
+    // Enough waits already when the second taker is wanted, and nothing more comes.
+    Variant {
+        primitive: "commit_gate",
+        name: "commit_gate_calls_for_what_comes_only",
+        model: "a_second_taker_comes_when_enough_waits",
+        found_as: DEADLOCK,
+        uses: &[],
+    },
     // A dropped sender leaves the slot as it was.
     Variant {
         primitive: "completion",
@@ -274,6 +290,30 @@ pub(super) const VARIANTS: &[Variant] = &[
         name: "commit_path_stops_with_a_group_in_hand",
         model: "closing_answers_everybody_who_was_let_in",
         found_as: "let in, and not answered",
+        uses: PATH_USES,
+    },
+    // Who was written while a sync ran is answered by that sync.
+    Variant {
+        primitive: "commit_path",
+        name: "commit_path_answers_who_came_during_the_sync",
+        model: "whoever_is_written_while_a_group_is_synced_is_acknowledged_by_a_sync_of_its_own",
+        found_as: "acknowledged before the sync",
+        uses: PATH_USES,
+    },
+    // Called while a sync ran, the second thread writes when it is over: nobody syncs that.
+    Variant {
+        primitive: "commit_path",
+        name: "commit_path_writes_ahead_of_no_sync",
+        model: "whoever_is_written_while_a_group_is_synced_is_acknowledged_by_a_sync_of_its_own",
+        found_as: DEADLOCK,
+        uses: PATH_USES,
+    },
+    // Somebody finds the lock free, and syncs and publishes before those whose sync is on its way.
+    Variant {
+        primitive: "commit_path",
+        name: "commit_path_publishes_beside_a_sync",
+        model: "who_writes_itself_waits_while_a_group_is_synced",
+        found_as: "published without a hole",
         uses: PATH_USES,
     },
 ];

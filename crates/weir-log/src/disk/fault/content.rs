@@ -18,12 +18,20 @@ pub(super) struct Content {
     current: Vec<u8>,
     synced: Vec<u8>,
     unsynced: Vec<(usize, Vec<u8>)>,
+    /// Writes so far; the last of them are the unsynced ones.
+    writes: u64,
 }
 
 impl Content {
     /// A new file of zeros; its length is on disk when `synced`.
     pub(super) fn zeros(len: usize, synced: bool) -> Self {
-        Self { current: vec![0; len], synced: vec![0; if synced { len } else { 0 }], unsynced: Vec::new() }
+        let synced = vec![0; if synced { len } else { 0 }];
+        Self { current: vec![0; len], synced, unsynced: Vec::new(), writes: 0 }
+    }
+
+    /// Writes so far.
+    pub(super) fn writes(&self) -> u64 {
+        self.writes
     }
 
     pub(super) fn bytes(&self) -> &[u8] {
@@ -36,19 +44,22 @@ impl Content {
         self.current[offset..offset + data.len()].copy_from_slice(&data);
         let written = data.len();
         self.unsynced.push((offset, data));
+        self.writes += 1;
         written
     }
 
-    /// Brings to the disk what was written since the last sync, and the length. What an earlier, failed one lost is not
-    /// among it.
-    pub(super) fn sync(&mut self) {
+    /// Brings to the disk the first `writes` writes, and the length. What an earlier, failed sync lost is not among them.
+    pub(super) fn sync(&mut self, writes: u64) {
         self.synced.resize(self.current.len(), 0);
-        for (offset, data) in std::mem::take(&mut self.unsynced) {
+        let synced_before = self.writes - self.unsynced.len() as u64;
+        let count = usize::try_from(writes.saturating_sub(synced_before)).expect("they are in memory");
+        for (offset, data) in self.unsynced.drain(..count) {
             self.synced[offset..offset + data.len()].copy_from_slice(&data);
         }
     }
 
-    /// The kernel's way: each page may have reached the disk, and no later sync will try it again.
+    /// The kernel's way: each page may have reached the disk, and no later sync will try it again. Not those that were written
+    /// meanwhile either: a failure is told to whoever syncs next, whichever page it was.
     pub(super) fn fail_sync(&mut self, rng: &mut Rng) {
         let unsynced = std::mem::take(&mut self.unsynced);
         keep_some(&mut self.synced, &unsynced, rng);
@@ -57,7 +68,7 @@ impl Content {
     pub(super) fn after_power_loss(&self, rng: &mut Rng) -> Self {
         let mut bytes = self.synced.clone();
         keep_some(&mut bytes, &self.unsynced, rng);
-        Self { current: bytes.clone(), synced: bytes, unsynced: Vec::new() }
+        Self { current: bytes.clone(), synced: bytes, unsynced: Vec::new(), writes: 0 }
     }
 
     pub(super) fn damage(&mut self, change: impl FnOnce(&mut Vec<u8>)) {

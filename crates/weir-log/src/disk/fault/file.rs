@@ -61,6 +61,8 @@ impl DiskFile for Handle {
     }
 
     fn sync_data(&self) -> io::Result<()> {
+        // What is written while it is held up is not its business, though a kernel may bring it to the disk as well.
+        let writes = self.shared.state.lock().contents[self.content].writes();
         let mut state = self.shared.wait_for(Operation::Sync);
         let state = &mut *state;
         if !state.powered {
@@ -70,7 +72,7 @@ impl DiskFile for Handle {
         let power_goes = state.power_goes_now();
         match checked {
             Ok(()) if !power_goes => {
-                state.contents[self.content].sync();
+                state.contents[self.content].sync(writes);
                 Ok(())
             }
             outcome => {

@@ -225,3 +225,21 @@ fn what_is_held_up_waits_until_it_is_let_go_and_the_rest_goes_on() {
     syncing.join().unwrap().unwrap();
     assert!((0..SEEDS).all(|seed| disk.after_power_loss(seed).contents(path()).unwrap()[0] == 1));
 }
+
+#[test]
+fn what_is_written_while_a_sync_is_held_up_is_the_next_syncs() {
+    let (disk, file) = with_file(1);
+    let (met, is_met) = sync_channel(1);
+    let hold = disk.hold(Operation::Sync, move || met.send(()).unwrap());
+    write(file.as_ref(), 0, &[1; SECTOR_BYTES]).unwrap();
+    let syncing = Threads::new().spawn("syncing", move || file.sync_data()).unwrap();
+    is_met.recv().unwrap();
+    let file = disk.open(path()).unwrap();
+    write(file.as_ref(), SECTOR_BYTES, &[2; SECTOR_BYTES]).unwrap();
+    drop(hold);
+    syncing.join().unwrap().unwrap();
+    let found = || (0..SEEDS).map(|seed| sectors(&disk.after_power_loss(seed).contents(path()).unwrap()));
+    assert!(found().all(|sectors| sectors[0] == 1) && found().any(|sectors| sectors[1] == 0));
+    file.sync_data().unwrap();
+    assert!(found().all(|sectors| sectors[..2] == [1, 2]));
+}

@@ -20,11 +20,10 @@ use crate::{
 type Answer = Box<dyn FnOnce()>;
 
 impl Committer {
-    /// Makes everything staged visible and answers.
-    pub(super) fn publish(&mut self) {
-        let staged = std::mem::take(&mut self.staged);
-        let mut answers: Vec<Answer> = Vec::with_capacity(staged.len());
-        for frame in staged {
+    /// Makes `frames` visible and answers.
+    pub(super) fn publish(&mut self, frames: Vec<StagedFrame>) {
+        let mut answers: Vec<Answer> = Vec::with_capacity(frames.len());
+        for frame in frames {
             answers.push(self.publish_frame(frame));
         }
         for answer in answers {

@@ -13,6 +13,8 @@ pub(super) struct Tally {
     pub(super) no_room: u64,
     pub(super) busy: u64,
     pub(super) dropped: u64,
+    /// Groups that were written while another was synced.
+    pub(super) overlapped: u64,
     /// Segments that were rewritten while it was waited for.
     pub(super) rewritten: u64,
     pub(super) looks: u64,
@@ -48,7 +50,7 @@ impl Tally {
         }
     }
 
-    fn counts(&mut self) -> [&mut u64; 20] {
+    fn counts(&mut self) -> [&mut u64; 21] {
         [
             &mut self.schedules,
             &mut self.steps,
@@ -58,6 +60,7 @@ impl Tally {
             &mut self.no_room,
             &mut self.busy,
             &mut self.dropped,
+            &mut self.overlapped,
             &mut self.rewritten,
             &mut self.looks,
             &mut self.glimpses,

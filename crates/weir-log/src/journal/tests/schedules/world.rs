@@ -41,6 +41,7 @@ pub(super) struct World {
     cache_bytes_max: usize,
     kernel_cache_bytes: u64,
     queue_items_max: usize,
+    overlap_bytes_min: usize,
     fill_when_idle: bool,
     /// Many and large writes, most of them for one stream: many segments, of which little is left when that is trimmed.
     is_long: bool,
@@ -68,6 +69,7 @@ impl World {
             cache_bytes_max: *[0, 3_000, 1 << 20].choose(&mut rng).unwrap(),
             kernel_cache_bytes: *[0, 64 * 1024, u64::MAX].choose(&mut rng).unwrap(),
             queue_items_max: *[6, 1_000, 1_000].choose(&mut rng).unwrap(),
+            overlap_bytes_min: *[1, 1, 5_000, usize::MAX].choose(&mut rng).unwrap(),
             fill_when_idle: rng.random_ratio(1, 8),
             is_long: rng.random_ratio(1, 20),
             disk: FaultDisk::new(seed, ROOMY),
@@ -364,6 +366,7 @@ impl World {
 
     /// A new process on what the last one left.
     fn reopen(&mut self, end: End, disk: FaultDisk) {
+        self.tally.overlapped += self.journal().metrics().groups_overlapped;
         self.journal = None; // what it still writes goes to the disk of the dead
         self.disk = disk;
         self.tally.ended(end);
@@ -434,6 +437,7 @@ impl World {
             cache_bytes_max: self.cache_bytes_max,
             kernel_cache_bytes: self.kernel_cache_bytes,
             queue_items_max: self.queue_items_max,
+            overlap_bytes_min: self.overlap_bytes_min,
             fill_when_idle: self.fill_when_idle,
             ..config_of(&self.disk, self.durability)
         }

@@ -1,0 +1,167 @@
+//! The next group is written while one is synced: each is acknowledged by the sync that began behind it, and by no other.
+
+use super::*;
+use crate::disk::fault::Hold;
+
+/// A journal with a shard whose first record, `synced`, is in a sync that is held up.
+struct Held {
+    disk: FaultDisk,
+    journal: Journal,
+    shard: ShardKey,
+    hold: Hold,
+    synced: Receiver<Result<AppendOutcome, AppendError>>,
+}
+
+/// `plan` is told to the disk before that sync begins.
+fn held(plan: impl FnOnce(&FaultDisk)) -> Held {
+    let disk = disk();
+    let config = JournalConfig { overlap_bytes_min: 1, ..config(&disk) };
+    let (journal, _) = Journal::open(config, &Threads::new(), Clock::new()).unwrap();
+    let shard = key(1, 0);
+    open_shard(&journal, shard);
+    plan(&disk);
+    let (met, is_met) = sync_channel(1);
+    let hold = disk.hold(Operation::Sync, move || met.send(()).unwrap());
+    let synced = begin_append(&journal, shard, &["synced"]);
+    is_met.recv().unwrap();
+    Held { disk, journal, shard, hold, synced }
+}
+
+impl Held {
+    /// Waits until so many groups were written behind the one that is synced.
+    fn written_ahead(&self, groups: u64) {
+        while self.journal.metrics().groups_overlapped < groups {
+            std::thread::yield_now();
+        }
+    }
+
+    fn has_in_file(&self, text: &str) -> bool {
+        let segment = self.disk.contents(Path::new("data/segment-0000000000000001.log")).unwrap();
+        segment.windows(text.len()).any(|window| window == text.as_bytes())
+    }
+}
+
+#[test]
+fn what_comes_while_a_group_is_synced_is_written_and_waits_for_its_own_sync() {
+    // The second sync of the two fails: what it was to bring to the disk is not acknowledged by the first.
+    let held = held(|disk| disk.fail_after(Operation::Sync, 1, Errno::EIO));
+    let ahead = begin_append(&held.journal, held.shard, &["ahead"]);
+    held.written_ahead(1);
+    assert!(held.has_in_file("ahead"));
+    assert_eq!(held.journal.shard(held.shard).unwrap().tip, 0, "and nobody reads either of them");
+    assert!(held.synced.try_recv().is_err() && ahead.try_recv().is_err(), "nor hears of it");
+    drop(held.hold);
+    assert_eq!(held.synced.recv().unwrap().unwrap().first, 0);
+    let failed = ahead.recv().unwrap().unwrap_err();
+    assert!(matches!(failed, AppendError::Write(WriteError::Storage(_))), "{failed}");
+    assert_eq!(read_all(&held.journal, held.shard, 0).unwrap(), ["synced"]);
+}
+
+#[test]
+fn what_was_written_ahead_is_acknowledged_when_the_next_sync_has_it() {
+    let Held { disk, journal, shard, hold, synced } = held(|_| ());
+    let ahead: Vec<_> = ["a", "b"].map(|text| begin_append(&journal, shard, &[text])).into();
+    drop(hold);
+    let firsts = ahead.into_iter().map(|answer| answer.recv().unwrap().unwrap().first);
+    assert_eq!(firsts.collect::<Vec<_>>(), [1, 2]);
+    assert_eq!(synced.recv().unwrap().unwrap().first, 0);
+    for seed in 0..20 {
+        let (again, report) = open(&disk.after_power_loss(seed));
+        assert_eq!((report.damage, report.torn_tail), (vec![], None));
+        assert_eq!(read_all(&again, shard, 0).unwrap(), ["synced", "a", "b"]);
+    }
+}
+
+#[test]
+fn a_failed_sync_fails_what_was_written_behind_it_as_well() {
+    let held = held(|disk| disk.fail_next(Operation::Sync, Errno::EIO));
+    let ahead = begin_append(&held.journal, held.shard, &["ahead"]);
+    held.written_ahead(1);
+    drop(held.hold);
+    for answer in [held.synced, ahead] {
+        let failed = answer.recv().unwrap().unwrap_err();
+        assert!(matches!(failed, AppendError::Write(WriteError::Storage(_))), "{failed}");
+    }
+    // The next sync would say yes: the kernel has forgotten what it lost.
+    let refused = append(&held.journal, held.shard, &["later"]).unwrap_err();
+    assert!(matches!(refused, AppendError::Write(WriteError::Stopped(_))), "{refused}");
+    assert_eq!(read_all(&held.journal, held.shard, 0).unwrap(), [""; 0]);
+}
+
+#[test]
+fn a_write_that_fails_ahead_leaves_the_sync_before_it_what_it_is() {
+    let held = held(|_| ());
+    let ahead = begin_append(&held.journal, held.shard, &["ahead"]);
+    held.written_ahead(1);
+    held.disk.fail_next(Operation::Write, Errno::EIO);
+    let behind = begin_append(&held.journal, held.shard, &["behind"]);
+    for answer in [behind, ahead] {
+        let failed = answer.recv().unwrap().unwrap_err(); // while the sync is held up still
+        assert!(matches!(failed, AppendError::Write(WriteError::Storage(_))), "{failed}");
+    }
+    assert!(held.synced.try_recv().is_err());
+    drop(held.hold);
+    assert_eq!(held.synced.recv().unwrap().unwrap().first, 0);
+    assert_eq!(read_all(&held.journal, held.shard, 0).unwrap(), ["synced"]);
+}
+
+#[test]
+fn only_appends_that_fit_are_written_ahead_and_nothing_overtakes() {
+    let Held { journal, shard, hold, synced, .. } = held(|_| ());
+    // More than the segment takes, then a closing: they wait for who can roll, and what comes behind them waits, too.
+    let text = "t".repeat(6_000);
+    let fills: Vec<_> = (0..8).map(|_| begin_append(&journal, shard, &[&text])).collect();
+    let (told, closed) = sync_channel(1);
+    journal.close_shard(shard, move |outcome| told.send(outcome).unwrap());
+    let late = begin_append(&journal, shard, &["late"]);
+    assert!(journal.metrics().groups_overlapped <= 4, "five of them do not fit into this segment");
+    assert_eq!(journal.metrics().rolls, 0);
+    drop(hold);
+    synced.recv().unwrap().unwrap();
+    for (at, answer) in (1..).zip(fills) {
+        assert_eq!(answer.recv().unwrap().unwrap().first, at);
+    }
+    assert_eq!(closed.recv().unwrap().unwrap().end, 9);
+    let refused = late.recv().unwrap().unwrap_err();
+    assert!(matches!(refused, AppendError::Closed { end: 9, .. }), "{refused}");
+    assert!(journal.metrics().rolls >= 1);
+}
+
+#[test]
+fn a_caller_commits_nothing_itself_while_a_group_is_synced() {
+    let Held { journal, shard, hold, synced, .. } = held(|_| ());
+    journal.writer.lock().as_mut().unwrap().last_flush = Duration::ZERO;
+    let here = append_here(&journal, shard);
+    drop(hold);
+    synced.recv().unwrap().unwrap();
+    assert_eq!(here.recv().unwrap().unwrap().first, 1);
+    assert_eq!(journal.metrics().groups_by_caller, 0);
+}
+
+/// Appends as who would commit it itself.
+fn append_here(journal: &Journal, shard: ShardKey) -> Receiver<Result<AppendOutcome, AppendError>> {
+    let (answer, answered) = sync_channel(1);
+    let append = Append::new(shard, batch(&["here"]), move |outcome| answer.send(outcome).unwrap());
+    journal.append_here(vec![append]);
+    answered
+}
+
+#[test]
+fn closing_syncs_what_was_written_ahead() {
+    let Held { disk, journal, shard, hold, synced } = held(|_| ());
+    let ahead = begin_append(&journal, shard, &["ahead"]);
+    while journal.metrics().groups_overlapped == 0 {
+        std::thread::yield_now();
+    }
+    let journal = Arc::new(journal);
+    let closing = {
+        let journal = Arc::clone(&journal);
+        Threads::new().spawn("closing", move || journal.close()).unwrap()
+    };
+    drop(hold);
+    closing.join().unwrap();
+    assert_eq!((synced.recv().unwrap().unwrap().first, ahead.recv().unwrap().unwrap().first), (0, 1));
+    let (again, report) = open(&disk.after_power_loss(1));
+    assert_eq!(report.footers_read, 1);
+    assert_eq!(read_all(&again, shard, 0).unwrap(), ["synced", "ahead"]);
+}
