@@ -28,9 +28,12 @@ pub trait Disk: fmt::Debug + Send + Sync {
     fn list(&self, folder: &Path) -> io::Result<Vec<String>>;
     /// Opens a file that exists, to read and to write.
     fn open(&self, path: &Path) -> io::Result<Box<dyn DiskFile>>;
-    /// Makes a file of `bytes` zeros whose blocks the disk has given out, so that writing into it later needs no new
-    /// ones. When `sync` is set it is on disk when this returns. A file of that name is replaced.
-    fn lay_out(&self, path: &Path, bytes: u64, blocks: Blocks, sync: bool) -> io::Result<Box<dyn DiskFile>>;
+    /// Makes a file that reads as `bytes` zeros and whose blocks the disk has reserved, so that there is room for whatever is
+    /// written into it later. When `sync` is set it is on disk when this returns. A file of that name is replaced.
+    ///
+    /// A sync of what is written into a reserved block for the first time has to say that on disk, too, and takes twice as
+    /// long: whoever has time writes zeros there first.
+    fn lay_out(&self, path: &Path, bytes: u64, sync: bool) -> io::Result<Box<dyn DiskFile>>;
     /// Gives a file another name; durable after [`Self::sync_folder`].
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
     /// Removes a file; whoever has it open keeps reading it.
@@ -39,15 +42,6 @@ pub trait Disk: fmt::Debug + Send + Sync {
     fn sync_folder(&self, folder: &Path) -> io::Result<()>;
     /// Bytes that may still be laid out.
     fn free_bytes(&self, folder: &Path) -> io::Result<u64>;
-}
-
-/// How the blocks of a new file are given out.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Blocks {
-    /// Zeros are written into them: slow now, and every later sync is twice as fast.
-    Written,
-    /// They are reserved: fast now, and every later sync into fresh ones has to say so on disk, too.
-    Reserved,
 }
 
 /// One open file.

@@ -5,12 +5,14 @@
 //! around them makes them look like the others'. It must never hold a decision of the journal.
 
 #[cfg(not(shuttle))]
-pub(crate) use crossbeam_channel::{Receiver, Sender, bounded};
+pub(crate) use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 #[cfg(not(shuttle))]
 pub(crate) use parking_lot::{Condvar, Mutex, MutexGuard, RwLock};
 
 #[cfg(shuttle)]
-pub(crate) use self::under_shuttle::{Condvar, Mutex, MutexGuard, Receiver, RwLock, Sender, bounded};
+pub(crate) use self::under_shuttle::{
+    Condvar, Mutex, MutexGuard, Receiver, RecvTimeoutError, RwLock, Sender, bounded,
+};
 
 /// Sleeps on `condvar` until it is notified, or for no reason.
 #[cfg(not(shuttle))]
@@ -31,7 +33,7 @@ mod under_shuttle {
 
     pub(crate) use shuttle::sync::{
         Condvar, MutexGuard,
-        mpsc::{Receiver, SyncSender as Sender},
+        mpsc::{Receiver, RecvTimeoutError, SyncSender as Sender},
     };
 
     /// Parking_lot's locks are not poisoned; here a schedule in which somebody panicked has failed anyway.

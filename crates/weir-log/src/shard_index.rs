@@ -313,10 +313,10 @@ mod tests {
     use std::path::Path;
 
     use super::*;
-    use crate::disk::{Blocks, Disk, MemoryDisk};
+    use crate::disk::{Disk, MemoryDisk};
 
     fn segment(sequence: u64) -> Arc<Segment> {
-        let file = MemoryDisk::new(10).lay_out(Path::new("f/s"), 1, Blocks::Written, false).unwrap();
+        let file = MemoryDisk::new(10).lay_out(Path::new("f/s"), 1, false).unwrap();
         Arc::new(Segment::new(SegmentSequence(sequence), 0, "f/s".into(), file))
     }
 

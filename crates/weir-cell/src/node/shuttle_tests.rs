@@ -89,7 +89,7 @@ fn node(disk: &FaultDisk) -> Arc<Node> {
         segment_bytes: 32 * 1024,
         reserve_bytes: 0,
         overlap_bytes_min: 1,
-        fill_when_idle: false,
+        zeros_ahead: false,
         kernel_cache_bytes: 0,
         disk: Arc::new(disk.clone()),
         ..JournalConfig::new("data", Durability::Fsync)

@@ -24,7 +24,7 @@ use self::{
     content::{Content, up_to},
     file::Handle,
 };
-use super::{Blocks, Disk, DiskFile, FolderLock};
+use super::{Disk, DiskFile, FolderLock};
 use crate::facade::{Condvar, Mutex, MutexGuard, wait};
 
 /// What can be made to fail.
@@ -375,7 +375,7 @@ impl Disk for FaultDisk {
         Ok(Box::new(Handle { shared: Arc::clone(&self.shared), content }))
     }
 
-    fn lay_out(&self, path: &Path, bytes: u64, _blocks: Blocks, sync: bool) -> io::Result<Box<dyn DiskFile>> {
+    fn lay_out(&self, path: &Path, bytes: u64, sync: bool) -> io::Result<Box<dyn DiskFile>> {
         let mut state = self.shared.wait_for(Operation::LayOut);
         let was_powered = state.powered;
         let failed = match state.check(Operation::LayOut) {

@@ -10,7 +10,7 @@ use std::{
     sync::Arc,
 };
 
-use super::{Blocks, Disk, DiskFile, FolderLock};
+use super::{Disk, DiskFile, FolderLock};
 use crate::facade::{Mutex, RwLock};
 
 /// Bytes of one page; a page that was never written takes no memory.
@@ -75,13 +75,7 @@ impl Disk for MemoryDisk {
         Ok(Box::new(MemoryHandle(file)))
     }
 
-    fn lay_out(
-        &self,
-        path: &Path,
-        bytes: u64,
-        _blocks: Blocks,
-        _sync: bool,
-    ) -> io::Result<Box<dyn DiskFile>> {
+    fn lay_out(&self, path: &Path, bytes: u64, _sync: bool) -> io::Result<Box<dyn DiskFile>> {
         let mut files = self.files.lock();
         if files.laid_out() + bytes > files.bytes_max {
             return Err(io::ErrorKind::StorageFull.into());
@@ -170,7 +164,7 @@ mod tests {
     fn what_is_written_over_page_ends_is_read_back_and_the_end_is_an_end() {
         let disk = MemoryDisk::new(1 << 20);
         let path = Path::new("folder/file");
-        let file = disk.lay_out(path, 3 * PAGE_BYTES as u64, Blocks::Written, true).unwrap();
+        let file = disk.lay_out(path, 3 * PAGE_BYTES as u64, true).unwrap();
         let data: Vec<u8> = (0..PAGE_BYTES + 100).map(|n| n as u8).collect();
         let mut parts = [IoSlice::new(&data[..50]), IoSlice::new(&data[50..])];
         write_all_at(file.as_ref(), PAGE_BYTES as u64 - 20, &mut parts).unwrap();
@@ -185,11 +179,11 @@ mod tests {
     #[test]
     fn more_than_the_bound_is_refused_as_a_full_disk() {
         let disk = MemoryDisk::new(100_000);
-        disk.lay_out(Path::new("f/a"), 60_000, Blocks::Written, true).unwrap();
-        let refused = disk.lay_out(Path::new("f/b"), 60_000, Blocks::Written, true).unwrap_err();
+        disk.lay_out(Path::new("f/a"), 60_000, true).unwrap();
+        let refused = disk.lay_out(Path::new("f/b"), 60_000, true).unwrap_err();
         assert_eq!(refused.kind(), io::ErrorKind::StorageFull);
         assert_eq!(disk.free_bytes(Path::new("f")).unwrap(), 40_000);
         disk.remove(Path::new("f/a")).unwrap();
-        disk.lay_out(Path::new("f/b"), 60_000, Blocks::Written, true).unwrap();
+        disk.lay_out(Path::new("f/b"), 60_000, true).unwrap();
     }
 }

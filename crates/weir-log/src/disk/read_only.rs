@@ -5,7 +5,7 @@
 use std::{io, path::Path};
 
 use super::{
-    Blocks, Disk, DiskFile, FolderLock,
+    Disk, DiskFile, FolderLock,
     real::{RealDisk, RealFile},
 };
 
@@ -34,7 +34,7 @@ impl Disk for ReadOnlyDisk {
         Ok(Box::new(RealFile::open_to_read(path)?))
     }
 
-    fn lay_out(&self, _: &Path, _: u64, _: Blocks, _: bool) -> io::Result<Box<dyn DiskFile>> {
+    fn lay_out(&self, _: &Path, _: u64, _: bool) -> io::Result<Box<dyn DiskFile>> {
         refused()
     }
 

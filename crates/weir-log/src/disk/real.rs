@@ -18,15 +18,13 @@ use nix::{
 use rustix::buffer::spare_capacity;
 use weir_core::durable;
 
-use super::{Blocks, Disk, DiskFile, FolderLock};
+use super::{Disk, DiskFile, FolderLock};
 
 /// The file whose lock says that a journal is open. Its content means nothing.
 const LOCK_FILE: &str = "journal.lock";
-/// Zeros written at a time while a segment is laid out.
+/// Zeros written at a time where blocks cannot be reserved, and synced: the dirty pages of a whole file at once would make the
+/// committer's own sync wait behind them.
 const LAY_OUT_CHUNK_BYTES: usize = 1 << 20;
-/// Bytes after which laying out syncs: the dirty pages of a whole segment at once would make the committer's own
-/// sync wait behind them.
-const LAY_OUT_SYNC_BYTES: u64 = 1 << 20;
 /// Parts that one pwritev(2) takes at most (IOV_MAX of Linux).
 const PARTS_MAX: usize = 1024;
 
@@ -85,21 +83,16 @@ impl Disk for RealDisk {
         Ok(Box::new(RealFile { file }))
     }
 
-    fn lay_out(&self, path: &Path, bytes: u64, blocks: Blocks, sync: bool) -> io::Result<Box<dyn DiskFile>> {
+    fn lay_out(&self, path: &Path, bytes: u64, sync: bool) -> io::Result<Box<dyn DiskFile>> {
         let mut options = OpenOptions::new();
         options.read(true).write(true).create(true).truncate(true).mode(FILE_MODE);
         let file = options.open(path)?;
-        match blocks {
-            Blocks::Written => write_zeros(&file, bytes, sync)?,
-            Blocks::Reserved => {
-                let length = i64::try_from(bytes).map_err(|_| io::ErrorKind::FileTooLarge)?;
-                match fallocate(&file, FallocateFlags::empty(), 0, length) {
-                    Ok(()) => {}
-                    // Not every file system can: tmpfs of old kernels, network mounts.
-                    Err(Errno::EOPNOTSUPP) => write_zeros(&file, bytes, sync)?,
-                    Err(error) => return Err(error.into()),
-                }
-            }
+        let length = i64::try_from(bytes).map_err(|_| io::ErrorKind::FileTooLarge)?;
+        match fallocate(&file, FallocateFlags::empty(), 0, length) {
+            Ok(()) => {}
+            // Not every file system can: tmpfs of old kernels, network mounts.
+            Err(Errno::EOPNOTSUPP) => write_zeros(&file, bytes, sync)?,
+            Err(error) => return Err(error.into()),
         }
         if sync {
             file.sync_all()?;
@@ -166,7 +159,7 @@ fn write_zeros(file: &File, bytes: u64, sync: bool) -> io::Result<()> {
         let chunk = (bytes - done).min(LAY_OUT_CHUNK_BYTES as u64);
         file.write_all_at(&zeros[..usize::try_from(chunk).expect("at most a chunk")], done)?;
         done += chunk;
-        if sync && done.is_multiple_of(LAY_OUT_SYNC_BYTES) {
+        if sync {
             file.sync_data()?;
         }
     }
@@ -184,12 +177,9 @@ mod tests {
     fn a_laid_out_file_has_its_length_and_takes_more_parts_than_one_call_does() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("file");
-        for blocks in [Blocks::Reserved, Blocks::Written] {
-            let file = RealDisk.lay_out(&path, 9 << 20, blocks, true).unwrap();
-            assert_eq!(file.bytes().unwrap(), 9 << 20);
-            assert_eq!(RealDisk.lay_out(&path, 10, blocks, true).unwrap().bytes().unwrap(), 10);
-        }
-        let file = RealDisk.lay_out(&path, 9 << 20, Blocks::Reserved, true).unwrap();
+        assert_eq!(RealDisk.lay_out(&path, 10, true).unwrap().bytes().unwrap(), 10);
+        let file = RealDisk.lay_out(&path, 9 << 20, true).unwrap();
+        assert_eq!(file.bytes().unwrap(), 9 << 20);
         let letters: Vec<[u8; 3]> = (0..3_000u32).map(|n| [n as u8, (n >> 8) as u8, 7]).collect();
         let mut parts: Vec<IoSlice<'_>> = letters.iter().map(|part| IoSlice::new(part)).collect();
         write_all_at(file.as_ref(), 100, &mut parts).unwrap();
@@ -201,7 +191,7 @@ mod tests {
     #[test]
     fn what_is_uncached_is_read_as_before() {
         let folder = tempfile::tempdir().unwrap();
-        let file = RealDisk.lay_out(&folder.path().join("file"), 1 << 20, Blocks::Reserved, true).unwrap();
+        let file = RealDisk.lay_out(&folder.path().join("file"), 1 << 20, true).unwrap();
         write_all_at(file.as_ref(), 7, &mut [IoSlice::new(b"on disk")]).unwrap();
         file.sync_data().unwrap();
         write_all_at(file.as_ref(), 100, &mut [IoSlice::new(b"in memory")]).unwrap();
@@ -216,7 +206,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let made = folder.path().join("deep/log");
         RealDisk.create_folder(&made).unwrap();
-        RealDisk.lay_out(&made.join("file"), 10, Blocks::Reserved, false).unwrap();
+        RealDisk.lay_out(&made.join("file"), 10, false).unwrap();
         let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
         assert_eq!((mode(&made), mode(made.parent().unwrap())), (0o700, 0o700));
         assert_eq!(mode(&made.join("file")), 0o600);

@@ -7,7 +7,7 @@ use std::{io::IoSlice, sync::Arc};
 use weir_core::clock::WallMs;
 
 use crate::{
-    disk::{Blocks, write_all_at},
+    disk::write_all_at,
     error::StorageError,
     frame::{FRAME_HEADER_BYTES, FrameHeader, FrameKind},
     journal::JournalConfig,
@@ -132,7 +132,7 @@ impl Active {
         config.disk.rename(&spare.path, &segment.path).map_err(|source| segment.error("name", source))?;
         config.sync_names()?;
         let end = HEAD_BLOCK_BYTES + u32::try_from(header.frame_bytes()).expect("a quarter of a segment");
-        let reserved_from = (spare.blocks == Blocks::Reserved && config.fill_when_idle).then_some(end);
+        let reserved_from = spare.reserved_from.filter(|_| config.zeros_ahead);
         Ok(Self { reserved_from, ..Self::filled_to(Arc::new(segment), end) })
     }
 
@@ -246,7 +246,7 @@ mod tests {
         segment::layout::{LayoutConfig, Spares},
     };
 
-    fn begun(config: &JournalConfig, blocks: Blocks) -> Active {
+    fn begun(config: &JournalConfig, reserved_from: Option<u32>) -> Active {
         let layout = LayoutConfig {
             disk: Arc::clone(&config.disk),
             folder: config.folder.clone(),
@@ -254,7 +254,7 @@ mod tests {
             reserve_bytes: 0,
             sync: true,
         };
-        let spare = Spares::adopt(layout, &[]).lay_out(blocks).unwrap();
+        let spare = Spare { reserved_from, ..Spares::adopt(layout, &[]).lay_out().unwrap() };
         let sequence = SegmentSequence(1);
         let snapshot = Snapshot { first_segment: sequence, shards: Vec::new() };
         let beginning = Beginning { sequence, key: 7, previous_end: 0, now: WallMs(1), snapshot };
@@ -268,7 +268,7 @@ mod tests {
             disk: Arc::new(MemoryDisk::new(1 << 30)),
             ..JournalConfig::new("data", Durability::Fsync)
         };
-        let mut active = begun(&config, Blocks::Reserved);
+        let mut active = begun(&config, Some(0));
         let file = Arc::clone(&active.segment);
         let whole = |what: &str| {
             let mut bytes = vec![0; config.segment_bytes as usize];
@@ -300,8 +300,8 @@ mod tests {
     fn written_blocks_are_not_written_again_nor_any_where_writes_are_counted() {
         let disk = Arc::new(MemoryDisk::new(1 << 30));
         let mut config = JournalConfig { disk, ..JournalConfig::new("data", Durability::Fsync) };
-        assert!(!begun(&config, Blocks::Written).has_reserved());
-        config.fill_when_idle = false;
-        assert!(!begun(&config, Blocks::Reserved).has_reserved());
+        assert!(!begun(&config, None).has_reserved());
+        config.zeros_ahead = false;
+        assert!(!begun(&config, Some(0)).has_reserved());
     }
 }

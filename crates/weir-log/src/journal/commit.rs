@@ -48,10 +48,6 @@ use crate::{
     snapshot::{Snapshot, opened_body, shard_bytes_max},
 };
 
-/// When half a segment took longer to fill, there is time to write zeros into the next one. 32 MiB in this time is a
-/// quarter of what a slow disk writes, so the zeros are done before the other half is.
-const ZEROS_WORTH: Duration = Duration::from_millis(500);
-
 /// Where the committer is when nobody has it; `None`: the journal is closed, or somebody panicked with it.
 pub(super) type Writer = Mutex<Option<Committer>>;
 

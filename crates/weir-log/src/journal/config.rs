@@ -58,9 +58,9 @@ pub struct JournalConfig {
     pub queue_bytes_max: usize,
     /// Bytes that must wait to be written while the group before them is synced.
     pub overlap_bytes_min: usize,
-    /// Write zeros into blocks that are only reserved while no write waits? Whoever counts what reaches the disk does not
-    /// want that.
-    pub fill_when_idle: bool,
+    /// Write zeros into blocks that are only reserved, when there is time? Whoever counts what reaches the disk does not want
+    /// that.
+    pub zeros_ahead: bool,
     /// The disk.
     pub disk: Arc<dyn Disk>,
 }
@@ -82,7 +82,7 @@ impl JournalConfig {
             queue_items_max: COMMIT_QUEUE_ITEMS_MAX,
             queue_bytes_max: COMMIT_QUEUE_BYTES_MAX,
             overlap_bytes_min: COMMIT_OVERLAP_BYTES_MIN,
-            fill_when_idle: durability == Durability::Fsync,
+            zeros_ahead: durability == Durability::Fsync,
             disk,
         }
     }

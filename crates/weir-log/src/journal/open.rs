@@ -24,7 +24,7 @@ use super::{
     rewrite::{Rewriter, Wishes},
 };
 use crate::{
-    disk::{Blocks, read_exact_at, write_all_at},
+    disk::{read_exact_at, write_all_at},
     error::{OpenError, StorageError, WriteError},
     facade::{Mutex, RwLock, bounded},
     metrics::Counters,
@@ -80,8 +80,7 @@ pub(super) fn open(
             let now = clock.wall();
             let beginning = Beginning { sequence, key: facts.key, previous_end, now, snapshot };
             // Who starts waits for this: zeros can come when there is time for them.
-            let spare =
-                spares.lay_out(Blocks::Reserved).map_err(|error| WriteError::NoRoom(Arc::new(error)))?;
+            let spare = spares.lay_out().map_err(|error| WriteError::NoRoom(Arc::new(error)))?;
             let active = Active::begin(&config, spare, beginning)?;
             segments.push(Arc::clone(&active.segment));
             active
@@ -107,7 +106,7 @@ pub(super) fn open(
         config,
     });
     let rewriter = Rewriter::new(Arc::clone(&shared), Arc::clone(&spares), facts.key);
-    let layout = Layout::start(spares, threads, (requests, wanted), rewriter)?;
+    let layout = Layout::start(spares, threads, clock, (requests, wanted), rewriter)?;
     let start = Start { shared: Arc::clone(&shared), layout, active, key: facts.key, first_segment };
     let writer = Arc::new(Mutex::new(Some(Committer::new(start))));
     let workers = start_workers(&shared, &writer, threads)?;

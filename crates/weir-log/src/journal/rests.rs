@@ -89,7 +89,7 @@ mod tests {
 
     use super::*;
     use crate::{
-        disk::{Blocks, Disk, MemoryDisk},
+        disk::{Disk, MemoryDisk},
         segment::{Segment, SegmentSequence},
     };
 
@@ -100,7 +100,7 @@ mod tests {
 
     /// A frame at `offset` with a batch of about `bytes`.
     fn read(offset: u32, bytes: usize) -> (FrameRead, StoredBatch) {
-        let file = MemoryDisk::new(10).lay_out(Path::new("f/s"), 1, Blocks::Written, false).unwrap();
+        let file = MemoryDisk::new(10).lay_out(Path::new("f/s"), 1, false).unwrap();
         let segment = Arc::new(Segment::new(SegmentSequence(1), 0, "f/s".into(), file));
         let mut builder = BatchBuilder::default();
         builder.push(&Record { partition_key: "k", explicit_hash_key: None, data: &vec![7; bytes] });

@@ -39,7 +39,7 @@ fn config_of(disk: &FaultDisk, durability: Durability) -> JournalConfig {
     JournalConfig {
         segment_bytes: SEGMENT_BYTES,
         reserve_bytes: 0,
-        fill_when_idle: false, // faults are planned by the count of what was asked of the disk
+        zeros_ahead: false, // faults are planned by the count of what was asked of the disk
         disk: Arc::new(disk.clone()),
         ..JournalConfig::new("data", durability)
     }

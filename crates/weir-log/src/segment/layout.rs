@@ -1,32 +1,38 @@
 //! The thread that lays segments out ahead of need and uncaches old ones, and the spares that retention leaves behind.
 //!
 //! The committer asks for the next segment when the current one is half full and takes it when that is full, so that
-//! laying out never stands in the way of an append. It says whether there is time to write zeros: under full load they
-//! would take half of the disk's speed from the records. No room is an answer, not a state: it is tried again at the
-//! next need.
+//! laying out never stands in the way of an append. It says how much time there is to write zeros: none under full load, when
+//! they would take half of the disk's speed from the records. A slice of zeros is as much as a sync beside it waits for, and
+//! slices are spread over that time. No room is an answer, not a state: it is tried again at the next need.
 //!
 //! While no segment is wanted the thread does [`Chores`], a slice at a time: a segment that is wanted waits for a slice at
 //! most.
 
 use std::{
+    io::IoSlice,
     path::{Path, PathBuf},
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
     },
+    time::Duration,
 };
 
 use weir_core::{
+    clock::Clock,
     limits::SPARE_SEGMENTS_MAX,
     threads::{JoinHandle, SpawnRefused, Threads},
 };
 
 use super::Segment;
 use crate::{
-    disk::{Blocks, Disk, DiskFile},
+    disk::{Disk, DiskFile, write_all_at},
     error::StorageError,
-    facade::{Mutex, Receiver, Sender, bounded},
+    facade::{Mutex, Receiver, RecvTimeoutError, Sender, bounded},
 };
+
+/// Zeros that are written and synced at once: half a millisecond of a common disk.
+const ZEROS_SLICE_BYTES: u32 = 256 * 1024;
 
 /// A file of a segment's length that is nobody's yet.
 #[derive(Debug)]
@@ -35,8 +41,8 @@ pub(crate) struct Spare {
     pub(crate) file: Box<dyn DiskFile>,
     /// It held a segment before: what lies in it are not zeros.
     pub(crate) recycled: bool,
-    /// How its blocks were given out; those of a segment that was filled once are written.
-    pub(crate) blocks: Blocks,
+    /// Blocks from here on are only reserved; none: all are written, as those of a segment that was filled once.
+    pub(crate) reserved_from: Option<u32>,
 }
 
 /// How segments are laid out.
@@ -62,17 +68,28 @@ pub(crate) trait Chores: Send + 'static {
 /// What the thread is told.
 #[derive(Debug)]
 pub(crate) enum Request {
-    /// The committer wants a segment, or will soon. When it is laid out, this one is old enough to be uncached.
-    LayOut(Blocks, Option<Arc<Segment>>),
+    /// The committer wants a segment, or will soon.
+    LayOut(Order),
+    /// It wants the one that is being laid out now, as it is.
+    Now,
     /// There are chores.
     Begin,
     /// The committer is gone.
     Stop,
 }
 
-/// Requests that can wait: one of each kind, since whoever makes one makes no other of its kind before it is taken. Nobody
-/// ever waits to make one.
-pub(crate) const REQUESTS_MAX: usize = 3;
+/// A segment that is wanted.
+#[derive(Debug)]
+pub(crate) struct Order {
+    /// Zeros come into it over this time, if at all.
+    zeros_over: Option<Duration>,
+    /// When it is laid out, this one is old enough to be uncached.
+    old: Option<Arc<Segment>>,
+}
+
+/// Requests that can wait: one of each kind, since whoever makes one makes no other of its kind before it is taken, and one
+/// [`Request::Now`] that came when the segment was on its way. Nobody ever waits to make one.
+pub(crate) const REQUESTS_MAX: usize = 5;
 
 /// Spare files: made here, left by retention, found at start.
 #[derive(Debug)]
@@ -103,7 +120,7 @@ impl Spares {
             let file = spares.config.disk.open(&path);
             match file {
                 Ok(file) if spares.is_whole(file.as_ref()) => {
-                    spares.put(Spare { path, file, recycled: true, blocks: Blocks::Written });
+                    spares.put(Spare { path, file, recycled: true, reserved_from: None });
                 }
                 Ok(_) | Err(_) => {
                     spares.remove(&path);
@@ -143,7 +160,7 @@ impl Spares {
         // Opened anew: what has the name is what will be found by it after a crash.
         match self.config.disk.open(&path) {
             Ok(file) if self.is_whole(file.as_ref()) => {
-                self.put(Spare { path, file, recycled: true, blocks: Blocks::Written });
+                self.put(Spare { path, file, recycled: true, reserved_from: None });
             }
             Ok(_) | Err(_) => {
                 self.remove(&path);
@@ -157,17 +174,17 @@ impl Spares {
     }
 
     /// A fresh file of zeros.
-    pub(crate) fn lay_out(&self, blocks: Blocks) -> Result<Spare, StorageError> {
-        self.lay_out_bytes(self.config.segment_bytes, blocks, self.config.reserve_bytes)
+    pub(crate) fn lay_out(&self) -> Result<Spare, StorageError> {
+        self.lay_out_bytes(self.config.segment_bytes, self.config.reserve_bytes)
     }
 
     /// A fresh file of `bytes` zeros for a rewritten segment, where room for the next segment is left beside it. It is removed
     /// at the next start if it still has its spare's name then.
     pub(crate) fn lay_out_rewritten(&self, bytes: u64) -> Result<Spare, StorageError> {
-        self.lay_out_bytes(bytes, Blocks::Reserved, self.config.reserve_bytes + self.config.segment_bytes)
+        self.lay_out_bytes(bytes, self.config.reserve_bytes + self.config.segment_bytes)
     }
 
-    fn lay_out_bytes(&self, bytes: u64, blocks: Blocks, left_bytes: u64) -> Result<Spare, StorageError> {
+    fn lay_out_bytes(&self, bytes: u64, left_bytes: u64) -> Result<Spare, StorageError> {
         let LayoutConfig { disk, folder, sync, .. } = &self.config;
         let path = self.next_path();
         let error =
@@ -176,8 +193,8 @@ impl Spares {
         if free < bytes + left_bytes {
             return Err(error("lay out", &path, std::io::ErrorKind::StorageFull.into()));
         }
-        match disk.lay_out(&path, bytes, blocks, *sync) {
-            Ok(file) => Ok(Spare { path, file, recycled: false, blocks }),
+        match disk.lay_out(&path, bytes, *sync) {
+            Ok(file) => Ok(Spare { path, file, recycled: false, reserved_from: Some(0) }),
             Err(source) => {
                 self.remove(&path);
                 Err(error("lay out", &path, source))
@@ -191,9 +208,26 @@ impl Spares {
         self.recycled.lock().len()
     }
 
-    fn next(&self, blocks: Blocks) -> Result<Spare, StorageError> {
+    fn next(&self) -> Result<Spare, StorageError> {
         let recycled = self.recycled.lock().pop();
-        recycled.map_or_else(|| self.lay_out(blocks), Ok)
+        recycled.map_or_else(|| self.lay_out(), Ok)
+    }
+
+    /// Writes the next of `zeros` into blocks that are only reserved.
+    fn write_zeros(&self, spare: &mut Spare, zeros: &[u8]) -> Result<(), StorageError> {
+        let Some(from) = spare.reserved_from else { return Ok(()) };
+        let end = u32::try_from(self.config.segment_bytes).expect("segments are at most 1 GiB");
+        let zeros = &zeros[..zeros.len().min((end - from) as usize)];
+        let written = write_all_at(spare.file.as_ref(), u64::from(from), &mut [IoSlice::new(zeros)])
+            .and_then(|()| if self.config.sync { spare.file.sync_data() } else { Ok(()) });
+        written.map_err(|source| StorageError {
+            operation: "write zeros into",
+            path: spare.path.clone(),
+            source,
+        })?;
+        let to = from + u32::try_from(zeros.len()).expect("a slice");
+        spare.reserved_from = Some(to).filter(|to| *to < end);
+        Ok(())
     }
 
     fn put(&self, spare: Spare) {
@@ -230,23 +264,80 @@ fn number_of(name: &str) -> Option<u64> {
     name.strip_prefix("spare-")?.strip_suffix(".log")?.parse().ok()
 }
 
-/// The next segment that is wanted, after whatever of the chores could be done until then; `None` when the committer is
-/// gone.
-fn next_request<C: Chores>(
-    wanted: &Receiver<Request>,
-    chores: &mut C,
-) -> Option<(Blocks, Option<Arc<Segment>>)> {
-    loop {
-        let request = match wanted.try_recv() {
-            Ok(request) => request,
-            Err(_) if chores.step() => continue,
-            Err(_) => wanted.recv().ok()?,
-        };
-        match request {
-            Request::LayOut(blocks, old) => return Some((blocks, old)),
-            Request::Begin => chores.begin(),
-            Request::Stop => return None,
+/// The thread's side.
+struct Thread<C> {
+    spares: Arc<Spares>,
+    wanted: Receiver<Request>,
+    laid_out: Sender<Result<Spare, StorageError>>,
+    clock: Clock,
+    chores: C,
+    /// The committer is gone.
+    ends: bool,
+}
+
+impl<C: Chores> Thread<C> {
+    fn run(mut self) {
+        while let Some(Order { zeros_over, old }) = self.next_order() {
+            let spare = self.lay_out(zeros_over);
+            if self.ends || self.laid_out.send(spare).is_err() {
+                break;
+            }
+            if let Some(old) = old {
+                old.file.uncache();
+            }
         }
+        drop(self.wanted); // before the chores, so that whoever wishes now hears it
+    }
+
+    /// The next segment that is wanted, after whatever of the chores could be done until then; `None` when the committer is
+    /// gone.
+    fn next_order(&mut self) -> Option<Order> {
+        loop {
+            let request = match self.wanted.try_recv() {
+                Ok(request) => request,
+                Err(_) if self.chores.step() => continue,
+                Err(_) => self.wanted.recv().ok()?,
+            };
+            match request {
+                Request::LayOut(order) => return Some(order),
+                Request::Begin => self.chores.begin(),
+                Request::Now => {} // it was on its way already
+                Request::Stop => return None,
+            }
+        }
+    }
+
+    fn lay_out(&mut self, zeros_over: Option<Duration>) -> Result<Spare, StorageError> {
+        let mut spare = self.spares.next()?;
+        if let Some(time) = zeros_over
+            && let Err(error) = self.fill(&mut spare, time)
+        {
+            self.spares.remove(&spare.path);
+            return Err(error);
+        }
+        Ok(spare)
+    }
+
+    /// Writes zeros into `spare`, in slices that are spread over `time`, until it is wanted.
+    fn fill(&mut self, spare: &mut Spare, time: Duration) -> Result<(), StorageError> {
+        let slices = self.spares.config.segment_bytes.div_ceil(u64::from(ZEROS_SLICE_BYTES));
+        let of_each = time.div_f64(slices as f64);
+        let zeros = vec![0; ZEROS_SLICE_BYTES as usize];
+        while spare.reserved_from.is_some() {
+            let next = self.clock.now() + of_each;
+            self.spares.write_zeros(spare, &zeros)?;
+            match self.wanted.recv_timeout(next.since(self.clock.now())) {
+                Err(RecvTimeoutError::Timeout) => {}
+                Ok(Request::Begin) => self.chores.begin(),
+                Ok(Request::Now) => break,
+                Ok(Request::LayOut(_)) => unreachable!("the one before is not taken yet"),
+                Ok(Request::Stop) | Err(RecvTimeoutError::Disconnected) => {
+                    self.ends = true;
+                    break;
+                }
+            }
+        }
+        Ok(())
     }
 }
 
@@ -255,32 +346,32 @@ impl Layout {
     pub(crate) fn start<C: Chores>(
         spares: Arc<Spares>,
         threads: &Threads,
+        clock: Clock,
         (requests, wanted): (Sender<Request>, Receiver<Request>),
-        mut chores: C,
+        chores: C,
     ) -> Result<Self, SpawnRefused> {
         let (laid_out, results) = bounded(1);
         let maker = Arc::clone(&spares);
-        let thread = threads.spawn("weir-layout", move || {
-            while let Some((blocks, old)) = next_request(&wanted, &mut chores) {
-                if laid_out.send(maker.next(blocks)).is_err() {
-                    break;
-                }
-                if let Some(old) = old {
-                    old.file.uncache();
-                }
-            }
-            drop(wanted); // before the chores, so that whoever wishes now hears it
-        })?;
+        let thread = Thread { spares: maker, wanted, laid_out, clock, chores, ends: false };
+        let thread = threads.spawn("weir-layout", move || thread.run())?;
         Ok(Self { spares, requests, results, asked: false, thread: Some(thread) })
     }
 
-    /// Has the next segment laid out, if that is not under way, and after that `old` uncached.
-    pub(crate) fn prepare(&mut self, blocks: Blocks, old: impl FnOnce() -> Option<Arc<Segment>>) {
+    /// Has the next segment laid out, if that is not under way, with zeros that are written over `zeros_over`; and after that
+    /// `old` uncached.
+    pub(crate) fn prepare(
+        &mut self,
+        zeros_over: Option<Duration>,
+        old: impl FnOnce() -> Option<Arc<Segment>>,
+    ) {
         if !self.asked {
-            let sent = self.requests.send(Request::LayOut(blocks, old()));
-            sent.expect("the layout thread lives until it is told to stop");
+            self.ask(Request::LayOut(Order { zeros_over, old: old() }));
             self.asked = true;
         }
+    }
+
+    fn ask(&self, request: Request) {
+        self.requests.send(request).expect("the layout thread lives until it is told to stop");
     }
 
     /// The next segment's file; waits for it. A failure that lies in the past is not handed out: it is tried again.
@@ -298,9 +389,12 @@ impl Layout {
     }
 
     fn wait(&mut self) -> Result<Spare, StorageError> {
-        self.prepare(Blocks::Reserved, || None); // somebody waits for it
+        self.prepare(None, || None);
         self.asked = false;
-        self.results.recv().expect("the layout thread answers every request")
+        self.results.try_recv().unwrap_or_else(|_| {
+            self.ask(Request::Now);
+            self.results.recv().expect("the layout thread answers every order")
+        })
     }
 }
 
@@ -329,10 +423,14 @@ mod tests {
     const BYTES: u64 = 1000;
 
     fn spares(disk: &FaultDisk, names: &[String]) -> Arc<Spares> {
+        spares_of(disk, names, BYTES)
+    }
+
+    fn spares_of(disk: &FaultDisk, names: &[String], segment_bytes: u64) -> Arc<Spares> {
         let config = LayoutConfig {
             disk: Arc::new(disk.clone()),
             folder: "data".into(),
-            segment_bytes: BYTES,
+            segment_bytes,
             reserve_bytes: 100,
             sync: true,
         };
@@ -367,7 +465,8 @@ mod tests {
     fn start(spares: &Arc<Spares>) -> Layout {
         let (told, _) = bounded(1);
         let slices = Slices { left: 0, told };
-        Layout::start(Arc::clone(spares), &Threads::new(), bounded(REQUESTS_MAX), slices).unwrap()
+        let requests = bounded(REQUESTS_MAX);
+        Layout::start(Arc::clone(spares), &Threads::new(), Clock::new(), requests, slices).unwrap()
     }
 
     #[test]
@@ -377,13 +476,61 @@ mod tests {
         let chores = Slices { left: 0, told };
         let (requests, wanted) = bounded(REQUESTS_MAX);
         requests.send(Request::Begin).unwrap();
-        let mut layout =
-            Layout::start(spares(&disk, &[]), &Threads::new(), (requests, wanted), chores).unwrap();
+        let (spares, threads, requests) = (spares(&disk, &[]), Threads::new(), (requests, wanted));
+        let mut layout = Layout::start(spares, &threads, Clock::new(), requests, chores).unwrap();
         assert_eq!(slices.recv().unwrap(), 2);
-        layout.prepare(Blocks::Written, || None); // there before the slice that is told next has ended
+        layout.prepare(None, || None); // there before the slice that is told next has ended
         assert_eq!(slices.recv().unwrap(), 1);
         layout.take().unwrap();
         assert_eq!(slices.recv().unwrap(), 0, "and the rest is done after it");
+    }
+
+    /// Two slices and a bit.
+    const LONG_BYTES: u64 = 2 * ZEROS_SLICE_BYTES as u64 + 1_000;
+    const HOUR: Duration = Duration::from_secs(3_600);
+
+    fn until(mut happened: impl FnMut() -> bool) {
+        while !happened() {
+            std::thread::yield_now();
+        }
+    }
+
+    #[test]
+    fn zeros_are_on_disk_before_a_segment_is_handed_out_that_nobody_waits_for() {
+        let disk = FaultDisk::new(1, 10 << 20);
+        let mut layout = start(&spares_of(&disk, &[], LONG_BYTES));
+        layout.prepare(Some(Duration::ZERO), || None);
+        until(|| disk.written_bytes() == LONG_BYTES);
+        until(|| !layout.results.is_empty());
+        let spare = layout.take().unwrap();
+        assert_eq!((spare.reserved_from, spare.recycled), (None, false));
+        assert_eq!(disk.after_power_loss(1).contents(&spare.path).unwrap(), vec![0; LONG_BYTES as usize]);
+        layout.take().unwrap();
+        assert_eq!(disk.written_bytes(), LONG_BYTES, "one that is waited for is handed out without");
+    }
+
+    #[test]
+    fn a_segment_that_is_wanted_before_its_zeros_are_written_is_handed_out_as_it_is() {
+        let disk = FaultDisk::new(1, 10 << 20);
+        let mut layout = start(&spares_of(&disk, &[], LONG_BYTES));
+        layout.prepare(Some(HOUR), || None);
+        until(|| disk.written_bytes() == u64::from(ZEROS_SLICE_BYTES));
+        assert_eq!(layout.take().unwrap().reserved_from, Some(ZEROS_SLICE_BYTES));
+        // And whoever stops waits for nothing either.
+        layout.prepare(Some(HOUR), || None);
+        until(|| disk.written_bytes() == 2 * u64::from(ZEROS_SLICE_BYTES));
+        drop(layout);
+    }
+
+    #[test]
+    fn zeros_that_cannot_be_written_take_their_file_along_and_another_is_laid_out() {
+        let disk = FaultDisk::new(1, 10 << 20);
+        let mut layout = start(&spares_of(&disk, &[], LONG_BYTES));
+        disk.fail_next(Operation::Write, Errno::EIO);
+        layout.prepare(Some(HOUR), || None);
+        until(|| !layout.results.is_empty());
+        let spare = layout.take().unwrap();
+        assert_eq!((spare.reserved_from, disk.paths()), (Some(0), vec![spare.path.clone()]));
     }
 
     #[test]
@@ -407,7 +554,7 @@ mod tests {
         for (operation, is_read) in [(Operation::Rename, false), (Operation::Remove, true)] {
             let disk = FaultDisk::new(1, 10_000);
             let spares = spares(&disk, &[]);
-            let segments = [(); 3].map(|()| segment_of(spares.lay_out(Blocks::Written).unwrap()));
+            let segments = [(); 3].map(|()| segment_of(spares.lay_out().unwrap()));
             let paths = segments.each_ref().map(|segment| segment.path.clone());
             let _reader = is_read.then(|| segments.clone());
             disk.fail_after(operation, 1, Errno::EIO);
@@ -422,9 +569,8 @@ mod tests {
     fn no_more_spares_are_kept_than_the_bound() {
         let disk = FaultDisk::new(1, 100_000);
         let spares = spares(&disk, &[]);
-        let made: Vec<_> = (0..SPARE_SEGMENTS_MAX + 2)
-            .map(|_| segment_of(spares.lay_out(Blocks::Written).unwrap()))
-            .collect();
+        let made: Vec<_> =
+            (0..SPARE_SEGMENTS_MAX + 2).map(|_| segment_of(spares.lay_out().unwrap())).collect();
         assert!(spares.recycle(made).is_empty());
         assert_eq!((spares.waiting(), disk.paths().len()), (SPARE_SEGMENTS_MAX, SPARE_SEGMENTS_MAX));
     }
@@ -433,7 +579,7 @@ mod tests {
     fn no_room_is_said_once_and_tried_again() {
         let disk = FaultDisk::new(1, BYTES + 99);
         let mut layout = start(&spares(&disk, &[]));
-        layout.prepare(Blocks::Written, || None);
+        layout.prepare(None, || None);
         let refused = layout.take().unwrap_err();
         assert_eq!(refused.source.kind(), std::io::ErrorKind::StorageFull);
         disk.set_free_bytes(BYTES + 100);
@@ -445,21 +591,18 @@ mod tests {
         let disk = FaultDisk::new(1, 10_000);
         let mut layout = start(&spares(&disk, &[]));
         disk.fail_next(Operation::LayOut, Errno::EIO);
-        layout.prepare(Blocks::Written, || None);
+        layout.prepare(None, || None);
         layout.take().unwrap();
     }
 
     #[test]
     fn spares_are_found_again_and_half_made_ones_removed() {
         let disk = FaultDisk::new(1, 10_000);
-        let first = spares(&disk, &[]).lay_out(Blocks::Written).unwrap();
-        disk.lay_out(Path::new("data/spare-0000000000000007.log"), 10, Blocks::Written, true).unwrap();
+        let first = spares(&disk, &[]).lay_out().unwrap();
+        disk.lay_out(Path::new("data/spare-0000000000000007.log"), 10, true).unwrap();
         let names = disk.list(Path::new("data")).unwrap();
         let again = spares(&disk, &names);
         assert_eq!((again.waiting(), disk.paths()), (1, vec![first.path]));
-        assert_eq!(
-            again.lay_out(Blocks::Written).unwrap().path,
-            Path::new("data/spare-0000000000000008.log")
-        );
+        assert_eq!(again.lay_out().unwrap().path, Path::new("data/spare-0000000000000008.log"));
     }
 }

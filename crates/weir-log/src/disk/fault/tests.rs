@@ -16,7 +16,7 @@ fn path() -> &'static Path {
 /// A disk with one file of zeros, its bytes and its name synced.
 fn with_file(seed: u64) -> (FaultDisk, Box<dyn DiskFile>) {
     let disk = FaultDisk::new(seed, 1 << 20);
-    let file = disk.lay_out(path(), BYTES as u64, Blocks::Written, true).unwrap();
+    let file = disk.lay_out(path(), BYTES as u64, true).unwrap();
     disk.sync_folder(Path::new("data")).unwrap();
     (disk, file)
 }
@@ -158,7 +158,7 @@ fn a_write_or_a_lay_out_that_fails_may_have_been_done_in_part() {
         written.insert(disk.contents(path()).unwrap().iter().filter(|byte| **byte == 1).count());
         disk.fail_next(Operation::LayOut, Errno::EIO);
         let half = Path::new("data/half");
-        assert!(disk.lay_out(half, BYTES as u64, Blocks::Reserved, true).is_err());
+        assert!(disk.lay_out(half, BYTES as u64, true).is_err());
         laid_out.insert(disk.contents(half).unwrap().len());
     }
     for lengths in [written, laid_out] {
@@ -205,11 +205,11 @@ fn a_full_disk_lays_out_nothing_until_there_is_room() {
     let (disk, _file) = with_file(1);
     disk.set_free_bytes(99);
     let more = Path::new("data/more");
-    let refused = disk.lay_out(more, 100, Blocks::Reserved, true).unwrap_err();
+    let refused = disk.lay_out(more, 100, true).unwrap_err();
     assert_eq!((refused.kind(), disk.paths().len()), (io::ErrorKind::StorageFull, 1));
     disk.remove(path()).unwrap();
     assert_eq!(disk.free_bytes(Path::new("data")).unwrap(), 99 + BYTES as u64);
-    disk.lay_out(more, 100, Blocks::Reserved, true).unwrap();
+    disk.lay_out(more, 100, true).unwrap();
 }
 
 #[test]

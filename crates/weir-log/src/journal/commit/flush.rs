@@ -4,17 +4,22 @@
 //! behind it in the file. Groups are handed out, synced and finished one after another: nothing is published that a sync
 //! which began later has to bring to the disk, and what was written behind a failed sync fails with it.
 
-use std::{io::IoSlice, sync::Arc};
+use std::{io::IoSlice, sync::Arc, time::Duration};
 
-use weir_core::clock::Monotonic;
+use weir_core::{clock::Monotonic, limits::COMMIT_GROUP_BYTES_MAX};
 
-use super::{Committer, Need, Shared, StagedFrame, Then, Write, ZEROS_WORTH};
+use super::{Committer, Need, Shared, StagedFrame, Then, Write};
 use crate::{
-    disk::{Blocks, write_all_at},
+    disk::write_all_at,
     error::{StorageError, WriteError},
     segment::{Segment, SegmentSequence},
 };
-use weir_core::limits::COMMIT_GROUP_BYTES_MAX;
+
+/// When half a segment took longer to fill, there is time to write zeros into the next one, three quarters as long: the other
+/// half takes as long again if nothing changes. A whole segment in that time is a third of what a slow disk writes.
+const ZEROS_WORTH: Duration = Duration::from_millis(500);
+/// Zeros take no longer than this, however slowly segments are filled: rewriting waits meanwhile.
+const ZEROS_TIME_MAX: Duration = Duration::from_secs(4);
 
 /// Frames that are in the file and become durable with the next sync.
 #[derive(Debug)]
@@ -166,9 +171,10 @@ impl Committer {
             return;
         }
         let half_took = self.shared.clock.now().since(self.begun);
-        let blocks = if half_took > ZEROS_WORTH { Blocks::Written } else { Blocks::Reserved };
         let (shared, here) = (&self.shared, self.active.segment.sequence);
-        self.layout.prepare(blocks, || {
+        let has_time = shared.config.zeros_ahead && half_took > ZEROS_WORTH;
+        let zeros_over = has_time.then(|| (half_took * 3 / 4).min(ZEROS_TIME_MAX));
+        self.layout.prepare(zeros_over, || {
             let behind = shared.config.kernel_cache_bytes / shared.config.segment_bytes;
             let old = SegmentSequence(here.0.checked_sub(behind.max(1))?);
             shared.segments.read().get(&old).cloned()

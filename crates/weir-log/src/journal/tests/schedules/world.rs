@@ -42,7 +42,7 @@ pub(super) struct World {
     kernel_cache_bytes: u64,
     queue_items_max: usize,
     overlap_bytes_min: usize,
-    fill_when_idle: bool,
+    zeros_ahead: bool,
     /// Many and large writes, most of them for one stream: many segments, of which little is left when that is trimmed.
     is_long: bool,
     pub(super) disk: FaultDisk,
@@ -70,7 +70,7 @@ impl World {
             kernel_cache_bytes: *[0, 64 * 1024, u64::MAX].choose(&mut rng).unwrap(),
             queue_items_max: *[6, 1_000, 1_000].choose(&mut rng).unwrap(),
             overlap_bytes_min: *[1, 1, 5_000, usize::MAX].choose(&mut rng).unwrap(),
-            fill_when_idle: rng.random_ratio(1, 8),
+            zeros_ahead: rng.random_ratio(1, 8),
             is_long: rng.random_ratio(1, 20),
             disk: FaultDisk::new(seed, ROOMY),
             journal: None,
@@ -438,7 +438,7 @@ impl World {
             kernel_cache_bytes: self.kernel_cache_bytes,
             queue_items_max: self.queue_items_max,
             overlap_bytes_min: self.overlap_bytes_min,
-            fill_when_idle: self.fill_when_idle,
+            zeros_ahead: self.zeros_ahead,
             ..config_of(&self.disk, self.durability)
         }
     }
