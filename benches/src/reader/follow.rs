@@ -156,8 +156,9 @@ fn batch(stream: &str, due: Monotonic, filling: &str) -> String {
 fn poll(course: &Course, shard: &str) -> anyhow::Result<Tally> {
     let mut client = Client::new(course.load.address);
     let mut tally = Tally::new();
-    let mut iterator = begin_at(&mut client, &course.load.stream, shard, "LATEST")?;
-    course.ready.wait();
+    let begun = begin_at(&mut client, &course.load.stream, shard, "LATEST");
+    course.ready.wait(); // who cannot begin keeps nobody waiting
+    let mut iterator = begun?;
     while !course.over.load(Ordering::Acquire) {
         let body = client.call("GetRecords", &format!(r#"{{"ShardIterator":"{iterator}"}}"#))?;
         let came = arrived(course, body, &mut tally)?;
@@ -172,18 +173,10 @@ fn poll(course: &Course, shard: &str) -> anyhow::Result<Tally> {
 fn subscribe(course: &Course, consumer: &str, shard: &str) -> anyhow::Result<Tally> {
     let from = r#"{"Type":"LATEST"}"#;
     let ask = format!(r#"{{"ConsumerARN":"{consumer}","ShardId":"{shard}","StartingPosition":{from}}}"#);
-    let mut subscription =
-        Subscription::new(Client::new(course.load.address).send("SubscribeToShard", &ask)?);
+    let begun = begun_subscription(course.load.address, &ask);
+    course.ready.wait(); // who cannot begin keeps nobody waiting
+    let mut subscription = begun?;
     let mut tally = Tally::new();
-    let mut begun = false;
-    // The first message says that the subscription stands. While nothing is produced the service sends empty events.
-    while !begun {
-        subscription.read(|_| {
-            begun = true;
-            Ok(())
-        })?;
-    }
-    course.ready.wait();
     while !course.over.load(Ordering::Acquire) {
         let goes_on = subscription.read(|payload| arrived(course, payload, &mut tally).map(drop))?;
         if !goes_on {
@@ -191,6 +184,19 @@ fn subscribe(course: &Course, consumer: &str, shard: &str) -> anyhow::Result<Tal
         }
     }
     Ok(tally)
+}
+
+/// A subscription that stands: its first message has come. While nothing is produced the service sends empty events.
+fn begun_subscription(address: SocketAddr, ask: &str) -> anyhow::Result<Subscription> {
+    let mut subscription = Subscription::new(Client::new(address).send("SubscribeToShard", ask)?);
+    let mut begun = false;
+    while !begun {
+        subscription.read(|_| {
+            begun = true;
+            Ok(())
+        })?;
+    }
+    Ok(subscription)
 }
 
 /// Counts the records of an answer, each with its time on the way; how many.
