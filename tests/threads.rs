@@ -67,7 +67,7 @@ fn a_front_end_has_b_threads_and_k_more_for_each_peer() {
             fleet.start("frontend", host, &[]);
         }
         expect(&fleet, "frontend", &[3 + k as usize * 4; 5]);
-        expect(&fleet, "backend", &[4]);
+        expect(&fleet, "backend", &[5]);
         expect(&fleet, "control", &[2]);
     }
 }

@@ -110,10 +110,12 @@ impl Committer {
                 && self.active.fits(&shared.config, need)
         });
         if taken > 0 {
-            shared.counters.groups_overlapped.add(1);
             self.stage_group(group.drain(..));
             match self.write_staged() {
-                Ok(()) => shared.gate.call_second(shared.config.overlap_bytes_min),
+                Ok(()) => {
+                    shared.counters.groups_overlapped.add(1);
+                    shared.gate.call_second(shared.config.overlap_bytes_min);
+                }
                 Err(error) => self.fail(error, Vec::new()),
             }
         }
