@@ -18,7 +18,7 @@ use crate::{
 /// When half a segment took longer to fill, there is time to write zeros into the next one, three quarters as long: the other
 /// half takes as long again if nothing changes. A whole segment in that time is a third of what a slow disk writes.
 const ZEROS_WORTH: Duration = Duration::from_millis(500);
-/// Zeros take no longer than this, however slowly segments are filled: rewriting waits meanwhile.
+/// They are spread over no more than this, however slowly segments are filled: rewriting waits meanwhile.
 const ZEROS_TIME_MAX: Duration = Duration::from_secs(4);
 
 /// Frames that are in the file and become durable with the next sync.
