@@ -172,20 +172,18 @@ impl Committer {
         }
     }
 
-    /// Writes the next of what waits and hands it out, with what is in the file already. True when nothing will come any more.
+    /// Writes the next of what waits and hands it out, with what is in the file already; and whether nothing will come any
+    /// more.
     fn next_group(&mut self) -> (Option<Group>, bool) {
-        let ahead = (self.active.written_end - self.active.end) as usize;
-        let mut closed = false;
-        if ahead < COMMIT_GROUP_BYTES_MAX {
-            let mut group = std::mem::take(&mut self.group);
-            let taken = self.shared.gate.take(COMMIT_GROUP_BYTES_MAX - ahead, &mut group);
-            if taken.items > 0 {
-                self.stage_group(group.drain(..));
-            }
-            self.group = group;
-            closed = taken.closed;
+        // After a failure there are bytes in the file that nobody waits for any more.
+        let ahead = if self.written == 0 { 0 } else { (self.active.written_end - self.active.end) as usize };
+        let mut group = std::mem::take(&mut self.group);
+        let taken = self.shared.gate.take(COMMIT_GROUP_BYTES_MAX.saturating_sub(ahead), &mut group);
+        if taken.items > 0 {
+            self.stage_group(group.drain(..));
         }
-        (self.hand_out(), closed)
+        self.group = group;
+        (self.hand_out(), taken.closed)
     }
 
     /// Stages what was taken in one go.

@@ -14,15 +14,19 @@ struct Held {
 
 /// `plan` is told to the disk before that sync begins.
 fn held(plan: impl FnOnce(&FaultDisk)) -> Held {
+    held_of(SEGMENT_BYTES, "synced", plan)
+}
+
+fn held_of(segment_bytes: u64, first: &str, plan: impl FnOnce(&FaultDisk)) -> Held {
     let disk = disk();
-    let config = JournalConfig { overlap_bytes_min: 1, ..config(&disk) };
+    let config = JournalConfig { overlap_bytes_min: 1, segment_bytes, ..config(&disk) };
     let (journal, _) = Journal::open(config, &Threads::new(), Clock::new()).unwrap();
     let shard = key(1, 0);
     open_shard(&journal, shard);
     plan(&disk);
     let (met, is_met) = sync_channel(1);
     let hold = disk.hold(Operation::Sync, move || met.send(()).unwrap());
-    let synced = begin_append(&journal, shard, &["synced"]);
+    let synced = begin_append(&journal, shard, &[first]);
     is_met.recv().unwrap();
     Held { disk, journal, shard, hold, synced }
 }
@@ -86,6 +90,24 @@ fn a_failed_sync_fails_what_was_written_behind_it_as_well() {
     let refused = append(&held.journal, held.shard, &["later"]).unwrap_err();
     assert!(matches!(refused, AppendError::Write(WriteError::Stopped(_))), "{refused}");
     assert_eq!(read_all(&held.journal, held.shard, 0).unwrap(), [""; 0]);
+}
+
+#[test]
+fn a_failed_sync_with_a_whole_group_behind_it_leaves_nobody_without_an_answer() {
+    let group = weir_core::limits::COMMIT_GROUP_BYTES_MAX;
+    let text = "t".repeat(group / 2 - 1_000);
+    let held = held_of(16 * group as u64, &text, |disk| disk.fail_next(Operation::Sync, Errno::EIO));
+    let ahead = [(); 2].map(|()| begin_append(&held.journal, held.shard, &[&text]));
+    while !held.journal.shared.gate.is_idle() {
+        std::thread::yield_now();
+    }
+    let left = begin_append(&held.journal, held.shard, &[&text]); // more than one group does not go ahead
+    drop(held.hold);
+    for answer in ahead {
+        assert!(matches!(answer.recv().unwrap(), Err(AppendError::Write(WriteError::Storage(_)))));
+    }
+    assert!(matches!(left.recv().unwrap(), Err(AppendError::Write(WriteError::Stopped(_)))));
+    held.journal.close();
 }
 
 #[test]
