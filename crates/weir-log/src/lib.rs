@@ -4,8 +4,8 @@
 //! of a file system; a *frame* is a checked unit of bytes; a *segment* is a file of frames laid out in advance; the
 //! *journal* appends, syncs, recovers and trims; the *shard index* finds a record. It knows no socket and no runtime.
 //!
-//! Threads of an open journal: `weir-commit` (writes what comes), `weir-ahead` (writes while that one syncs) and `weir-layout` (lays segments out ahead, uncaches
-//! and rewrites old ones). Always three.
+//! Threads of an open journal: `weir-commit` (writes what comes), `weir-ahead` (writes while that one syncs) and `weir-layout`
+//! (lays segments out ahead, uncaches and rewrites old ones). Always three.
 #![forbid(unsafe_code)]
 #![cfg_attr(not(test), warn(clippy::cast_possible_truncation))]
 

@@ -1,7 +1,7 @@
 //! The node and its journal, whole, under random schedules: front-end callers, reshards, a follower, failing syncs, the end.
 //!
-//! Shuttle runs every thread of it (callers, follower, committer and who writes ahead of it, layout) one at a time and draws at each lock, channel
-//! and condition variable who goes on; the disk's operations are among those places. `cargo xtask shuttle` runs these. A
+//! Shuttle runs every thread of it (callers, follower, the journal's three) one at a time and draws at each lock, channel and
+//! condition variable who goes on; the disk's operations are among those places. `cargo xtask shuttle` runs these. A
 //! seed draws one schedule, the same each time, and a failure prints the command that runs its seed alone.
 
 use std::{env, fmt::Write as _, sync::Arc};

@@ -1,7 +1,7 @@
 //! The kernel's file system.
 //!
-//! Used by every server that keeps records. Segments are laid out with zeros once and overwritten later: on ext4 an
-//! `fdatasync` into a laid-out file needs no journal commit for a new size, which halves its time.
+//! Used by every server that keeps records. Segments are reserved and, when there is time, written with zeros before their
+//! records come: on ext4 an `fdatasync` into written blocks needs no journal commit, which halves its time.
 
 use std::{
     fs::{self, File, OpenOptions, TryLockError},
