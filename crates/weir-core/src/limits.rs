@@ -185,8 +185,8 @@ pub const COMMIT_HERE_BYTES_MAX: usize = MIB;
 /// When the last write and sync took longer, the next is the committer's: a disk that stands still holds up a serve thread
 /// once, and one of turning platters never.
 pub const COMMIT_HERE_FLUSH_MAX: Duration = Duration::from_millis(1);
-/// Bytes that must wait to be written while the group before them is synced: a copy of 50 to 100 us, which is worth waking a
-/// thread for. Measured: 64 KiB, 256 KiB and 1 MiB are nearly as good as each other (docs/PERFORMANCE.md).
+/// Bytes that must wait to be written while the group before them is synced: a copy that is worth waking a thread for.
+/// Measured: 64 KiB, 256 KiB and 1 MiB are nearly as good as each other (docs/PERFORMANCE.md).
 pub const COMMIT_OVERLAP_BYTES_MIN: usize = MIB / 4;
 /// Bytes of appends that may wait for the committer; beyond, appends are refused, never queued without end.
 pub const COMMIT_QUEUE_BYTES_MAX: usize = 64 * MIB;

@@ -243,7 +243,7 @@ impl Journal {
         let workers = self.workers.lock().take();
         for worker in workers.into_iter().flatten() {
             if worker.join().is_err() {
-                tracing::error!("the committer panicked");
+                tracing::error!("a thread of the committer panicked");
             }
         }
     }

@@ -129,8 +129,14 @@ fn start_workers(
     let commit = threads.spawn("weir-commit", move || {
         let _gate = gate;
         commit::run(&commit.0, &commit.1);
-    })?;
-    Ok([commit, ahead])
+    });
+    match commit {
+        Ok(commit) => Ok([commit, ahead]),
+        Err(refused) => {
+            let _ = ahead.join(); // the gate is closed: it ends, and lets go of the folder
+            Err(refused.into())
+        }
+    }
 }
 
 /// Writing goes on in `last`, after its footer if it has one: a crash may have come before its trailer. What was found

@@ -31,7 +31,7 @@ use crate::{
     facade::{Mutex, Receiver, RecvTimeoutError, Sender, bounded},
 };
 
-/// Zeros that are written and synced at once: half a millisecond of a common disk.
+/// Zeros that are written and synced at once: what a sync of records beside them waits for.
 const ZEROS_SLICE_BYTES: u32 = 256 * 1024;
 
 /// A file of a segment's length that is nobody's yet.

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, io::IoSlice, sync::mpsc::sync_channel};
 
-use weir_core::threads::Threads;
+use weir_core::threads::{JoinHandle, Threads};
 
 use super::{content::SECTOR_BYTES, *};
 
@@ -212,14 +212,20 @@ fn a_full_disk_lays_out_nothing_until_there_is_room() {
     disk.lay_out(more, 100, true).unwrap();
 }
 
+/// Syncs on a thread of its own and returns when it is held up.
+fn held_sync(disk: &FaultDisk, file: Box<dyn DiskFile>) -> (Hold, JoinHandle<io::Result<()>>) {
+    let (met, is_met) = sync_channel(1);
+    let hold = disk.hold(Operation::Sync, move || met.send(()).unwrap());
+    let syncing = Threads::new().spawn("syncing", move || file.sync_data()).unwrap();
+    is_met.recv().unwrap();
+    (hold, syncing)
+}
+
 #[test]
 fn what_is_held_up_waits_until_it_is_let_go_and_the_rest_goes_on() {
     let (disk, file) = with_file(1);
-    let (met, is_met) = sync_channel(1);
-    let hold = disk.hold(Operation::Sync, move || met.send(()).unwrap());
     write(file.as_ref(), 0, &[1; SECTOR_BYTES]).unwrap();
-    let syncing = Threads::new().spawn("syncing", move || file.sync_data()).unwrap();
-    is_met.recv().unwrap();
+    let (hold, syncing) = held_sync(&disk, file);
     assert!((0..SEEDS).any(|seed| disk.after_power_loss(seed).contents(path()).unwrap()[0] == 0), "not yet");
     drop(hold);
     syncing.join().unwrap().unwrap();
@@ -229,11 +235,8 @@ fn what_is_held_up_waits_until_it_is_let_go_and_the_rest_goes_on() {
 #[test]
 fn what_is_written_while_a_sync_is_held_up_is_the_next_syncs() {
     let (disk, file) = with_file(1);
-    let (met, is_met) = sync_channel(1);
-    let hold = disk.hold(Operation::Sync, move || met.send(()).unwrap());
     write(file.as_ref(), 0, &[1; SECTOR_BYTES]).unwrap();
-    let syncing = Threads::new().spawn("syncing", move || file.sync_data()).unwrap();
-    is_met.recv().unwrap();
+    let (hold, syncing) = held_sync(&disk, file);
     let file = disk.open(path()).unwrap();
     write(file.as_ref(), SECTOR_BYTES, &[2; SECTOR_BYTES]).unwrap();
     drop(hold);

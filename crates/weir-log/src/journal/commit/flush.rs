@@ -174,12 +174,29 @@ impl Committer {
         }
         let half_took = self.shared.clock.now().since(self.begun);
         let (shared, here) = (&self.shared, self.active.segment.sequence);
-        let has_time = shared.config.zeros_ahead && half_took > ZEROS_WORTH;
-        let zeros_over = has_time.then(|| (half_took * 3 / 4).min(ZEROS_TIME_MAX));
+        let zeros_over = zeros_over(half_took).filter(|_| shared.config.zeros_ahead);
         self.layout.prepare(zeros_over, || {
             let behind = shared.config.kernel_cache_bytes / shared.config.segment_bytes;
             let old = SegmentSequence(here.0.checked_sub(behind.max(1))?);
             shared.segments.read().get(&old).cloned()
         });
+    }
+}
+
+/// Over which time zeros are written into the next segment, if there is any, when half of this one took so long to fill.
+fn zeros_over(half_took: Duration) -> Option<Duration> {
+    (half_took > ZEROS_WORTH).then(|| (half_took * 3 / 4).min(ZEROS_TIME_MAX))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn zeros_are_written_when_there_is_time_and_done_before_the_other_half_is_full() {
+        let over = |millis| zeros_over(Duration::from_millis(millis)).map(|time| time.as_millis());
+        assert_eq!([0, 500].map(over), [None, None], "under load they would take the disk from the records");
+        assert_eq!([600, 4_000].map(over), [Some(450), Some(3_000)]);
+        assert_eq!(over(3_600_000), Some(4_000), "rewriting does not wait for hours");
     }
 }
