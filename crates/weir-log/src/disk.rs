@@ -66,6 +66,13 @@ pub trait DiskFile: fmt::Debug + Send + Sync {
     /// Lets go of what is kept of the file beside the disk; whoever reads it reads the disk. What is not on disk yet stays.
     /// An advice: what does not keep anything has nothing to do.
     fn uncache(&self) {}
+    /// Bytes that go back to the disk when this is closed and no name leads to the file, if that takes the disk's time.
+    fn bytes_to_give_back(&self) -> u64 {
+        0
+    }
+    /// Gives the disk back what lies behind `bytes` of a file that no name leads to any more. An advice, too: it goes back when
+    /// the file is closed.
+    fn give_back_behind(&self, _bytes: u64) {}
 }
 
 /// A folder that is taken; given back when dropped.

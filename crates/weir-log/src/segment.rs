@@ -12,6 +12,7 @@
 pub(crate) mod footer;
 pub(crate) mod head;
 pub(crate) mod layout;
+pub(crate) mod leaving;
 pub(crate) mod scan;
 
 use std::{

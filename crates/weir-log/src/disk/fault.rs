@@ -74,6 +74,8 @@ struct State {
     written_bytes: u64,
     /// Contents that were to be uncached.
     uncached: Vec<usize>,
+    /// Bytes that were cut off files without a name.
+    given_back_bytes: u64,
     power_goes_at: Option<u64>,
     powered: bool,
     short_writes: bool,
@@ -128,6 +130,7 @@ impl FaultDisk {
             changes: 0,
             written_bytes: 0,
             uncached: Vec::new(),
+            given_back_bytes: 0,
             power_goes_at: None,
             powered: true,
             short_writes: false,
@@ -254,6 +257,11 @@ impl FaultDisk {
             named.map(|(path, _)| path.clone())
         };
         state.uncached.iter().filter_map(path_of).collect()
+    }
+
+    /// Bytes of files without a name that were given back before the file was closed.
+    pub fn given_back_bytes(&self) -> u64 {
+        self.state().given_back_bytes
     }
 
     /// The bytes of a file.

@@ -150,6 +150,16 @@ impl DiskFile for RealFile {
             tracing::debug!(%error, "the kernel keeps what it has of a segment");
         }
     }
+
+    fn bytes_to_give_back(&self) -> u64 {
+        self.bytes().unwrap_or(0)
+    }
+
+    fn give_back_behind(&self, bytes: u64) {
+        if let Err(error) = self.file.set_len(bytes) {
+            tracing::debug!(%error, "a removed file goes back to the disk when it is closed");
+        }
+    }
 }
 
 fn write_zeros(file: &File, bytes: u64, sync: bool) -> io::Result<()> {

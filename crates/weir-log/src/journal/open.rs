@@ -196,7 +196,7 @@ fn keep_from(
         segments.into_iter().partition(|segment| segment.sequence >= first);
     dropped.extend(covered);
     if !dropped.is_empty() {
-        kept.extend(spares.recycle(dropped));
+        kept.extend(spares.recycle(dropped).left); // files that go are closed here: nobody writes yet
         config.sync_names()?;
     }
     Ok(kept.into_iter().map(|segment| (segment.sequence, segment)).collect())

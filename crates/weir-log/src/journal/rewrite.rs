@@ -1,8 +1,8 @@
 //! Rewriting: what is still kept of old segments goes into fewer and shorter files, so that a stream that keeps for long
 //! does not hold its neighbours' dead records on disk.
 //!
-//! The layout thread does it, in slices, when the node asks; `choose.rs` says which segments are worth it and what that
-//! costs at most, [`plan`] what the new file is, [`copy`] writes it. The new file is written and synced under a spare's
+//! The layout thread does it, in slices, when the node asks, at the pace that [`Pace`] gives; `choose.rs` says which segments
+//! are worth it and what that costs at most, [`plan`] what the new file is, [`copy`] writes it. The new file is written and synced under a spare's
 //! name, then takes the name of the last segment of its group, and when that name is on disk the index moves over and the
 //! others of the group go. At every moment the folder holds all kept records: before the name changes in the old files, after
 //! it in both, and recovery lets go of what a rewritten segment beside it stands for.
@@ -12,13 +12,15 @@
 
 mod choose;
 mod copy;
+mod pace;
 mod plan;
 
-use std::{collections::BTreeSet, io, path::Path, sync::Arc};
+use std::{collections::BTreeSet, io, path::Path, sync::Arc, time::Duration};
 
 use self::{
     choose::{Candidate, Sizes, choose},
     copy::{CopyError, Copying},
+    pace::Pace,
     plan::{NoPlan, Plan},
 };
 use super::{Journal, Shared, done::Done};
@@ -30,7 +32,7 @@ use crate::{
         Segment, SegmentSequence,
         footer::{ENTRY_BYTES, FooterRun, RUN_BYTES, TRAILER_BYTES},
         head::HEAD_BLOCK_BYTES,
-        layout::{Chores, Request, Spares},
+        layout::{Chores, Recycled, Request, Spares},
     },
     shard::Shard,
     shard_index::Run,
@@ -97,6 +99,7 @@ pub(super) struct Rewriter {
     spares: Arc<Spares>,
     /// Makes the salts of this folder's segments.
     key: u32,
+    pace: Pace,
     pass: Option<Pass>,
     /// Segments that something is wrong with: not tried again before the next opening.
     barred: BTreeSet<SegmentSequence>,
@@ -127,15 +130,19 @@ impl Chores for Rewriter {
         self.pass = Some(Pass { wish, outcome, copying: None, not_worth_it });
     }
 
-    fn step(&mut self) -> bool {
-        let Some(mut pass) = self.pass.take() else { return false };
-        match self.advance(&mut pass) {
-            Ok(true) => self.pass = Some(pass),
-            Ok(false) => pass.wish.succeed(pass.outcome),
-            Err(error) => pass.wish.fail(error),
+    fn step(&mut self) -> Option<Duration> {
+        let begun = self.shared.clock.now();
+        if !self.spares.leaving.give_back_slice() {
+            let mut pass = self.pass.take()?;
+            match self.advance(&mut pass) {
+                Ok(true) => self.pass = Some(pass),
+                Ok(false) => pass.wish.succeed(pass.outcome),
+                Err(error) => pass.wish.fail(error),
+            }
+            self.begin();
         }
-        self.begin();
-        self.pass.is_some()
+        let took = self.shared.clock.now().since(begun);
+        Some(self.pace.rest_after(took, self.shared.counters.groups.get(), self.spares.are_short()))
     }
 }
 
@@ -150,7 +157,8 @@ impl Drop for Rewriter {
 
 impl Rewriter {
     pub(super) fn new(shared: Arc<Shared>, spares: Arc<Spares>, key: u32) -> Self {
-        Self { shared, spares, key, pass: None, barred: BTreeSet::new(), told: None, given_up: false }
+        let (pace, barred) = (Pace::default(), BTreeSet::new());
+        Self { shared, spares, key, pace, pass: None, barred, told: None, given_up: false }
     }
 
     /// Does a slice; false when nothing is left that is worth it.
@@ -258,7 +266,9 @@ impl Rewriter {
         let old = move_over(&shared, &Arc::new(segment), from, plan);
         let replaced = old.len();
         pass.outcome.segments_rewritten += replaced;
-        let left = self.spares.recycle(old.into_iter().filter(|old| old.sequence < to));
+        let (unnamed, named): (Vec<_>, _) = old.into_iter().partition(|old| old.sequence == to);
+        let Recycled { left, mut gone } = self.spares.recycle(named);
+        gone.extend(unnamed.into_iter().filter_map(Arc::into_inner).map(|old| old.file));
         // What does not go now goes before the new file does, as the oldest of all.
         if let Some(first) = left.first() {
             self.give_up(&first.path);
@@ -267,7 +277,9 @@ impl Rewriter {
         shared.counters.rewritten_segments.add(replaced as u64);
         self.told = None;
         // Before any of them is used again: a new segment's bytes must never be found under an old one's name.
-        shared.config.sync_names().map_err(|error| WriteError::Storage(shared.stop(error)))
+        shared.config.sync_names().map_err(|error| WriteError::Storage(shared.stop(error)))?;
+        gone.into_iter().for_each(|file| self.spares.leaving.take(file));
+        Ok(())
     }
 
     /// Leaves segments as they are from here on, and says so.

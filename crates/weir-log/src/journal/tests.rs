@@ -20,6 +20,7 @@ use weir_core::{
     effect::Effect,
     hash_key::HashKeyRange,
     id::{AccountId, Epoch, Region, ShardIndex, StreamId, StreamName},
+    limits::SPARE_SEGMENTS_MAX,
 };
 
 use super::*;
@@ -364,6 +365,40 @@ fn the_kernel_is_left_the_newest_segments_and_told_to_let_go_of_the_others() {
     // Each when the one that is two behind it was half full; the tenth is hardly begun.
     assert_eq!(disk.uncached(), (1..=7).map(path).collect::<Vec<_>>());
     assert!(!read_all(&journal, shard, 0).unwrap().is_empty());
+}
+
+/// A journal that has just begun its thirteenth segment: no segment is being laid out.
+fn of_thirteen_segments(disk: &FaultDisk) -> Journal {
+    let (journal, _) = open(disk);
+    let shard = key(1, 0);
+    open_shard(&journal, shard);
+    let text = "t".repeat(3_000);
+    while journal.metrics().rolls < 12 {
+        append(&journal, shard, &[&text]).unwrap();
+    }
+    journal
+}
+
+#[test]
+fn the_layout_thread_gives_back_what_retention_let_go_of_and_the_committer_does_not() {
+    let disk = disk();
+    let journal = of_thirteen_segments(&disk);
+    let files = disk.paths().len();
+    assert_eq!(retain(&journal, |_| Duration::ZERO, u64::MAX).segments_dropped, 12);
+    let removed = files - disk.paths().len();
+    assert_eq!((removed, disk.given_back_bytes()), (12 - SPARE_SEGMENTS_MAX, 0));
+    rewrite(&journal);
+    assert_eq!(disk.given_back_bytes(), removed as u64 * SEGMENT_BYTES);
+}
+
+#[test]
+fn a_file_whose_name_may_still_be_on_disk_is_not_cut() {
+    let disk = disk();
+    let journal = of_thirteen_segments(&disk);
+    disk.fail_next(Operation::SyncFolder, Errno::EIO);
+    retain(&journal, |_| Duration::ZERO, u64::MAX);
+    wait(|done| journal.rewrite(done)).unwrap_err();
+    assert_eq!(disk.given_back_bytes(), 0);
 }
 
 #[test]

@@ -5,8 +5,8 @@
 //! they would take half of the disk's speed from the records. A slice of zeros is as much as a sync beside it waits for, and
 //! slices are spread over that time. No room is an answer, not a state: it is tried again at the next need.
 //!
-//! While no segment is wanted the thread does [`Chores`], a slice at a time: a segment that is wanted waits for a slice at
-//! most.
+//! While no segment is wanted the thread does [`Chores`], a slice at a time, with a rest between two: a segment that is wanted
+//! waits for a slice at most.
 
 use std::{
     io::IoSlice,
@@ -24,7 +24,7 @@ use weir_core::{
     threads::{JoinHandle, SpawnRefused, Threads},
 };
 
-use super::Segment;
+use super::{Segment, leaving::Leaving};
 use crate::{
     disk::{Disk, DiskFile, write_all_at},
     error::StorageError,
@@ -33,6 +33,8 @@ use crate::{
 
 /// Zeros that are written and synced at once: what a sync of records beside them waits for.
 const ZEROS_SLICE_BYTES: u32 = 256 * 1024;
+/// With room for fewer segments than these, the disk is nearly full.
+const SHORT_SEGMENTS: u64 = 4;
 
 /// A file of a segment's length that is nobody's yet.
 #[derive(Debug)]
@@ -61,8 +63,9 @@ pub(crate) struct LayoutConfig {
 pub(crate) trait Chores: Send + 'static {
     /// Takes up what somebody wishes.
     fn begin(&mut self);
-    /// Does a slice of it, some milliseconds long; false when nothing is left of it.
-    fn step(&mut self) -> bool;
+    /// Does a slice of it, some milliseconds long; how long to leave the disk to others before the next. `None`: nothing is
+    /// left of it.
+    fn step(&mut self) -> Option<Duration>;
 }
 
 /// What the thread is told.
@@ -97,6 +100,17 @@ pub(crate) struct Spares {
     config: LayoutConfig,
     recycled: Mutex<Vec<Spare>>,
     numbered: AtomicU64,
+    /// Files that are no spares, nor anything else any more.
+    pub(crate) leaving: Leaving,
+}
+
+/// What became of segments that are no longer kept.
+#[derive(Debug, Default)]
+pub(crate) struct Recycled {
+    /// Those whose names did not go, to be tried again.
+    pub(crate) left: Vec<Arc<Segment>>,
+    /// Files whose names went, to be given back to the disk when that is on disk.
+    pub(crate) gone: Vec<Box<dyn DiskFile>>,
 }
 
 /// The committer's side of the layout thread.
@@ -112,7 +126,8 @@ pub(crate) struct Layout {
 impl Spares {
     /// Takes over what spares the folder has: a few are kept, the rest and any half-made one removed.
     pub(crate) fn adopt(config: LayoutConfig, names: &[String]) -> Self {
-        let spares = Self { config, recycled: Mutex::new(Vec::new()), numbered: AtomicU64::new(0) };
+        let (recycled, numbered) = (Mutex::new(Vec::new()), AtomicU64::new(0));
+        let spares = Self { config, recycled, numbered, leaving: Leaving::default() };
         for name in names {
             let Some(number) = number_of(name) else { continue };
             spares.numbered.fetch_max(number + 1, Ordering::Relaxed);
@@ -130,27 +145,34 @@ impl Spares {
         spares
     }
 
-    /// Takes segments that are no longer kept, oldest first. The first whose name does not go is handed back with all
-    /// behind it: a younger one that went before an older would be missed when the journal opens.
-    #[must_use = "what did not go is tried again"]
-    pub(crate) fn recycle(&self, segments: impl IntoIterator<Item = Arc<Segment>>) -> Vec<Arc<Segment>> {
+    /// Takes segments that are no longer kept, oldest first. The first whose name does not go is left, with all behind it: a
+    /// younger one that went before an older would be missed when the journal opens.
+    pub(crate) fn recycle(&self, segments: impl IntoIterator<Item = Arc<Segment>>) -> Recycled {
+        let mut recycled = Recycled::default();
         let mut segments = segments.into_iter();
         while let Some(segment) = segments.next() {
-            if let Err(segment) = self.recycle_one(segment) {
-                return std::iter::once(segment).chain(segments).collect();
+            match self.recycle_one(segment) {
+                Ok(gone) => recycled.gone.extend(gone),
+                Err(segment) => recycled.left.push(segment),
+            }
+            if !recycled.left.is_empty() {
+                recycled.left.extend(segments);
+                break;
             }
         }
-        Vec::new()
+        recycled
     }
 
-    /// Whoever still reads the segment keeps its bytes: then the file is removed, not used again.
-    fn recycle_one(&self, segment: Arc<Segment>) -> Result<(), Arc<Segment>> {
+    /// Whoever still reads the segment keeps its bytes: then the file is removed, not used again, and closed by who reads it
+    /// last. `Ok`: the file, if it is to be given back.
+    fn recycle_one(&self, segment: Arc<Segment>) -> Result<Option<Box<dyn DiskFile>>, Arc<Segment>> {
         let segment = match Arc::try_unwrap(segment) {
             Ok(segment) => segment,
-            Err(read) => return if self.remove(&read.path) { Ok(()) } else { Err(read) },
+            Err(read) => return if self.remove(&read.path) { Ok(None) } else { Err(read) },
         };
         if !self.is_whole(segment.file.as_ref()) || self.recycled.lock().len() >= SPARE_SEGMENTS_MAX {
-            return if self.remove(&segment.path) { Ok(()) } else { Err(Arc::new(segment)) };
+            let removed = self.remove(&segment.path);
+            return if removed { Ok(Some(segment.file)) } else { Err(Arc::new(segment)) };
         }
         let path = self.next_path();
         if let Err(error) = self.config.disk.rename(&segment.path, &path) {
@@ -166,7 +188,7 @@ impl Spares {
                 self.remove(&path);
             }
         }
-        Ok(())
+        Ok(None)
     }
 
     fn is_whole(&self, file: &dyn DiskFile) -> bool {
@@ -189,8 +211,11 @@ impl Spares {
         let path = self.next_path();
         let error =
             |operation, path: &Path, source| StorageError { operation, path: path.to_owned(), source };
-        let free = disk.free_bytes(folder).map_err(|source| error("free space of", folder, source))?;
-        if free < bytes + left_bytes {
+        let free = || disk.free_bytes(folder).map_err(|source| error("free space of", folder, source));
+        if free()? < bytes + left_bytes {
+            self.leaving.give_back_all();
+        }
+        if free()? < bytes + left_bytes {
             return Err(error("lay out", &path, std::io::ErrorKind::StorageFull.into()));
         }
         match disk.lay_out(&path, bytes, *sync) {
@@ -200,6 +225,12 @@ impl Spares {
                 Err(error("lay out", &path, source))
             }
         }
+    }
+
+    /// Is there so little room that it matters more than speed to get some back?
+    pub(crate) fn are_short(&self) -> bool {
+        let LayoutConfig { disk, folder, segment_bytes, reserve_bytes, .. } = &self.config;
+        disk.free_bytes(folder).is_ok_and(|free| free < reserve_bytes + SHORT_SEGMENTS * segment_bytes)
     }
 
     /// Spare files that wait for their next use.
@@ -236,7 +267,14 @@ impl Spares {
             recycled.push(spare);
         } else {
             drop(recycled);
-            self.remove(&spare.path);
+            self.let_go(spare.path.as_path(), spare.file);
+        }
+    }
+
+    /// Removes a file that is nobody's and has the name of a spare: whichever way it is found after a crash, it is removed then.
+    pub(crate) fn let_go(&self, path: &Path, file: Box<dyn DiskFile>) {
+        if self.remove(path) {
+            self.leaving.take(file);
         }
     }
 
@@ -295,8 +333,14 @@ impl<C: Chores> Thread<C> {
         loop {
             let request = match self.wanted.try_recv() {
                 Ok(request) => request,
-                Err(_) if self.chores.step() => continue,
-                Err(_) => self.wanted.recv().ok()?,
+                Err(_) => match self.chores.step() {
+                    Some(Duration::ZERO) => continue,
+                    Some(rest) => match self.wanted.recv_timeout(rest) {
+                        Ok(request) => request,
+                        Err(_) => continue,
+                    },
+                    None => self.wanted.recv().ok()?,
+                },
             };
             match request {
                 Request::LayOut(order) => return Some(order),
@@ -442,10 +486,11 @@ mod tests {
         Arc::new(Segment::new(SegmentSequence(1), 0, path, file))
     }
 
-    /// Slices that are left to do, each told when it is done.
+    /// Slices that are left to do, each told when it is done, with a rest after each.
     struct Slices {
         left: usize,
         told: Sender<usize>,
+        rest: Duration,
     }
 
     impl Chores for Slices {
@@ -453,36 +498,62 @@ mod tests {
             self.left = 3;
         }
 
-        fn step(&mut self) -> bool {
+        fn step(&mut self) -> Option<Duration> {
             if self.left > 0 {
                 self.left -= 1;
                 self.told.send(self.left).unwrap();
             }
-            self.left > 0
+            (self.left > 0).then_some(self.rest)
         }
     }
 
     fn start(spares: &Arc<Spares>) -> Layout {
         let (told, _) = bounded(1);
-        let slices = Slices { left: 0, told };
+        let slices = Slices { left: 0, told, rest: Duration::ZERO };
         let requests = bounded(REQUESTS_MAX);
         Layout::start(Arc::clone(spares), &Threads::new(), Clock::new(), requests, slices).unwrap()
     }
 
-    #[test]
-    fn a_segment_that_is_wanted_waits_for_a_slice_and_not_for_all_chores() {
-        let disk = FaultDisk::new(1, 10_000);
+    /// A layout thread with slices to do, and where it tells them.
+    fn start_with_slices(rest: Duration) -> (Layout, Receiver<usize>) {
+        let spares = spares(&FaultDisk::new(1, 10_000), &[]);
         let (told, slices) = bounded(0);
-        let chores = Slices { left: 0, told };
+        let chores = Slices { left: 0, told, rest };
         let (requests, wanted) = bounded(REQUESTS_MAX);
         requests.send(Request::Begin).unwrap();
-        let (spares, threads, requests) = (spares(&disk, &[]), Threads::new(), (requests, wanted));
-        let mut layout = Layout::start(spares, &threads, Clock::new(), requests, chores).unwrap();
+        let requests = (requests, wanted);
+        (Layout::start(spares, &Threads::new(), Clock::new(), requests, chores).unwrap(), slices)
+    }
+
+    #[test]
+    fn a_segment_that_is_wanted_waits_for_a_slice_and_not_for_all_chores() {
+        let (mut layout, slices) = start_with_slices(Duration::ZERO);
         assert_eq!(slices.recv().unwrap(), 2);
         layout.prepare(None, || None); // there before the slice that is told next has ended
         assert_eq!(slices.recv().unwrap(), 1);
         layout.take().unwrap();
         assert_eq!(slices.recv().unwrap(), 0, "and the rest is done after it");
+    }
+
+    #[test]
+    fn between_two_slices_there_is_a_rest_and_nobody_waits_for_its_end() {
+        let (layout, slices) = start_with_slices(Duration::from_millis(1));
+        assert_eq!([(); 3].map(|()| slices.recv().unwrap()), [2, 1, 0], "a rest has an end");
+        drop(layout);
+        let (mut layout, slices) = start_with_slices(HOUR);
+        assert_eq!(slices.recv().unwrap(), 2);
+        layout.take().unwrap();
+        assert_eq!(slices.recv().unwrap(), 1, "after a segment that was wanted it goes on");
+        drop(layout); // and whoever stops waits for nothing either
+    }
+
+    #[test]
+    fn room_is_short_before_there_is_none_left_for_the_next_segments() {
+        let disk = FaultDisk::new(1, 100 + 4 * BYTES);
+        let spares = spares(&disk, &[]);
+        assert!(!spares.are_short());
+        disk.set_free_bytes(100 + 4 * BYTES - 1);
+        assert!(spares.are_short());
     }
 
     /// Two slices and a bit.
@@ -541,7 +612,7 @@ mod tests {
         let first = segment_of(layout.take().unwrap());
         let second = segment_of(layout.take().unwrap());
         let reader = Arc::clone(&second);
-        assert!(spares.recycle([first, second]).is_empty());
+        assert!(spares.recycle([first, second]).left.is_empty());
         assert_eq!((spares.waiting(), disk.paths().len()), (1, 1));
         assert!(reader.file.read_at(0, &mut [0; 8]).is_ok(), "the reader keeps its bytes");
         assert!(layout.take().unwrap().recycled);
@@ -558,9 +629,9 @@ mod tests {
             let paths = segments.each_ref().map(|segment| segment.path.clone());
             let _reader = is_read.then(|| segments.clone());
             disk.fail_after(operation, 1, Errno::EIO);
-            let left = spares.recycle(segments);
+            let left = spares.recycle(segments).left;
             assert!(left.iter().map(|segment| &segment.path).eq(&paths[1..]), "{left:?}");
-            assert!(spares.recycle(left).is_empty(), "they go when they are tried again");
+            assert!(spares.recycle(left).left.is_empty(), "they go when they are tried again");
             assert_eq!(names(&disk), if is_read { 0 } else { SPARE_SEGMENTS_MAX.min(3) });
         }
     }
@@ -571,7 +642,8 @@ mod tests {
         let spares = spares(&disk, &[]);
         let made: Vec<_> =
             (0..SPARE_SEGMENTS_MAX + 2).map(|_| segment_of(spares.lay_out().unwrap())).collect();
-        assert!(spares.recycle(made).is_empty());
+        let Recycled { left, gone } = spares.recycle(made);
+        assert_eq!((left.len(), gone.len()), (0, 2), "what is no spare goes back to the disk");
         assert_eq!((spares.waiting(), disk.paths().len()), (SPARE_SEGMENTS_MAX, SPARE_SEGMENTS_MAX));
     }
 
@@ -584,6 +656,20 @@ mod tests {
         assert_eq!(refused.source.kind(), std::io::ErrorKind::StorageFull);
         disk.set_free_bytes(BYTES + 100);
         layout.take().unwrap();
+    }
+
+    #[test]
+    fn files_that_wait_to_be_given_back_keep_nobody_from_having_their_room() {
+        let disk = FaultDisk::new(1, 2 * BYTES + 100);
+        let spares = spares(&disk, &[]);
+        let [first, second] = [(); 2].map(|()| spares.lay_out().unwrap_or_else(|error| panic!("{error}")));
+        spares.let_go(&first.path, first.file);
+        spares.let_go(&second.path, second.file);
+        spares.lay_out().unwrap();
+        assert!(spares.leaving.give_back_slice(), "there is room without it");
+        disk.set_free_bytes(0);
+        spares.lay_out().unwrap_err();
+        assert!(!spares.leaving.give_back_slice(), "the other was closed before a segment was refused");
     }
 
     #[test]

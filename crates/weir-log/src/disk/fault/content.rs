@@ -71,6 +71,16 @@ impl Content {
         Self { current: bytes.clone(), synced: bytes, unsynced: Vec::new(), writes: 0 }
     }
 
+    /// Loses what lies behind `len`, so many bytes. On disk that is done before anything else is: before the name is gone that
+    /// led here, too.
+    pub(super) fn cut(&mut self, len: usize) -> usize {
+        let cut = self.current.len().saturating_sub(len);
+        self.current.truncate(len);
+        self.synced.truncate(len);
+        self.unsynced.clear();
+        cut
+    }
+
     pub(super) fn damage(&mut self, change: impl FnOnce(&mut Vec<u8>)) {
         change(&mut self.current);
         self.synced.clone_from(&self.current);

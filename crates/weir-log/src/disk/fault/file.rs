@@ -85,4 +85,17 @@ impl DiskFile for Handle {
     fn uncache(&self) {
         self.shared.state.lock().uncached.push(self.content);
     }
+
+    fn bytes_to_give_back(&self) -> u64 {
+        self.bytes().unwrap_or(0)
+    }
+
+    fn give_back_behind(&self, bytes: u64) {
+        let mut state = self.shared.state.lock();
+        if state.powered {
+            let content = &mut state.contents[self.content];
+            let given_back = content.cut(usize::try_from(bytes).expect("it was longer"));
+            state.given_back_bytes += given_back as u64;
+        }
+    }
 }

@@ -10,7 +10,7 @@ use super::{Committer, StagedFrame, Then};
 use crate::{
     frame::FRAME_HEADER_BYTES,
     journal::{AppendOutcome, retain::RetainOutcome},
-    segment::{LogPlace, SegmentSequence},
+    segment::{LogPlace, SegmentSequence, layout::Recycled},
     shard::Shard,
     shard_index::{Indexed, Runs},
     snapshot::{ShardSnapshot, shard_bytes_max},
@@ -119,13 +119,17 @@ impl Committer {
         let dropped = std::mem::replace(&mut *segments, kept);
         let count = dropped.len();
         drop(segments);
-        let left = self.layout.spares().recycle(dropped.into_values());
+        let spares = self.layout.spares();
+        let Recycled { left, gone } = spares.recycle(dropped.into_values());
         let count = count - left.len();
         let left = left.into_iter().map(|segment| (segment.sequence, segment));
         self.shared.segments.write().extend(left);
         // Before any of them is used again: a new segment's bytes must never be found under an old one's name.
-        if let Err(error) = self.shared.config.sync_names() {
-            self.shared.stop(error);
+        match self.shared.config.sync_names() {
+            Ok(()) => gone.into_iter().for_each(|file| spares.leaving.take(file)),
+            Err(error) => {
+                self.shared.stop(error);
+            }
         }
         count
     }

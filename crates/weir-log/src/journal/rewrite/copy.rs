@@ -16,13 +16,11 @@ use crate::{
     segment::{Segment, layout::Spares},
 };
 
-/// Bytes of frames that are copied between two looks at whether a segment is wanted; one frame however large.
-const SLICE_BYTES: usize = 4 << 20;
-/// Places that are read between two looks: a disk that has to seek for each is slow in another way.
+/// Bytes of frames that are copied and synced at once, one frame however large: what a sync of records beside them, or a
+/// segment that is wanted, waits for.
+const SLICE_BYTES: usize = 256 * 1024;
+/// Places that are read for one slice: a disk that has to seek for each is slow in another way.
 const SLICE_READS: usize = 256;
-/// Bytes after which the new file is synced: many dirty pages at once would make the committer's own sync wait behind
-/// them.
-const SYNC_BYTES: u64 = 8 << 20;
 
 /// A rewriting under way.
 #[derive(Debug)]
@@ -81,9 +79,7 @@ impl Copying {
         let moved = slice.len();
         self.write(&bytes).map_err(CopyError::Target)?;
         self.moved += moved;
-        if self.written - self.synced >= SYNC_BYTES {
-            self.sync(config).map_err(CopyError::Target)?;
-        }
+        self.sync(config).map_err(CopyError::Target)?;
         Ok(false)
     }
 
@@ -176,8 +172,8 @@ impl Target {
 
 impl Drop for Target {
     fn drop(&mut self) {
-        if self.file.take().is_some() {
-            self.spares.remove(&self.path);
+        if let Some(file) = self.file.take() {
+            self.spares.let_go(&self.path, file);
         }
     }
 }

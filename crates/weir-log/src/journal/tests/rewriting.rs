@@ -69,6 +69,7 @@ fn a_long_stream_keeps_its_records_and_the_disk_gets_the_rest() {
     assert_eq!(segments(&disk).len() as u64, metrics.segments);
     assert_eq!(read_all(&journal, LONG, 0).unwrap(), kept);
     assert_eq!(rewrite(&journal), RewriteOutcome::default(), "once is enough");
+    assert!(disk.given_back_bytes() >= SEGMENT_BYTES, "the file whose name the new one has, at least");
     kept.extend(fill(&journal, 40, 8));
     assert_eq!(read_all(&journal, LONG, 0).unwrap(), kept);
     for disk in [disk.after_kill(1), disk.after_power_loss(2)] {
