@@ -66,7 +66,7 @@ pub trait DiskFile: fmt::Debug + Send + Sync {
     /// Lets go of what is kept of the file beside the disk; whoever reads it reads the disk. What is not on disk yet stays.
     /// An advice: what does not keep anything has nothing to do.
     fn uncache(&self) {}
-    /// Bytes that go back to the disk when this is closed and no name leads to the file, if that takes the disk's time.
+    /// Bytes that go back to the disk when this is closed, if that takes the disk's time; 0 while a name leads to the file.
     fn bytes_to_give_back(&self) -> u64 {
         0
     }

@@ -31,6 +31,7 @@ pub(crate) fn wait<'a, T>(condvar: &Condvar, guard: MutexGuard<'a, T>) -> MutexG
 mod under_shuttle {
     use shuttle::sync::{self, RwLockReadGuard, RwLockWriteGuard, TryLockError, mpsc};
 
+    // A wait for a message never times out under shuttle: a schedule must not count on that.
     pub(crate) use shuttle::sync::{
         Condvar, MutexGuard,
         mpsc::{Receiver, RecvTimeoutError, SyncSender as Sender},

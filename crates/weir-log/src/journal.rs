@@ -137,6 +137,8 @@ struct Shared {
     stopped: OnceLock<Arc<StorageError>>,
     /// There was no room for the next segment when it was last asked for.
     full: AtomicBool,
+    /// A group is on its way to the disk.
+    flushing: AtomicBool,
     counters: Counters,
     clock: Clock,
     _lock: Box<dyn FolderLock>,
@@ -274,6 +276,11 @@ impl Drop for Journal {
 }
 
 impl Shared {
+    /// Does somebody wait for what it appended?
+    fn is_writing(&self) -> bool {
+        self.flushing.load(Ordering::Relaxed) || self.gate.waiting().items > 0
+    }
+
     fn shard(&self, key: ShardKey) -> Option<Arc<Shard>> {
         self.shards.read().get(&key).cloned()
     }

@@ -3,7 +3,7 @@
 //! It keeps what was written apart from what was synced. When the power goes it keeps each unsynced sector, loses it or
 //! tears it, in no order; it refuses, shortens, fails in part or holds up what it was told to. Every choice comes from a
 //! seed. It is never kinder than a kernel: what a failed sync has lost no later sync brings back, and a process that is
-//! killed leaves its writes as unsynced as they were.
+//! killed leaves its writes as unsynced as they were, and a file that is removed takes its room until nobody has it open.
 
 mod content;
 mod file;
@@ -76,6 +76,10 @@ struct State {
     uncached: Vec<usize>,
     /// Bytes that were cut off files without a name.
     given_back_bytes: u64,
+    /// How often each content is open.
+    open: BTreeMap<usize, usize>,
+    /// Open contents that the last name is gone of: they take room until they are closed or cut.
+    nameless: BTreeSet<usize>,
     power_goes_at: Option<u64>,
     powered: bool,
     short_writes: bool,
@@ -131,6 +135,8 @@ impl FaultDisk {
             written_bytes: 0,
             uncached: Vec::new(),
             given_back_bytes: 0,
+            open: BTreeMap::new(),
+            nameless: BTreeSet::new(),
             power_goes_at: None,
             powered: true,
             short_writes: false,
@@ -354,6 +360,15 @@ impl State {
         }
     }
 
+    /// The last name of a content is gone; its room comes back when nobody has it open any more.
+    fn unname(&mut self, content: usize) {
+        if self.open.contains_key(&content) {
+            self.nameless.insert(content);
+        } else {
+            self.free_bytes += self.contents[content].bytes().len() as u64;
+        }
+    }
+
     fn change_names(&mut self, operation: Operation, change: NameChange) -> io::Result<()> {
         self.check(operation)?;
         let power_goes = self.power_goes_now();
@@ -379,8 +394,9 @@ impl Disk for FaultDisk {
     }
 
     fn open(&self, path: &Path) -> io::Result<Box<dyn DiskFile>> {
-        let content = self.state().content_of(path)?;
-        Ok(Box::new(Handle { shared: Arc::clone(&self.shared), content }))
+        let mut state = self.state();
+        let content = state.content_of(path)?;
+        Ok(Box::new(Handle::open(&self.shared, &mut state, content)))
     }
 
     fn lay_out(&self, path: &Path, bytes: u64, sync: bool) -> io::Result<Box<dyn DiskFile>> {
@@ -403,25 +419,26 @@ impl Disk for FaultDisk {
         match failed {
             Some(error) => Err(error),
             None if power_goes => Err(Errno::EIO.into()),
-            None => Ok(Box::new(Handle { shared: Arc::clone(&self.shared), content })),
+            None => Ok(Box::new(Handle::open(&self.shared, &mut state, content))),
         }
     }
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
         let mut state = self.state();
         state.content_of(from)?;
-        let replaced = state.content_of(to).map_or(0, |content| state.contents[content].bytes().len() as u64);
+        let replaced = state.content_of(to).ok();
         state.change_names(Operation::Rename, NameChange::Move(from.to_owned(), to.to_owned()))?;
-        state.free_bytes += replaced;
+        if let Some(content) = replaced {
+            state.unname(content);
+        }
         Ok(())
     }
 
     fn remove(&self, path: &Path) -> io::Result<()> {
         let mut state = self.state();
         let content = state.content_of(path)?;
-        let freed = state.contents[content].bytes().len() as u64;
         state.change_names(Operation::Remove, NameChange::Remove(path.to_owned()))?;
-        state.free_bytes += freed;
+        state.unname(content);
         Ok(())
     }
 

@@ -6,7 +6,7 @@
 use std::{
     fs::{self, File, OpenOptions, TryLockError},
     io::{self, IoSlice},
-    os::unix::fs::{FileExt, OpenOptionsExt},
+    os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt},
     path::Path,
 };
 
@@ -152,7 +152,8 @@ impl DiskFile for RealFile {
     }
 
     fn bytes_to_give_back(&self) -> u64 {
-        self.bytes().unwrap_or(0)
+        // One that still has a name, whoever gave it one, is not cut.
+        self.file.metadata().map_or(0, |file| if file.nlink() == 0 { file.len() } else { 0 })
     }
 
     fn give_back_behind(&self, bytes: u64) {

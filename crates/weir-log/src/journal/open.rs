@@ -100,6 +100,7 @@ pub(super) fn open(
         rewrites: Mutex::new(rewrites),
         stopped: OnceLock::new(),
         full: AtomicBool::new(false),
+        flushing: AtomicBool::new(false),
         counters: Counters::default(),
         clock,
         _lock: lock,

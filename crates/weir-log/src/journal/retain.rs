@@ -1,7 +1,7 @@
 //! Retention: which records are too old to be served, and which segments hold nothing else.
 //!
-//! The node calls it now and then with its streams' hours. Records are trimmed at once and to the batch; the disk gets
-//! its space back by whole segments, oldest first, and what lies behind a segment that is still kept by rewriting.
+//! The node calls it now and then with its streams' hours. Records are trimmed at once and to the batch;
+//! segments are dropped whole, oldest first, and what lies behind a segment that is still kept goes by rewriting.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use crate::{error::WriteError, frame::FRAME_HEADER_BYTES};
 /// What retention did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RetainOutcome {
-    /// Segments that went to their next use or back to the disk.
+    /// Segments that are no longer there: spares now, or on their way back to the disk.
     pub segments_dropped: usize,
 }
 

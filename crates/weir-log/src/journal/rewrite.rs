@@ -1,8 +1,9 @@
 //! Rewriting: what is still kept of old segments goes into fewer and shorter files, so that a stream that keeps for long
 //! does not hold its neighbours' dead records on disk.
 //!
-//! The layout thread does it, in slices, when the node asks, at the pace that [`Pace`] gives; `choose.rs` says which segments
-//! are worth it and what that costs at most, [`plan`] what the new file is, [`copy`] writes it. The new file is written and synced under a spare's
+//! The layout thread does it, in slices, when the node asks; `choose.rs` says which segments are worth it and what that costs at
+//! most, [`plan`] what the new file is, [`copy`] writes it, and [`pace`] gives the rests between the slices. Among them, and
+//! first, are those by which removed files go back to the disk. The new file is written and synced under a spare's
 //! name, then takes the name of the last segment of its group, and when that name is on disk the index moves over and the
 //! others of the group go. At every moment the folder holds all kept records: before the name changes in the old files, after
 //! it in both, and recovery lets go of what a rewritten segment beside it stands for.
@@ -33,6 +34,7 @@ use crate::{
         footer::{ENTRY_BYTES, FooterRun, RUN_BYTES, TRAILER_BYTES},
         head::HEAD_BLOCK_BYTES,
         layout::{Chores, Recycled, Request, Spares},
+        leaving::Nameless,
     },
     shard::Shard,
     shard_index::Run,
@@ -92,7 +94,7 @@ pub(super) struct Wishes {
     pub(super) requests: Sender<Request>,
 }
 
-/// Rewrites segments, a slice at a time.
+/// Rewrites segments, and gives removed ones back to the disk, a slice at a time.
 #[derive(Debug)]
 pub(super) struct Rewriter {
     shared: Arc<Shared>,
@@ -142,7 +144,9 @@ impl Chores for Rewriter {
             self.begin();
         }
         let took = self.shared.clock.now().since(begun);
-        Some(self.pace.rest_after(took, self.shared.counters.groups.get(), self.spares.are_short()))
+        let hurry = self.spares.are_short() || self.spares.leaving.are_many();
+        let begun = self.shared.counters.groups.get();
+        Some(self.pace.rest_after(took, begun, self.shared.is_writing(), hurry))
     }
 }
 
@@ -268,7 +272,7 @@ impl Rewriter {
         pass.outcome.segments_rewritten += replaced;
         let (unnamed, named): (Vec<_>, _) = old.into_iter().partition(|old| old.sequence == to);
         let Recycled { left, mut gone } = self.spares.recycle(named);
-        gone.extend(unnamed.into_iter().filter_map(Arc::into_inner).map(|old| old.file));
+        gone.extend(unnamed.into_iter().map(Nameless::Segment));
         // What does not go now goes before the new file does, as the oldest of all.
         if let Some(first) = left.first() {
             self.give_up(&first.path);

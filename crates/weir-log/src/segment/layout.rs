@@ -24,7 +24,10 @@ use weir_core::{
     threads::{JoinHandle, SpawnRefused, Threads},
 };
 
-use super::{Segment, leaving::Leaving};
+use super::{
+    Segment,
+    leaving::{Leaving, Nameless},
+};
 use crate::{
     disk::{Disk, DiskFile, write_all_at},
     error::StorageError,
@@ -33,7 +36,8 @@ use crate::{
 
 /// Zeros that are written and synced at once: what a sync of records beside them waits for.
 const ZEROS_SLICE_BYTES: u32 = 256 * 1024;
-/// With room for fewer segments than these, the disk is nearly full.
+/// With room for fewer segments than these, the disk is nearly full: one of them is laid out ahead of need, and a rewriting may
+/// take another.
 const SHORT_SEGMENTS: u64 = 4;
 
 /// A file of a segment's length that is nobody's yet.
@@ -106,11 +110,12 @@ pub(crate) struct Spares {
 
 /// What became of segments that are no longer kept.
 #[derive(Debug, Default)]
+#[must_use = "what did not go is tried again"]
 pub(crate) struct Recycled {
     /// Those whose names did not go, to be tried again.
     pub(crate) left: Vec<Arc<Segment>>,
     /// Files whose names went, to be given back to the disk when that is on disk.
-    pub(crate) gone: Vec<Box<dyn DiskFile>>,
+    pub(crate) gone: Vec<Nameless>,
 }
 
 /// The committer's side of the layout thread.
@@ -153,26 +158,28 @@ impl Spares {
         while let Some(segment) = segments.next() {
             match self.recycle_one(segment) {
                 Ok(gone) => recycled.gone.extend(gone),
-                Err(segment) => recycled.left.push(segment),
-            }
-            if !recycled.left.is_empty() {
-                recycled.left.extend(segments);
-                break;
+                Err(segment) => {
+                    recycled.left.push(segment);
+                    recycled.left.extend(segments);
+                    break;
+                }
             }
         }
         recycled
     }
 
-    /// Whoever still reads the segment keeps its bytes: then the file is removed, not used again, and closed by who reads it
-    /// last. `Ok`: the file, if it is to be given back.
-    fn recycle_one(&self, segment: Arc<Segment>) -> Result<Option<Box<dyn DiskFile>>, Arc<Segment>> {
+    /// Whoever still reads the segment keeps its bytes: then the file is removed, not used again. `Ok`: the file, if it is to
+    /// be given back.
+    fn recycle_one(&self, segment: Arc<Segment>) -> Result<Option<Nameless>, Arc<Segment>> {
+        let remove = |segment: Arc<Segment>| {
+            if self.remove(&segment.path) { Ok(Some(Nameless::Segment(segment))) } else { Err(segment) }
+        };
         let segment = match Arc::try_unwrap(segment) {
             Ok(segment) => segment,
-            Err(read) => return if self.remove(&read.path) { Ok(None) } else { Err(read) },
+            Err(read) => return remove(read),
         };
         if !self.is_whole(segment.file.as_ref()) || self.recycled.lock().len() >= SPARE_SEGMENTS_MAX {
-            let removed = self.remove(&segment.path);
-            return if removed { Ok(Some(segment.file)) } else { Err(Arc::new(segment)) };
+            return remove(Arc::new(segment));
         }
         let path = self.next_path();
         if let Err(error) = self.config.disk.rename(&segment.path, &path) {
@@ -212,10 +219,15 @@ impl Spares {
         let error =
             |operation, path: &Path, source| StorageError { operation, path: path.to_owned(), source };
         let free = || disk.free_bytes(folder).map_err(|source| error("free space of", folder, source));
-        if free()? < bytes + left_bytes {
-            self.leaving.give_back_all();
-        }
-        if free()? < bytes + left_bytes {
+        let has_room = loop {
+            if free()? >= bytes + left_bytes {
+                break true;
+            }
+            if !self.leaving.give_back_file() {
+                break false;
+            }
+        };
+        if !has_room {
             return Err(error("lay out", &path, std::io::ErrorKind::StorageFull.into()));
         }
         match disk.lay_out(&path, bytes, *sync) {
@@ -227,7 +239,7 @@ impl Spares {
         }
     }
 
-    /// Is there so little room that it matters more than speed to get some back?
+    /// Is there so little room that it matters more to get some back than how long who appends waits?
     pub(crate) fn are_short(&self) -> bool {
         let LayoutConfig { disk, folder, segment_bytes, reserve_bytes, .. } = &self.config;
         disk.free_bytes(folder).is_ok_and(|free| free < reserve_bytes + SHORT_SEGMENTS * segment_bytes)
@@ -267,14 +279,15 @@ impl Spares {
             recycled.push(spare);
         } else {
             drop(recycled);
-            self.let_go(spare.path.as_path(), spare.file);
+            self.remove(&spare.path);
         }
     }
 
-    /// Removes a file that is nobody's and has the name of a spare: whichever way it is found after a crash, it is removed then.
+    /// Removes a file that never had another name than a spare's, and gives it back: found by that name after a crash, it is
+    /// removed, however short it is.
     pub(crate) fn let_go(&self, path: &Path, file: Box<dyn DiskFile>) {
         if self.remove(path) {
-            self.leaving.take(file);
+            self.leaving.take(Nameless::File(file));
         }
     }
 
@@ -542,8 +555,10 @@ mod tests {
         drop(layout);
         let (mut layout, slices) = start_with_slices(HOUR);
         assert_eq!(slices.recv().unwrap(), 2);
-        layout.take().unwrap();
+        layout.prepare(None, || None);
         assert_eq!(slices.recv().unwrap(), 1, "after a segment that was wanted it goes on");
+        layout.take().unwrap(); // it is there: who takes it asks for nothing more
+        assert!(slices.is_empty(), "until the next rest");
         drop(layout); // and whoever stops waits for nothing either
     }
 
@@ -660,16 +675,16 @@ mod tests {
 
     #[test]
     fn files_that_wait_to_be_given_back_keep_nobody_from_having_their_room() {
-        let disk = FaultDisk::new(1, 2 * BYTES + 100);
+        let disk = FaultDisk::new(1, 3 * BYTES + 100);
         let spares = spares(&disk, &[]);
-        let [first, second] = [(); 2].map(|()| spares.lay_out().unwrap_or_else(|error| panic!("{error}")));
-        spares.let_go(&first.path, first.file);
-        spares.let_go(&second.path, second.file);
+        for Spare { path, file, .. } in [(); 3].map(|()| spares.lay_out().unwrap()) {
+            spares.let_go(&path, file);
+        }
+        disk.set_free_bytes(100); // the room is still theirs
+        let wanted = spares.lay_out().unwrap();
         spares.lay_out().unwrap();
-        assert!(spares.leaving.give_back_slice(), "there is room without it");
-        disk.set_free_bytes(0);
-        spares.lay_out().unwrap_err();
-        assert!(!spares.leaving.give_back_slice(), "the other was closed before a segment was refused");
+        assert!(spares.leaving.give_back_slice() && !spares.leaving.give_back_slice(), "one was not needed");
+        drop(wanted);
     }
 
     #[test]

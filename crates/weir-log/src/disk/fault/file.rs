@@ -8,7 +8,7 @@ use std::{
 use nix::errno::Errno;
 
 use super::{
-    Operation, Shared,
+    Operation, Shared, State,
     content::{coin, up_to},
 };
 use crate::disk::DiskFile;
@@ -16,8 +16,27 @@ use crate::disk::DiskFile;
 /// One open file.
 #[derive(Debug)]
 pub(super) struct Handle {
-    pub(super) shared: Arc<Shared>,
-    pub(super) content: usize,
+    shared: Arc<Shared>,
+    content: usize,
+}
+
+impl Handle {
+    pub(super) fn open(shared: &Arc<Shared>, state: &mut State, content: usize) -> Self {
+        *state.open.entry(content).or_default() += 1;
+        Self { shared: Arc::clone(shared), content }
+    }
+}
+
+impl Drop for Handle {
+    fn drop(&mut self) {
+        let mut state = self.shared.state.lock();
+        let others = state.open.remove(&self.content).map_or(0, |open| open - 1);
+        if others > 0 {
+            state.open.insert(self.content, others);
+        } else if state.nameless.remove(&self.content) {
+            state.free_bytes += state.contents[self.content].bytes().len() as u64;
+        }
+    }
 }
 
 impl DiskFile for Handle {
@@ -93,9 +112,10 @@ impl DiskFile for Handle {
     fn give_back_behind(&self, bytes: u64) {
         let mut state = self.shared.state.lock();
         if state.powered {
-            let content = &mut state.contents[self.content];
-            let given_back = content.cut(usize::try_from(bytes).expect("it was longer"));
-            state.given_back_bytes += given_back as u64;
+            let bytes = usize::try_from(bytes).expect("files are in memory");
+            let cut = state.contents[self.content].cut(bytes) as u64;
+            state.given_back_bytes += cut;
+            state.free_bytes += cut;
         }
     }
 }

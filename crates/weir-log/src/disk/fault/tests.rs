@@ -202,14 +202,21 @@ fn names_are_durable_when_the_folder_was_synced_and_else_lost_from_the_last_one_
 
 #[test]
 fn a_full_disk_lays_out_nothing_until_there_is_room() {
-    let (disk, _file) = with_file(1);
+    let (disk, file) = with_file(1);
     disk.set_free_bytes(99);
     let more = Path::new("data/more");
     let refused = disk.lay_out(more, 100, true).unwrap_err();
     assert_eq!((refused.kind(), disk.paths().len()), (io::ErrorKind::StorageFull, 1));
+    let free = || disk.free_bytes(Path::new("data")).unwrap();
     disk.remove(path()).unwrap();
-    assert_eq!(disk.free_bytes(Path::new("data")).unwrap(), 99 + BYTES as u64);
-    disk.lay_out(more, 100, true).unwrap();
+    assert_eq!(free(), 99, "it is still open");
+    file.give_back_behind(BYTES as u64 - 1);
+    assert_eq!(free(), 100);
+    drop(file);
+    assert_eq!(free(), 99 + BYTES as u64);
+    drop(disk.lay_out(more, 100, true).unwrap());
+    disk.remove(more).unwrap();
+    assert_eq!(free(), 99 + BYTES as u64, "nobody has it open");
 }
 
 /// Syncs on a thread of its own and returns when it is held up.

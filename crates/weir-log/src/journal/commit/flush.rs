@@ -4,7 +4,11 @@
 //! behind it in the file. Groups are handed out, synced and finished one after another: nothing is published that a sync
 //! which began later has to bring to the disk, and what was written behind a failed sync fails with it.
 
-use std::{io::IoSlice, sync::Arc, time::Duration};
+use std::{
+    io::IoSlice,
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
 
 use weir_core::{clock::Monotonic, limits::COMMIT_GROUP_BYTES_MAX};
 
@@ -72,6 +76,7 @@ impl Committer {
         let is_synced = self.syncs_staged();
         let (segment, end) = (Arc::clone(&self.active.segment), self.active.written_end);
         self.handed_out_to = Some(end);
+        self.shared.flushing.store(true, Ordering::Relaxed);
         self.written = 0;
         Some(Group { segment, frames: std::mem::take(&mut self.staged), end, is_synced, begun })
     }
@@ -79,6 +84,7 @@ impl Committer {
     /// Publishes what a sync made durable and answers, or answers that it failed.
     pub(super) fn finish(&mut self, group: Group, synced: Result<(), StorageError>) {
         assert_eq!(self.handed_out_to.take(), Some(group.end), "this group was handed out");
+        self.shared.flushing.store(false, Ordering::Relaxed);
         if let Err(error) = synced {
             return self.fail(error, group.frames);
         }

@@ -17,7 +17,7 @@ use crate::{
 };
 
 /// Bytes of frames that are copied and synced at once, one frame however large: what a sync of records beside them, or a
-/// segment that is wanted, waits for.
+/// segment that is wanted, waits for. What the file begins and ends with is written at once.
 const SLICE_BYTES: usize = 256 * 1024;
 /// Places that are read for one slice: a disk that has to seek for each is slow in another way.
 const SLICE_READS: usize = 256;

@@ -8,7 +8,11 @@ use proptest::prelude::*;
 use super::*;
 use crate::{
     disk::{fault::Operation, read_exact_at},
-    segment::head::HEAD_BLOCK_BYTES,
+    journal::rewrite::Rewriter,
+    segment::{
+        head::HEAD_BLOCK_BYTES,
+        layout::{Chores, LayoutConfig, Spares},
+    },
 };
 
 const LONG: ShardKey = ShardKey { stream: StreamId(1), shard: ShardIndex(0) };
@@ -69,7 +73,11 @@ fn a_long_stream_keeps_its_records_and_the_disk_gets_the_rest() {
     assert_eq!(segments(&disk).len() as u64, metrics.segments);
     assert_eq!(read_all(&journal, LONG, 0).unwrap(), kept);
     assert_eq!(rewrite(&journal), RewriteOutcome::default(), "once is enough");
-    assert!(disk.given_back_bytes() >= SEGMENT_BYTES, "the file whose name the new one has, at least");
+    assert_eq!(
+        disk.given_back_bytes(),
+        SEGMENT_BYTES,
+        "of the file whose name the new one has; others are spares"
+    );
     kept.extend(fill(&journal, 40, 8));
     assert_eq!(read_all(&journal, LONG, 0).unwrap(), kept);
     for disk in [disk.after_kill(1), disk.after_power_loss(2)] {
@@ -85,6 +93,53 @@ fn a_long_stream_keeps_its_records_and_the_disk_gets_the_rest() {
         assert_eq!(report.damage, []);
         assert_eq!(read_all(&again, LONG, 0).unwrap(), kept);
     }
+}
+
+/// A rewriter beside the journal's own, which nobody asks for anything, and what became of its wish.
+fn rewriter(journal: &Journal) -> (Rewriter, mpsc::Receiver<Result<RewriteOutcome, WriteError>>) {
+    let config = &journal.shared.config;
+    let layout = LayoutConfig {
+        disk: Arc::clone(&config.disk),
+        folder: config.folder.clone(),
+        segment_bytes: config.segment_bytes,
+        reserve_bytes: 0,
+        sync: true,
+    };
+    let names: Vec<_> = config.disk.list(&config.folder).unwrap();
+    let spares = Arc::new(Spares::adopt(layout, &names));
+    let (done, outcome) = mpsc::sync_channel(1);
+    journal.shared.rewrites.lock().waiting = Some(Done::new(move |result| drop(done.send(result))));
+    let mut rewriter = Rewriter::new(Arc::clone(&journal.shared), spares, 7);
+    rewriter.begin();
+    (rewriter, outcome)
+}
+
+#[test]
+fn rewriting_rests_after_a_slice_if_somebody_appended_and_room_is_not_short() {
+    let disk = disk();
+    let (journal, _) = filled(&disk);
+    let (mut rewriter, outcome) = rewriter(&journal);
+    assert!(rewriter.step().unwrap() > Duration::ZERO, "filling came before it");
+    assert_eq!(rewriter.step(), Some(Duration::ZERO));
+    append(&journal, SHORT, &["beside it"]).unwrap();
+    disk.set_free_bytes(SEGMENT_BYTES);
+    assert_eq!(rewriter.step(), Some(Duration::ZERO), "room is short");
+    disk.set_free_bytes(1 << 30);
+    append(&journal, SHORT, &["beside it"]).unwrap();
+    assert!(rewriter.step().unwrap() > Duration::ZERO);
+    while rewriter.step().is_some() {}
+    assert!(outcome.recv().unwrap().unwrap().segments_rewritten > 0);
+}
+
+#[test]
+fn each_slice_is_synced_before_the_next_is_copied() {
+    let disk = disk();
+    let (journal, _) = filled(&disk);
+    let (mut rewriter, outcome) = rewriter(&journal);
+    rewriter.step().unwrap(); // chosen and begun
+    disk.fail_next(Operation::Sync, Errno::EIO);
+    rewriter.step();
+    assert!(matches!(outcome.try_recv(), Ok(Err(WriteError::Storage(_)))));
 }
 
 #[test]
