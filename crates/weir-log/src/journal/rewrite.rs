@@ -145,8 +145,8 @@ impl Chores for Rewriter {
         }
         let took = self.shared.clock.now().since(begun);
         let hurry = self.spares.are_short() || self.spares.leaving.are_many();
-        let begun = self.shared.counters.groups.get();
-        Some(self.pace.rest_after(took, begun, self.shared.is_writing(), hurry))
+        let groups = self.shared.counters.groups.get();
+        Some(self.pace.rest_after(took, groups, self.shared.is_writing(), hurry))
     }
 }
 
