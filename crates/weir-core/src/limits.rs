@@ -207,8 +207,8 @@ pub const SPARE_SEGMENTS_MAX: usize = 8;
 /// Files of dropped segments that are given back to the disk with rests between the slices, so that who appends has most of the
 /// disk's time; with more of them there are no rests.
 pub const LEAVING_FILES_UNHURRIED_MAX: usize = 64;
-/// Files of dropped segments that are open until they are given back, as they were before: 64 GiB of full ones. What comes
-/// beyond is closed at once, and who appends waits for it.
+/// Files of dropped segments that stay open until they are given back slice by slice: 64 GiB of full ones. What comes beyond is
+/// closed at once, and who appends waits for it.
 pub const LEAVING_FILES_MAX: usize = 1_024;
 /// Bytes that the log leaves free on its disk: no segment is laid out that would take of them, so that writes are
 /// refused with a clear error while everything else on the machine still works.

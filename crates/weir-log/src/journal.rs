@@ -277,7 +277,7 @@ impl Drop for Journal {
 
 impl Shared {
     /// Does somebody wait for what it appended?
-    fn is_writing(&self) -> bool {
+    fn is_waited_for(&self) -> bool {
         self.flushing.load(Ordering::Relaxed) || self.gate.waiting().items > 0
     }
 

@@ -5,7 +5,7 @@
 //! *journal* appends, syncs, recovers and trims; the *shard index* finds a record. It knows no socket and no runtime.
 //!
 //! Threads of an open journal: `weir-commit` (writes what comes), `weir-ahead` (writes while that one syncs) and `weir-layout`
-//! (lays segments out ahead, uncaches and rewrites old ones). Always three.
+//! (lays segments out ahead, uncaches and rewrites old ones, gives dropped ones back). Always three.
 #![forbid(unsafe_code)]
 #![cfg_attr(not(test), warn(clippy::cast_possible_truncation))]
 

@@ -225,7 +225,7 @@ impl FaultDisk {
             change.apply(&mut names);
         }
         let contents = state.contents.iter().map(|content| content.after_power_loss(&mut rng)).collect();
-        let disk = Self::new(seed, state.free_bytes);
+        let disk = Self::new(seed, state.free_bytes + state.nameless_bytes());
         let mut found = disk.state();
         found.contents = contents;
         found.names_synced.clone_from(&names);
@@ -239,7 +239,7 @@ impl FaultDisk {
     /// loss of power after that still takes it.
     pub fn after_kill(&self, seed: u64) -> Self {
         let state = self.state();
-        let disk = Self::new(seed, state.free_bytes);
+        let disk = Self::new(seed, state.free_bytes + state.nameless_bytes());
         let mut found = disk.state();
         found.contents.clone_from(&state.contents);
         found.names.clone_from(&state.names);
@@ -367,6 +367,11 @@ impl State {
         } else {
             self.free_bytes += self.contents[content].bytes().len() as u64;
         }
+    }
+
+    /// Room that nobody's files take, once nobody has them open any more.
+    fn nameless_bytes(&self) -> u64 {
+        self.nameless.iter().map(|content| self.contents[*content].bytes().len() as u64).sum()
     }
 
     fn change_names(&mut self, operation: Operation, change: NameChange) -> io::Result<()> {

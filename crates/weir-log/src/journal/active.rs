@@ -243,18 +243,12 @@ mod tests {
     use crate::{
         disk::{MemoryDisk, read_exact_at},
         journal::Durability,
-        segment::layout::{LayoutConfig, Spares},
+        segment::layout::Spares,
     };
 
     fn begun(config: &JournalConfig, reserved_from: Option<u32>) -> Active {
-        let layout = LayoutConfig {
-            disk: Arc::clone(&config.disk),
-            folder: config.folder.clone(),
-            segment_bytes: config.segment_bytes,
-            reserve_bytes: 0,
-            sync: true,
-        };
-        let spare = Spare { reserved_from, ..Spares::adopt(layout, &[]).lay_out().unwrap() };
+        let spares = Spares::adopt(config.layout_config(), &[]);
+        let spare = Spare { reserved_from, ..spares.lay_out().unwrap() };
         let sequence = SegmentSequence(1);
         let snapshot = Snapshot { first_segment: sequence, shards: Vec::new() };
         let beginning = Beginning { sequence, key: 7, previous_end: 0, now: WallMs(1), snapshot };

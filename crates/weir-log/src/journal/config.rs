@@ -14,6 +14,7 @@ use crate::{
     disk::{Disk, MemoryDisk, RealDisk},
     error::{OpenError, StorageError},
     frame::FRAME_HEADER_BYTES,
+    segment::layout::LayoutConfig,
 };
 
 /// The shortest segment: below, heads and footers would be most of it.
@@ -106,6 +107,17 @@ impl JournalConfig {
     /// order of its files in a power loss.
     pub(crate) fn syncs_segments(&self) -> bool {
         self.durability != Durability::Memory
+    }
+
+    /// How its segments are laid out.
+    pub(crate) fn layout_config(&self) -> LayoutConfig {
+        LayoutConfig {
+            disk: Arc::clone(&self.disk),
+            folder: self.folder.clone(),
+            segment_bytes: self.segment_bytes,
+            reserve_bytes: self.reserve_bytes,
+            sync: self.syncs_segments(),
+        }
     }
 
     /// Makes the names of the folder's files durable.

@@ -31,7 +31,7 @@ use crate::{
     segment::{
         Segment, SegmentSequence,
         footer::FooterAt,
-        layout::{Layout, LayoutConfig, REQUESTS_MAX, Spares},
+        layout::{Layout, REQUESTS_MAX, Recycled, Spares},
         scan::Torn,
     },
     shard::Shard,
@@ -64,7 +64,7 @@ pub(super) fn open(
     });
     config.segment_bytes = facts.segment_bytes;
     config.check()?;
-    let spares = Arc::new(Spares::adopt(layout_config(&config), &names));
+    let spares = Arc::new(Spares::adopt(config.layout_config(), &names));
     let Recovered { mut segments, covered, shards, first_segment, tail, mut report, .. } = recovered;
     let last = segments.last().cloned();
     let active = match (tail, last) {
@@ -197,8 +197,10 @@ fn keep_from(
         segments.into_iter().partition(|segment| segment.sequence >= first);
     dropped.extend(covered);
     if !dropped.is_empty() {
-        kept.extend(spares.recycle(dropped).left); // files that go are closed here: nobody writes yet
+        let Recycled { left, gone } = spares.recycle(dropped);
+        kept.extend(left);
         config.sync_names()?;
+        spares.leaving.take(gone);
     }
     Ok(kept.into_iter().map(|segment| (segment.sequence, segment)).collect())
 }
@@ -212,16 +214,6 @@ impl Drop for DrainGate {
         let mut rest = Vec::new();
         while !self.0.gate.take(usize::MAX, &mut rest).closed {}
         drop(rest); // each answers that its owner is gone
-    }
-}
-
-fn layout_config(config: &JournalConfig) -> LayoutConfig {
-    LayoutConfig {
-        disk: Arc::clone(&config.disk),
-        folder: config.folder.clone(),
-        segment_bytes: config.segment_bytes,
-        reserve_bytes: config.reserve_bytes,
-        sync: config.syncs_segments(),
     }
 }
 

@@ -1,7 +1,7 @@
 //! Retention: which records are too old to be served, and which segments hold nothing else.
 //!
-//! The node calls it now and then with its streams' hours. Records are trimmed at once and to the batch;
-//! segments are dropped whole, oldest first, and what lies behind a segment that is still kept goes by rewriting.
+//! The node calls it now and then with its streams' hours. Records are trimmed at once and to the batch; segments
+//! are dropped whole, oldest first, and what lies behind a segment that is still kept goes by rewriting.
 
 use std::time::Duration;
 

@@ -1,12 +1,12 @@
 //! Rewriting: what is still kept of old segments goes into fewer and shorter files, so that a stream that keeps for long
 //! does not hold its neighbours' dead records on disk.
 //!
-//! The layout thread does it, in slices, when the node asks; `choose.rs` says which segments are worth it and what that costs at
-//! most, [`plan`] what the new file is, [`copy`] writes it, and [`pace`] gives the rests between the slices. Among them, and
-//! first, are those by which removed files go back to the disk. The new file is written and synced under a spare's
-//! name, then takes the name of the last segment of its group, and when that name is on disk the index moves over and the
-//! others of the group go. At every moment the folder holds all kept records: before the name changes in the old files, after
-//! it in both, and recovery lets go of what a rewritten segment beside it stands for.
+//! The layout thread does it, in slices, when the node asks; `choose.rs` says which segments are worth it and what that
+//! costs at most, [`plan`] what the new file is, [`copy`] writes it, and [`pace`] gives the rests between the slices. Slices by
+//! which removed files go back to the disk come before those. The new file is written and synced under a spare's name, then
+//! takes the name of the last segment of its group, and when that name is on disk the index moves over and the others of the
+//! group go. At every moment the folder holds all kept records: before the name changes in the old files, after it in both,
+//! and recovery lets go of what a rewritten segment beside it stands for.
 //!
 //! It never touches the segment that is being filled nor the one before it, never a segment in which something does not
 //! check, and never one in which a damaged shard has records. Whoever reads an old file keeps it open until done.
@@ -146,7 +146,7 @@ impl Chores for Rewriter {
         let took = self.shared.clock.now().since(begun);
         let hurry = self.spares.are_short() || self.spares.leaving.are_many();
         let groups = self.shared.counters.groups.get();
-        Some(self.pace.rest_after(took, groups, self.shared.is_writing(), hurry))
+        Some(self.pace.rest_after(took, groups, self.shared.is_waited_for(), hurry))
     }
 }
 
@@ -282,7 +282,7 @@ impl Rewriter {
         self.told = None;
         // Before any of them is used again: a new segment's bytes must never be found under an old one's name.
         shared.config.sync_names().map_err(|error| WriteError::Storage(shared.stop(error)))?;
-        gone.into_iter().for_each(|file| self.spares.leaving.take(file));
+        self.spares.leaving.take(gone);
         Ok(())
     }
 

@@ -349,40 +349,34 @@ fn what_is_too_much_for_a_moment_or_for_this_segment_is_the_committers() {
     assert!(matches!(closed, Err(AppendError::Write(WriteError::Closed))));
 }
 
+/// Opens the shard and fills so many segments; the next is hardly begun, and none is being laid out.
+fn fill_segments(journal: &Journal, shard: ShardKey, segments: u64) {
+    open_shard(journal, shard);
+    let text = "t".repeat(3_000);
+    while journal.metrics().rolls < segments {
+        append(journal, shard, &[&text]).unwrap();
+    }
+}
+
 #[test]
 fn the_kernel_is_left_the_newest_segments_and_told_to_let_go_of_the_others() {
     let disk = disk();
     let config = JournalConfig { kernel_cache_bytes: 2 * SEGMENT_BYTES, ..config(&disk) };
     let (journal, _) = Journal::open(config, &Threads::new(), Clock::new()).unwrap();
     let shard = key(1, 0);
-    open_shard(&journal, shard);
-    let text = "t".repeat(3_000);
-    while journal.metrics().rolls < 9 {
-        append(&journal, shard, &[&text]).unwrap();
-    }
+    fill_segments(&journal, shard, 9);
     journal.close();
     let path = |number| Segment::path_in(Path::new("data"), SegmentSequence(number));
-    // Each when the one that is two behind it was half full; the tenth is hardly begun.
+    // Each when the one that is two behind it was half full.
     assert_eq!(disk.uncached(), (1..=7).map(path).collect::<Vec<_>>());
     assert!(!read_all(&journal, shard, 0).unwrap().is_empty());
-}
-
-/// A journal that has just begun its thirteenth segment: no segment is being laid out.
-fn of_thirteen_segments(disk: &FaultDisk) -> Journal {
-    let (journal, _) = open(disk);
-    let shard = key(1, 0);
-    open_shard(&journal, shard);
-    let text = "t".repeat(3_000);
-    while journal.metrics().rolls < 12 {
-        append(&journal, shard, &[&text]).unwrap();
-    }
-    journal
 }
 
 #[test]
 fn what_retention_let_go_of_is_given_back_before_old_segments_are_rewritten() {
     let disk = disk();
-    let journal = of_thirteen_segments(&disk);
+    let (journal, _) = open(&disk);
+    fill_segments(&journal, key(1, 0), 12);
     let files = disk.paths().len();
     assert_eq!(retain(&journal, |_| Duration::ZERO, u64::MAX).segments_dropped, 12);
     let removed = files - disk.paths().len();
@@ -392,9 +386,23 @@ fn what_retention_let_go_of_is_given_back_before_old_segments_are_rewritten() {
 }
 
 #[test]
+fn what_a_crash_kept_from_going_is_given_back_after_the_next_start() {
+    let disk = disk();
+    let (journal, _) = open(&disk);
+    fill_segments(&journal, key(1, 0), 12);
+    disk.fail_next(Operation::Rename, Errno::EIO);
+    assert_eq!(retain(&journal, |_| Duration::ZERO, u64::MAX).segments_dropped, 0);
+    let killed = disk.after_kill(1);
+    let (again, _) = open(&killed);
+    rewrite(&again);
+    assert_eq!(killed.given_back_bytes(), (12 - SPARE_SEGMENTS_MAX) as u64 * SEGMENT_BYTES);
+}
+
+#[test]
 fn a_file_whose_name_may_still_be_on_disk_is_not_cut() {
     let disk = disk();
-    let journal = of_thirteen_segments(&disk);
+    let (journal, _) = open(&disk);
+    fill_segments(&journal, key(1, 0), 12);
     disk.fail_next(Operation::SyncFolder, Errno::EIO);
     retain(&journal, |_| Duration::ZERO, u64::MAX);
     wait(|done| journal.rewrite(done)).unwrap_err();

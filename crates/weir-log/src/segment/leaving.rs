@@ -55,12 +55,14 @@ impl Nameless {
 }
 
 impl Leaving {
-    /// Takes a file. What takes no time to close is closed here, and what comes beyond [`LEAVING_FILES_MAX`].
-    pub(crate) fn take(&self, file: Nameless) {
-        let bytes = file.bytes_to_give_back();
-        let mut files = self.files.lock();
-        if bytes > 0 && files.len() < LEAVING_FILES_MAX {
-            files.push_back(Remains { file, bytes });
+    /// Takes files. What takes no time to close is closed here, and what comes beyond [`LEAVING_FILES_MAX`].
+    pub(crate) fn take(&self, gone: impl IntoIterator<Item = Nameless>) {
+        for file in gone {
+            let bytes = file.bytes_to_give_back();
+            let mut files = self.files.lock();
+            if bytes > 0 && files.len() < LEAVING_FILES_MAX {
+                files.push_back(Remains { file, bytes });
+            }
         }
     }
 
@@ -114,12 +116,12 @@ mod tests {
     fn a_file_goes_back_a_slice_at_a_time_and_what_takes_no_time_is_closed_at_once() {
         let (leaving, disk, path) = (Leaving::default(), FaultDisk::new(1, 1 << 30), Path::new("file"));
         let (file, look) = nameless(&disk, path, 2 * SLICE_BYTES + 1);
-        leaving.take(Nameless::File(file));
+        leaving.take([Nameless::File(file)]);
         let slices = [(); 3].map(|()| (leaving.give_back_slice(), look.bytes().unwrap()));
         assert_eq!(slices, [(true, SLICE_BYTES + 1), (true, 1), (true, 0)]);
         assert!(!leaving.give_back_slice());
         let (memory, _) = nameless(&MemoryDisk::new(1 << 30), path, SLICE_BYTES);
-        leaving.take(Nameless::File(memory));
+        leaving.take([Nameless::File(memory)]);
         assert!(!leaving.give_back_slice());
     }
 
@@ -129,10 +131,10 @@ mod tests {
         let (file, _) = nameless(&disk, path, SLICE_BYTES);
         let segment = Arc::new(Segment::new(SegmentSequence(1), 0, path.to_owned(), file));
         let reader = Arc::clone(&segment);
-        leaving.take(Nameless::Segment(segment));
+        leaving.take([Nameless::Segment(segment)]);
         assert!(!leaving.give_back_slice());
         let (other, look) = nameless(&disk, path, SLICE_BYTES);
-        leaving.take(Nameless::File(other));
+        leaving.take([Nameless::File(other)]);
         assert!(leaving.give_back_slice() && !leaving.give_back_slice());
         assert_eq!((look.bytes().unwrap(), reader.file.bytes().unwrap()), (0, SLICE_BYTES));
         drop(reader);
@@ -144,11 +146,11 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let (leaving, path) = (Leaving::default(), folder.path().join("file"));
         let (file, look) = nameless(&RealDisk, &path, 2 * SLICE_BYTES);
-        leaving.take(Nameless::File(file));
+        leaving.take([Nameless::File(file)]);
         assert!(leaving.give_back_slice());
         assert_eq!(look.bytes().unwrap(), SLICE_BYTES);
         assert!(leaving.give_back_file() && !leaving.give_back_file());
-        leaving.take(Nameless::File(RealDisk.lay_out(&path, SLICE_BYTES, true).unwrap()));
+        leaving.take([Nameless::File(RealDisk.lay_out(&path, SLICE_BYTES, true).unwrap())]);
         assert!(!leaving.give_back_slice(), "somebody gave it another name");
     }
 
@@ -157,11 +159,11 @@ mod tests {
         let (leaving, disk, path) = (Leaving::default(), FaultDisk::new(1, 1 << 30), Path::new("file"));
         for _ in 0..=LEAVING_FILES_UNHURRIED_MAX {
             assert!(!leaving.are_many());
-            leaving.take(Nameless::File(nameless(&disk, path, 1).0));
+            leaving.take([Nameless::File(nameless(&disk, path, 1).0)]);
         }
         assert!(leaving.are_many());
         for _ in 0..LEAVING_FILES_MAX {
-            leaving.take(Nameless::File(nameless(&disk, path, 1).0));
+            leaving.take([Nameless::File(nameless(&disk, path, 1).0)]);
         }
         let mut left = 0;
         while leaving.give_back_slice() {

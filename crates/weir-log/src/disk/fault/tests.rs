@@ -210,6 +210,9 @@ fn a_full_disk_lays_out_nothing_until_there_is_room() {
     let free = || disk.free_bytes(Path::new("data")).unwrap();
     disk.remove(path()).unwrap();
     assert_eq!(free(), 99, "it is still open");
+    for crashed in [disk.after_kill(1), disk.after_power_loss(1)] {
+        assert_eq!(crashed.free_bytes(Path::new("data")).unwrap(), 99 + BYTES as u64);
+    }
     file.give_back_behind(BYTES as u64 - 1);
     assert_eq!(free(), 100);
     drop(file);

@@ -126,7 +126,7 @@ impl Committer {
         self.shared.segments.write().extend(left);
         // Before any of them is used again: a new segment's bytes must never be found under an old one's name.
         match self.shared.config.sync_names() {
-            Ok(()) => gone.into_iter().for_each(|file| spares.leaving.take(file)),
+            Ok(()) => spares.leaving.take(gone),
             Err(error) => {
                 self.shared.stop(error);
             }

@@ -11,7 +11,7 @@ use crate::{
     journal::rewrite::Rewriter,
     segment::{
         head::HEAD_BLOCK_BYTES,
-        layout::{Chores, LayoutConfig, Spares},
+        layout::{Chores, Spares},
     },
 };
 
@@ -98,15 +98,8 @@ fn a_long_stream_keeps_its_records_and_the_disk_gets_the_rest() {
 /// A rewriter beside the journal's own, which nobody asks for anything, and what became of its wish.
 fn rewriter(journal: &Journal) -> (Rewriter, mpsc::Receiver<Result<RewriteOutcome, WriteError>>) {
     let config = &journal.shared.config;
-    let layout = LayoutConfig {
-        disk: Arc::clone(&config.disk),
-        folder: config.folder.clone(),
-        segment_bytes: config.segment_bytes,
-        reserve_bytes: 0,
-        sync: true,
-    };
-    let names: Vec<_> = config.disk.list(&config.folder).unwrap();
-    let spares = Arc::new(Spares::adopt(layout, &names));
+    let names = config.disk.list(&config.folder).unwrap();
+    let spares = Arc::new(Spares::adopt(config.layout_config(), &names));
     let (done, outcome) = mpsc::sync_channel(1);
     journal.shared.rewrites.lock().waiting = Some(Done::new(move |result| drop(done.send(result))));
     let mut rewriter = Rewriter::new(Arc::clone(&journal.shared), spares, 7);
