@@ -57,6 +57,7 @@ pub struct NodeMetrics {
     rewritten_bytes: Gauge,
     rewritten_segments: Gauge,
     segments: Gauge,
+    leaving_bytes: Gauge,
     stopped: Gauge,
     full: Gauge,
 }
@@ -121,6 +122,12 @@ impl NodeMetrics {
             self.rewritten_segments.clone(),
         );
         registry.register("weir_node_segments", "Segments in use", self.segments.clone());
+        registry.register_with_unit(
+            "weir_node_leaving",
+            "Bytes of removed segments that are not given back to the disk yet",
+            Unit::Bytes,
+            self.leaving_bytes.clone(),
+        );
         registry.register("weir_node_log_stopped", "1 after a failed write or sync", self.stopped.clone());
         registry.register("weir_node_log_full", "1 while the next segment has no room", self.full.clone());
     }
@@ -163,6 +170,7 @@ impl NodeMetrics {
         self.rewritten_bytes.set(signed(journal.rewritten_bytes));
         self.rewritten_segments.set(signed(journal.rewritten_segments));
         self.segments.set(signed(journal.segments));
+        self.leaving_bytes.set(signed(journal.leaving_bytes));
         self.stopped.set(i64::from(journal.stopped));
         self.full.set(i64::from(journal.full));
     }

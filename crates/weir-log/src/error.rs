@@ -22,6 +22,13 @@ pub struct StorageError {
     pub source: io::Error,
 }
 
+impl StorageError {
+    /// Is there no room, on the disk or of what this process may have of it?
+    pub(crate) fn is_no_room(&self) -> bool {
+        matches!(self.source.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
+    }
+}
+
 /// A shard whose records from `from` on cannot be trusted.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{shard} is damaged from record {from} on: {} at byte {offset}", .path.display())]

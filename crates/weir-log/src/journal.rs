@@ -55,7 +55,7 @@ use crate::{
     facade::{Mutex, RwLock},
     frame::FRAME_HEADER_BYTES,
     metrics::{Counters, JournalMetrics},
-    segment::{Segment, SegmentSequence},
+    segment::{Segment, SegmentSequence, layout::Spares},
     shard::{Shard, ShardState},
     snapshot::{DamageMark, owned_bytes},
 };
@@ -127,6 +127,7 @@ struct Shared {
     body_bytes_max: usize,
     shards: RwLock<HashMap<ShardKey, Arc<Shard>>>,
     segments: RwLock<BTreeMap<SegmentSequence, Arc<Segment>>>,
+    spares: Arc<Spares>,
     /// What pages left of batches.
     rests: Rests,
     /// Held by whoever takes segments out of the folder, so that their names go in the order of the log.
@@ -327,6 +328,7 @@ impl Shared {
             queue_items: waiting.items as u64,
             queue_bytes: waiting.bytes as u64,
             segments: self.segments.read().len() as u64,
+            leaving_bytes: self.spares.leaving.bytes(),
             shards: self.shards.read().len() as u64,
             stopped: self.stopped.get().is_some(),
             full: self.full.load(Ordering::Relaxed),

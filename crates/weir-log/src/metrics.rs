@@ -91,6 +91,8 @@ pub struct JournalMetrics {
     pub queue_bytes: u64,
     /// Segments that hold records or may.
     pub segments: u64,
+    /// Bytes of removed segments that are not given back to the disk yet.
+    pub leaving_bytes: u64,
     /// Shards that are open.
     pub shards: u64,
     /// A write or sync failed: nothing more is written.

@@ -95,6 +95,7 @@ pub(super) fn open(
         body_bytes_max: config.body_bytes_max(),
         shards: RwLock::new(shards.into_iter().map(|shard| (shard.key, Arc::new(shard))).collect()),
         segments: RwLock::new(kept),
+        spares: Arc::clone(&spares),
         rests: Rests::default(),
         names: Mutex::new(()),
         rewrites: Mutex::new(rewrites),
@@ -106,7 +107,7 @@ pub(super) fn open(
         _lock: lock,
         config,
     });
-    let rewriter = Rewriter::new(Arc::clone(&shared), Arc::clone(&spares), facts.key);
+    let rewriter = Rewriter::new(Arc::clone(&shared), facts.key);
     let layout = Layout::start(spares, threads, clock, (requests, wanted), rewriter)?;
     let start = Start { shared: Arc::clone(&shared), layout, active, key: facts.key, first_segment };
     let writer = Arc::new(Mutex::new(Some(Committer::new(start))));

@@ -33,7 +33,7 @@ use crate::{
         Segment, SegmentSequence,
         footer::{ENTRY_BYTES, FooterRun, RUN_BYTES, TRAILER_BYTES},
         head::HEAD_BLOCK_BYTES,
-        layout::{Chores, Recycled, Request, Spares},
+        layout::{Chores, Recycled, Request},
         leaving::Nameless,
     },
     shard::Shard,
@@ -98,7 +98,6 @@ pub(super) struct Wishes {
 #[derive(Debug)]
 pub(super) struct Rewriter {
     shared: Arc<Shared>,
-    spares: Arc<Spares>,
     /// Makes the salts of this folder's segments.
     key: u32,
     pace: Pace,
@@ -134,7 +133,7 @@ impl Chores for Rewriter {
 
     fn step(&mut self) -> Option<Duration> {
         let begun = self.shared.clock.now();
-        if !self.spares.leaving.give_back_slice() {
+        if !self.shared.spares.leaving.give_back_slice() {
             let mut pass = self.pass.take()?;
             match self.advance(&mut pass) {
                 Ok(true) => self.pass = Some(pass),
@@ -144,7 +143,7 @@ impl Chores for Rewriter {
             self.begin();
         }
         let took = self.shared.clock.now().since(begun);
-        let hurry = self.spares.are_short() || self.spares.leaving.are_many();
+        let hurry = self.shared.spares.are_short() || self.shared.spares.leaving.are_many();
         let groups = self.shared.counters.groups.get();
         Some(self.pace.rest_after(took, groups, self.shared.is_waited_for(), hurry))
     }
@@ -160,9 +159,9 @@ impl Drop for Rewriter {
 }
 
 impl Rewriter {
-    pub(super) fn new(shared: Arc<Shared>, spares: Arc<Spares>, key: u32) -> Self {
+    pub(super) fn new(shared: Arc<Shared>, key: u32) -> Self {
         let (pace, barred) = (Pace::default(), BTreeSet::new());
-        Self { shared, spares, key, pace, pass: None, barred, told: None, given_up: false }
+        Self { shared, key, pace, pass: None, barred, told: None, given_up: false }
     }
 
     /// Does a slice; false when nothing is left that is worth it.
@@ -197,7 +196,8 @@ impl Rewriter {
         let Some(sources) = sources else { return Ok(true) }; // dropped since they were weighed
         match Plan::of(&self.shared, self.key, sources.clone(), sizes) {
             Ok(plan) => {
-                let copying = Copying::begin(plan, &self.spares).map_err(|error| self.not_begun(error))?;
+                let copying =
+                    Copying::begin(plan, &self.shared.spares).map_err(|error| self.not_begun(error))?;
                 self.shared.counters.rewritten_bytes.add(copying.written());
                 pass.copying = Some(copying);
             }
@@ -271,7 +271,7 @@ impl Rewriter {
         let replaced = old.len();
         pass.outcome.segments_rewritten += replaced;
         let (unnamed, named): (Vec<_>, _) = old.into_iter().partition(|old| old.sequence == to);
-        let Recycled { left, mut gone } = self.spares.recycle(named);
+        let Recycled { left, mut gone } = self.shared.spares.recycle(named);
         gone.extend(unnamed.into_iter().map(Nameless::Segment));
         // What does not go now goes before the new file does, as the oldest of all.
         if let Some(first) = left.first() {
@@ -282,7 +282,7 @@ impl Rewriter {
         self.told = None;
         // Before any of them is used again: a new segment's bytes must never be found under an old one's name.
         shared.config.sync_names().map_err(|error| WriteError::Storage(shared.stop(error)))?;
-        self.spares.leaving.take(gone);
+        self.shared.spares.leaving.take(gone);
         Ok(())
     }
 
@@ -307,9 +307,9 @@ impl Rewriter {
     }
 
     fn not_begun(&mut self, error: StorageError) -> WriteError {
-        let is_full = error.source.kind() == io::ErrorKind::StorageFull;
+        let is_no_room = error.is_no_room();
         let told = self.tell(error);
-        if is_full { WriteError::NoRoom(told) } else { WriteError::Storage(told) }
+        if is_no_room { WriteError::NoRoom(told) } else { WriteError::Storage(told) }
     }
 
     /// Does nothing more before the next opening, and says so.

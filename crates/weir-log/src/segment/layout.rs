@@ -9,7 +9,7 @@
 //! waits for a slice at most.
 
 use std::{
-    io::IoSlice,
+    io::{self, IoSlice},
     path::{Path, PathBuf},
     sync::{
         Arc,
@@ -121,7 +121,6 @@ pub(crate) struct Recycled {
 /// The committer's side of the layout thread.
 #[derive(Debug)]
 pub(crate) struct Layout {
-    spares: Arc<Spares>,
     requests: Sender<Request>,
     results: Receiver<Result<Spare, StorageError>>,
     asked: bool,
@@ -214,21 +213,28 @@ impl Spares {
     }
 
     fn lay_out_bytes(&self, bytes: u64, left_bytes: u64) -> Result<Spare, StorageError> {
-        let LayoutConfig { disk, folder, sync, .. } = &self.config;
         let path = self.next_path();
-        let error =
-            |operation, path: &Path, source| StorageError { operation, path: path.to_owned(), source };
-        let free = || disk.free_bytes(folder).map_err(|source| error("free space of", folder, source));
-        while free()? < bytes + left_bytes {
-            if !self.leaving.give_back_file() {
-                return Err(error("lay out", &path, std::io::ErrorKind::StorageFull.into()));
+        loop {
+            match self.try_to_lay_out(&path, bytes, left_bytes) {
+                Err(error) if error.is_no_room() && self.leaving.give_back_file() => {} // its room may do
+                outcome => return outcome,
             }
         }
-        match disk.lay_out(&path, bytes, *sync) {
-            Ok(file) => Ok(Spare { path, file, recycled: false, reserved_from: Some(0) }),
+    }
+
+    fn try_to_lay_out(&self, path: &Path, bytes: u64, left_bytes: u64) -> Result<Spare, StorageError> {
+        let LayoutConfig { disk, folder, sync, .. } = &self.config;
+        let error =
+            |operation, path: &Path, source| StorageError { operation, path: path.to_owned(), source };
+        let free = disk.free_bytes(folder).map_err(|source| error("free space of", folder, source))?;
+        if free < bytes + left_bytes {
+            return Err(error("lay out", path, io::ErrorKind::StorageFull.into()));
+        }
+        match disk.lay_out(path, bytes, *sync) {
+            Ok(file) => Ok(Spare { path: path.to_owned(), file, recycled: false, reserved_from: Some(0) }),
             Err(source) => {
-                self.remove(&path);
-                Err(error("lay out", &path, source))
+                self.remove(path);
+                Err(error("lay out", path, source))
             }
         }
     }
@@ -402,10 +408,9 @@ impl Layout {
         chores: C,
     ) -> Result<Self, SpawnRefused> {
         let (laid_out, results) = bounded(1);
-        let maker = Arc::clone(&spares);
-        let thread = Thread { spares: maker, wanted, laid_out, clock, chores, ends: false };
+        let thread = Thread { spares, wanted, laid_out, clock, chores, ends: false };
         let thread = threads.spawn("weir-layout", move || thread.run())?;
-        Ok(Self { spares, requests, results, asked: false, thread: Some(thread) })
+        Ok(Self { requests, results, asked: false, thread: Some(thread) })
     }
 
     /// Has the next segment laid out, if that is not under way, with zeros that are written over `zeros_over`; and after that
@@ -432,11 +437,6 @@ impl Layout {
             Err(_) if stale => self.wait(),
             outcome => outcome,
         }
-    }
-
-    /// The spares that this lays out from.
-    pub(crate) fn spares(&self) -> &Spares {
-        &self.spares
     }
 
     fn wait(&mut self) -> Result<Spare, StorageError> {
@@ -662,7 +662,7 @@ mod tests {
         let mut layout = start(&spares(&disk, &[]));
         layout.prepare(None, || None);
         let refused = layout.take().unwrap_err();
-        assert_eq!(refused.source.kind(), std::io::ErrorKind::StorageFull);
+        assert_eq!(refused.source.kind(), io::ErrorKind::StorageFull);
         disk.set_free_bytes(BYTES + 100);
         layout.take().unwrap();
     }
@@ -678,6 +678,22 @@ mod tests {
         spares.lay_out().unwrap();
         spares.lay_out().unwrap();
         assert!(spares.leaving.give_back_slice() && !spares.leaving.give_back_slice(), "one was not needed");
+    }
+
+    #[test]
+    fn what_waits_to_be_given_back_goes_also_where_only_the_attempt_finds_no_room() {
+        for errno in [Errno::ENOSPC, Errno::EDQUOT] {
+            let disk = FaultDisk::new(1, 10 * BYTES); // as it looks: others, or a quota, leave less
+            let spares = spares(&disk, &[]);
+            let Spare { path, file, .. } = spares.lay_out().unwrap();
+            spares.let_go(&path, file);
+            assert_eq!(spares.leaving.bytes(), BYTES);
+            disk.fail_next(Operation::LayOut, errno);
+            spares.lay_out().unwrap();
+            assert_eq!(spares.leaving.bytes(), 0);
+            disk.fail_next(Operation::LayOut, errno);
+            assert!(spares.lay_out().unwrap_err().is_no_room(), "nothing is left that could go");
+        }
     }
 
     #[test]

@@ -5,7 +5,13 @@
 //! a file comes here when it is on disk that its name is gone, and is cut shorter from its end, a slice at a time, as soon as
 //! nobody reads it any more. The layout thread does that among its chores. It must never cut a file that has a name.
 
-use std::{collections::VecDeque, sync::Arc};
+use std::{
+    collections::VecDeque,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+};
 
 use weir_core::limits::{LEAVING_FILES_MAX, LEAVING_FILES_UNHURRIED_MAX};
 
@@ -19,6 +25,8 @@ const SLICE_BYTES: u64 = 2 << 20;
 #[derive(Debug, Default)]
 pub(crate) struct Leaving {
     files: Mutex<VecDeque<Remains>>,
+    /// What they still take, with the one that is being cut.
+    bytes: AtomicU64,
 }
 
 /// What is left of a file.
@@ -61,6 +69,7 @@ impl Leaving {
             let bytes = file.bytes_to_give_back();
             let mut files = self.files.lock();
             if bytes > 0 && files.len() < LEAVING_FILES_MAX {
+                self.bytes.fetch_add(bytes, Ordering::Relaxed);
                 files.push_back(Remains { file, bytes });
             }
         }
@@ -72,10 +81,12 @@ impl Leaving {
         let unread = files.iter_mut().position(|remains| remains.file.as_sole_owner().is_some());
         let Some(mut remains) = unread.and_then(|at| files.remove(at)) else { return false };
         drop(files);
-        remains.bytes = remains.bytes.saturating_sub(SLICE_BYTES);
+        let slice = remains.bytes.min(SLICE_BYTES);
+        remains.bytes -= slice;
         if let Some(file) = remains.file.as_sole_owner() {
             file.give_back_behind(remains.bytes);
         }
+        self.bytes.fetch_sub(slice, Ordering::Relaxed);
         if remains.bytes > 0 {
             self.files.lock().push_front(remains);
         }
@@ -84,8 +95,14 @@ impl Leaving {
 
     /// Gives the oldest file back, however long that takes: somebody waits for the room. False when there is none.
     pub(crate) fn give_back_file(&self) -> bool {
-        let oldest = self.files.lock().pop_front();
-        oldest.is_some() // and closed without the lock
+        let Some(oldest) = self.files.lock().pop_front() else { return false };
+        self.bytes.fetch_sub(oldest.bytes, Ordering::Relaxed);
+        true // and it is closed without the lock
+    }
+
+    /// Bytes that they still take.
+    pub(crate) fn bytes(&self) -> u64 {
+        self.bytes.load(Ordering::Relaxed)
     }
 
     /// Are there so many that the disk should get them back faster than they come?
@@ -117,8 +134,9 @@ mod tests {
         let (leaving, disk, path) = (Leaving::default(), FaultDisk::new(1, 1 << 30), Path::new("file"));
         let (file, look) = nameless(&disk, path, 2 * SLICE_BYTES + 1);
         leaving.take([Nameless::File(file)]);
-        let slices = [(); 3].map(|()| (leaving.give_back_slice(), look.bytes().unwrap()));
-        assert_eq!(slices, [(true, SLICE_BYTES + 1), (true, 1), (true, 0)]);
+        assert_eq!(leaving.bytes(), 2 * SLICE_BYTES + 1);
+        let slices = [(); 3].map(|()| (leaving.give_back_slice(), look.bytes().unwrap(), leaving.bytes()));
+        assert_eq!(slices, [(true, SLICE_BYTES + 1, SLICE_BYTES + 1), (true, 1, 1), (true, 0, 0)]);
         assert!(!leaving.give_back_slice());
         let (memory, _) = nameless(&MemoryDisk::new(1 << 30), path, SLICE_BYTES);
         leaving.take([Nameless::File(memory)]);

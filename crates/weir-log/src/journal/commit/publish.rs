@@ -119,14 +119,13 @@ impl Committer {
         let dropped = std::mem::replace(&mut *segments, kept);
         let count = dropped.len();
         drop(segments);
-        let spares = self.layout.spares();
-        let Recycled { left, gone } = spares.recycle(dropped.into_values());
+        let Recycled { left, gone } = shared.spares.recycle(dropped.into_values());
         let count = count - left.len();
         let left = left.into_iter().map(|segment| (segment.sequence, segment));
         self.shared.segments.write().extend(left);
         // Before any of them is used again: a new segment's bytes must never be found under an old one's name.
         match self.shared.config.sync_names() {
-            Ok(()) => spares.leaving.take(gone),
+            Ok(()) => shared.spares.leaving.take(gone),
             Err(error) => {
                 self.shared.stop(error);
             }

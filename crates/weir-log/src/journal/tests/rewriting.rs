@@ -9,10 +9,7 @@ use super::*;
 use crate::{
     disk::{fault::Operation, read_exact_at},
     journal::rewrite::Rewriter,
-    segment::{
-        head::HEAD_BLOCK_BYTES,
-        layout::{Chores, Spares},
-    },
+    segment::{head::HEAD_BLOCK_BYTES, layout::Chores},
 };
 
 const LONG: ShardKey = ShardKey { stream: StreamId(1), shard: ShardIndex(0) };
@@ -97,12 +94,9 @@ fn a_long_stream_keeps_its_records_and_the_disk_gets_the_rest() {
 
 /// A rewriter beside the journal's own, which nobody asks for anything, and what became of its wish.
 fn rewriter(journal: &Journal) -> (Rewriter, mpsc::Receiver<Result<RewriteOutcome, WriteError>>) {
-    let config = &journal.shared.config;
-    let names = config.disk.list(&config.folder).unwrap();
-    let spares = Arc::new(Spares::adopt(config.layout_config(), &names));
     let (done, outcome) = mpsc::sync_channel(1);
     journal.shared.rewrites.lock().waiting = Some(Done::new(move |result| drop(done.send(result))));
-    let mut rewriter = Rewriter::new(Arc::clone(&journal.shared), spares, 7);
+    let mut rewriter = Rewriter::new(Arc::clone(&journal.shared), 7);
     rewriter.begin();
     (rewriter, outcome)
 }
