@@ -16,7 +16,7 @@ pub(crate) mod leaving;
 pub(crate) mod scan;
 
 use std::{
-    fmt,
+    fmt, io,
     path::{Path, PathBuf},
     sync::atomic::{AtomicU32, Ordering},
 };
@@ -26,6 +26,7 @@ use weir_core::checksum::crc32c;
 use crate::{
     disk::{DiskFile, read_exact_at},
     error::StorageError,
+    facade::Mutex,
     frame::{FRAME_HEADER_BYTES, FrameHeader},
     journal::JournalConfig,
     segment::head::{HEAD_BLOCK_BYTES, ReadHead, SegmentHead},
@@ -94,12 +95,15 @@ pub(crate) struct Segment {
     pub(crate) file: Box<dyn DiskFile>,
     /// Where its footer ends, once that covers everything in it; else 0.
     sealed: AtomicU32,
+    /// A sync of it has failed. Held while one runs.
+    sync_failed: Mutex<bool>,
 }
 
 impl Segment {
     /// A segment that stands for itself and has no footer yet.
     pub(crate) fn new(sequence: SegmentSequence, salt: u32, path: PathBuf, file: Box<dyn DiskFile>) -> Self {
-        Self { sequence, covers_from: sequence, salt, path, file, sealed: AtomicU32::new(0) }
+        let (sealed, sync_failed) = (AtomicU32::new(0), Mutex::new(false));
+        Self { sequence, covers_from: sequence, salt, path, file, sealed, sync_failed }
     }
 
     /// Where its footer ends; `None` as long as there is none that covers everything in it.
@@ -145,16 +149,25 @@ impl Segment {
     }
 
     /// An I/O error with this file's name.
-    pub(crate) fn error(&self, operation: &'static str, source: std::io::Error) -> StorageError {
+    pub(crate) fn error(&self, operation: &'static str, source: io::Error) -> StorageError {
         StorageError { operation, path: self.path.clone(), source }
     }
 
     /// Brings everything written so far to the disk, unless nothing is ever brought there.
     pub(crate) fn sync(&self, config: &JournalConfig) -> Result<(), StorageError> {
-        if config.syncs_segments() {
-            self.file.sync_data().map_err(|source| self.error("sync", source))?;
+        if config.syncs_segments() { self.sync_data() } else { Ok(()) }
+    }
+
+    /// Brings everything written so far to the disk. One thread at a time, and nobody after one has failed: a kernel tells a
+    /// failure once, to whoever syncs first, and takes what it lost for clean from then on.
+    pub(crate) fn sync_data(&self) -> Result<(), StorageError> {
+        let mut failed = self.sync_failed.lock();
+        if *failed {
+            return Err(self.error("sync", io::Error::other("an earlier sync of it failed")));
         }
-        Ok(())
+        let synced = self.file.sync_data();
+        *failed = synced.is_err();
+        synced.map_err(|source| self.error("sync", source))
     }
 
     pub(crate) fn path_in(folder: &Path, sequence: SegmentSequence) -> PathBuf {
@@ -164,7 +177,13 @@ impl Segment {
 
 #[cfg(test)]
 mod tests {
+    use nix::errno::Errno;
+
     use super::*;
+    use crate::disk::{
+        Disk,
+        fault::{FaultDisk, Operation},
+    };
 
     #[test]
     fn a_file_name_gives_its_number_back_and_no_other_name_does() {
@@ -175,5 +194,19 @@ mod tests {
         {
             assert_eq!(SegmentSequence::of_file_name(name), None, "{name}");
         }
+    }
+
+    #[test]
+    fn after_a_sync_that_failed_no_other_says_that_all_is_well() {
+        let (disk, path) = (FaultDisk::new(1, 1 << 20), Path::new("file"));
+        let segment = |name: &Path| {
+            let file = disk.lay_out(name, 4_096, true).unwrap();
+            Segment::new(SegmentSequence(1), 0, name.to_owned(), file)
+        };
+        let (struck, other) = (segment(path), segment(Path::new("other")));
+        disk.fail_next(Operation::Sync, Errno::EIO);
+        assert!(struck.sync_data().unwrap_err().to_string().contains("Input/output error"));
+        assert_eq!(struck.sync_data().unwrap_err().to_string(), "sync file: an earlier sync of it failed");
+        other.sync_data().unwrap();
     }
 }

@@ -237,11 +237,16 @@ impl Active {
 mod tests {
     use std::sync::Arc;
 
+    use nix::errno::Errno;
     use weir_core::limits::MIB;
 
     use super::*;
     use crate::{
-        disk::{MemoryDisk, read_exact_at},
+        disk::{
+            MemoryDisk,
+            fault::{FaultDisk, Operation},
+            read_exact_at,
+        },
         journal::Durability,
         segment::layout::Spares,
     };
@@ -288,6 +293,28 @@ mod tests {
         assert_eq!(fills, 3, "a mebibyte at a time, to the end");
         assert_eq!(whole("readable")[trailer_at as usize..], [9; TRAILER_BYTES]);
         active.fill(&config).unwrap();
+    }
+
+    #[test]
+    fn no_footer_stands_for_frames_that_somebody_elses_failed_sync_lost() {
+        let disk = FaultDisk::new(1, 1 << 30);
+        let config = JournalConfig {
+            segment_bytes: 64 * 1024,
+            disk: Arc::new(disk.clone()),
+            ..JournalConfig::new("data", Durability::Os)
+        };
+        let mut active = begun(&config, None);
+        let frame = [1; 100];
+        write_all_at(active.segment.file.as_ref(), u64::from(active.end), &mut [IoSlice::new(&frame)])
+            .unwrap();
+        active.end += 100;
+        active.written_end = active.end;
+        active.staged_end = active.end;
+        disk.fail_next(Operation::Sync, Errno::EIO);
+        active.segment.sync(&config).unwrap_err(); // of whoever rewrites
+        let snapshot = Snapshot { first_segment: SegmentSequence(1), shards: Vec::new() };
+        active.foot(&config, &Footer { snapshot, runs: Vec::new() }).unwrap_err();
+        assert_eq!(active.segment.sealed(), None);
     }
 
     #[test]

@@ -45,7 +45,7 @@ impl Group {
             return Ok(());
         }
         let written = shared.clock.now();
-        self.segment.file.sync_data().map_err(|source| self.segment.error("sync", source))?;
+        self.segment.sync_data()?;
         shared.counters.syncs.add(1);
         shared.counters.sync_nanos.add_time(shared.clock.now().since(written));
         Ok(())
