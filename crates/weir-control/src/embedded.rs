@@ -17,7 +17,7 @@ use crate::{
     machine::{ControlCommand, Machine},
     metrics::ControlMetrics,
     state::State,
-    store::{Store, StoreError},
+    store::{Store, StoreError, Urgency},
 };
 
 /// A control plane in this process.
@@ -73,7 +73,7 @@ impl EmbeddedControl {
             }
             None => State::new(ClusterId::draw(), config),
         };
-        store.save(&state)?;
+        store.save(&state, Urgency::MustBeHeard)?;
         let metrics = ControlMetrics::default();
         metrics.show(&state);
         let version = state.version;
@@ -115,9 +115,10 @@ impl EmbeddedControl {
     fn apply(&self, command: ControlCommand) -> Result<ControlReply, ControlError> {
         let mut inner = self.inner.lock();
         let Inner { machine, store, saved } = &mut *inner;
+        let urgency = if command.is_wish() { Urgency::CanWait } else { Urgency::MustBeHeard };
         let applied = machine.apply(self.clock.now(), self.clock.wall(), command);
         if applied.save {
-            if let Err(error) = store.save(machine.state()) {
+            if let Err(error) = store.save(machine.state(), urgency) {
                 tracing::error!(%error, "the control plane's state was not saved");
                 self.metrics.not_saved();
                 machine.take_back(saved.clone());
@@ -184,7 +185,7 @@ mod tests {
             Ok(None)
         }
 
-        fn save(&mut self, _state: &State) -> Result<(), StoreError> {
+        fn save(&mut self, _state: &State, _urgency: Urgency) -> Result<(), StoreError> {
             if self.0.load(Ordering::Relaxed) {
                 let full = std::io::ErrorKind::StorageFull.into();
                 return Err(FileError::at("write", Path::new("control.json.new"))(full).into());

@@ -46,6 +46,27 @@ pub enum ControlCommand {
     Tick,
 }
 
+impl ControlCommand {
+    /// Does somebody wish for something that could as well come later? Not so whoever lets go, starts, or reports.
+    pub(crate) fn is_wish(&self) -> bool {
+        use ControlRequest::{
+            Account, ChangeAttached, ChangeStream, Consumers, CreateStream, PlaceTenant, SetFleet,
+        };
+        matches!(
+            self,
+            Self::Call(
+                CreateStream(_)
+                    | ChangeStream { .. }
+                    | ChangeAttached { .. }
+                    | Account { .. }
+                    | Consumers { .. }
+                    | PlaceTenant { .. }
+                    | SetFleet { .. }
+            )
+        )
+    }
+}
+
 /// What came of it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Applied {

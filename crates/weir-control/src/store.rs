@@ -18,7 +18,16 @@ pub trait Store: Send {
     /// What was saved last; `None` the first time.
     fn load(&self) -> Result<Option<State>, StoreError>;
     /// Keeps `state` in place of the one before. Durable when it returns.
-    fn save(&mut self, state: &State) -> Result<(), StoreError>;
+    fn save(&mut self, state: &State, urgency: Urgency) -> Result<(), StoreError>;
+}
+
+/// What a full disk means for a state that is to be kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Urgency {
+    /// Somebody lets go of something, starts, or goes on with what was begun: kept with the last bytes, too.
+    MustBeHeard,
+    /// Somebody wishes for something, and can again when there is room: the last bytes are not for more than was kept.
+    CanWait,
 }
 
 /// The store failed. What was saved before is still there, unless the folder's sync was what failed: then the file has
@@ -44,7 +53,10 @@ pub enum StoreError {
 impl StoreError {
     /// Was there no room? Then what was saved before is still what is kept.
     pub fn is_full(&self) -> bool {
-        matches!(self, Self::File(error) if error.source.kind() == io::ErrorKind::StorageFull)
+        let is_full = |error: &io::Error| {
+            matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
+        };
+        matches!(self, Self::File(error) if is_full(&error.source))
     }
 }
 
@@ -57,7 +69,7 @@ impl Store for NoStore {
         Ok(None)
     }
 
-    fn save(&mut self, _state: &State) -> Result<(), StoreError> {
+    fn save(&mut self, _state: &State, _urgency: Urgency) -> Result<(), StoreError> {
         Ok(())
     }
 }
@@ -65,7 +77,8 @@ impl Store for NoStore {
 /// One JSON file, replaced whole. Only its owner may read it: the secret that signs shard iterators is in it.
 ///
 /// Beside it lie bytes that mean nothing and are given up on the day when the disk has none left: who deletes a stream
-/// because the disk is full must be heard, and a server that is started on it, too.
+/// because the disk is full must be heard, and a server that is started on it, too. They come back from the file that was
+/// replaced, unless that was smaller: a state that grows is kept only where they can be laid by for it first.
 #[derive(Debug)]
 pub struct FileStore {
     folder: PathBuf,
@@ -99,14 +112,16 @@ impl FileStore {
         Ok(Self { folder, _lock: file })
     }
 
-    /// Lays bytes by for a full disk, if they are not there. Without room for them now there will be none later.
-    fn keep_spare(&self, bytes: usize) {
+    /// Lays bytes by for a full disk, if they are not there.
+    fn keep_spare(&self, bytes: usize) -> Result<(), StoreError> {
         let spare = self.folder.join(Self::SPARE);
         let is_there = fs::metadata(&spare).is_ok_and(|spare| spare.len() >= bytes as u64);
-        if !is_there && let Err(error) = durable::replace(&spare, &vec![0; bytes], Self::MODE) {
-            tracing::warn!(%error, "no bytes are kept for a full disk");
-            let _ = fs::remove_file(spare.with_added_extension("new")); // half of them are of no use
-        }
+        if is_there { Ok(()) } else { Ok(durable::replace(&spare, &vec![0; bytes], Self::MODE)?) }
+    }
+
+    /// Bytes of the state that is kept.
+    fn kept_bytes(&self) -> u64 {
+        fs::metadata(self.folder.join(Self::FILE)).map_or(0, |file| file.len())
     }
 }
 
@@ -123,17 +138,25 @@ impl Store for FileStore {
         }
     }
 
-    fn save(&mut self, state: &State) -> Result<(), StoreError> {
+    fn save(&mut self, state: &State, urgency: Urgency) -> Result<(), StoreError> {
         let bytes = serde_json::to_vec(state).expect("a state is plain data");
+        let spare_bytes = Self::SPARE_BYTES_MIN.max(2 * bytes.len());
+        let keeps_last = urgency == Urgency::CanWait && bytes.len() as u64 > self.kept_bytes();
+        if keeps_last {
+            self.keep_spare(spare_bytes)?;
+        }
         let replace = || Ok(durable::replace(&self.folder.join(Self::FILE), &bytes, Self::MODE)?);
         let mut replaced: Result<(), StoreError> = replace();
-        if replaced.as_ref().is_err_and(StoreError::is_full)
+        if !keeps_last
+            && replaced.as_ref().is_err_and(StoreError::is_full)
             && fs::remove_file(self.folder.join(Self::SPARE)).is_ok()
         {
             replaced = replace();
         }
         replaced?;
-        self.keep_spare(Self::SPARE_BYTES_MIN.max(2 * bytes.len()));
+        if let Err(error) = self.keep_spare(spare_bytes) {
+            tracing::warn!(%error, "no bytes are kept for a full disk"); // without room for them now there will be none later
+        }
         Ok(())
     }
 }
@@ -157,7 +180,7 @@ mod tests {
     fn a_folder_is_taken_by_one_store_at_a_time() {
         let folder = tempfile::tempdir().unwrap();
         let mut held = FileStore::open(folder.path()).unwrap();
-        held.save(&state()).unwrap();
+        held.save(&state(), Urgency::CanWait).unwrap();
         assert!(matches!(FileStore::open(folder.path()), Err(StoreError::InUse(_))));
         drop(held);
         assert_eq!(FileStore::open(folder.path()).unwrap().load().unwrap(), Some(state()));
@@ -177,7 +200,7 @@ mod tests {
             tenant: TenantName::new("t"),
         }];
         let mut store = FileStore::open(folder.path()).unwrap();
-        store.save(&known).unwrap();
+        store.save(&known, Urgency::CanWait).unwrap();
         for file in fs::read_dir(folder.path()).unwrap() {
             let text = String::from_utf8(fs::read(file.unwrap().path()).unwrap()).unwrap();
             assert!(!text.contains("wJalrXUtnFEMI") && !text.contains("AKIDEXAMPLE"), "{text}");
@@ -192,7 +215,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let mut store = FileStore::open(folder.path()).unwrap();
         assert!(store.load().unwrap().is_none());
-        store.save(&state()).unwrap();
+        store.save(&state(), Urgency::CanWait).unwrap();
         // A crash between writing and renaming leaves this behind.
         fs::write(folder.path().join("control.json.new"), b"{\"versi").unwrap();
         assert_eq!(store.load().unwrap(), Some(state()));
@@ -204,10 +227,28 @@ mod tests {
         let mut store = FileStore::open(folder.path()).unwrap();
         let spare = folder.path().join(FileStore::SPARE);
         for _ in 0..2 {
-            store.save(&state()).unwrap();
+            store.save(&state(), Urgency::CanWait).unwrap();
             assert_eq!(fs::metadata(&spare).unwrap().len(), FileStore::SPARE_BYTES_MIN as u64);
             fs::remove_file(&spare).unwrap();
         }
+    }
+
+    #[test]
+    fn where_nothing_can_be_laid_by_nobody_gets_more_and_everybody_else_is_heard() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut store = FileStore::open(folder.path()).unwrap();
+        let mut grown = state();
+        store.save(&state(), Urgency::MustBeHeard).unwrap();
+        grown.config.shared.iterator_secret.push_str("longer");
+        let spare = folder.path().join(FileStore::SPARE);
+        fs::remove_file(&spare).unwrap();
+        fs::create_dir(spare.with_added_extension("new")).unwrap(); // it is in the way
+        store.save(&grown, Urgency::CanWait).unwrap_err();
+        assert_eq!(store.load().unwrap(), Some(state()));
+        store.save(&grown, Urgency::MustBeHeard).unwrap();
+        assert_eq!(store.load().unwrap(), Some(grown));
+        store.save(&state(), Urgency::CanWait).unwrap();
+        assert_eq!(store.load().unwrap(), Some(state()), "less than before needs no last bytes");
     }
 
     #[test]

@@ -58,12 +58,20 @@ pub fn replace(path: &Path, bytes: &[u8], mode: u32) -> Result<(), FileError> {
         }
         _ => {}
     }
-    let file = OpenOptions::new().write(true).create_new(true).mode(mode).open(&beside);
-    let mut file = file.map_err(FileError::at("create", &beside))?;
-    file.write_all(bytes).map_err(FileError::at("write", &beside))?;
-    file.sync_all().map_err(FileError::at("sync", &beside))?;
-    fs::rename(&beside, path).map_err(FileError::at("rename to", path))?;
+    let renamed = write_new(&beside, bytes, mode)
+        .and_then(|()| fs::rename(&beside, path).map_err(FileError::at("rename to", path)));
+    if renamed.is_err() {
+        let _ = fs::remove_file(&beside); // half of it is of no use, and may be what fills the disk
+    }
+    renamed?;
     sync_folder(parent(path))
+}
+
+fn write_new(path: &Path, bytes: &[u8], mode: u32) -> Result<(), FileError> {
+    let file = OpenOptions::new().write(true).create_new(true).mode(mode).open(path);
+    let mut file = file.map_err(FileError::at("create", path))?;
+    file.write_all(bytes).map_err(FileError::at("write", path))?;
+    file.sync_all().map_err(FileError::at("sync", path))
 }
 
 /// Makes names durable: what was made, renamed and removed in `folder`.
@@ -127,5 +135,14 @@ mod tests {
         let refused = replace(&path, b"lost", 0o600).unwrap_err().to_string();
         assert!(refused.starts_with("remove ") && refused.contains("state.new: "), "{refused}");
         assert_eq!(fs::read(&path).unwrap(), b"kept");
+    }
+
+    #[test]
+    fn a_file_that_cannot_be_replaced_leaves_nothing_beside_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("state");
+        fs::create_dir_all(path.join("in the way")).unwrap();
+        assert_eq!(replace(&path, b"lost", 0o600).unwrap_err().operation, "rename to");
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
     }
 }
