@@ -287,6 +287,28 @@ fn a_log_is_looked_at_and_its_damage_named_without_a_byte_changed() {
 }
 
 #[test]
+fn a_newest_segment_that_is_cut_short_is_named_beside_all_that_reads_and_nothing_is_written_behind_it() {
+    let mut server = Server::start();
+    server.stream("s", 1);
+    server.ok("PutRecord", &json!({"StreamName": "s", "PartitionKey": "k", "Data": "bmVlZGxl"}));
+    server.process().kill_9();
+    let log = server.data().join("log");
+    let (path, bytes) = files(&log).into_iter().find(|(_, bytes)| bytes.len() > 1 << 20).unwrap();
+    fs::File::options().write(true).open(&path).unwrap().set_len(1 << 20).unwrap();
+    for (command, code) in [("inspect", 0), ("verify", 1)] {
+        let (ended, told) = look(command, &log);
+        assert_eq!((ended, &told["whole"], &told["records"]), (code, &json!(false), &json!(1)), "{told}");
+        let damage = &told["damage"][0];
+        assert_eq!((&damage["file"], &damage["offset"]), (&json!(path), &json!(1 << 20)));
+        assert_eq!(damage["what"], "the file is cut short");
+    }
+    let ended =
+        output(Command::new(weir()).arg("serve").arg("--data").arg(server.data()), Duration::from_secs(60));
+    let told = String::from_utf8_lossy(&ended.stderr);
+    assert!(!ended.status.success() && told.contains(&format!("truncate -s {}", bytes.len())), "{told}");
+}
+
+#[test]
 fn a_damaged_frame_behind_a_good_footer_is_found_by_who_reads_all() {
     let mut server = Server::start();
     server.stream("s", 1);

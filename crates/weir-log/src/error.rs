@@ -247,11 +247,15 @@ pub enum OpenError {
     #[error("{} is in use by another process", .0.display())]
     InUse(PathBuf),
     /// The only segment's head is unreadable in both copies, so that no frame in it can be proven.
-    #[error("{} has no readable segment head", .0.display())]
+    #[error("{} has no readable segment head, and there is no other segment that has: put the file back", .0.display())]
     NoHead(PathBuf),
     /// The newest segment is shorter than it was laid out: whatever was acknowledged behind the cut is gone, and the
     /// numbers of those records would be given out a second time.
-    #[error("{} has {found} bytes, it was laid out with {expected}", .path.display())]
+    #[error(
+        "{path} has {found} bytes, it was laid out with {expected}: put the whole file back; or, to go on without what is \
+         gone, make it as long again: truncate -s {expected} {path}",
+        path = .path.display()
+    )]
     Truncated {
         /// The file.
         path: PathBuf,
@@ -262,11 +266,15 @@ pub enum OpenError {
     },
     /// The newest segment is one that was rewritten, which is done to older ones only: what came after it is gone, and the
     /// numbers of its records would be given out a second time.
-    #[error("{} was rewritten when there were segments after it, and they are gone", .0.display())]
+    #[error("{} was rewritten when there were segments after it, and they are gone: put them back", .0.display())]
     NoTail(PathBuf),
     /// The oldest segment kept does not begin with a readable snapshot, and no footer stands in for it: which shards
     /// there were is not known.
-    #[error("{} does not begin with a readable snapshot of its shards", .0.display())]
+    #[error(
+        "{} does not begin with a readable snapshot of its shards, nor is there a segment before it: put back what is \
+         missing; `weir log verify` tells what reads",
+        .0.display()
+    )]
     NoSnapshot(PathBuf),
     /// The disk refused.
     #[error(transparent)]

@@ -10,7 +10,7 @@ use std::{
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 use weir_core::{calendar::timestamp, clock::WallMs};
-use weir_log::{DamageFound, DamageKind, Depth, SegmentSurvey, ShardStatus, Survey};
+use weir_log::{DamageFound, DamageKind, Depth, OpenError, SegmentSurvey, ShardStatus, Survey};
 
 use crate::{
     exit::{self, Failure},
@@ -46,7 +46,10 @@ pub(crate) fn run(command: &LogCommand) -> Result<u8, Failure> {
     };
     let inner = args.folder.join(JOURNAL_FOLDER);
     let folder = if inner.is_dir() { inner } else { args.folder.clone() };
-    let survey = Survey::of(&folder, depth).map_err(Failure::folder)?;
+    let survey = Survey::of(&folder, depth).map_err(|error| match error {
+        OpenError::NoHead(_) => Failure::from(error), // it was looked at, and is damaged
+        error => Failure::folder(error),
+    })?;
     if survey.segments.is_empty() {
         return Err(Failure::usage(anyhow::anyhow!("{} holds no journal", folder.display())));
     }
@@ -107,7 +110,7 @@ fn as_text(folder: &Path, survey: &Survey) -> String {
     }
     if let Some(torn) = &survey.report.torn_tail {
         line(format_args!(
-            "\ntorn, never acknowledged: {} bytes at byte {} of {}",
+            "\ntorn: {} bytes at byte {} of {}, cut off before they were acknowledged, or damaged since",
             torn.bytes,
             torn.offset,
             torn.path.display()
@@ -126,7 +129,8 @@ fn as_text(folder: &Path, survey: &Survey) -> String {
         line(format_args!("{damage}"));
     }
     if survey.is_whole() {
-        line(format_args!("\nnothing is damaged"));
+        let what = if survey.report.torn_tail.is_some() { "nothing else" } else { "nothing" };
+        line(format_args!("\n{what} is damaged"));
     }
     text
 }

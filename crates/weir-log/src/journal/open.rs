@@ -57,7 +57,10 @@ pub(super) fn open(
         _ => folder_error("lock", source).into(),
     })?;
     let names = config.disk.list(&config.folder).map_err(|source| folder_error("list", source))?;
-    let recovered = recover(&config, &names, Trust::Footers)?;
+    let mut recovered = recover(&config, &names, Trust::Footers)?;
+    if let Some(refusal) = recovered.refusal.take() {
+        return Err(refusal);
+    }
     let facts = recovered.folder.unwrap_or_else(|| FolderFacts {
         key: u32::from_le_bytes(entropy::secret()),
         segment_bytes: config.segment_bytes,
@@ -256,7 +259,7 @@ fn tell(report: &RecoveryReport) {
     tracing::info!(segments, shards, records, ?took, "journal open");
     if let Some(torn) = &report.torn_tail {
         let (path, offset, bytes) = (torn.path.display(), torn.offset, torn.bytes);
-        tracing::warn!(%path, offset, bytes, "cut a torn tail that nobody had an acknowledgement for");
+        tracing::warn!(%path, offset, bytes, "cut a torn tail: a write that was cut off before its acknowledgement, or the newest, damaged since");
     }
     for damage in &report.damage {
         let (path, offset, kind) = (damage.path.display(), damage.offset, damage.kind);

@@ -46,6 +46,8 @@ pub(super) struct Recovered {
     /// How each of the segments was read.
     pub(super) read: Vec<SegmentRead>,
     pub(super) report: RecoveryReport,
+    /// Why nothing may be written behind this, if that is so; whoever only looks has the rest all the same.
+    pub(super) refusal: Option<OpenError>,
 }
 
 /// What vouches for records.
@@ -118,6 +120,7 @@ struct Recovery {
     shards: Shards,
     folder: FolderFacts,
     trust: Trust,
+    refusal: Option<OpenError>,
 }
 
 /// Reads the segments that `names` names in the configured folder.
@@ -133,16 +136,27 @@ pub(super) fn recover(
         let first_segment = SegmentSequence(1);
         let (segments, covered, shards, read) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
         let report = RecoveryReport::default();
-        return Ok(Recovered { segments, covered, shards, folder: None, first_segment, tail, read, report });
+        let (folder, refusal) = (None, None);
+        return Ok(Recovered {
+            segments,
+            covered,
+            shards,
+            folder,
+            first_segment,
+            tail,
+            read,
+            report,
+            refusal,
+        });
     };
     let (found, covered) = without_covered(found);
     let report = RecoveryReport { segments: found.len(), ..RecoveryReport::default() };
-    let mut recovery = Recovery { report, shards: Shards::default(), folder, trust };
+    let mut recovery = Recovery { report, shards: Shards::default(), folder, trust, refusal: None };
     let mut read = Vec::with_capacity(found.len());
     let mut tail = Tail::Begin { sequence: SegmentSequence(1), previous_end: 0 };
     for (at, this) in found.iter().enumerate() {
         let next = found.get(at + 1);
-        recovery.check_file(config, this, at.checked_sub(1).map(|before| &found[before]), next.is_none())?;
+        recovery.check_file(config, this, at.checked_sub(1).map(|before| &found[before]), next.is_none());
         let follows = |next: &&Found| next.segment.covers_from == this.segment.sequence.next();
         let end = match this.rewritten {
             // What follows was begun when there were other frames here.
@@ -162,7 +176,7 @@ pub(super) fn recover(
             stands_for: this.rewritten.map(|rewritten| rewritten.segments),
         });
     }
-    let Recovery { mut report, mut shards, .. } = recovery;
+    let Recovery { mut report, mut shards, refusal, .. } = recovery;
     let first_segment = shards.first_segment();
     let first_found = found[0].segment.covers_from;
     if first_found > first_segment {
@@ -177,7 +191,8 @@ pub(super) fn recover(
     let segments = found.into_iter().map(|found| found.segment).collect();
     report.shards = shards.len();
     report.records = shards.iter().map(records_of).sum();
-    Ok(Recovered { segments, covered, shards, folder: Some(folder), first_segment, tail, read, report })
+    let folder = Some(folder);
+    Ok(Recovered { segments, covered, shards, folder, first_segment, tail, read, report, refusal })
 }
 
 /// Sets those apart that a rewritten one beside them stands for: the power went before their names did.
@@ -292,13 +307,7 @@ fn open_segment(config: &JournalConfig, sequence: SegmentSequence) -> Result<Fou
 
 impl Recovery {
     /// Is the file what it was laid out as, and is there none missing before it?
-    fn check_file(
-        &mut self,
-        config: &JournalConfig,
-        this: &Found,
-        before: Option<&Found>,
-        last: bool,
-    ) -> Result<(), OpenError> {
+    fn check_file(&mut self, config: &JournalConfig, this: &Found, before: Option<&Found>, last: bool) {
         let sequence = this.segment.sequence;
         let mut found = |segment, offset, kind| {
             let place = LogPlace { segment, offset };
@@ -315,20 +324,20 @@ impl Recovery {
             found(sequence, 0, DamageKind::Head);
         }
         if last && this.rewritten.is_some() {
-            return Err(OpenError::NoTail(this.segment.path.clone()));
+            found(sequence.next(), 0, DamageKind::Missing);
+            self.refusal.get_or_insert_with(|| OpenError::NoTail(this.segment.path.clone()));
         }
         let laid_out_bytes = this.laid_out_bytes(self.folder);
         if this.bytes < laid_out_bytes {
             // No crash makes a file shorter: it was laid out and synced before it got its name.
-            if last {
-                let (expected, found) = (laid_out_bytes, this.bytes);
-                return Err(OpenError::Truncated { path: this.segment.path.clone(), expected, found });
-            }
             let offset = u32::try_from(this.bytes).expect("shorter than a segment");
             let place = found(sequence, offset, DamageKind::Truncated);
             self.shards.suspect(place);
+            if last {
+                let (path, expected, found) = (this.segment.path.clone(), laid_out_bytes, this.bytes);
+                self.refusal.get_or_insert(OpenError::Truncated { path, expected, found });
+            }
         }
-        Ok(())
     }
 
     fn read_segment(&mut self, this: &Found, context: Context) -> Result<Tail, OpenError> {
@@ -394,7 +403,10 @@ impl Recovery {
             if header.kind == FrameKind::Snapshot);
         if context.first && from == HEAD_BLOCK_BYTES && !begins && segment.sequence > SegmentSequence(1) {
             // Which shards there were is told nowhere else: numbers could be given out a second time.
-            return Err(OpenError::NoSnapshot(segment.path.clone()));
+            self.refusal.get_or_insert_with(|| OpenError::NoSnapshot(segment.path.clone()));
+            if !matches!(scan.findings.first(), Some(Finding::Damage(_))) {
+                self.note(this, u64::from(from), DamageKind::Frame);
+            }
         }
         for finding in &scan.findings {
             match finding {

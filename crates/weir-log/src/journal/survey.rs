@@ -1,6 +1,6 @@
 //! A look into a journal's folder that changes nothing in it, for people who want to know what is there and what is broken.
 //!
-//! Recovery's own eyes: what a survey calls damaged, an opening would, and nothing else. A journal that is being written may
+//! Recovery's own eyes: what a survey calls damaged, an opening would, or refuses to go on behind, and nothing else. A journal that is being written may
 //! be surveyed, too; its newest records may then look like a torn tail, and a segment that is dropped meanwhile
 //! like one that was cut short.
 
@@ -69,7 +69,7 @@ impl Survey {
     /// Surveys the journal in `folder`.
     ///
     /// # Errors
-    /// [`OpenError`], where an opening would not know what is there either.
+    /// [`OpenError`], where nothing can be told of what is there: no head of a segment reads, or the disk refuses.
     pub fn of(folder: &Path, depth: Depth) -> Result<Self, OpenError> {
         Self::on(Arc::new(ReadOnlyDisk), folder, depth)
     }

@@ -1,8 +1,9 @@
 //! Reads a segment frame by frame where no footer vouches for it, and judges what does not read.
 //!
 //! Pure: bytes in, findings out; recovery acts on them. The judgement that matters is torn or damaged. A torn tail is
-//! what a crash leaves of writes that were never acknowledged, and is cut. A damaged place lies before something that
-//! was written after it had been synced, and must never be passed over in silence.
+//! what a crash leaves of writes that were never acknowledged, and is cut; the newest group of a log that was not closed looks
+//! like one when it is damaged, for nothing behind it proves it. A damaged place lies before something that was written after
+//! it had been synced, and must never be passed over in silence.
 
 use weir_core::checksum::crc32c;
 

@@ -27,7 +27,8 @@ pub struct RecoveryReport {
     pub took: Duration,
 }
 
-/// The remains of writes that were never acknowledged.
+/// The remains of writes that were cut off before they were acknowledged. So does the newest one look, too, if the disk changed
+/// it after a process ended without closing: nothing behind it proves that it was whole.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TornTail {
     /// The file.
