@@ -331,7 +331,7 @@ impl Shared {
             leaving_bytes: self.spares.leaving.bytes(),
             shards: self.shards.read().len() as u64,
             stopped: self.stopped.get().is_some(),
-            full: self.full.load(Ordering::Relaxed),
+            full: self.full.load(Ordering::Relaxed) && !self.spares.have_room(),
         }
     }
 }

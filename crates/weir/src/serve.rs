@@ -66,6 +66,8 @@ use crate::{
 
 /// How long requests in flight may take when the process is asked to stop.
 const STOP_GRACE: Duration = Duration::from_secs(5);
+/// How long who asks waits at the door for the first shard map. Longer, it hears that there is none.
+const FIRST_MAP_WAIT: Duration = Duration::from_secs(5);
 /// Threads that serve connections if nobody says how many; fewer where there are fewer processors.
 const SERVE_THREADS: usize = 8;
 /// The main thread and the journal's three.
@@ -303,7 +305,11 @@ async fn serve_all(
     registered.send_replace(Some((Arc::new(registry), Arc::new(is_ready))));
     let (follower, shared) = (Arc::clone(&frontend), outlet.shared.clone());
     tokio::spawn(async move { follower.follow(shared).await });
-    tokio::spawn(announce(outlet, place));
+    let announced = tokio::time::timeout(FIRST_MAP_WAIT, tokio::spawn(announce(outlet, place)));
+    tokio::select! {
+        _ = announced => {}
+        () = stop.wait_async() => {}
+    }
     server::serve_doors(doors, frontend, serve_threads, stop, STOP_GRACE).await;
     running.await.context("the fleet's task")??;
     node.node().close();

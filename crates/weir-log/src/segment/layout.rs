@@ -245,6 +245,13 @@ impl Spares {
         disk.free_bytes(folder).is_ok_and(|free| free < reserve_bytes + SHORT_SEGMENTS * segment_bytes)
     }
 
+    /// Could the next segment be had now?
+    pub(crate) fn have_room(&self) -> bool {
+        let LayoutConfig { disk, folder, segment_bytes, reserve_bytes, .. } = &self.config;
+        !self.recycled.lock().is_empty()
+            || disk.free_bytes(folder).is_ok_and(|free| free >= reserve_bytes + segment_bytes)
+    }
+
     /// Spare files that wait for their next use.
     #[cfg(test)]
     fn waiting(&self) -> usize {
@@ -554,6 +561,17 @@ mod tests {
         layout.take().unwrap(); // it is there: who takes it asks for nothing more
         drop(layout); // and whoever stops waits for nothing either
         assert_eq!(slices.try_iter().next(), None, "the last slice was not due for an hour");
+    }
+
+    #[test]
+    fn there_is_room_where_a_segment_fits_beside_the_reserve_or_a_spare_waits() {
+        let disk = FaultDisk::new(1, 100 + BYTES);
+        let spares = spares(&disk, &[]);
+        assert!(spares.have_room());
+        let segment = segment_of(spares.lay_out().unwrap());
+        assert!(!spares.have_room());
+        assert!(spares.recycle([segment]).left.is_empty());
+        assert!(spares.have_room());
     }
 
     #[test]
