@@ -300,6 +300,7 @@ fn append_error(error: &AppendError) -> CellError {
         AppendError::Write(WriteError::Busy { .. }) => CellError::Busy,
         AppendError::Write(WriteError::TooLarge { .. }) => CellError::Malformed,
         AppendError::Write(WriteError::NoRoom(_)) => CellError::Full,
+        AppendError::Write(WriteError::NoSegment(_)) => CellError::LogUnavailable,
         AppendError::Write(WriteError::Stopped(_)) => CellError::LogUnavailable,
         AppendError::Write(WriteError::Closed) => CellError::Stopping,
         AppendError::Write(WriteError::Storage(_) | WriteError::OwnerGone) => CellError::Storage,

@@ -65,6 +65,9 @@ pub enum WriteError {
     /// No room for the next segment. Writes go on when there is some again.
     #[error("the disk has no room for the next segment: {0}")]
     NoRoom(Arc<StorageError>),
+    /// The next segment could not be laid out for another reason. It is tried again at the next need.
+    #[error("there is no next segment: {0}")]
+    NoSegment(Arc<StorageError>),
     /// It was written but not safely.
     #[error(transparent)]
     Storage(Arc<StorageError>),
@@ -80,12 +83,20 @@ pub enum WriteError {
 }
 
 impl WriteError {
+    /// Why there is no next segment.
+    pub(crate) fn no_segment(error: StorageError) -> Self {
+        if error.is_no_room() { Self::NoRoom(Arc::new(error)) } else { Self::NoSegment(Arc::new(error)) }
+    }
+
     /// Could the write be in the log although the caller saw an error?
     pub fn effect(&self) -> Effect {
         match self {
-            Self::Busy { .. } | Self::TooLarge { .. } | Self::NoRoom(_) | Self::Stopped(_) | Self::Closed => {
-                Effect::None
-            }
+            Self::Busy { .. }
+            | Self::TooLarge { .. }
+            | Self::NoRoom(_)
+            | Self::NoSegment(_)
+            | Self::Stopped(_)
+            | Self::Closed => Effect::None,
             Self::Storage(_) | Self::OwnerGone => Effect::Unknown,
         }
     }
@@ -269,10 +280,10 @@ pub enum OpenError {
     #[error("{} was rewritten when there were segments after it, and they are gone: put them back", .0.display())]
     NoTail(PathBuf),
     /// The oldest segment kept does not begin with a readable snapshot, and no footer stands in for it: which shards
-    /// there were is not known.
+    /// there were is not known. Or the newest has nothing that reads, not even that.
     #[error(
-        "{} does not begin with a readable snapshot of its shards, nor is there a segment before it: put back what is \
-         missing; `weir log verify` tells what reads",
+        "{} does not begin with a readable snapshot of its shards: put back what was there; `weir log verify` tells what \
+         reads",
         .0.display()
     )]
     NoSnapshot(PathBuf),

@@ -128,6 +128,9 @@ struct Shared {
     shards: RwLock<HashMap<ShardKey, Arc<Shard>>>,
     segments: RwLock<BTreeMap<SegmentSequence, Arc<Segment>>>,
     spares: Arc<Spares>,
+    /// Files that a rewritten segment stands for, too, left because the log was damaged when it was opened. Oldest first; they go
+    /// with what stands for them.
+    covered: Mutex<Vec<Arc<Segment>>>,
     /// What pages left of batches.
     rests: Rests,
     /// Held by whoever takes segments out of the folder, so that their names go in the order of the log.

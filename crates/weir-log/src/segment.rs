@@ -50,7 +50,7 @@ impl SegmentSequence {
     /// The number in a segment's file name; `None` for any other name.
     pub(crate) fn of_file_name(name: &str) -> Option<Self> {
         let digits = name.strip_prefix("segment-")?.strip_suffix(".log")?;
-        let sequence = Self(digits.parse().ok()?);
+        let sequence = Self(u64::from(digits.parse::<u32>().ok()?)); // no folder has more, and a place has no room for it
         (sequence.file_name() == name).then_some(sequence)
     }
 }
@@ -189,9 +189,13 @@ mod tests {
     fn a_file_name_gives_its_number_back_and_no_other_name_does() {
         let sequence = SegmentSequence(42);
         assert_eq!(SegmentSequence::of_file_name(&sequence.file_name()), Some(sequence));
-        for name in
-            ["segment-42.log", "segment-000000000000004x.log", "spare-0000000000000042.log", "segment-"]
-        {
+        for name in [
+            "segment-42.log",
+            "segment-000000000000004x.log",
+            "spare-0000000000000042.log",
+            "segment-",
+            "segment-9999999999999999.log",
+        ] {
             assert_eq!(SegmentSequence::of_file_name(name), None, "{name}");
         }
     }

@@ -114,7 +114,9 @@ impl Disk for RealDisk {
 
     fn free_bytes(&self, folder: &Path) -> io::Result<u64> {
         let stats = statvfs(folder)?;
-        Ok(stats.blocks_available() * stats.fragment_size())
+        // Some file systems have no bound, or tell none: there the attempt must show it.
+        let is_told = stats.blocks() > 0;
+        Ok(if is_told { stats.blocks_available().saturating_mul(stats.fragment_size()) } else { u64::MAX })
     }
 }
 

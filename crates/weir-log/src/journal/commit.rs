@@ -63,6 +63,8 @@ pub(super) struct Committer {
     key: u32,
     /// Segments before this one are no longer kept.
     first_segment: SegmentSequence,
+    /// Nor are those before this one, and that is on disk.
+    durable_first_segment: SegmentSequence,
     /// Bytes that all shards take in a snapshot, staged ones included.
     shards_bytes: usize,
     /// What was taken in one go, empty between two groups.
@@ -161,6 +163,7 @@ impl Committer {
             active,
             key,
             first_segment,
+            durable_first_segment: first_segment,
             shards_bytes,
             group: Vec::new(),
             staged: Vec::new(),
@@ -396,7 +399,10 @@ impl Committer {
 
     fn stage_retain(&mut self, first: SegmentSequence, done: Done<RetainOutcome, WriteError>) {
         if first <= self.first_segment {
-            return done.succeed(RetainOutcome { segments_dropped: 0 });
+            return match self.drop_segments() {
+                Ok(segments_dropped) => done.succeed(RetainOutcome { segments_dropped }),
+                Err(error) => done.fail(error),
+            };
         }
         let need = self.need_of_mark();
         if let Err(error) = self.make_room(need) {
@@ -441,6 +447,9 @@ impl Committer {
             return Err(WriteError::Stopped(Arc::clone(cause)));
         }
         let spare = self.take_spare()?;
+        if let Some(cause) = self.shared.stopped.get() {
+            return Err(WriteError::Stopped(Arc::clone(cause))); // while the spare was waited for
+        }
         let rolled = if self.active.is_footed() { Ok(()) } else { self.foot() };
         let rolled = rolled.and_then(|()| {
             let beginning = Beginning {
@@ -472,15 +481,15 @@ impl Committer {
         match self.layout.take() {
             Ok(spare) => {
                 if full.swap(false, Ordering::Relaxed) {
-                    tracing::warn!("there is room for the next segment again: records are taken");
+                    tracing::warn!("there is a next segment again: records are taken");
                 }
                 Ok(spare)
             }
             Err(error) => {
                 if !full.swap(true, Ordering::Relaxed) {
-                    tracing::error!(%error, "no room for the next segment: records are refused until there is");
+                    tracing::error!(%error, "no next segment: records that need it are refused until there is one");
                 }
-                Err(WriteError::NoRoom(Arc::new(error)))
+                Err(WriteError::no_segment(error))
             }
         }
     }

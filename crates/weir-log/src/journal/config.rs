@@ -66,6 +66,11 @@ pub struct JournalConfig {
     pub disk: Arc<dyn Disk>,
 }
 
+/// Can a segment be so long?
+pub(crate) fn is_segment_length(bytes: u64) -> bool {
+    (SEGMENT_BYTES_MIN..=SEGMENT_BYTES_LIMIT).contains(&bytes)
+}
+
 impl JournalConfig {
     /// The product's values for a journal in `folder`: on this machine's disk, or in memory.
     pub fn new(folder: impl Into<PathBuf>, durability: Durability) -> Self {
@@ -89,7 +94,7 @@ impl JournalConfig {
     }
 
     pub(crate) fn check(&self) -> Result<(), OpenError> {
-        if !(SEGMENT_BYTES_MIN..=SEGMENT_BYTES_LIMIT).contains(&self.segment_bytes) {
+        if !is_segment_length(self.segment_bytes) {
             return Err(OpenError::Config("a segment has between 32KiB and 1GiB"));
         }
         if self.queue_items_max == 0 || self.queue_bytes_max == 0 {

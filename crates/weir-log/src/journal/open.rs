@@ -83,13 +83,13 @@ pub(super) fn open(
             let now = clock.wall();
             let beginning = Beginning { sequence, key: facts.key, previous_end, now, snapshot };
             // Who starts waits for this: zeros can come when there is time for them.
-            let spare = spares.lay_out().map_err(|error| WriteError::NoRoom(Arc::new(error)))?;
+            let spare = spares.lay_out().map_err(WriteError::no_segment)?;
             let active = Active::begin(&config, spare, beginning)?;
             segments.push(Arc::clone(&active.segment));
             active
         }
     };
-    let covered = if report.damage.is_empty() { covered } else { left_covered(&covered) };
+    let (covered, left) = part_covered(covered, first_segment, &report);
     let kept = keep_from(first_segment, segments, covered, &config, &spares)?;
     let (requests, wanted) = bounded(REQUESTS_MAX);
     let rewrites = Wishes { waiting: None, requests: requests.clone() };
@@ -99,6 +99,7 @@ pub(super) fn open(
         shards: RwLock::new(shards.into_iter().map(|shard| (shard.key, Arc::new(shard))).collect()),
         segments: RwLock::new(kept),
         spares: Arc::clone(&spares),
+        covered: Mutex::new(left),
         rests: Rests::default(),
         names: Mutex::new(()),
         rewrites: Mutex::new(rewrites),
@@ -181,12 +182,19 @@ fn write_again(segment: &Segment, from: u32, end: u32) -> Result<(), StorageErro
     Ok(())
 }
 
-/// Something is damaged, and what is covered may be the only whole copy of it: the files stay where they are.
-fn left_covered(covered: &[Arc<Segment>]) -> Vec<Arc<Segment>> {
-    for segment in covered {
+/// Covered files that can go, and those that stay where they are: when something is damaged they may be the only whole copy of
+/// it, unless it is no longer kept anyhow.
+fn part_covered(
+    covered: Vec<Arc<Segment>>,
+    first: SegmentSequence,
+    report: &RecoveryReport,
+) -> (Vec<Arc<Segment>>, Vec<Arc<Segment>>) {
+    let goes = |segment: &Arc<Segment>| report.damage.is_empty() || segment.sequence < first;
+    let (going, left): (Vec<_>, Vec<_>) = covered.into_iter().partition(goes);
+    for segment in &left {
         tracing::warn!(path = %segment.path.display(), "a file that a rewritten segment covers is left: the log is damaged");
     }
-    Vec::new()
+    (going, left)
 }
 
 /// Lets go of segments that a crash kept from being dropped, `covered` ones among them.
@@ -200,6 +208,8 @@ fn keep_from(
     let (mut kept, mut dropped): (Vec<_>, Vec<_>) =
         segments.into_iter().partition(|segment| segment.sequence >= first);
     dropped.extend(covered);
+    // What is covered goes before what stands for it: alone, it would be taken for what the log begins with.
+    dropped.sort_unstable_by_key(|segment| segment.sequence);
     if !dropped.is_empty() {
         let Recycled { left, gone } = spares.recycle(dropped);
         kept.extend(left);

@@ -15,7 +15,7 @@ use self::{
     report::{DamageFound, DamageKind, RecoveryReport, TornTail},
     shards::Shards,
 };
-use super::JournalConfig;
+use super::{JournalConfig, config::is_segment_length};
 use crate::{
     disk::read_exact_at,
     error::{OpenError, StorageError},
@@ -149,8 +149,51 @@ pub(super) fn recover(
             refusal,
         });
     };
-    let (found, covered) = without_covered(found);
-    let report = RecoveryReport { segments: found.len(), ..RecoveryReport::default() };
+    let (mut found, covered) = without_covered(found);
+    let (mut older, mut read_older) = (Vec::new(), Vec::new());
+    let Folded { recovery, read, tail } = loop {
+        let mut folded = fold(config, &found, folder, trust)?;
+        let Some(kept) = kept_behind_a_hole(&found, folded.recovery.shards.first_segment()) else {
+            break folded;
+        };
+        older.extend(found.drain(..kept));
+        read_older.extend(folded.read.drain(..kept));
+    };
+    let Recovery { mut report, mut shards, refusal, .. } = recovery;
+    let first_segment = shards.first_segment();
+    let first_found = found[0].segment.covers_from;
+    if first_found > first_segment {
+        let place = LogPlace { segment: first_segment, offset: 0 };
+        report.damage.push(damage(config, place, DamageKind::Missing));
+        shards.front_is_missing(place);
+    }
+    let (shards, blamed) = shards.finish();
+    for (shard, place) in blamed {
+        blame(config, &mut report, shard, place);
+    }
+    let segments: Vec<_> = older.into_iter().chain(found).map(|found: Found| found.segment).collect();
+    let read = read_older.into_iter().chain(read).collect();
+    report.segments = segments.len();
+    report.shards = shards.len();
+    report.records = shards.iter().map(records_of).sum();
+    let folder = Some(folder);
+    Ok(Recovered { segments, covered, shards, folder, first_segment, tail, read, report, refusal })
+}
+
+/// What segments say, one after another.
+struct Folded {
+    recovery: Recovery,
+    read: Vec<SegmentRead>,
+    tail: Tail,
+}
+
+fn fold(
+    config: &JournalConfig,
+    found: &[Found],
+    folder: FolderFacts,
+    trust: Trust,
+) -> Result<Folded, OpenError> {
+    let report = RecoveryReport::default();
     let mut recovery = Recovery { report, shards: Shards::default(), folder, trust, refusal: None };
     let mut read = Vec::with_capacity(found.len());
     let mut tail = Tail::Begin { sequence: SegmentSequence(1), previous_end: 0 };
@@ -176,23 +219,15 @@ pub(super) fn recover(
             stands_for: this.rewritten.map(|rewritten| rewritten.segments),
         });
     }
-    let Recovery { mut report, mut shards, refusal, .. } = recovery;
-    let first_segment = shards.first_segment();
-    let first_found = found[0].segment.covers_from;
-    if first_found > first_segment {
-        let place = LogPlace { segment: first_segment, offset: 0 };
-        report.damage.push(damage(config, place, DamageKind::Missing));
-        shards.front_is_missing(place);
-    }
-    let (shards, blamed) = shards.finish();
-    for (shard, place) in blamed {
-        blame(config, &mut report, shard, place);
-    }
-    let segments = found.into_iter().map(|found| found.segment).collect();
-    report.shards = shards.len();
-    report.records = shards.iter().map(records_of).sum();
-    let folder = Some(folder);
-    Ok(Recovered { segments, covered, shards, folder, first_segment, tail, read, report, refusal })
+    Ok(Folded { recovery, read, tail })
+}
+
+/// Where the segments begin that are still kept, if one is missing between those that are not, or behind them. What is there of
+/// these is no beginning then, and not needed for one: each segment has a snapshot of its own.
+fn kept_behind_a_hole(found: &[Found], first: SegmentSequence) -> Option<usize> {
+    let kept = found.iter().position(|found| found.segment.sequence >= first)?;
+    let follows = |pair: &[Found]| pair[0].segment.sequence.next() >= pair[1].segment.covers_from;
+    (!found[..=kept].windows(2).all(follows)).then_some(kept)
 }
 
 /// Sets those apart that a rewritten one beside them stands for: the power went before their names did.
@@ -258,7 +293,8 @@ fn open_segments(
     }
     let Some(first) = found.first() else { return Ok(None) };
     let folder = found.iter().find_map(|found| {
-        let SegmentHead { salt, segment_bytes, .. } = found.head?;
+        let SegmentHead { salt, segment_bytes, .. } =
+            found.head.filter(|head| is_segment_length(head.segment_bytes))?;
         Some(FolderFacts { key: key_of(salt, found.segment.sequence), segment_bytes })
     });
     let folder = folder.ok_or_else(|| OpenError::NoHead(first.segment.path.clone()))?;
@@ -373,6 +409,9 @@ impl Recovery {
             self.shards.suspect(place);
         }
         if context.last && findings.is_empty() && footer.is_none() {
+            // It was synced with its snapshot before it got its name: what else was in it is gone, too.
+            self.refusal.get_or_insert_with(|| OpenError::NoSnapshot(this.segment.path.clone()));
+            self.note(this, u64::from(HEAD_BLOCK_BYTES), DamageKind::Frame);
             let previous_end = this.head.map_or(0, |head| head.previous_end);
             return Ok(Tail::Begin { sequence, previous_end });
         }

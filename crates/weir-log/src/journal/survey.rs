@@ -4,7 +4,11 @@
 //! be surveyed, too; its newest records may then look like a torn tail, and a segment that is dropped meanwhile
 //! like one that was cut short.
 
-use std::{path::Path, path::PathBuf, sync::Arc};
+use std::{
+    io,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use weir_core::clock::WallMs;
 
@@ -17,6 +21,9 @@ use crate::{
     error::{OpenError, StorageError},
     segment::layout::is_spare,
 };
+
+/// Looks at a folder in which names come and go meanwhile.
+const LOOKS_MAX: u32 = 5;
 
 /// How closely a survey looks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -77,17 +84,29 @@ impl Survey {
     /// Surveys the journal in `folder` of a disk. It asks for nothing that would change it.
     pub(super) fn on(disk: Arc<dyn Disk>, folder: &Path, depth: Depth) -> Result<Self, OpenError> {
         let config = JournalConfig { disk, ..JournalConfig::new(folder, Durability::Os) };
-        let names = config.disk.list(folder).map_err(|source| StorageError {
-            operation: "list",
-            path: folder.to_owned(),
-            source,
-        })?;
         let trust = match depth {
             Depth::Footers => Trust::Footers,
             Depth::Frames => Trust::Frames,
         };
+        let list = || {
+            let list = config.disk.list(folder);
+            list.map_err(|source| StorageError { operation: "list", path: folder.to_owned(), source })
+        };
+        let mut looks = 1;
+        let (names, recovered) = loop {
+            let names = list()?;
+            match recover(&config, &names, trust) {
+                // Its server let go of a segment meanwhile.
+                Err(OpenError::Storage(error))
+                    if error.source.kind() == io::ErrorKind::NotFound && looks < LOOKS_MAX =>
+                {
+                    looks += 1;
+                }
+                recovered => break (names, recovered?),
+            }
+        };
         let Recovered { segments, covered, shards, folder: facts, first_segment, report, read, .. } =
-            recover(&config, &names, trust)?;
+            recovered;
         let surveyed = segments.iter().zip(read).map(|(segment, read)| {
             let SegmentRead { begun, used_bytes, has_footer, was_scanned, stands_for } = read;
             SegmentSurvey {

@@ -396,6 +396,9 @@ fn what_a_crash_kept_from_going_is_given_back_after_the_next_start() {
     let (again, _) = open(&killed);
     rewrite(&again);
     assert_eq!(killed.given_back_bytes(), (12 - SPARE_SEGMENTS_MAX) as u64 * SEGMENT_BYTES);
+    // Nor is a start needed: it is tried again whenever somebody asks.
+    assert_eq!(retain(&journal, |_| Duration::ZERO, u64::MAX).segments_dropped, 12);
+    assert_eq!(retain(&journal, |_| Duration::ZERO, u64::MAX).segments_dropped, 0);
 }
 
 #[test]
@@ -404,7 +407,8 @@ fn a_file_whose_name_may_still_be_on_disk_is_not_cut() {
     let (journal, _) = open(&disk);
     fill_segments(&journal, key(1, 0), 12);
     disk.fail_next(Operation::SyncFolder, Errno::EIO);
-    retain(&journal, |_| Duration::ZERO, u64::MAX);
+    let refused = wait(|done| journal.retain(|_| Duration::ZERO, WallMs(u64::MAX), done)).unwrap_err();
+    assert!(matches!(refused, WriteError::Storage(_)), "{refused}");
     wait(|done| journal.rewrite(done)).unwrap_err();
     assert_eq!(disk.given_back_bytes(), 0);
 }

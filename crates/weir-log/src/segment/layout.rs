@@ -134,7 +134,7 @@ impl Spares {
         let spares = Self { config, recycled, numbered, leaving: Leaving::default() };
         for name in names {
             let Some(number) = number_of(name) else { continue };
-            spares.numbered.fetch_max(number + 1, Ordering::Relaxed);
+            spares.numbered.fetch_max(u64::from(number) + 1, Ordering::Relaxed);
             let path = spares.config.folder.join(name);
             let file = spares.config.disk.open(&path);
             match file {
@@ -318,7 +318,7 @@ pub(crate) fn is_spare(name: &str) -> bool {
     number_of(name).is_some()
 }
 
-fn number_of(name: &str) -> Option<u64> {
+fn number_of(name: &str) -> Option<u32> {
     name.strip_prefix("spare-")?.strip_suffix(".log")?.parse().ok()
 }
 

@@ -68,6 +68,12 @@ impl Committer {
         if self.staged.is_empty() {
             return None;
         }
+        if let Some(cause) = self.shared.stopped.get() {
+            // Somebody else's failure, since these were staged: nothing is acknowledged any more.
+            let cause = Arc::clone(cause);
+            self.fail_staged(&cause);
+            return None;
+        }
         let begun = self.shared.clock.now();
         if let Err(error) = self.write_staged() {
             self.fail(error, Vec::new());
@@ -165,9 +171,17 @@ impl Committer {
     /// Nothing more is written: `frames` and all that is staged behind them were not made durable.
     fn fail(&mut self, error: StorageError, frames: Vec<StagedFrame>) {
         let cause = self.shared.stop(error);
-        for frame in frames.into_iter().chain(self.staged.drain(..)) {
+        let staged = std::mem::take(&mut self.staged);
+        self.staged = frames;
+        self.staged.extend(staged);
+        self.fail_staged(&cause);
+    }
+
+    /// Answers all that is staged that it was not made durable, because of `cause`.
+    fn fail_staged(&mut self, cause: &Arc<StorageError>) {
+        for frame in self.staged.drain(..) {
             self.shared.counters.failed.add(1);
-            frame.then.fail(WriteError::Storage(Arc::clone(&cause)));
+            frame.then.fail(WriteError::Storage(Arc::clone(cause)));
         }
         self.written = 0;
         self.staged_shards.clear();

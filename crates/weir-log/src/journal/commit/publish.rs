@@ -8,9 +8,10 @@ use weir_core::{batch::StoredBatch, clock::WallMs, shard::OwnedShard};
 
 use super::{Committer, StagedFrame, Then};
 use crate::{
+    error::WriteError,
     frame::FRAME_HEADER_BYTES,
     journal::{AppendOutcome, retain::RetainOutcome},
-    segment::{LogPlace, SegmentSequence, layout::Recycled},
+    segment::{LogPlace, layout::Recycled},
     shard::Shard,
     shard_index::{Indexed, Runs},
     snapshot::{ShardSnapshot, shard_bytes_max},
@@ -75,6 +76,7 @@ impl Committer {
             Then::Deleted { key, done } => {
                 if let Some(shard) = self.shared.shards.write().remove(&key) {
                     let mut state = shard.state.lock();
+                    state.staged.deleted = true; // it may have been opened behind the look that staged this
                     self.shards_bytes -= shard_bytes_max(&state.owned);
                     // Whoever still holds the shard must not keep its segments from being dropped.
                     state.runs = Runs::default();
@@ -85,8 +87,12 @@ impl Committer {
                 Box::new(move || done.succeed(()))
             }
             Then::Retained { first, done } => {
-                let segments_dropped = self.drop_segments_before(first);
-                Box::new(move || done.succeed(RetainOutcome { segments_dropped }))
+                self.durable_first_segment = first;
+                let dropped = self.drop_segments();
+                Box::new(move || match dropped {
+                    Ok(segments_dropped) => done.succeed(RetainOutcome { segments_dropped }),
+                    Err(error) => done.fail(error),
+                })
             }
         }
     }
@@ -104,32 +110,36 @@ impl Committer {
         }
     }
 
-    /// Lets go of segments that recovery would not look for any more.
-    fn drop_segments_before(&mut self, first: SegmentSequence) -> usize {
-        let shared = Arc::clone(&self.shared);
+    /// Lets go of segments that recovery would not look for any more, and says how many went. Those whose names did not go are
+    /// tried again the next time.
+    pub(super) fn drop_segments(&self) -> Result<usize, WriteError> {
+        let (shared, first) = (&self.shared, self.durable_first_segment);
         let _names = shared.names.lock();
-        for shard in self.shared.shards.read().values() {
+        for shard in shared.shards.read().values() {
             let mut state = shard.state.lock();
             state.runs.forget_before(first);
             let oldest = state.runs.first().unwrap_or(state.tip);
             state.trim_to(oldest);
         }
-        let mut segments = self.shared.segments.write();
+        let mut segments = shared.segments.write();
         let kept = segments.split_off(&first);
-        let dropped = std::mem::replace(&mut *segments, kept);
-        let count = dropped.len();
+        // What is covered goes before what stands for it: alone, it would be taken for what the log begins with.
+        let mut going = std::mem::replace(&mut *segments, kept);
         drop(segments);
-        let Recycled { left, gone } = shared.spares.recycle(dropped.into_values());
+        let mut covered = shared.covered.lock();
+        let due = covered.partition_point(|segment| segment.sequence < first);
+        going.extend(covered.drain(..due).map(|segment| (segment.sequence, segment)));
+        drop(covered);
+        let count = going.len();
+        let Recycled { left, gone } = shared.spares.recycle(going.into_values());
         let count = count - left.len();
         let left = left.into_iter().map(|segment| (segment.sequence, segment));
-        self.shared.segments.write().extend(left);
+        shared.segments.write().extend(left);
         // Before any of them is used again: a new segment's bytes must never be found under an old one's name.
-        match self.shared.config.sync_names() {
+        match shared.config.sync_names() {
             Ok(()) => shared.spares.leaving.take(gone),
-            Err(error) => {
-                self.shared.stop(error);
-            }
+            Err(error) => return Err(WriteError::Storage(shared.stop(error))),
         }
-        count
+        Ok(count)
     }
 }

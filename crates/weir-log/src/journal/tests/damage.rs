@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::*;
+use crate::segment::head::HEAD_BLOCK_BYTES;
 
 /// The shard of the sample that is closed.
 pub(super) const CLOSED: ShardKey = ShardKey { stream: StreamId(1), shard: ShardIndex(2) };
@@ -169,4 +170,25 @@ fn a_frame_behind_a_torn_one_never_follows_what_is_written_in_its_place() {
 fn find(disk: &FaultDisk, path: &Path, text: &[u8]) -> usize {
     let bytes = disk.contents(path).unwrap();
     bytes.windows(text.len()).position(|window| window == text).unwrap()
+}
+
+#[test]
+fn a_survey_looks_again_when_a_name_went_meanwhile() {
+    let sample = Sample::new(false);
+    sample.disk.fail_next(Operation::Read, Errno::ENOENT); // as an opening hears it of a file that was just removed
+    let survey = Survey::on(Arc::new(sample.disk.clone()), Path::new("data"), Depth::Frames).unwrap();
+    assert!(survey.is_whole() && survey.segments.len() == 2);
+}
+
+#[test]
+fn a_newest_segment_with_nothing_that_reads_is_no_empty_one() {
+    let sample = Sample::new(false);
+    let newest = &segments(&sample.disk)[1];
+    // As blocks read that were laid out, and that no sync brought to the disk after all.
+    sample.disk.damage(newest, |bytes| bytes[HEAD_BLOCK_BYTES as usize..].fill(0)).unwrap();
+    let refused = Journal::open(config(&sample.disk), &Threads::new(), Clock::new()).unwrap_err();
+    assert!(matches!(&refused, OpenError::NoSnapshot(path) if path == newest), "{refused}");
+    let survey = Survey::on(Arc::new(sample.disk.clone()), Path::new("data"), Depth::Frames).unwrap();
+    let found: Vec<_> = survey.report.damage.iter().map(|found| (&found.path, found.offset)).collect();
+    assert_eq!((found, survey.is_whole()), (vec![(newest, u64::from(HEAD_BLOCK_BYTES))], false));
 }

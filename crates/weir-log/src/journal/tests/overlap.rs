@@ -1,5 +1,7 @@
 //! The next group is written while one is synced: each is acknowledged by the sync that began behind it, and by no other.
 
+use std::path::PathBuf;
+
 use super::*;
 use crate::disk::fault::Hold;
 
@@ -92,6 +94,19 @@ fn a_failed_sync_fails_what_was_written_behind_it_as_well() {
     let refused = append(&held.journal, held.shard, &["later"]).unwrap_err();
     assert!(matches!(refused, AppendError::Write(WriteError::Stopped(_))), "{refused}");
     assert_eq!(read_all(&held.journal, held.shard, 0).unwrap(), [""; 0]);
+}
+
+#[test]
+fn what_was_written_ahead_is_not_acknowledged_after_somebody_elses_failure() {
+    let held = held(|_| ());
+    let ahead = begin_append(&held.journal, held.shard, &["ahead"]);
+    held.written_ahead(1);
+    let (operation, path, source) = ("sync", PathBuf::from("data"), Errno::EIO.into());
+    held.journal.shared.stop(StorageError { operation, path, source }); // whoever rewrites stops it so
+    drop(held.hold);
+    assert_eq!(held.synced.recv().unwrap().unwrap().first, 0);
+    let failed = ahead.recv().unwrap().unwrap_err();
+    assert!(matches!(failed, AppendError::Write(WriteError::Storage(_))), "{failed}");
 }
 
 #[test]

@@ -1,13 +1,13 @@
 //! Streams that keep for long beside streams that do not: the disk gets its space back, and nothing else is different.
 
-use std::{path::PathBuf, sync::mpsc};
+use std::{io::IoSlice, path::PathBuf, sync::mpsc};
 
 use nix::errno::Errno;
 use proptest::prelude::*;
 
 use super::*;
 use crate::{
-    disk::{fault::Operation, read_exact_at},
+    disk::{Disk, fault::Operation, read_exact_at, write_all_at},
     journal::rewrite::Rewriter,
     segment::{head::HEAD_BLOCK_BYTES, layout::Chores},
 };
@@ -318,6 +318,33 @@ fn covered_files_stay_as_long_as_what_covers_them_is_damaged() {
     assert_ne!(report.damage, []);
     drop(journal);
     assert_eq!(segments(&damaged), names, "they may be the only whole copy");
+    // And no longer than it: alone, they would be taken for what the log begins with.
+    let (journal, _) = open_uncached(&damaged);
+    fill_segments(&journal, MIDDLE, 4);
+    let held = damaged.after_kill(1);
+    let keep = |shard| if shard == MIDDLE { Duration::MAX } else { Duration::ZERO };
+    assert!(retain(&journal, keep, u64::MAX).segments_dropped > names.len() - 2);
+    drop(journal);
+    assert!(segments(&damaged).iter().all(|path| !names[..names.len() - 1].contains(path)));
+    let intact = |disk: &FaultDisk| {
+        let (journal, report) = open_uncached(disk);
+        let read = read_all(&journal, MIDDLE, 0).unwrap();
+        (report.damage, read.len())
+    };
+    let found = intact(&damaged);
+    assert!(
+        found.0.iter().all(|found| found.shards == [LONG]),
+        "of whose records one does not read: {found:?}"
+    );
+    // As a version before this one may have left a folder: of what is no longer kept, the covered files alone.
+    let left = damaged.after_kill(1);
+    for path in &before[..outcome.segments_rewritten - 1] {
+        let bytes = held.contents(path).unwrap();
+        let file = left.lay_out(path, bytes.len() as u64, true).unwrap();
+        write_all_at(file.as_ref(), 0, &mut [IoSlice::new(&bytes)]).unwrap();
+    }
+    assert_eq!(intact(&left), found);
+    assert_eq!(segments(&left), segments(&damaged), "and they went");
     let (again, report) = open_uncached(&killed);
     assert_eq!((report.damage, read_all(&again, LONG, 0).unwrap()), (vec![], kept));
     assert!(segments(&killed).len() < names.len());

@@ -152,7 +152,7 @@ fn of_deletion(outcome: Result<(), DeleteShardError>) -> Heard {
 pub(super) fn of_write(error: &WriteError) -> Why {
     match error {
         WriteError::Busy { .. } => Why::Busy,
-        WriteError::NoRoom(_) => Why::NoRoom,
+        WriteError::NoRoom(_) | WriteError::NoSegment(_) => Why::NoRoom,
         WriteError::Storage(_) => Why::Storage,
         WriteError::Stopped(_) => Why::Stopped,
         WriteError::Closed => Why::Closed,

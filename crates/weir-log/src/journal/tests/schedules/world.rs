@@ -264,7 +264,7 @@ impl World {
             }
             Heard::Refused { why: Why::Storage, effect, text } => {
                 assert!(trouble && effect == Effect::Unknown, "{op:?}: {text}");
-                assert!(text.contains(" data/"), "which file: {text}");
+                assert!(text.contains(" data/") || text.contains(" data:"), "which file or folder: {text}");
                 self.has_failed = true;
                 self.tally.failed += 1;
                 self.model.suspect(op);
