@@ -33,6 +33,18 @@ pub enum ClusterError {
         /// Who wants it.
         told: ClusterId,
     },
+    /// The records are gone.
+    #[error(
+        "the log in {folder} is of cluster {has}, and none of its segments is there: put them back; or, to begin with an \
+         empty log, remove {file}",
+        folder = .folder.display(), file = .folder.join(FILE).display()
+    )]
+    Gone {
+        /// Where the log was.
+        folder: PathBuf,
+        /// Whose it is.
+        has: ClusterId,
+    },
     /// The file says something else.
     #[error("{} does not hold the number of a cluster", .0.display())]
     Malformed(PathBuf),

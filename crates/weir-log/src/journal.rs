@@ -21,6 +21,7 @@ mod tail_cache;
 
 use std::{
     collections::{BTreeMap, HashMap},
+    io,
     path::Path,
     sync::{
         Arc, OnceLock,
@@ -48,7 +49,7 @@ pub use self::{
     survey::{Depth, SegmentSurvey, Survey},
 };
 use crate::{
-    disk::FolderLock,
+    disk::{Disk, FolderLock, RealDisk},
     error::{
         CloseShardError, DeleteShardError, OpenError, OpenShardError, ShardDamaged, StorageError, WriteError,
     },
@@ -156,6 +157,15 @@ impl Journal {
         clock: Clock,
     ) -> Result<(Self, RecoveryReport), OpenError> {
         open::open(config, threads, clock)
+    }
+
+    /// Is there a segment in `folder`, whatever is in it? Not when there is no such folder.
+    pub fn is_in(folder: &Path) -> Result<bool, StorageError> {
+        match RealDisk.list(folder) {
+            Ok(names) => Ok(names.iter().any(|name| SegmentSequence::of_file_name(name).is_some())),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+            Err(source) => Err(StorageError { operation: "list", path: folder.to_owned(), source }),
+        }
     }
 
     /// Opens a shard, or takes a later epoch of one that is there; one that is closed stays closed. `on_done` is called

@@ -23,7 +23,7 @@ pub(crate) const JOURNAL_FOLDER: &str = "log";
 /// What to do with a journal.
 #[derive(Debug, Subcommand)]
 pub(crate) enum LogCommand {
-    /// What is in a data folder: segments, shards, records, and what a start would find damaged.
+    /// What is in the log of a data folder: segments, shards, records, and what a start would find damaged.
     Inspect(LogArgs),
     /// The same, with every frame read and checked; exit code 1 when something is damaged.
     Verify(LogArgs),
