@@ -312,7 +312,7 @@ fn a_newest_segment_that_is_cut_short_is_named_beside_all_that_reads_and_nothing
         assert_eq!(damage["what"], "the file is cut short");
     }
     let told = refused_to_serve(server.data());
-    assert!(told.contains(&format!("truncate -s {}", bytes.len())), "{told}");
+    assert!(told.contains(&format!("fallocate -l {}", bytes.len())), "{told}");
 }
 
 #[test]

@@ -120,21 +120,28 @@ impl RunningNode {
         let not_open = |source| StartError::Journal { folder: config.data.clone(), source };
         // A journal in memory belongs to nobody: it dies with the process.
         let folder = (config.durability != Durability::Memory).then(|| config.data.clone());
-        let (cluster, noted) = match &folder {
-            Some(folder) => (cluster::read(folder)?, foreign::read(folder)?),
-            None => Default::default(),
-        };
-        let has_segments = Journal::is_in(&config.data).map_err(|error| not_open(error.into()))?;
-        if let (false, Some(has), Some(folder)) = (has_segments, cluster, &folder) {
-            return Err(ClusterError::Gone { folder: folder.clone(), has }.into()); // before there is a new, empty one
-        }
-        if has_segments && folder.is_none() {
-            tracing::warn!(folder = %config.data.display(), "the log in this folder is not read: records are kept in memory");
+        match &folder {
+            Some(folder) => {
+                // Before there is a new, empty one.
+                let has_segments = Journal::is_in(folder).map_err(|error| not_open(error.into()))?;
+                if let (false, Some(has)) = (has_segments, cluster::read(folder)?) {
+                    return Err(ClusterError::Gone { folder: folder.clone(), has }.into());
+                }
+            }
+            None if Journal::is_in(&config.data).unwrap_or(false) => {
+                tracing::warn!(folder = %config.data.display(), "the log in this folder is not read: records are kept in memory");
+            }
+            None => {}
         }
         let journal = JournalConfig::new(&config.data, config.durability);
         let (journal, report) = Journal::open(journal, threads, clock).map_err(not_open)?;
         let metrics = Arc::new(NodeMetrics::default());
         let node = Arc::new(Node::new(journal, clock, Arc::clone(&metrics)));
+        // Under the journal's lock: nobody else writes them.
+        let (cluster, noted) = match &folder {
+            Some(folder) => (cluster::read(folder)?, foreign::read(folder)?),
+            None => Default::default(),
+        };
         let (member, life, told) = register(config, &control, cluster).await?;
         if let Some(folder) = &folder {
             cluster::claim(folder, told)?;

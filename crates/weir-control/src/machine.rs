@@ -23,7 +23,7 @@ use weir_core::{
     id::MemberId,
 };
 use weir_wire::{
-    control::{ControlError, ControlReply, ControlRequest},
+    control::{AttachedChange, ConsumerCall, ControlError, ControlReply, ControlRequest, StreamChange},
     fragment::Fragment,
 };
 
@@ -52,18 +52,14 @@ impl ControlCommand {
         use ControlRequest::{
             Account, ChangeAttached, ChangeStream, Consumers, CreateStream, PlaceTenant, SetFleet,
         };
-        matches!(
-            self,
-            Self::Call(
-                CreateStream(_)
-                    | ChangeStream { .. }
-                    | ChangeAttached { .. }
-                    | Account { .. }
-                    | Consumers { .. }
-                    | PlaceTenant { .. }
-                    | SetFleet { .. }
-            )
-        )
+        let Self::Call(request) = self else { return false };
+        match request {
+            CreateStream(_) | Account { .. } | PlaceTenant { .. } | SetFleet { .. } => true,
+            ChangeStream { change, .. } => !matches!(change, StreamChange::DecreaseRetention { .. }),
+            ChangeAttached { change, .. } => !matches!(change, AttachedChange::RemoveTags(_)),
+            Consumers { about, .. } => !matches!(about, ConsumerCall::Deregister { .. }),
+            _ => false,
+        }
     }
 }
 

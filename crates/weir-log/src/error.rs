@@ -264,7 +264,7 @@ pub enum OpenError {
     /// numbers of those records would be given out a second time.
     #[error(
         "{path} has {found} bytes, it was laid out with {expected}: put the whole file back; or, to go on without what is \
-         gone, make it as long again: truncate -s {expected} {path}",
+         gone, make it as long again: fallocate -l {expected} {path}",
         path = .path.display()
     )]
     Truncated {

@@ -18,7 +18,10 @@ pub(crate) mod scan;
 use std::{
     fmt, io,
     path::{Path, PathBuf},
-    sync::atomic::{AtomicU32, Ordering},
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    },
 };
 
 use weir_core::checksum::crc32c;
@@ -97,6 +100,15 @@ pub(crate) struct Segment {
     sealed: AtomicU32,
     /// A sync of it has failed. Held while one runs.
     sync_failed: Mutex<bool>,
+}
+
+/// Where the number of a file must be below so that none of `segments`, in order, that is kept from `first` on stands for it.
+pub(crate) fn uncovered_before<'a>(
+    first: SegmentSequence,
+    segments: impl IntoIterator<Item = &'a Arc<Segment>>,
+) -> SegmentSequence {
+    let oldest = segments.into_iter().find(|segment| segment.sequence >= first);
+    oldest.map_or(first, |oldest| oldest.covers_from)
 }
 
 impl Segment {
@@ -198,6 +210,19 @@ mod tests {
         ] {
             assert_eq!(SegmentSequence::of_file_name(name), None, "{name}");
         }
+    }
+
+    #[test]
+    fn a_file_is_covered_as_long_as_what_stands_for_it_is_kept() {
+        let disk = FaultDisk::new(1, 1 << 20);
+        let segments = [(1, 1), (2, 2), (5, 3), (6, 6)].map(|(sequence, covers_from)| {
+            let path = PathBuf::from(sequence.to_string());
+            let file = disk.lay_out(&path, 4_096, true).unwrap();
+            let segment = Segment::new(SegmentSequence(sequence), 0, path, file);
+            Arc::new(Segment { covers_from: SegmentSequence(covers_from), ..segment })
+        });
+        let before = |first| uncovered_before(SegmentSequence(first), &segments).0;
+        assert_eq!([1, 2, 3, 5, 6, 7].map(before), [1, 2, 3, 3, 6, 7]);
     }
 
     #[test]

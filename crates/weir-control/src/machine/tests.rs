@@ -16,7 +16,8 @@ use weir_core::{
 };
 use weir_wire::{
     control::{
-        Census, ControlError, ControlReply, ControlRequest, NewStream, Role, SharedConfig, StreamStatus,
+        Census, ControlError, ControlReply, ControlRequest, NewStream, Role, SharedConfig, StreamChange,
+        StreamStatus,
     },
     fragment::Fragment,
 };
@@ -548,4 +549,19 @@ proptest! {
         let settled = machine.state().streams.iter().all(|stream| stream.status == StreamStatus::Active);
         prop_assert!(settled, "once the node has caught up, nothing is in between");
     }
+}
+
+#[test]
+fn who_lets_go_of_something_is_heard_on_a_full_disk_and_who_wishes_for_more_can_wait() {
+    let change = |change| ControlRequest::ChangeStream { stream: stream("s"), change };
+    let delete = ControlRequest::DeleteStream { stream: stream("s"), with_consumers: true };
+    for (request, is_wish) in [
+        (delete, false),
+        (change(StreamChange::DecreaseRetention { hours: 24 }), false),
+        (change(StreamChange::IncreaseRetention { hours: 48 }), true),
+        (ControlRequest::CreateStream(NewStream::provisioned(stream("s"), 1)), true),
+    ] {
+        assert_eq!(ControlCommand::Call(request.clone()).is_wish(), is_wish, "{request:?}");
+    }
+    assert!(!ControlCommand::Tick.is_wish());
 }

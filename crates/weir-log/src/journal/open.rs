@@ -33,6 +33,7 @@ use crate::{
         footer::FooterAt,
         layout::{Layout, REQUESTS_MAX, Recycled, Spares},
         scan::Torn,
+        uncovered_before,
     },
     shard::Shard,
     snapshot::Snapshot,
@@ -77,11 +78,10 @@ pub(super) fn open(
             go_on(&config, last, end, footer, &shards)?
         }
         (Tail::Continue { .. }, None) => unreachable!("only a segment is continued"),
-        (Tail::Begin { sequence, previous_end }, _) => {
-            segments.retain(|segment| segment.sequence != sequence);
-            let snapshot = snapshot_of(&shards, first_segment);
+        (Tail::Begin, _) => {
+            let (sequence, snapshot) = (SegmentSequence(1), snapshot_of(&shards, first_segment));
             let now = clock.wall();
-            let beginning = Beginning { sequence, key: facts.key, previous_end, now, snapshot };
+            let beginning = Beginning { sequence, key: facts.key, previous_end: 0, now, snapshot };
             // Who starts waits for this: zeros can come when there is time for them.
             let spare = spares.lay_out().map_err(WriteError::no_segment)?;
             let active = Active::begin(&config, spare, beginning)?;
@@ -89,7 +89,7 @@ pub(super) fn open(
             active
         }
     };
-    let (covered, left) = part_covered(covered, first_segment, &report);
+    let (covered, left) = part_covered(covered, first_segment, &segments, &report);
     let kept = keep_from(first_segment, segments, covered, &config, &spares)?;
     let (requests, wanted) = bounded(REQUESTS_MAX);
     let rewrites = Wishes { waiting: None, requests: requests.clone() };
@@ -182,15 +182,20 @@ fn write_again(segment: &Segment, from: u32, end: u32) -> Result<(), StorageErro
     Ok(())
 }
 
-/// Covered files that can go, and those that stay where they are: when something is damaged they may be the only whole copy of
-/// it, unless it is no longer kept anyhow.
+/// Covered files that can go, and those that stay where they are: when something is damaged, they may be the only whole copy as
+/// long as what stands for them is kept.
 fn part_covered(
     covered: Vec<Arc<Segment>>,
     first: SegmentSequence,
+    segments: &[Arc<Segment>],
     report: &RecoveryReport,
 ) -> (Vec<Arc<Segment>>, Vec<Arc<Segment>>) {
-    let goes = |segment: &Arc<Segment>| report.damage.is_empty() || segment.sequence < first;
-    let (going, left): (Vec<_>, Vec<_>) = covered.into_iter().partition(goes);
+    if report.damage.is_empty() {
+        return (covered, Vec::new());
+    }
+    let covered_to = uncovered_before(first, segments);
+    let (going, left): (Vec<_>, Vec<_>) =
+        covered.into_iter().partition(|segment| segment.sequence < covered_to);
     for segment in &left {
         tracing::warn!(path = %segment.path.display(), "a file that a rewritten segment covers is left: the log is damaged");
     }

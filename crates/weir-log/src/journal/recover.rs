@@ -84,8 +84,8 @@ pub(super) enum Tail {
     /// In the last segment, after what is torn off is wiped. What lies before `synced_to` was on disk when what is behind
     /// it was written; of the rest nobody knows.
     Continue { synced_to: u32, end: u32, footer: Option<FooterAt>, torn: Option<Torn> },
-    /// In a new segment; a file of that number holds nothing and is replaced.
-    Begin { sequence: SegmentSequence, previous_end: u32 },
+    /// In the first segment: there is none yet.
+    Begin,
 }
 
 /// A segment file and what its head says.
@@ -132,7 +132,7 @@ pub(super) fn recover(
     let mut sequences: Vec<_> = names.iter().filter_map(|name| SegmentSequence::of_file_name(name)).collect();
     sequences.sort_unstable();
     let Some((found, folder)) = open_segments(config, &sequences)? else {
-        let tail = Tail::Begin { sequence: SegmentSequence(1), previous_end: 0 };
+        let tail = Tail::Begin;
         let first_segment = SegmentSequence(1);
         let (segments, covered, shards, read) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
         let report = RecoveryReport::default();
@@ -196,7 +196,7 @@ fn fold(
     let report = RecoveryReport::default();
     let mut recovery = Recovery { report, shards: Shards::default(), folder, trust, refusal: None };
     let mut read = Vec::with_capacity(found.len());
-    let mut tail = Tail::Begin { sequence: SegmentSequence(1), previous_end: 0 };
+    let mut tail = Tail::Begin;
     for (at, this) in found.iter().enumerate() {
         let next = found.get(at + 1);
         recovery.check_file(config, this, at.checked_sub(1).map(|before| &found[before]), next.is_none());
@@ -212,7 +212,7 @@ fn fold(
             begun: this.head.map(|head| head.begun),
             used_bytes: match tail {
                 Tail::Continue { end, .. } => u64::from(end),
-                Tail::Begin { .. } => u64::from(HEAD_BLOCK_BYTES),
+                Tail::Begin => u64::from(HEAD_BLOCK_BYTES),
             },
             has_footer: recovery.report.footers_read > footers,
             was_scanned: recovery.report.segments_scanned > scans,
@@ -377,7 +377,6 @@ impl Recovery {
     }
 
     fn read_segment(&mut self, this: &Found, context: Context) -> Result<Tail, OpenError> {
-        let sequence = this.segment.sequence;
         let mut from = HEAD_BLOCK_BYTES;
         let mut footer = None;
         if let Some((content, at)) = self.read_footer(this)? {
@@ -408,12 +407,10 @@ impl Recovery {
             let place = self.note(this, u64::from(end), DamageKind::Frame);
             self.shards.suspect(place);
         }
-        if context.last && findings.is_empty() && footer.is_none() {
+        if context.last && findings.is_empty() && footer.is_none() && self.refusal.is_none() {
             // It was synced with its snapshot before it got its name: what else was in it is gone, too.
-            self.refusal.get_or_insert_with(|| OpenError::NoSnapshot(this.segment.path.clone()));
+            self.refusal = Some(OpenError::NoSnapshot(this.segment.path.clone()));
             self.note(this, u64::from(HEAD_BLOCK_BYTES), DamageKind::Frame);
-            let previous_end = this.head.map_or(0, |head| head.previous_end);
-            return Ok(Tail::Begin { sequence, previous_end });
         }
         let synced_to = synced_to(&findings, footer);
         if let Some(Finding::Frame(offset, header)) = findings.last()

@@ -1,6 +1,6 @@
 //! A look into a journal's folder that changes nothing in it, for people who want to know what is there and what is broken.
 //!
-//! Recovery's own eyes: what a survey calls damaged, an opening would, or refuses to go on behind, and nothing else. A journal that is being written may
+//! Recovery's own eyes: what a survey calls damaged, an opening calls damaged or refuses to write behind. A journal that is being written may
 //! be surveyed, too; its newest records may then look like a torn tail, and a segment that is dropped meanwhile
 //! like one that was cut short.
 

@@ -13,7 +13,7 @@ use std::{
     path::{Path, PathBuf},
     sync::{
         Arc,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::Duration,
 };
@@ -104,6 +104,8 @@ pub(crate) struct Spares {
     config: LayoutConfig,
     recycled: Mutex<Vec<Spare>>,
     numbered: AtomicU64,
+    /// The last one that there was no room for was not tried: the disk said that there is none.
+    disk_said_so: AtomicBool,
     /// Files that are no spares, nor anything else any more.
     pub(crate) leaving: Leaving,
 }
@@ -131,7 +133,8 @@ impl Spares {
     /// Takes over what spares the folder has: a few are kept, the rest and any half-made one removed.
     pub(crate) fn adopt(config: LayoutConfig, names: &[String]) -> Self {
         let (recycled, numbered) = (Mutex::new(Vec::new()), AtomicU64::new(0));
-        let spares = Self { config, recycled, numbered, leaving: Leaving::default() };
+        let disk_said_so = AtomicBool::new(false);
+        let spares = Self { config, recycled, numbered, disk_said_so, leaving: Leaving::default() };
         for name in names {
             let Some(number) = number_of(name) else { continue };
             spares.numbered.fetch_max(u64::from(number) + 1, Ordering::Relaxed);
@@ -227,6 +230,7 @@ impl Spares {
         let error =
             |operation, path: &Path, source| StorageError { operation, path: path.to_owned(), source };
         let free = disk.free_bytes(folder).map_err(|source| error("free space of", folder, source))?;
+        self.disk_said_so.store(free < bytes + left_bytes, Ordering::Relaxed);
         if free < bytes + left_bytes {
             return Err(error("lay out", path, io::ErrorKind::StorageFull.into()));
         }
@@ -245,11 +249,13 @@ impl Spares {
         disk.free_bytes(folder).is_ok_and(|free| free < reserve_bytes + SHORT_SEGMENTS * segment_bytes)
     }
 
-    /// Could the next segment be had now?
+    /// After a refusal: could the next segment be had now, as far as can be told without trying?
     pub(crate) fn have_room(&self) -> bool {
         let LayoutConfig { disk, folder, segment_bytes, reserve_bytes, .. } = &self.config;
-        !self.recycled.lock().is_empty()
-            || disk.free_bytes(folder).is_ok_and(|free| free >= reserve_bytes + segment_bytes)
+        let is_enough = |free| free >= reserve_bytes + segment_bytes;
+        let has_spare = !self.recycled.lock().is_empty();
+        has_spare
+            || (self.disk_said_so.load(Ordering::Relaxed) && disk.free_bytes(folder).is_ok_and(is_enough))
     }
 
     /// Spare files that wait for their next use.
@@ -567,9 +573,14 @@ mod tests {
     fn there_is_room_where_a_segment_fits_beside_the_reserve_or_a_spare_waits() {
         let disk = FaultDisk::new(1, 100 + BYTES);
         let spares = spares(&disk, &[]);
-        assert!(spares.have_room());
         let segment = segment_of(spares.lay_out().unwrap());
+        spares.lay_out().unwrap_err();
         assert!(!spares.have_room());
+        disk.set_free_bytes(100 + BYTES);
+        assert!(spares.have_room());
+        disk.fail_next(Operation::LayOut, Errno::EDQUOT);
+        spares.lay_out().unwrap_err();
+        assert!(!spares.have_room(), "it looked enough");
         assert!(spares.recycle([segment]).left.is_empty());
         assert!(spares.have_room());
     }

@@ -11,7 +11,7 @@ use crate::{
     error::WriteError,
     frame::FRAME_HEADER_BYTES,
     journal::{AppendOutcome, retain::RetainOutcome},
-    segment::{LogPlace, layout::Recycled},
+    segment::{LogPlace, layout::Recycled, uncovered_before},
     shard::Shard,
     shard_index::{Indexed, Runs},
     snapshot::{ShardSnapshot, shard_bytes_max},
@@ -123,11 +123,12 @@ impl Committer {
         }
         let mut segments = shared.segments.write();
         let kept = segments.split_off(&first);
-        // What is covered goes before what stands for it: alone, it would be taken for what the log begins with.
+        let covered_to = uncovered_before(first, kept.values());
+        // What is covered goes with what stands for it, and before: alone, it would be taken for what the log begins with.
         let mut going = std::mem::replace(&mut *segments, kept);
         drop(segments);
         let mut covered = shared.covered.lock();
-        let due = covered.partition_point(|segment| segment.sequence < first);
+        let due = covered.partition_point(|segment| segment.sequence < covered_to);
         going.extend(covered.drain(..due).map(|segment| (segment.sequence, segment)));
         drop(covered);
         let count = going.len();

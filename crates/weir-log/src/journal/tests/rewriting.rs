@@ -306,7 +306,7 @@ fn covered_files_stay_as_long_as_what_covers_them_is_damaged() {
     assert_eq!(names, before);
     // The end of its footer, so that its frames are looked at, and one of them does not read.
     let bytes = killed.contents(covering).unwrap();
-    let at = bytes.windows(5).position(|window| window == b"kept-").unwrap();
+    let at = bytes.windows(5).rposition(|window| window == b"kept-").unwrap();
     let damaged = killed.after_kill(1);
     let spoil = |bytes: &mut Vec<u8>| {
         bytes[at] ^= 1;
