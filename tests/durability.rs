@@ -233,15 +233,6 @@ fn look(command: &str, folder: &Path) -> (i32, serde_json::Value) {
     (ended.status.code().unwrap(), told)
 }
 
-/// What `weir serve` says that does not start on this folder.
-fn refused_to_serve(data: &Path) -> String {
-    let mut serve = Command::new(weir());
-    let serve = serve.args(["serve", "--listen", "127.0.0.1:0", "--data"]).arg(data);
-    let ended = output(serve, Duration::from_secs(60));
-    assert!(!ended.status.success());
-    String::from_utf8_lossy(&ended.stderr).into_owned()
-}
-
 /// Names and contents of a folder's files.
 fn files(folder: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
     let paths = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
@@ -311,8 +302,8 @@ fn a_newest_segment_that_is_cut_short_is_named_beside_all_that_reads_and_nothing
         assert_eq!((&damage["file"], &damage["offset"]), (&json!(path), &json!(1 << 20)));
         assert_eq!(damage["what"], "the file is cut short");
     }
-    let told = refused_to_serve(server.data());
-    assert!(told.contains(&format!("fallocate -l {}", bytes.len())), "{told}");
+    let (code, errors) = refused(server.data(), &[]);
+    assert!(code == 3 && errors.contains(&format!("fallocate -l {}", bytes.len())), "{code}: {errors}");
 }
 
 #[test]
@@ -326,8 +317,8 @@ fn a_log_whose_segments_are_gone_is_not_taken_for_an_empty_one() {
         .filter(|path| path.extension().is_some())
         .for_each(|path| fs::remove_file(path).unwrap());
     for _ in 0..2 {
-        let told = refused_to_serve(server.data());
-        assert!(told.contains("none of its segments is there"), "{told}");
+        let (code, errors) = refused(server.data(), &[]);
+        assert!(code == 3 && errors.contains("none of its segments is there"), "{code}: {errors}");
     }
     fs::remove_file(log.join("cluster")).unwrap(); // as it said
     let begun = Server::start_on(server.data(), &[]);

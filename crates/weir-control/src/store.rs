@@ -53,10 +53,7 @@ pub enum StoreError {
 impl StoreError {
     /// Was there no room? Then what was saved before is still what is kept.
     pub fn is_full(&self) -> bool {
-        let is_full = |error: &io::Error| {
-            matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
-        };
-        matches!(self, Self::File(error) if is_full(&error.source))
+        matches!(self, Self::File(error) if durable::is_no_room(&error.source))
     }
 }
 

@@ -30,6 +30,11 @@ impl FileError {
     }
 }
 
+/// Is there no room, on the disk or of what this process may have of it?
+pub fn is_no_room(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
+}
+
 /// Permission bits of the folders that are made: what is in them is their owner's.
 const FOLDER_MODE: u32 = 0o700;
 

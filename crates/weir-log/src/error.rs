@@ -5,6 +5,7 @@
 use std::{io, path::PathBuf, sync::Arc};
 
 use weir_core::{
+    durable,
     effect::Effect,
     id::{Epoch, ShardKey},
     sequence::RecordIndex,
@@ -25,7 +26,7 @@ pub struct StorageError {
 impl StorageError {
     /// Is there no room, on the disk or of what this process may have of it?
     pub(crate) fn is_no_room(&self) -> bool {
-        matches!(self.source.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
+        durable::is_no_room(&self.source)
     }
 }
 

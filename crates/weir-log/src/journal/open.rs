@@ -71,14 +71,13 @@ pub(super) fn open(
     let spares = Arc::new(Spares::adopt(config.layout_config(), &names));
     let Recovered { mut segments, covered, shards, first_segment, tail, mut report, .. } = recovered;
     let last = segments.last().cloned();
-    let active = match (tail, last) {
-        (Tail::Continue { synced_to, end, footer, torn }, Some(last)) => {
+    let active = match tail.zip(last) {
+        Some((Tail { synced_to, end, footer, torn }, last)) => {
             wipe(&last, torn)?;
             write_again(&last, synced_to, end)?;
             go_on(&config, last, end, footer, &shards)?
         }
-        (Tail::Continue { .. }, None) => unreachable!("only a segment is continued"),
-        (Tail::Begin, _) => {
+        None => {
             let (sequence, snapshot) = (SegmentSequence(1), snapshot_of(&shards, first_segment));
             let now = clock.wall();
             let beginning = Beginning { sequence, key: facts.key, previous_end: 0, now, snapshot };

@@ -42,7 +42,8 @@ pub(super) struct Recovered {
     pub(super) folder: Option<FolderFacts>,
     /// Segments before this one are no longer kept.
     pub(super) first_segment: SegmentSequence,
-    pub(super) tail: Tail,
+    /// `None`: there is no segment yet.
+    pub(super) tail: Option<Tail>,
     /// How each of the segments was read.
     pub(super) read: Vec<SegmentRead>,
     pub(super) report: RecoveryReport,
@@ -78,14 +79,14 @@ pub(super) struct FolderFacts {
     pub(super) segment_bytes: u64,
 }
 
-/// How writing goes on.
+/// How writing goes on in the last segment, after what is torn off is wiped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Tail {
-    /// In the last segment, after what is torn off is wiped. What lies before `synced_to` was on disk when what is behind
-    /// it was written; of the rest nobody knows.
-    Continue { synced_to: u32, end: u32, footer: Option<FooterAt>, torn: Option<Torn> },
-    /// In the first segment: there is none yet.
-    Begin,
+pub(super) struct Tail {
+    /// What lies before this was on disk when what is behind it was written; of the rest nobody knows.
+    pub(super) synced_to: u32,
+    pub(super) end: u32,
+    pub(super) footer: Option<FooterAt>,
+    pub(super) torn: Option<Torn>,
 }
 
 /// A segment file and what its head says.
@@ -132,7 +133,7 @@ pub(super) fn recover(
     let mut sequences: Vec<_> = names.iter().filter_map(|name| SegmentSequence::of_file_name(name)).collect();
     sequences.sort_unstable();
     let Some((found, folder)) = open_segments(config, &sequences)? else {
-        let tail = Tail::Begin;
+        let tail = None;
         let first_segment = SegmentSequence(1);
         let (segments, covered, shards, read) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
         let report = RecoveryReport::default();
@@ -184,7 +185,7 @@ pub(super) fn recover(
 struct Folded {
     recovery: Recovery,
     read: Vec<SegmentRead>,
-    tail: Tail,
+    tail: Option<Tail>,
 }
 
 fn fold(
@@ -196,7 +197,7 @@ fn fold(
     let report = RecoveryReport::default();
     let mut recovery = Recovery { report, shards: Shards::default(), folder, trust, refusal: None };
     let mut read = Vec::with_capacity(found.len());
-    let mut tail = Tail::Begin;
+    let mut tail = None;
     for (at, this) in found.iter().enumerate() {
         let next = found.get(at + 1);
         recovery.check_file(config, this, at.checked_sub(1).map(|before| &found[before]), next.is_none());
@@ -207,17 +208,15 @@ fn fold(
             None => next.filter(follows).and_then(|next| next.head).map(|head| head.previous_end),
         };
         let (footers, scans) = (recovery.report.footers_read, recovery.report.segments_scanned);
-        tail = recovery.read_segment(this, Context { first: at == 0, last: next.is_none(), end })?;
+        let this_tail = recovery.read_segment(this, Context { first: at == 0, last: next.is_none(), end })?;
         read.push(SegmentRead {
             begun: this.head.map(|head| head.begun),
-            used_bytes: match tail {
-                Tail::Continue { end, .. } => u64::from(end),
-                Tail::Begin => u64::from(HEAD_BLOCK_BYTES),
-            },
+            used_bytes: u64::from(this_tail.end),
             has_footer: recovery.report.footers_read > footers,
             was_scanned: recovery.report.segments_scanned > scans,
             stands_for: this.rewritten.map(|rewritten| rewritten.segments),
         });
+        tail = Some(this_tail);
     }
     Ok(Folded { recovery, read, tail })
 }
@@ -387,7 +386,7 @@ impl Recovery {
                 from = at.end;
                 if !context.last && context.end.is_none_or(|known| known == at.end) {
                     this.segment.seal(Some(at.end));
-                    return Ok(Tail::Continue { synced_to: at.offset, end: at.end, footer, torn: None });
+                    return Ok(Tail { synced_to: at.offset, end: at.end, footer, torn: None });
                 }
             }
         } else if !context.last {
@@ -418,7 +417,7 @@ impl Recovery {
         {
             footer = Some(FooterAt { offset: *offset, end });
         }
-        Ok(Tail::Continue { synced_to, end, footer, torn })
+        Ok(Tail { synced_to, end, footer, torn })
     }
 
     fn scan_segment(&mut self, this: &Found, context: Context, from: u32) -> Result<Scan, OpenError> {
