@@ -9,6 +9,7 @@ mod crew;
 mod error;
 mod fleet;
 mod host;
+mod host_watch;
 mod integrity;
 mod load;
 mod phases;
@@ -35,6 +36,7 @@ use weir_sync::Shutdown;
 
 use self::{
     arm::Stage,
+    host_watch::HostWatch,
     progress::{ArmProgress, Board},
     setup::Turn,
     signals::Signals,
@@ -138,6 +140,14 @@ fn header(request: &RunRequest, tried: &[ProbeOutcome], clock: Clock) -> RunHead
     }
 }
 
+/// What arms share that run at the same time.
+#[derive(Debug, Clone)]
+struct Together {
+    time: ArmClock,
+    start_line: Arc<StartLine>,
+    host: Arc<HostWatch>,
+}
+
 /// One run under way.
 struct Lab<'a> {
     request: &'a RunRequest,
@@ -176,8 +186,15 @@ impl Lab<'_> {
         repeat: u32,
         addresses: &mut AddressBlock,
     ) -> Result<(), RunError> {
-        let start_line = Arc::new(StartLine::new(arms.len()));
         let time = ArmClock::start(self.clock);
+        let host = HostWatch::start(time, self.scratch, &self.threads);
+        let lab_error =
+            |source| RunError::Lab { operation: "watch the host from", path: self.scratch.into(), source };
+        let together = Together {
+            time,
+            start_line: Arc::new(StartLine::new(arms.len())),
+            host: Arc::new(host.map_err(lab_error)?),
+        };
         let mut running = Vec::new();
         let mut shown = Vec::new();
         for &(order, arm) in arms {
@@ -189,7 +206,7 @@ impl Lab<'_> {
                 kind: self.envelopes.kind(),
                 window_ms: self.request.scenario.window.as_millis() as u64,
             };
-            let started = self.start_arm(arm, turn, time, &start_line, addresses, progress);
+            let started = self.start_arm(arm, turn, together.clone(), addresses, progress);
             if started.is_err() {
                 self.stop.begin();
             }
@@ -211,8 +228,7 @@ impl Lab<'_> {
         &self,
         arm: &Arm,
         turn: Turn,
-        time: ArmClock,
-        start_line: &Arc<StartLine>,
+        together: Together,
         addresses: &mut AddressBlock,
         progress: Arc<ArmProgress>,
     ) -> Result<JoinHandle<Result<(), RunError>>, RunError> {
@@ -220,7 +236,7 @@ impl Lab<'_> {
         let (weir, scratch, folder) =
             (self.request.weir.clone(), self.scratch.to_path_buf(), self.folder.clone());
         let (envelopes, threads, stop) = (self.envelopes.clone(), self.threads.clone(), self.stop.clone());
-        let (arm, start_line) = (arm.clone(), Arc::clone(start_line));
+        let arm = arm.clone();
         let (window, seed) = (self.request.scenario.window, self.request.seed);
         let name = format!("arm-{}", arm.name);
         let spawned = self.threads.spawn(name.clone(), move || {
@@ -229,9 +245,10 @@ impl Lab<'_> {
                 envelopes: &envelopes,
                 result: &folder,
                 scratch: &scratch,
-                time,
+                time: together.time,
                 stop: &stop,
-                start_line: &start_line,
+                start_line: &together.start_line,
+                host: &together.host,
                 threads: &threads,
                 window,
                 seed,

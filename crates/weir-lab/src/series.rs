@@ -15,8 +15,9 @@ pub(crate) mod synthetic;
 pub(crate) use query::metric;
 pub use query::{Calls, Lateness, Stage, Track, percentile_ms};
 pub use record::{
-    Alarms, ConsumerKind, ConsumerSample, ControlSample, Integrity, LatencyOf, LoadWindow, Outcome, Phase,
-    PhaseKind, Record, ServerEvent, ServerHappening, ServerMetrics, ServerSample, TenantWindow,
+    Alarms, ConsumerKind, ConsumerSample, ControlSample, HostPart, HostStall, Integrity, LatencyOf,
+    LoadWindow, Outcome, Phase, PhaseKind, Record, ServerEvent, ServerHappening, ServerMetrics, ServerSample,
+    TenantWindow,
 };
 pub use setup::{
     ArmRole, ArmSetup, Bound, Cohort, Expectations, Host, Mesh, Parameter, Role, RunHeader, ServerId,
@@ -62,6 +63,8 @@ pub struct ArmSeries {
     pub load: Vec<LoadWindow>,
     /// The services on the stream.
     pub consumers: Vec<ConsumerSample>,
+    /// When the host stood still.
+    pub host_stalls: Vec<HostStall>,
     /// What the read-back after the run found; `None` when it did not run to its end.
     pub integrity: Option<Integrity>,
 }
@@ -78,6 +81,7 @@ impl ArmSeries {
             control: Vec::new(),
             load: Vec::new(),
             consumers: Vec::new(),
+            host_stalls: Vec::new(),
             integrity: None,
         }
     }
@@ -96,6 +100,7 @@ impl ArmSeries {
             Record::Control(sample) => self.control.push(sample),
             Record::Load(window) => self.load.push(window),
             Record::Consumer(sample) => self.consumers.push(sample),
+            Record::HostStall(stall) => self.host_stalls.push(stall),
             Record::Integrity(integrity) => self.integrity = Some(integrity),
         }
     }

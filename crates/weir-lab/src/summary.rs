@@ -18,13 +18,13 @@ pub use figures::{ByStage, PhaseFigures};
 pub use table::render as render_table;
 pub(crate) use words::percent;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
 use crate::{
     oracle::{self, HeadroomAlarm, Judgement, Opinion},
-    series::{ArmRole, ArmSeries, Host, Integrity, store::Recorded},
+    series::{ArmRole, ArmSeries, Host, HostPart, HostStall, Integrity, store::Recorded},
 };
 
 /// The outcome of a run.
@@ -40,7 +40,8 @@ pub struct Summary {
     pub host: Host,
     /// Did every expectation of every arm hold, each time it ran?
     pub held: bool,
-    /// What makes the numbers less certain than they look: a host too busy to be watched, a run cut short.
+    /// What makes the numbers less certain than they look: a host that stood still or was too busy to be watched, a run
+    /// cut short.
     pub cautions: Vec<String>,
     /// The arms, in the scenario's order.
     pub arms: Vec<ArmSummary>,
@@ -103,6 +104,13 @@ pub struct ArmSummary {
     pub tenants_affected_ratio: f64,
     /// What the read-back found; null when it did not end.
     pub integrity: Option<Integrity>,
+    /// Moments in which the host's processors or its disk stood still under the run. What failed or came late around one
+    /// may be the host's doing.
+    #[serde(default)]
+    pub host_stalls: u64,
+    /// The longest of them; null when there was none.
+    #[serde(default)]
+    pub host_stalled_seconds_max: Option<f64>,
     /// Share of the sample windows in which the recorder came to look. Far below 1, the host was too busy to be watched,
     /// and moments are known less exactly than a window.
     pub recorded_ratio: Option<f64>,
@@ -172,12 +180,34 @@ fn cautions(recorded: &Recorded, arms: &[ArmSummary]) -> Vec<String> {
             ));
         }
     }
+    cautions.extend(stood_still(&recorded.arms));
     cautions.extend(late_starts(arms));
     let torn = |path: &std::path::PathBuf| {
         format!("the run was cut short: the last line of {} is missing", path.display())
     };
     cautions.extend(recorded.torn.iter().map(torn));
     cautions
+}
+
+/// One sentence on the moments in which the host stood still.
+fn stood_still(arms: &[ArmSeries]) -> Option<String> {
+    // Arms that ran together have the same ones.
+    let stalls: BTreeSet<HostStall> = arms.iter().flat_map(|arm| arm.host_stalls.iter().copied()).collect();
+    let longest = stalls.iter().max_by_key(|stall| stall.length_ms)?;
+    let (times, which) = match stalls.len() {
+        1 => ("once".to_owned(), ""),
+        n => (format!("{n} times"), " at the longest"),
+    };
+    let part = match longest.part {
+        HostPart::Processor => "its processors",
+        HostPart::Disk => "its disk",
+    };
+    Some(format!(
+        "the host stood still {times}, for {:.2} s{which} ({part}, {:.1} s into the run): what failed or came late there \
+         may be its doing, run it again",
+        longest.seconds(),
+        longest.at.secs()
+    ))
 }
 
 /// One sentence on the calls that started late, over the arms in some stage of which many did. Each arm's share is in the

@@ -16,6 +16,7 @@ use super::{
     crew::Crew,
     error::RunError,
     fleet::{Fleet, lay_out},
+    host_watch::HostWatch,
     load::{LoadFiles, prepare},
     phases,
     progress::ArmProgress,
@@ -55,6 +56,7 @@ pub(super) struct Stage<'a> {
     pub(super) time: ArmClock,
     pub(super) stop: &'a Shutdown,
     pub(super) start_line: &'a StartLine,
+    pub(super) host: &'a HostWatch,
     pub(super) threads: &'a Threads,
     pub(super) window: Duration,
     pub(super) seed: u64,
@@ -107,6 +109,7 @@ pub(super) fn run(
     let watched = watched(&fleet, &files, stage.window, &roster);
     let recorder = Recorder::start(watched, Arc::clone(&sink), stage.threads).map_err(record)?;
     progress.recorded_by(&sink);
+    let start = stage.time.at();
     let outcome = phases::run(&mut crew, &arm.plan, &fleet, progress);
     progress.step("draining");
     // The load ends first, so that its last windows are read; even a cut run keeps what it measured.
@@ -114,6 +117,7 @@ pub(super) fn run(
     let outcome = outcome.and_then(|()| crew.note_last_ends(load, ended));
     recorder.finish().map_err(record)?;
     outcome?;
+    stage.host.since(start).into_iter().for_each(|stall| sink.push(Record::HostStall(stall)));
     progress.step("reading back");
     read_everything_back(&mut crew, &fleet, &files)?;
     crew.reap()?;

@@ -30,6 +30,8 @@ pub enum Record {
     Load(LoadWindow),
     /// A consumer in one window.
     Consumer(ConsumerSample),
+    /// The host stood still.
+    HostStall(HostStall),
     /// What the read-back after the run found.
     Integrity(Integrity),
 }
@@ -381,6 +383,34 @@ pub enum ConsumerKind {
     MetricsBuffer,
     /// Events to rules to targets.
     EventBus,
+}
+
+/// A moment in which the host gave the run nothing. Arms that ran together have the same ones.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct HostStall {
+    /// When it was last seen to run.
+    pub at: At,
+    /// For how much longer than it should have, milliseconds.
+    pub length_ms: u64,
+    /// What stood still.
+    pub part: HostPart,
+}
+
+impl HostStall {
+    /// Its length.
+    pub fn seconds(&self) -> f64 {
+        self.length_ms as f64 / 1e3
+    }
+}
+
+/// What of a host may stand still.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum HostPart {
+    /// A thread that had slept was not run.
+    Processor,
+    /// A page that was written was not on the disk.
+    Disk,
 }
 
 /// What the read-back after the run found.

@@ -31,6 +31,8 @@ pub(super) fn over_repeats(mut runs: Vec<ArmSummary>) -> ArmSummary {
     arm.headroom_alarm = least_warned.and_then(|r| r.headroom_alarm);
     arm.seconds_to_first_error = median(runs.iter().map(|r| r.seconds_to_first_error));
     arm.seconds_to_recover = median(runs.iter().map(|r| r.seconds_to_recover));
+    arm.host_stalls = runs.iter().map(|r| r.host_stalls).sum();
+    arm.host_stalled_seconds_max = most(runs.iter().map(|r| r.host_stalled_seconds_max));
     arm.recorded_ratio = least(runs.iter().map(|r| r.recorded_ratio));
     arm.late_starts_ratio = ByStage::of(|s| most(runs.iter().map(|r| r.late_starts_ratio.at(s))));
     arm.late_dispatches_ratio = ByStage::of(|s| most(runs.iter().map(|r| r.late_dispatches_ratio.at(s))));

@@ -6,12 +6,14 @@
 use crate::series::ConsumerKind;
 
 /// Numbers of the arm itself.
-const PLAIN: [&str; 22] = [
+const PLAIN: [&str; 24] = [
     "base_threads",
     "headroom_alarm.committed_seconds",
     "headroom_alarm.headroom_min",
     "headroom_alarm.running_seconds",
     "headroom_alarm.warning_seconds",
+    "host_stalled_seconds_max",
+    "host_stalls",
     "integrity.acknowledged",
     "integrity.damaged",
     "integrity.duplicated",

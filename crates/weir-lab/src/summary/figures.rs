@@ -10,7 +10,9 @@ use serde::{Deserialize, Serialize};
 use super::{ArmSummary, consumers, expectations, words};
 use crate::{
     oracle::{Facts, HeadroomAlarm, Opinion},
-    series::{ArmSeries, Calls, Lateness, LoadWindow, PhaseKind, Role, Stage, metric, percentile_ms},
+    series::{
+        ArmSeries, Calls, HostStall, Lateness, LoadWindow, PhaseKind, Role, Stage, metric, percentile_ms,
+    },
 };
 
 /// One number for each stage; null where the arm has no such stage or no calls in it.
@@ -126,6 +128,8 @@ pub(super) fn of_arm(series: &ArmSeries, opinion: &Opinion) -> ArmSummary {
         seconds_to_recover: facts.recovered().zip(facts.first_error).map(|(at, from)| at.secs_since(from)),
         tenants_affected_ratio: facts.tenants_affected().len() as f64 / setup.tenants.len().max(1) as f64,
         integrity: series.integrity,
+        host_stalls: series.host_stalls.len() as u64,
+        host_stalled_seconds_max: series.host_stalls.iter().map(HostStall::seconds).reduce(f64::max),
         recorded_ratio: series.recorded_ratio(),
         late_starts_ratio: ByStage::of(|stage| of_stage(stage).late.starts_ratio()),
         late_dispatches_ratio: ByStage::of(|stage| of_stage(stage).late.dispatches_ratio()),

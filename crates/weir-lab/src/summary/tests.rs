@@ -6,7 +6,7 @@ use super::*;
 use crate::{
     oracle::SignatureId,
     series::{
-        Bound, Stage,
+        At, Bound, Stage,
         synthetic::{five_arms, header},
     },
 };
@@ -265,6 +265,31 @@ fn a_busy_host_and_a_cut_run_are_cautioned_about() {
         "{table}"
     );
     assert!(table.contains("the run was cut short"), "{table}");
+}
+
+#[test]
+fn a_host_that_stood_still_is_told_once_however_many_arms_ran_together() {
+    let mut arms = ARMS[..2].to_vec();
+    let processor = HostStall { at: At(23_400), length_ms: 300, part: HostPart::Processor };
+    let disk = HostStall { at: At(30_100), length_ms: 1_200, part: HostPart::Disk };
+    arms.iter_mut().for_each(|arm| arm.host_stalls = vec![processor, disk]);
+    let (summary, _) = summarize(&recorded(arms));
+    let [told] = &summary.cautions[..] else { panic!("{:?}", summary.cautions) };
+    assert_eq!(
+        told,
+        "the host stood still 2 times, for 1.20 s at the longest (its disk, 30.1 s into the run): what failed or came late \
+         there may be its doing, run it again"
+    );
+    let counted = |arm: &ArmSummary| (arm.host_stalls, arm.host_stalled_seconds_max);
+    assert!(summary.arms.iter().all(|arm| counted(arm) == (2, Some(1.2))), "{:?}", summary.arms[0]);
+
+    let mut runs = vec![ARMS[0].clone(), ARMS[0].clone()];
+    runs[1].setup.repeat = 1;
+    runs[1].host_stalls.push(processor);
+    let (summary, _) = summarize(&recorded(runs));
+    assert!(summary.cautions[0].starts_with("the host stood still once, for 0.30 s (its processors, 23.4 s"));
+    assert_eq!(counted(&summary.arms[0]), (1, Some(0.3)));
+    assert_eq!(counted(&summary.arms[0].repeats[0]), (0, None));
 }
 
 #[test]

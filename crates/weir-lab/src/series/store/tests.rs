@@ -4,7 +4,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::series::{
-    At, LatencyOf, LoadWindow, Outcome,
+    At, HostPart, HostStall, LatencyOf, LoadWindow, Outcome,
     synthetic::{Recipe, five_arms, header},
 };
 
@@ -21,6 +21,7 @@ fn write(folder: &ResultFolder, series: &ArmSeries) {
     records.extend(series.control.iter().cloned().map(Record::Control));
     records.extend(series.load.iter().cloned().map(Record::Load));
     records.extend(series.consumers.iter().cloned().map(Record::Consumer));
+    records.extend(series.host_stalls.iter().copied().map(Record::HostStall));
     records.extend(series.integrity.map(Record::Integrity));
     for record in records {
         writer.write(&record).unwrap();
@@ -42,6 +43,7 @@ fn five_arms_come_back_as_they_were_written() {
     let mut arms = five_arms();
     let mut again = arms[0].clone();
     again.setup.repeat = 1;
+    again.host_stalls = vec![HostStall { at: At(1_500), length_ms: 700, part: HostPart::Disk }];
     for series in arms.iter().rev() {
         write(&folder, series);
     }
