@@ -16,7 +16,15 @@ use std::{
     path::Path,
 };
 
+use nix::errno::Errno;
+
 pub use self::{memory::MemoryDisk, read_only::ReadOnlyDisk, real::RealDisk};
+
+/// What a kernel reads of a file at a time.
+pub(crate) const PAGE_BYTES: u64 = 4096;
+/// Pages that a disk may refuse of one read, each asked for by itself; if it refuses more, what is left counts as one. A drive may try a
+/// bad sector for seconds.
+pub(crate) const REFUSED_PAGES_MAX: u32 = 1_024;
 
 /// A place for the files of one journal.
 pub trait Disk: fmt::Debug + Send + Sync {
@@ -90,6 +98,61 @@ pub(crate) fn read_exact_at(file: &dyn DiskFile, offset: u64, buffer: &mut [u8])
         }
     }
     Ok(())
+}
+
+/// Bytes of a file that the disk does not give.
+#[derive(Debug)]
+pub(crate) struct Unreadable {
+    /// Where they begin.
+    pub(crate) offset: u64,
+    /// How many.
+    pub(crate) bytes: u64,
+    /// What the disk said of the first page.
+    pub(crate) source: io::Error,
+}
+
+/// Fills `buffer` from `offset`, with zeros where the disk does not give a page, and names what it did not give. One page
+/// that does not read costs nobody the others. `UnexpectedEof` when the file ends before.
+pub(crate) fn read_what_reads_at(
+    file: &dyn DiskFile,
+    offset: u64,
+    buffer: &mut [u8],
+) -> io::Result<Vec<Unreadable>> {
+    match read_exact_at(file, offset, buffer) {
+        Ok(()) => return Ok(Vec::new()),
+        Err(error) if !is_of_the_medium(&error) => return Err(error),
+        Err(_) => {}
+    }
+    let mut found: Vec<Unreadable> = Vec::new();
+    let (mut done, mut refused) = (0, 0);
+    while done < buffer.len() {
+        let at = offset + done as u64;
+        let rest = buffer.len() - done;
+        let to_page_end = usize::try_from(PAGE_BYTES - at % PAGE_BYTES).expect("a page");
+        let bytes = if refused < REFUSED_PAGES_MAX { to_page_end.min(rest) } else { rest };
+        let page = &mut buffer[done..done + bytes];
+        match read_exact_at(file, at, page) {
+            Ok(()) => {}
+            Err(source) if is_of_the_medium(&source) => {
+                refused += 1;
+                page.fill(0);
+                match found.last_mut().filter(|last| last.offset + last.bytes == at) {
+                    Some(last) => last.bytes += bytes as u64,
+                    None => found.push(Unreadable { offset: at, bytes: bytes as u64, source }),
+                }
+            }
+            Err(error) => return Err(error),
+        }
+        done += bytes;
+    }
+    Ok(found)
+}
+
+/// Does the error tell of what the bytes lie on, and not of the file? What a kernel and its file systems make of a sector that
+/// does not read or whose own checksum is wrong.
+pub(crate) fn is_of_the_medium(error: &io::Error) -> bool {
+    let errno = error.raw_os_error().map(Errno::from_raw);
+    matches!(errno, Some(Errno::EIO | Errno::ENODATA | Errno::EREMOTEIO | Errno::EILSEQ | Errno::EUCLEAN))
 }
 
 /// The `bytes` from `offset` on; `UnexpectedEof` when the file ends before.

@@ -11,6 +11,8 @@ use weir_core::{
     sequence::RecordIndex,
 };
 
+use crate::disk::PAGE_BYTES;
+
 /// The disk refused.
 #[derive(Debug, thiserror::Error)]
 #[error("{operation} {}: {source}", .path.display())]
@@ -288,6 +290,25 @@ pub enum OpenError {
         .0.display()
     )]
     NoSnapshot(PathBuf),
+    /// The disk does not give what is written there, and records may be in it: they may read again another day, and would be
+    /// given up today.
+    #[error(
+        "read {path} at byte {offset}, {bytes} bytes: {source}: try again, or put back what was there; or, to go on without it, \
+         write over it: dd if=/dev/zero of={path} bs={PAGE_BYTES} seek={page} count={pages} conv=notrunc",
+        path = .path.display(),
+        page = offset / PAGE_BYTES,
+        pages = (offset % PAGE_BYTES + bytes).div_ceil(PAGE_BYTES)
+    )]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// Bytes from its start.
+        offset: u64,
+        /// How many do not read.
+        bytes: u64,
+        /// What the disk said.
+        source: io::Error,
+    },
     /// The disk refused.
     #[error(transparent)]
     Storage(#[from] StorageError),

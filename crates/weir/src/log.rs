@@ -156,6 +156,7 @@ fn what(kind: DamageKind) -> &'static str {
         DamageKind::Head => "the head (no record is lost by it)",
         DamageKind::Footer => "the footer (no record is lost by it)",
         DamageKind::Frame => "a frame does not read",
+        DamageKind::Unreadable => "the disk does not give what is there",
         DamageKind::Truncated => "the file is cut short",
         DamageKind::Missing => "the file is missing",
         DamageKind::Hole => "records are missing",

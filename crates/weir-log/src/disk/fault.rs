@@ -13,6 +13,7 @@ mod tests;
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
     fmt, io,
+    ops::Range,
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -162,10 +163,11 @@ impl FaultDisk {
         self.state().faults.push(Fault { operation, passes, errno });
     }
 
-    /// Nothing fails any more that was told to and has not yet, and writes are whole again.
+    /// Nothing fails any more that was told to and has not yet, writes are whole again, and what was spoilt reads.
     pub fn mend(&self) {
         let mut state = self.state();
         state.faults.clear();
+        state.contents.iter_mut().for_each(Content::heal);
         state.short_writes = false;
     }
 
@@ -281,6 +283,14 @@ impl FaultDisk {
         let mut state = self.state();
         let content = state.content_of(path)?;
         state.contents[content].damage(change);
+        Ok(())
+    }
+
+    /// Bytes of a file that no read gives any more until they are written, as of a sector that went bad.
+    pub fn spoil(&self, path: &Path, range: Range<usize>) -> io::Result<()> {
+        let mut state = self.state();
+        let content = state.content_of(path)?;
+        state.contents[content].spoil(range);
         Ok(())
     }
 

@@ -7,7 +7,7 @@
 pub(super) mod report;
 mod shards;
 
-use std::sync::Arc;
+use std::{path::Path, sync::Arc};
 
 use weir_core::clock::WallMs;
 
@@ -17,7 +17,7 @@ use self::{
 };
 use super::{JournalConfig, config::is_segment_length};
 use crate::{
-    disk::read_exact_at,
+    disk::{Unreadable, is_of_the_medium, read_what_reads_at},
     error::{OpenError, StorageError},
     frame::{FRAME_HEADER_BYTES, FrameHeader, FrameKind},
     segment::{
@@ -95,6 +95,8 @@ struct Found {
     segment: Arc<Segment>,
     head: Option<SegmentHead>,
     head_intact: bool,
+    /// What the disk did not give of the head.
+    head_unreadable: Option<Unreadable>,
     rewritten: Option<Rewritten>,
     bytes: u64,
 }
@@ -122,6 +124,8 @@ struct Recovery {
     folder: FolderFacts,
     trust: Trust,
     refusal: Option<OpenError>,
+    /// What the disk did not give where frames are.
+    unreadable: Vec<(SegmentSequence, Unreadable)>,
 }
 
 /// Reads the segments that `names` names in the configured folder.
@@ -160,7 +164,7 @@ pub(super) fn recover(
         older.extend(found.drain(..kept));
         read_older.extend(folded.read.drain(..kept));
     };
-    let Recovery { mut report, mut shards, refusal, .. } = recovery;
+    let Recovery { mut report, mut shards, mut refusal, unreadable, .. } = recovery;
     let first_segment = shards.first_segment();
     let first_found = found[0].segment.covers_from;
     if first_found > first_segment {
@@ -169,6 +173,10 @@ pub(super) fn recover(
         shards.front_is_missing(place);
     }
     let (shards, blamed) = shards.finish();
+    let to_blame = |segment| blamed.iter().any(|(_, place)| place.segment == segment);
+    if let Some((segment, unreadable)) = unreadable.into_iter().find(|(segment, _)| to_blame(*segment)) {
+        refusal.get_or_insert_with(|| unreadable_in(&Segment::path_in(&config.folder, segment), unreadable));
+    }
     for (shard, place) in blamed {
         blame(config, &mut report, shard, place);
     }
@@ -195,7 +203,8 @@ fn fold(
     trust: Trust,
 ) -> Result<Folded, OpenError> {
     let report = RecoveryReport::default();
-    let mut recovery = Recovery { report, shards: Shards::default(), folder, trust, refusal: None };
+    let (shards, unreadable) = (Shards::default(), Vec::new());
+    let mut recovery = Recovery { report, shards, folder, trust, refusal: None, unreadable };
     let mut read = Vec::with_capacity(found.len());
     let mut tail = None;
     for (at, this) in found.iter().enumerate() {
@@ -262,6 +271,11 @@ fn damage(config: &JournalConfig, place: LogPlace, kind: DamageKind) -> DamageFo
     DamageFound { path, offset: u64::from(place.offset), kind, shards: Vec::new() }
 }
 
+fn unreadable_in(path: &Path, unreadable: Unreadable) -> OpenError {
+    let Unreadable { offset, bytes, source } = unreadable;
+    OpenError::Unreadable { path: path.to_owned(), offset, bytes, source }
+}
+
 /// Notes under the place that is to blame that `shard` stops because of it.
 fn blame(
     config: &JournalConfig,
@@ -290,13 +304,15 @@ fn open_segments(
     for &sequence in sequences {
         found.push(open_segment(config, sequence)?);
     }
-    let Some(first) = found.first() else { return Ok(None) };
+    if found.is_empty() {
+        return Ok(None);
+    }
     let folder = found.iter().find_map(|found| {
         let SegmentHead { salt, segment_bytes, .. } =
             found.head.filter(|head| is_segment_length(head.segment_bytes))?;
         Some(FolderFacts { key: key_of(salt, found.segment.sequence), segment_bytes })
     });
-    let folder = folder.ok_or_else(|| OpenError::NoHead(first.segment.path.clone()))?;
+    let Some(folder) = folder else { return Err(no_head(found)) };
     for found in &mut found {
         let segment = Arc::get_mut(&mut found.segment).expect("nobody else has it yet");
         segment.salt = salt(folder.key, segment.sequence);
@@ -311,6 +327,25 @@ fn open_segments(
     Ok(Some((found, folder)))
 }
 
+/// None of the heads reads. One that the disk does not give may do so another time: that is told then.
+fn no_head(mut found: Vec<Found>) -> OpenError {
+    let refused = found.iter().position(|found| found.head_unreadable.is_some());
+    let Found { segment, head_unreadable, .. } = found.swap_remove(refused.unwrap_or(0));
+    match head_unreadable {
+        Some(Unreadable { source, .. }) => segment.error("read the head of", source).into(),
+        None => OpenError::NoHead(segment.path.clone()),
+    }
+}
+
+/// What the disk gives, at the first or the second try; nothing where it gives nothing.
+fn given<T>(read: impl Fn() -> Result<Option<T>, StorageError>) -> Result<Option<T>, StorageError> {
+    let refused =
+        |read: &Result<_, StorageError>| matches!(read, Err(error) if is_of_the_medium(&error.source));
+    let first = read();
+    let read = if refused(&first) { read() } else { first };
+    if refused(&read) { Ok(None) } else { read }
+}
+
 /// What the last bytes of a file without a readable head say: a rewritten segment ends with its trailer.
 fn rewritten_by_trailer(
     segment: &Segment,
@@ -321,7 +356,7 @@ fn rewritten_by_trailer(
     let Some(frames_end) = bytes.checked_sub(TRAILER_BYTES as u64).filter(|_| shorter) else {
         return Ok(None);
     };
-    let trailer = Trailer::read(segment, frames_end)?.filter(|trailer| trailer.segments > 0);
+    let trailer = given(|| Trailer::read(segment, frames_end))?.filter(|trailer| trailer.segments > 0);
     let frames_end = u32::try_from(frames_end).expect("shorter than a segment");
     Ok(trailer.map(|Trailer { segments, .. }| Rewritten { segments, frames_end }))
 }
@@ -333,11 +368,14 @@ fn open_segment(config: &JournalConfig, sequence: SegmentSequence) -> Result<Fou
     let bytes = file.bytes().map_err(|source| error("length of", source))?;
     let block_bytes = bytes.min(u64::from(HEAD_BLOCK_BYTES));
     let mut block = vec![0; usize::try_from(block_bytes).expect("one page")];
-    read_exact_at(file.as_ref(), 0, &mut block).map_err(|source| error("read the head of", source))?;
+    let unreadable = read_what_reads_at(file.as_ref(), 0, &mut block)
+        .map_err(|source| error("read the head of", source))?;
+    let head_unreadable = unreadable.into_iter().next();
     let read = SegmentHead::read(&block);
     let head = read.head.filter(|head| head.sequence == sequence);
     let segment = Arc::new(Segment::new(sequence, 0, path, file));
-    Ok(Found { segment, head, head_intact: read.intact && head.is_some(), rewritten: None, bytes })
+    let head_intact = read.intact && head.is_some();
+    Ok(Found { segment, head, head_intact, head_unreadable, rewritten: None, bytes })
 }
 
 impl Recovery {
@@ -355,7 +393,9 @@ impl Recovery {
             let place = found(missing, 0, DamageKind::Missing);
             self.shards.suspect(place);
         }
-        if !this.head_intact {
+        if this.head_unreadable.is_some() {
+            found(sequence, 0, DamageKind::Unreadable);
+        } else if !this.head_intact {
             found(sequence, 0, DamageKind::Head);
         }
         if last && this.rewritten.is_some() {
@@ -424,11 +464,12 @@ impl Recovery {
         self.report.segments_scanned += 1;
         let segment = &this.segment;
         let frames_end = this.laid_out_bytes(self.folder) - TRAILER_BYTES as u64;
-        let length = usize::try_from(this.bytes.min(frames_end)).expect("a segment is below 1 GiB");
-        let mut bytes = vec![0; length];
+        let length = this.bytes.min(context.end.map_or(frames_end, u64::from));
+        let mut bytes = vec![0; usize::try_from(length).expect("a segment is below 1 GiB")];
         if let Some(rest) = bytes.get_mut(from as usize..) {
-            read_exact_at(segment.file.as_ref(), u64::from(from), rest)
+            let unreadable = read_what_reads_at(segment.file.as_ref(), u64::from(from), rest)
                 .map_err(|source| segment.error("scan", source))?;
+            self.take_unreadable(this, context, unreadable);
         }
         let before = u32::try_from(frames_end).expect("a segment is below 1 GiB");
         let end = context.end.map_or(End::Before(before), End::At);
@@ -461,6 +502,19 @@ impl Recovery {
             }
         }
         Ok(scan)
+    }
+
+    /// What the disk did not give of a segment's frames, and reads as zeros now.
+    fn take_unreadable(&mut self, this: &Found, context: Context, unreadable: Vec<Unreadable>) {
+        for unreadable in unreadable {
+            self.note(this, unreadable.offset, DamageKind::Unreadable);
+            if context.last {
+                // It would be cut off with what was torn, or numbers in it given out a second time.
+                self.refusal.get_or_insert_with(|| unreadable_in(&this.segment.path, unreadable));
+            } else {
+                self.unreadable.push((this.segment.sequence, unreadable));
+            }
+        }
     }
 
     fn take_frame(&mut self, this: &Found, context: Context, offset: u32, header: &FrameHeader, body: &[u8]) {
@@ -501,7 +555,7 @@ impl Recovery {
         if this.bytes < laid_out_bytes {
             return Ok(None);
         }
-        Ok(Footer::read(&this.segment, laid_out_bytes - TRAILER_BYTES as u64)?)
+        Ok(given(|| Footer::read(&this.segment, laid_out_bytes - TRAILER_BYTES as u64))?)
     }
 
     fn note(&mut self, this: &Found, offset: u64, kind: DamageKind) -> LogPlace {

@@ -8,6 +8,7 @@ mod overlap;
 mod rewriting;
 mod rewritten;
 mod schedules;
+mod unreadable;
 
 use std::{
     sync::mpsc::{Receiver, SyncSender, sync_channel},

@@ -20,13 +20,15 @@ pub(super) struct Content {
     unsynced: Vec<(usize, Vec<u8>)>,
     /// Writes so far; the last of them are the unsynced ones.
     writes: u64,
+    /// What the medium does not give, until it is written.
+    spoilt: Vec<Range<usize>>,
 }
 
 impl Content {
     /// A new file of zeros; its length is on disk when `synced`.
     pub(super) fn zeros(len: usize, synced: bool) -> Self {
         let synced = vec![0; if synced { len } else { 0 }];
-        Self { current: vec![0; len], synced, unsynced: Vec::new(), writes: 0 }
+        Self { current: vec![0; len], synced, unsynced: Vec::new(), writes: 0, spoilt: Vec::new() }
     }
 
     /// Writes so far.
@@ -43,6 +45,7 @@ impl Content {
         data.truncate(self.current.len().saturating_sub(offset));
         self.current[offset..offset + data.len()].copy_from_slice(&data);
         let written = data.len();
+        self.spoilt.retain(|range| range.start < offset || range.end > offset + written);
         self.unsynced.push((offset, data));
         self.writes += 1;
         written
@@ -68,7 +71,8 @@ impl Content {
     pub(super) fn after_power_loss(&self, rng: &mut Rng) -> Self {
         let mut bytes = self.synced.clone();
         keep_some(&mut bytes, &self.unsynced, rng);
-        Self { current: bytes.clone(), synced: bytes, unsynced: Vec::new(), writes: 0 }
+        let spoilt = self.spoilt.clone();
+        Self { current: bytes.clone(), synced: bytes, unsynced: Vec::new(), writes: 0, spoilt }
     }
 
     /// Loses what lies behind `len`, so many bytes. On disk that is done before anything else is: before the name is gone that
@@ -79,6 +83,21 @@ impl Content {
         self.synced.truncate(len);
         self.unsynced.clear();
         cut
+    }
+
+    /// The medium gives these bytes no more.
+    pub(super) fn spoil(&mut self, range: Range<usize>) {
+        self.spoilt.push(range);
+    }
+
+    /// The medium gives everything again.
+    pub(super) fn heal(&mut self) {
+        self.spoilt.clear();
+    }
+
+    /// Does the medium give all of these bytes?
+    pub(super) fn gives(&self, asked: &Range<usize>) -> bool {
+        self.spoilt.iter().all(|range| range.start >= asked.end || range.end <= asked.start)
     }
 
     pub(super) fn damage(&mut self, change: impl FnOnce(&mut Vec<u8>)) {

@@ -50,6 +50,10 @@ impl DiskFile for Handle {
         let offset = usize::try_from(offset).map_err(|_| io::ErrorKind::InvalidInput)?;
         let rest = state.contents[self.content].bytes().get(offset..).unwrap_or_default();
         let len = buffer.len().min(rest.len());
+        if !state.contents[self.content].gives(&(offset..offset + len)) {
+            state.happened += 1;
+            return Err(Errno::EIO.into());
+        }
         buffer[..len].copy_from_slice(&rest[..len]);
         Ok(len)
     }

@@ -256,3 +256,26 @@ fn what_is_written_while_a_sync_is_held_up_is_the_next_syncs() {
     file.sync_data().unwrap();
     assert!(found().all(|sectors| sectors[..2] == [1, 2]));
 }
+
+#[test]
+fn what_is_spoilt_does_not_read_until_it_is_written_whatever_happens() {
+    let (disk, _file) = with_file(1);
+    disk.spoil(path(), SECTOR_BYTES..2 * SECTOR_BYTES).unwrap();
+    for disk in [disk.clone(), disk.after_kill(1), disk.after_power_loss(1)] {
+        let file = disk.open(path()).unwrap();
+        let read = |from: usize, bytes: usize| file.read_at(from as u64, &mut vec![0; bytes]);
+        assert_eq!(read(0, SECTOR_BYTES).unwrap(), SECTOR_BYTES);
+        assert_eq!(read(2 * SECTOR_BYTES, SECTOR_BYTES).unwrap(), SECTOR_BYTES);
+        for (from, bytes) in [(0, BYTES), (SECTOR_BYTES - 1, 2), (2 * SECTOR_BYTES - 1, 2)] {
+            assert_eq!(
+                read(from, bytes).unwrap_err().raw_os_error(),
+                Some(Errno::EIO as i32),
+                "{from}, {bytes}"
+            );
+        }
+        write(file.as_ref(), SECTOR_BYTES, &[1; SECTOR_BYTES / 2]).unwrap();
+        assert!(read(0, BYTES).is_err(), "half of it is still not there");
+        write(file.as_ref(), SECTOR_BYTES, &[1; SECTOR_BYTES]).unwrap();
+        assert_eq!(read(0, BYTES).unwrap(), BYTES);
+    }
+}

@@ -61,6 +61,8 @@ pub enum DamageKind {
     Footer,
     /// A frame is unreadable.
     Frame,
+    /// The disk does not give what is there.
+    Unreadable,
     /// The file is shorter than it was laid out.
     Truncated,
     /// The segment's file is gone.
