@@ -67,6 +67,7 @@ pub(crate) fn scan(bytes: &[u8], salt: u32, from: u32, end: End, fresh: bool) ->
     };
     let bytes = &bytes[..limit];
     let mut scan = Scan { findings: Vec::new(), end: from, torn: None };
+    let mut later = Later::default();
     loop {
         let offset = scan.end;
         if end == End::At(offset) {
@@ -81,19 +82,19 @@ pub(crate) fn scan(bytes: &[u8], salt: u32, from: u32, end: End, fresh: bool) ->
             Reading::BadBody(header) => (Some(header), after(offset, &header)),
             Reading::Nothing => (None, offset + 1),
         };
-        let later = headers_from(bytes, salt, resume);
-        let synced_since = later.iter().any(|(_, header)| header.synced_to > offset);
+        let next = later.look(bytes, salt, resume);
+        let synced_since = next.is_some_and(|next| next.synced_to_max > offset);
         match end {
             End::Before(_) if !synced_since => {
-                let ghosts_end = later.last().map(|(at, header)| after(*at, header));
+                let ghosts_end = next.and_then(|_| later.end());
                 scan.torn = torn(bytes, offset, header, ghosts_end, fresh);
                 return scan;
             }
             End::Before(_) | End::At(_) => {
                 scan.findings.push(Finding::Damage(Damaged { offset, header }));
-                scan.end = match (header, later.first(), end) {
+                scan.end = match (header, next, end) {
                     (Some(_), ..) => resume,
-                    (None, Some((at, _)), _) => *at,
+                    (None, Some(next), _) => next.offset,
                     (None, None, End::At(known)) => known,
                     (None, None, End::Before(_)) => unreachable!("without later frames it is a torn tail"),
                 };
@@ -115,20 +116,62 @@ fn read(bytes: &[u8], salt: u32, offset: u32) -> Reading {
     }
 }
 
+/// The proven headers behind a place that does not read. They serve the next such place, too, where the way to it is the same:
+/// looked for anew at each, thousands of places would take hours.
+#[derive(Debug, Default)]
+struct Later {
+    found: Vec<Proven>,
+}
+
+/// A header behind such a place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Proven {
+    offset: u32,
+    /// The offset after its frame.
+    end: u32,
+    /// The greatest `synced_to` of this header and those behind it.
+    synced_to_max: u32,
+}
+
+impl Later {
+    /// The first proven header at or after `from`, which rises from call to call.
+    fn look(&mut self, bytes: &[u8], salt: u32, from: u32) -> Option<Proven> {
+        let next = self.found.partition_point(|proven| proven.offset < from);
+        // From behind a frame the way leads to the next header; from within it may lead to one that its data looks like.
+        let is_on_the_way = next.checked_sub(1).is_some_and(|before| self.found[before].end <= from);
+        if is_on_the_way {
+            return self.found.get(next).copied();
+        }
+        self.found = headers_from(bytes, salt, from);
+        self.found.first().copied()
+    }
+
+    /// The offset after the last of them.
+    fn end(&self) -> Option<u32> {
+        self.found.last().map(|last| last.end)
+    }
+}
+
 /// Every proven header at or after `from`, hopping over each one's body: what a record's data looks like is never
 /// asked.
-fn headers_from(bytes: &[u8], salt: u32, from: u32) -> Vec<(u32, FrameHeader)> {
-    let mut found = Vec::new();
+fn headers_from(bytes: &[u8], salt: u32, from: u32) -> Vec<Proven> {
+    let mut found: Vec<Proven> = Vec::new();
     let mut at = from as usize;
     while let Some(candidate) = FrameHeader::next_candidate(bytes, at) {
         let offset = u32::try_from(candidate).expect("segments are shorter");
         match FrameHeader::decode(&bytes[candidate..], salt, offset) {
             Some(header) => {
-                found.push((offset, header));
+                let (end, synced_to_max) = (after(offset, &header), header.synced_to);
+                found.push(Proven { offset, end, synced_to_max });
                 at = candidate + header.frame_bytes();
             }
             None => at = candidate + 1,
         }
+    }
+    let mut greatest = 0;
+    for proven in found.iter_mut().rev() {
+        greatest = greatest.max(proven.synced_to_max);
+        proven.synced_to_max = greatest;
     }
     found
 }

@@ -1,5 +1,6 @@
 //! Torn or damaged: every case that the judgement tells apart.
 
+use proptest::prelude::*;
 use weir_core::{
     checksum::crc32c,
     clock::WallMs,
@@ -154,4 +155,31 @@ fn a_header_inside_of_a_records_data_is_never_asked() {
 
 fn header_of(log: &Log) -> FrameHeader {
     FrameHeader::decode(&log.bytes[FROM as usize..], SALT, FROM).unwrap()
+}
+
+proptest! {
+    #[test]
+    fn what_was_found_behind_one_place_is_what_is_found_behind_the_next(
+        bodies in prop::collection::vec(0..90usize, 1..24),
+        broken in prop::collection::vec(0..4096u32, 0..4),
+        asked in prop::collection::btree_set(0..4096u32, 1..24),
+    ) {
+        // Bodies of 67 bytes or more begin with a frame that would be right there: from within, the way leads to it.
+        let mut log = Log::new();
+        for bytes in bodies {
+            let header = FrameHeader { body_bytes: 3, ..header_of(&Log::new().group(&[b"x"])) };
+            let planted = header.encode(SALT, log.end + 64);
+            let body: Vec<u8> = planted.into_iter().cycle().take(bytes).collect();
+            log = log.group(&[&body]);
+        }
+        let log = broken.into_iter().fold(log, Log::break_at);
+        let mut later = Later::default();
+        for from in asked {
+            let found = headers_from(&log.bytes, SALT, from);
+            prop_assert_eq!(later.look(&log.bytes, SALT, from), found.first().copied(), "from {}", from);
+            if !found.is_empty() {
+                prop_assert_eq!(later.end(), found.last().map(|last| last.end), "from {}", from);
+            }
+        }
+    }
 }
