@@ -9,7 +9,10 @@ use std::{
     path::PathBuf,
 };
 
-use weir_core::durable::{self, FileError};
+use weir_core::{
+    checksum::crc32c,
+    durable::{self, FileError},
+};
 
 use crate::state::State;
 
@@ -48,6 +51,12 @@ pub enum StoreError {
         /// Why.
         source: serde_json::Error,
     },
+    /// The file is a state that was changed after it was saved.
+    #[error(
+        "{} is not what was saved, its checksum is another: put back what was there; or, to take it as it is, remove its last line",
+        .0.display()
+    )]
+    Changed(PathBuf),
 }
 
 impl StoreError {
@@ -91,6 +100,9 @@ impl FileStore {
     /// The file that is given up when the disk is full, and its bytes at least; as many as two states have, if that is more.
     const SPARE: &'static str = "control.spare";
     const SPARE_BYTES_MIN: usize = 64 * 1024;
+    /// What follows the state: a line of this and its CRC32C in eight hexadecimal digits. Files of versions that wrote none are taken
+    /// as they are.
+    const SEAL: &'static str = "\ncrc32c ";
     /// Read and write for the owner, nothing for anybody else.
     const MODE: u32 = 0o600;
 
@@ -116,6 +128,17 @@ impl FileStore {
         if is_there { Ok(()) } else { Ok(durable::replace(&spare, &vec![0; bytes], Self::MODE)?) }
     }
 
+    fn seal(state: &[u8]) -> String {
+        format!("{}{:08x}", Self::SEAL, crc32c(state))
+    }
+
+    /// Bytes of the state in a file: those before the last line, if that is a seal.
+    fn state_bytes(file: &[u8]) -> usize {
+        let last_line = file.iter().rposition(|byte| *byte == b'\n');
+        let seal = last_line.filter(|at| file[*at..].starts_with(Self::SEAL.as_bytes()));
+        seal.unwrap_or(file.len())
+    }
+
     /// Bytes of the state that is kept.
     fn kept_bytes(&self) -> u64 {
         fs::metadata(self.folder.join(Self::FILE)).map_or(0, |file| file.len())
@@ -126,17 +149,24 @@ impl Store for FileStore {
     fn load(&self) -> Result<Option<State>, StoreError> {
         let path = self.folder.join(Self::FILE);
         match fs::read(&path) {
-            Ok(bytes) => match serde_json::from_slice(&bytes) {
-                Ok(state) => Ok(Some(state)),
-                Err(source) => Err(StoreError::Malformed { path, source }),
-            },
+            Ok(bytes) => {
+                let (state, seal) = bytes.split_at(Self::state_bytes(&bytes));
+                if !seal.is_empty() && seal != Self::seal(state).as_bytes() {
+                    return Err(StoreError::Changed(path));
+                }
+                match serde_json::from_slice(state) {
+                    Ok(state) => Ok(Some(state)),
+                    Err(source) => Err(StoreError::Malformed { path, source }),
+                }
+            }
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(source) => Err(FileError::at("read", &path)(source).into()),
         }
     }
 
     fn save(&mut self, state: &State, urgency: Urgency) -> Result<(), StoreError> {
-        let bytes = serde_json::to_vec(state).expect("a state is plain data");
+        let mut bytes = serde_json::to_vec(state).expect("a state is plain data");
+        bytes.extend_from_slice(Self::seal(&bytes).as_bytes());
         let spare_bytes = Self::SPARE_BYTES_MIN.max(2 * bytes.len());
         let keeps_last = urgency == Urgency::CanWait && bytes.len() as u64 > self.kept_bytes();
         if keeps_last {
@@ -246,6 +276,34 @@ mod tests {
         assert_eq!(store.load().unwrap(), Some(grown));
         store.save(&state(), Urgency::CanWait).unwrap();
         assert_eq!(store.load().unwrap(), Some(state()), "less than before needs no last bytes");
+    }
+
+    #[test]
+    fn every_flipped_bit_of_a_state_is_an_error_and_so_is_every_cut_within_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut store = FileStore::open(folder.path()).unwrap();
+        store.save(&state(), Urgency::CanWait).unwrap();
+        let path = folder.path().join(FileStore::FILE);
+        let saved = fs::read(&path).unwrap();
+        for bit in 0..saved.len() * 8 {
+            let mut flipped = saved.clone();
+            flipped[bit / 8] ^= 1 << (bit % 8);
+            fs::write(&path, &flipped).unwrap();
+            let error = store.load().expect_err("it was changed").to_string();
+            assert!(error.contains(FileStore::FILE), "bit {bit}: {error}");
+        }
+        let state_bytes = FileStore::state_bytes(&saved);
+        for bytes in (0..saved.len()).filter(|bytes| *bytes != state_bytes) {
+            fs::write(&path, &saved[..bytes]).unwrap();
+            assert!(store.load().is_err() || bytes == state_bytes + 1, "cut to {bytes}");
+        }
+    }
+
+    #[test]
+    fn a_state_without_a_checksum_is_taken_as_it_is() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join(FileStore::FILE), serde_json::to_vec(&state()).unwrap()).unwrap();
+        assert_eq!(FileStore::open(folder.path()).unwrap().load().unwrap(), Some(state()));
     }
 
     #[test]

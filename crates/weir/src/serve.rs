@@ -327,7 +327,9 @@ fn open_control(config: &Config, clock: Clock) -> Result<Arc<EmbeddedControl>, F
 /// What the store's file says, as the configuration, is what the command line named.
 pub(crate) fn not_opened(error: OpenError) -> Failure {
     match error {
-        OpenError::Store(StoreError::Malformed { .. }) | OpenError::Config(_) => Failure::usage(error),
+        OpenError::Store(StoreError::Malformed { .. } | StoreError::Changed(_)) | OpenError::Config(_) => {
+            Failure::usage(error)
+        }
         OpenError::Store(StoreError::InUse(_) | StoreError::File(_)) => Failure::folder(error),
     }
 }
