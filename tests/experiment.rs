@@ -193,7 +193,7 @@ fn a_run_under_which_the_host_stood_still_says_so() {
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
     let mut run = Process::start(&mut command);
     let told = Lines::read(run.child().stderr.take().expect("piped"));
-    told.wait_for(RUN_TIMEOUT, |line| line.contains("baseline").then_some(()));
+    told.wait_for(RUN_TIMEOUT, |line| line.contains("add-capacity").then_some(()));
     assert!(run.stand_still(), "it has phases to come");
     thread::park_timeout(STANDS_STILL);
     run.go_on();

@@ -203,8 +203,8 @@ fn stood_still(arms: &[ArmSeries]) -> Option<String> {
         HostPart::Disk => "its disk",
     };
     Some(format!(
-        "the host stood still {times}, for {:.2} s{which} ({part}, {:.1} s into the run): what failed or came late there \
-         may be its doing, run it again",
+        "the host stood still {times}, for {:.2} s{which} ({part}, {:.1} s after its arms began): what failed or came late \
+         there may be its doing, run it again",
         longest.seconds(),
         longest.at.secs()
     ))

@@ -116,8 +116,8 @@ pub(super) fn run(
     let ended = stop_all(crew.launcher.as_mut(), &[load], LOAD_PATIENCE, crew.clock);
     let outcome = outcome.and_then(|()| crew.note_last_ends(load, ended));
     recorder.finish().map_err(record)?;
-    outcome?;
     stage.host.since(start).into_iter().for_each(|stall| sink.push(Record::HostStall(stall)));
+    outcome?;
     progress.step("reading back");
     read_everything_back(&mut crew, &fleet, &files)?;
     crew.reap()?;

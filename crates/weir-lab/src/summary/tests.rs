@@ -277,8 +277,8 @@ fn a_host_that_stood_still_is_told_once_however_many_arms_ran_together() {
     let [told] = &summary.cautions[..] else { panic!("{:?}", summary.cautions) };
     assert_eq!(
         told,
-        "the host stood still 2 times, for 1.20 s at the longest (its disk, 30.1 s into the run): what failed or came late \
-         there may be its doing, run it again"
+        "the host stood still 2 times, for 1.20 s at the longest (its disk, 30.1 s after its arms began): what failed or \
+         came late there may be its doing, run it again"
     );
     let counted = |arm: &ArmSummary| (arm.host_stalls, arm.host_stalled_seconds_max);
     assert!(summary.arms.iter().all(|arm| counted(arm) == (2, Some(1.2))), "{:?}", summary.arms[0]);
