@@ -22,8 +22,7 @@ pub use self::{memory::MemoryDisk, read_only::ReadOnlyDisk, real::RealDisk};
 
 /// What a kernel reads of a file at a time.
 pub(crate) const PAGE_BYTES: u64 = 4096;
-/// Pages that a disk may refuse of one read, each asked for by itself; if it refuses more, what is left counts as one. A drive may try a
-/// bad sector for seconds.
+/// Pages that a disk may refuse of one recovery, each asked for by itself.
 pub(crate) const REFUSED_PAGES_MAX: u32 = 1_024;
 
 /// A place for the files of one journal.
@@ -101,58 +100,62 @@ pub(crate) fn read_exact_at(file: &dyn DiskFile, offset: u64, buffer: &mut [u8])
 }
 
 /// Bytes of a file that the disk does not give.
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Unreadable {
     /// Where they begin.
     pub(crate) offset: u64,
     /// How many.
     pub(crate) bytes: u64,
     /// What the disk said of the first page.
-    pub(crate) source: io::Error,
+    pub(crate) errno: Errno,
+    /// Each page of them was asked for by itself; else there may be some among them that read.
+    pub(crate) each_asked: bool,
 }
 
 /// Fills `buffer` from `offset`, with zeros where the disk does not give a page, and names what it did not give. One page
-/// that does not read costs nobody the others. `UnexpectedEof` when the file ends before.
-pub(crate) fn read_what_reads_at(
+/// that does not read costs nobody the others, as long as `pages_left` lets each be asked for by itself: a drive may try a bad
+/// sector for seconds. `UnexpectedEof` when the file ends before.
+pub(crate) fn salvage_at(
     file: &dyn DiskFile,
     offset: u64,
     buffer: &mut [u8],
+    pages_left: &mut u32,
 ) -> io::Result<Vec<Unreadable>> {
     match read_exact_at(file, offset, buffer) {
         Ok(()) => return Ok(Vec::new()),
-        Err(error) if !is_of_the_medium(&error) => return Err(error),
+        Err(error) if media_error(&error).is_none() => return Err(error),
         Err(_) => {}
     }
     let mut found: Vec<Unreadable> = Vec::new();
-    let (mut done, mut refused) = (0, 0);
+    let mut done = 0;
     while done < buffer.len() {
-        let at = offset + done as u64;
-        let rest = buffer.len() - done;
+        let (at, rest, each_asked) = (offset + done as u64, buffer.len() - done, *pages_left > 0);
         let to_page_end = usize::try_from(PAGE_BYTES - at % PAGE_BYTES).expect("a page");
-        let bytes = if refused < REFUSED_PAGES_MAX { to_page_end.min(rest) } else { rest };
+        let bytes = if each_asked { to_page_end.min(rest) } else { rest };
         let page = &mut buffer[done..done + bytes];
-        match read_exact_at(file, at, page) {
-            Ok(()) => {}
-            Err(source) if is_of_the_medium(&source) => {
-                refused += 1;
-                page.fill(0);
-                match found.last_mut().filter(|last| last.offset + last.bytes == at) {
-                    Some(last) => last.bytes += bytes as u64,
-                    None => found.push(Unreadable { offset: at, bytes: bytes as u64, source }),
-                }
+        if let Err(error) = read_exact_at(file, at, page) {
+            let Some(errno) = media_error(&error) else { return Err(error) };
+            *pages_left = pages_left.saturating_sub(1);
+            page.fill(0);
+            let goes_on =
+                |last: &&mut Unreadable| last.offset + last.bytes == at && last.each_asked == each_asked;
+            match found.last_mut().filter(goes_on) {
+                Some(last) => last.bytes += bytes as u64,
+                None => found.push(Unreadable { offset: at, bytes: bytes as u64, errno, each_asked }),
             }
-            Err(error) => return Err(error),
         }
         done += bytes;
     }
     Ok(found)
 }
 
-/// Does the error tell of what the bytes lie on, and not of the file? What a kernel and its file systems make of a sector that
-/// does not read or whose own checksum is wrong.
-pub(crate) fn is_of_the_medium(error: &io::Error) -> bool {
-    let errno = error.raw_os_error().map(Errno::from_raw);
-    matches!(errno, Some(Errno::EIO | Errno::ENODATA | Errno::EREMOTEIO | Errno::EILSEQ | Errno::EUCLEAN))
+/// The error's number, if it tells of what the bytes lie on and not of the file: what a kernel and its file systems make of a sector
+/// that does not read, or whose own checksum is wrong.
+pub(crate) fn media_error(error: &io::Error) -> Option<Errno> {
+    let errno = Errno::from_raw(error.raw_os_error()?);
+    let is_media =
+        matches!(errno, Errno::EIO | Errno::ENODATA | Errno::EREMOTEIO | Errno::EILSEQ | Errno::EBADMSG);
+    is_media.then_some(errno)
 }
 
 /// The `bytes` from `offset` on; `UnexpectedEof` when the file ends before.

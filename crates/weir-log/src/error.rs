@@ -2,7 +2,11 @@
 //!
 //! One enum a verb; [`WriteError`] is what all writes share. A disk's refusal always names file and operation.
 
-use std::{io, path::PathBuf, sync::Arc};
+use std::{
+    io,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use weir_core::{
     durable,
@@ -268,7 +272,7 @@ pub enum OpenError {
     #[error(
         "{path} has {found} bytes, it was laid out with {expected}: put the whole file back; or, to go on without what is \
          gone, make it as long again: fallocate -l {expected} {path}",
-        path = .path.display()
+        path = for_shell(.path)
     )]
     Truncated {
         /// The file.
@@ -294,8 +298,9 @@ pub enum OpenError {
     /// given up today.
     #[error(
         "read {path} at byte {offset}, {bytes} bytes: {source}: try again, or put back what was there; or, to go on without it, \
-         write over it: dd if=/dev/zero of={path} bs={PAGE_BYTES} seek={page} count={pages} conv=notrunc",
-        path = .path.display(),
+         write over it: dd if=/dev/zero of={path} bs={PAGE_BYTES} seek={page} count={pages} conv=notrunc,fsync (`weir log verify` \
+         lists all that does not read)",
+        path = for_shell(.path),
         page = offset / PAGE_BYTES,
         pages = (offset % PAGE_BYTES + bytes).div_ceil(PAGE_BYTES)
     )]
@@ -320,6 +325,13 @@ pub enum OpenError {
     Thread(#[from] weir_core::threads::SpawnRefused),
 }
 
+/// A path as a shell takes it.
+fn for_shell(path: &Path) -> String {
+    let path = path.display().to_string();
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"/._-+,:@%".contains(&byte);
+    if path.bytes().all(is_plain) { path } else { format!("'{}'", path.replace('\'', r"'\''")) }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -334,6 +346,12 @@ mod tests {
         assert_eq!(AppendError::Write(WriteError::OwnerGone).effect(), Effect::Unknown);
         assert_eq!(AppendError::Write(WriteError::Stopped(storage())).effect(), Effect::None);
         assert_eq!(AppendError::Write(WriteError::NoRoom(storage())).effect(), Effect::None);
+    }
+
+    #[test]
+    fn what_goes_into_a_command_is_quoted_where_a_shell_would_take_it_apart() {
+        assert_eq!(for_shell(Path::new("/data/segment-1.log")), "/data/segment-1.log");
+        assert_eq!(for_shell(Path::new("/my data/it's")), r"'/my data/it'\''s'");
     }
 
     #[test]

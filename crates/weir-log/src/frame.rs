@@ -14,6 +14,8 @@ use crate::segment::LogPlace;
 
 /// Bytes of a frame's header.
 pub(crate) const FRAME_HEADER_BYTES: usize = 64;
+/// The greatest record number and time that mean anything: a snapshot has a flag in the bit above, and sums stay sums.
+pub(crate) const NUMBER_MAX: u64 = u64::MAX / 2;
 /// The first thing behind a header's checksum: "WEIR" in a file. Persisted, never change.
 pub(crate) const MAGIC: [u8; 4] = *b"WEIR";
 
@@ -155,7 +157,25 @@ impl FrameHeader {
             arrived: WallMs(u64_at(header, 48)),
             opened: LogPlace::from_bits(u64_at(header, 56)),
         };
-        Some(decoded)
+        decoded.makes_sense().then_some(decoded)
+    }
+
+    /// Can a writer have meant it? A checksum tells that these bytes were written, not that they mean anything, and whoever has a
+    /// header reckons with it.
+    fn makes_sense(&self) -> bool {
+        let end = self.first.checked_add(u64::from(self.count));
+        let segment = u64::from(u32::MAX);
+        self.arrived.0 <= NUMBER_MAX
+            && end.is_some_and(|end| end <= NUMBER_MAX)
+            && match self.kind {
+                FrameKind::Append => (1..=self.body_bytes).contains(&self.count),
+                FrameKind::Retained => self.first <= segment,
+                FrameKind::ShardOpened
+                | FrameKind::ShardDeleted
+                | FrameKind::Snapshot
+                | FrameKind::Footer
+                | FrameKind::Expired => true,
+            }
     }
 
     /// Where a header could be in `bytes`, by its magic alone: candidates for [`Self::decode`].

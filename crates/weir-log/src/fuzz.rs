@@ -32,5 +32,5 @@ pub fn frames(input: &[u8]) {
     }
     let _ = decode_opened(input);
     let _ = Snapshot::decode(&mut &input[..]);
-    let _ = Footer::decode(input);
+    let _ = Footer::decode(input, u32::MAX);
 }

@@ -17,7 +17,7 @@ use weir_sync::Watermark;
 use crate::{
     facade::Mutex,
     segment::{LogPlace, SegmentSequence},
-    shard_index::Runs,
+    shard_index::{Runs, fits},
     snapshot::{DamageMark, ShardSnapshot},
 };
 
@@ -91,10 +91,7 @@ impl ShardState {
     /// Numbers a batch that goes into `segment` now. Arrival times never go back, whatever the clock does.
     pub(crate) fn number(&self, segment: SegmentSequence, now: WallMs) -> Numbered {
         let arrived = now.max(self.staged.arrived);
-        let goes_on = self
-            .staged
-            .run
-            .is_some_and(|(of, base)| of == segment && arrived.0 - base.0 <= u64::from(u32::MAX));
+        let goes_on = self.staged.run.is_some_and(|(of, base)| of == segment && fits(base, arrived));
         Numbered { first: self.staged.next, arrived, begins_run: !goes_on }
     }
 

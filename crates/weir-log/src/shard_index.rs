@@ -31,7 +31,7 @@ impl Entry {
             offset: batch.offset,
             bytes: batch.bytes,
             first_delta: u32::try_from(batch.first - first).expect("bounded by the segment's length"),
-            arrived_delta: u32::try_from(batch.arrived.0 - base.0).ok()?,
+            arrived_delta: u32::try_from(batch.arrived.0.checked_sub(base.0)?).ok()?,
         })
     }
 }
@@ -95,6 +95,11 @@ impl FrameRead {
     }
 }
 
+/// Does a batch that came at `arrived` fit into the 32 bits of a run whose first came at `base`?
+pub(crate) fn fits(base: WallMs, arrived: WallMs) -> bool {
+    arrived.0.checked_sub(base.0).is_some_and(|after| after <= u64::from(u32::MAX))
+}
+
 /// All batches of a shard in order.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Runs {
@@ -124,11 +129,6 @@ impl Run {
         self.first + u64::from(entry.first_delta)
     }
 
-    /// Does a batch that arrived then fit into this run's 32 bits?
-    fn takes(&self, arrived: WallMs) -> bool {
-        arrived.0 - self.base.0 <= u64::from(u32::MAX)
-    }
-
     /// The entries of batches that hold a record from `oldest` on.
     fn kept(&self, oldest: RecordIndex) -> &[Entry] {
         let held = self.entries.partition_point(|entry| self.first_of(entry) <= oldest);
@@ -155,7 +155,7 @@ impl Run {
 impl Runs {
     /// Would a batch that arrives at `arrived` begin a run of its own in `segment`?
     pub(crate) fn begins_run(&self, segment: SegmentSequence, arrived: WallMs) -> bool {
-        !self.runs.back().is_some_and(|run| run.segment.sequence == segment && run.takes(arrived))
+        !self.runs.back().is_some_and(|run| run.segment.sequence == segment && fits(run.base, arrived))
     }
 
     /// Adds the batch after the newest.

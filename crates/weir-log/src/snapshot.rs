@@ -13,7 +13,10 @@ use weir_core::{
     shard::{ClosedShard, OwnedShard},
 };
 
-use crate::segment::{LogPlace, SegmentSequence};
+use crate::{
+    frame::NUMBER_MAX,
+    segment::{LogPlace, SegmentSequence},
+};
 
 /// The layout that this version writes, first in the body of a `ShardOpened`, a `Snapshot` and a `Footer`.
 pub(crate) const LAYOUT: u16 = 2;
@@ -122,7 +125,8 @@ fn decode_lineage(input: &mut &[u8]) -> Option<([Option<ShardIndex>; 2], Option<
     let parent = ShardIndex(input.try_get_u32_le().ok()?);
     let adjacent = ShardIndex(input.try_get_u32_le().ok()?);
     let closed = ClosedShard { at_ms: input.try_get_u64_le().ok()?, end: input.try_get_u64_le().ok()? };
-    if flags & !(FLAG_PARENT | FLAG_ADJACENT_PARENT | FLAG_CLOSED) != 0 {
+    let known = FLAG_PARENT | FLAG_ADJACENT_PARENT | FLAG_CLOSED;
+    if flags & !known != 0 || closed.end > NUMBER_MAX || closed.at_ms > NUMBER_MAX {
         return None;
     }
     let has = |flag| flags & flag != 0;
@@ -196,7 +200,7 @@ impl Snapshot {
         let zero = input.try_get_u16_le().ok()?;
         let count = input.try_get_u32_le().ok()?;
         let first_segment = SegmentSequence(input.try_get_u64_le().ok()?);
-        if layout != LAYOUT || zero != 0 {
+        if layout != LAYOUT || zero != 0 || first_segment.0 > u64::from(u32::MAX) {
             return None;
         }
         let mut shards = Vec::new();
@@ -218,7 +222,7 @@ fn decode_shard(input: &mut &[u8]) -> Option<ShardSnapshot> {
         let from = input.try_get_u64_le().ok()?;
         Some(DamageMark { from, place: LogPlace::from_bits(input.try_get_u64_le().ok()?) })
     };
-    let owned = decode_owned(input)?;
+    let owned = decode_owned(input).filter(|_| last_arrived.0 <= NUMBER_MAX)?;
     Some(ShardSnapshot { owned, opened, next: next & !FLAG_DAMAGED, oldest, last_arrived, damage })
 }
 
@@ -284,11 +288,11 @@ mod tests {
     proptest! {
         #[test]
         fn snapshots_read_back_and_refuse_every_cut(
-            names in prop::collection::vec("[a-z]{1,9}", 0..5), damaged: bool, first: u64,
+            names in prop::collection::vec("[a-z]{1,9}", 0..5), damaged: bool, first: u32,
         ) {
             let damage = damaged.then_some(DamageMark { from: 1, place: place(2, 3) });
             let shards = names.iter().map(|name| shard(name, damage)).collect();
-            let snapshot = Snapshot { first_segment: SegmentSequence(first), shards };
+            let snapshot = Snapshot { first_segment: SegmentSequence(first.into()), shards };
             let mut bytes = Vec::new();
             snapshot.encode(&mut bytes);
             let mut input = &bytes[..];

@@ -163,7 +163,7 @@ impl FaultDisk {
         self.state().faults.push(Fault { operation, passes, errno });
     }
 
-    /// Nothing fails any more that was told to and has not yet, writes are whole again, and what was spoilt reads.
+    /// Nothing fails any more that was told to and has not yet, writes are whole again, and bad sectors read.
     pub fn mend(&self) {
         let mut state = self.state();
         state.faults.clear();
@@ -287,10 +287,10 @@ impl FaultDisk {
     }
 
     /// Bytes of a file that no read gives any more until they are written, as of a sector that went bad.
-    pub fn spoil(&self, path: &Path, range: Range<usize>) -> io::Result<()> {
+    pub fn add_bad_sectors(&self, path: &Path, range: Range<usize>) -> io::Result<()> {
         let mut state = self.state();
         let content = state.content_of(path)?;
-        state.contents[content].spoil(range);
+        state.contents[content].add_bad_sectors(range);
         Ok(())
     }
 

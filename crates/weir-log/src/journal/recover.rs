@@ -7,17 +7,17 @@
 pub(super) mod report;
 mod shards;
 
-use std::{path::Path, sync::Arc};
+use std::sync::Arc;
 
 use weir_core::clock::WallMs;
 
 use self::{
     report::{DamageFound, DamageKind, RecoveryReport, TornTail},
-    shards::Shards,
+    shards::{Concluded, Shards},
 };
 use super::{JournalConfig, config::is_segment_length};
 use crate::{
-    disk::{Unreadable, is_of_the_medium, read_what_reads_at},
+    disk::{REFUSED_PAGES_MAX, Unreadable, media_error, salvage_at},
     error::{OpenError, StorageError},
     frame::{FRAME_HEADER_BYTES, FrameHeader, FrameKind},
     segment::{
@@ -124,8 +124,18 @@ struct Recovery {
     folder: FolderFacts,
     trust: Trust,
     refusal: Option<OpenError>,
-    /// What the disk did not give where frames are.
-    unreadable: Vec<(SegmentSequence, Unreadable)>,
+    unreadable: Vec<NotGiven>,
+    /// Pages that the disk may still refuse one by one.
+    pages_left: u32,
+}
+
+/// Bytes of a segment that the disk did not give, and that count as zeros now.
+#[derive(Debug)]
+struct NotGiven {
+    segment: Arc<Segment>,
+    unreadable: Unreadable,
+    /// Frames could be there, and writing would go on behind them.
+    is_at_the_end: bool,
 }
 
 /// Reads the segments that `names` names in the configured folder.
@@ -172,10 +182,14 @@ pub(super) fn recover(
         report.damage.push(damage(config, place, DamageKind::Missing));
         shards.front_is_missing(place);
     }
-    let (shards, blamed) = shards.finish();
-    let to_blame = |segment| blamed.iter().any(|(_, place)| place.segment == segment);
-    if let Some((segment, unreadable)) = unreadable.into_iter().find(|(segment, _)| to_blame(*segment)) {
-        refusal.get_or_insert_with(|| unreadable_in(&Segment::path_in(&config.folder, segment), unreadable));
+    let Concluded { shards, blamed, stops_more } = shards.finish();
+    if let None | Some(OpenError::NoSnapshot(_)) = refusal {
+        let is_needed = |not_given: &NotGiven| {
+            // It would be cut off with what was torn, or what it held given up: and it may read another time.
+            let is_kept = not_given.segment.sequence >= first_segment;
+            is_kept && (not_given.is_at_the_end || stops_more || refusal.is_some())
+        };
+        refusal = unreadable.iter().find(|it| is_needed(it)).map(NotGiven::refusal).or(refusal);
     }
     for (shard, place) in blamed {
         blame(config, &mut report, shard, place);
@@ -203,8 +217,15 @@ fn fold(
     trust: Trust,
 ) -> Result<Folded, OpenError> {
     let report = RecoveryReport::default();
-    let (shards, unreadable) = (Shards::default(), Vec::new());
-    let mut recovery = Recovery { report, shards, folder, trust, refusal: None, unreadable };
+    let mut recovery = Recovery {
+        report,
+        shards: Shards::default(),
+        folder,
+        trust,
+        refusal: None,
+        unreadable: Vec::new(),
+        pages_left: REFUSED_PAGES_MAX,
+    };
     let mut read = Vec::with_capacity(found.len());
     let mut tail = None;
     for (at, this) in found.iter().enumerate() {
@@ -271,9 +292,16 @@ fn damage(config: &JournalConfig, place: LogPlace, kind: DamageKind) -> DamageFo
     DamageFound { path, offset: u64::from(place.offset), kind, shards: Vec::new() }
 }
 
-fn unreadable_in(path: &Path, unreadable: Unreadable) -> OpenError {
-    let Unreadable { offset, bytes, source } = unreadable;
-    OpenError::Unreadable { path: path.to_owned(), offset, bytes, source }
+impl NotGiven {
+    fn refusal(&self) -> OpenError {
+        let Unreadable { offset, bytes, errno, each_asked } = self.unreadable;
+        if each_asked {
+            OpenError::Unreadable { path: self.segment.path.clone(), offset, bytes, source: errno.into() }
+        } else {
+            // No command may write over what was not asked for.
+            self.segment.error("read all of", errno.into()).into()
+        }
+    }
 }
 
 /// Notes under the place that is to blame that `shard` stops because of it.
@@ -284,7 +312,7 @@ fn blame(
     place: LogPlace,
 ) {
     let hole = damage(config, place, DamageKind::Hole);
-    let stops = |kind| !matches!(kind, DamageKind::Head | DamageKind::Footer);
+    let stops = |kind| !matches!(kind, DamageKind::Head | DamageKind::Footer | DamageKind::Unreadable);
     let same = |found: &&mut DamageFound| {
         found.path == hole.path && found.offset == hole.offset && stops(found.kind)
     };
@@ -332,15 +360,22 @@ fn no_head(mut found: Vec<Found>) -> OpenError {
     let refused = found.iter().position(|found| found.head_unreadable.is_some());
     let Found { segment, head_unreadable, .. } = found.swap_remove(refused.unwrap_or(0));
     match head_unreadable {
-        Some(Unreadable { source, .. }) => segment.error("read the head of", source).into(),
+        Some(Unreadable { errno, .. }) => segment.error("read the head of", errno.into()).into(),
         None => OpenError::NoHead(segment.path.clone()),
     }
 }
 
-/// What the disk gives, at the first or the second try; nothing where it gives nothing.
-fn given<T>(read: impl Fn() -> Result<Option<T>, StorageError>) -> Result<Option<T>, StorageError> {
+/// Is the segment kept where `first` is the oldest that is? No frame lets go of the segment that it is in.
+fn keeps(segment: &Segment, first: SegmentSequence) -> bool {
+    first <= segment.sequence
+}
+
+/// What is read, at the first or the second try; nothing where the disk gives nothing.
+fn retry_media_error<T>(
+    read: impl Fn() -> Result<Option<T>, StorageError>,
+) -> Result<Option<T>, StorageError> {
     let refused =
-        |read: &Result<_, StorageError>| matches!(read, Err(error) if is_of_the_medium(&error.source));
+        |read: &Result<_, StorageError>| matches!(read, Err(error) if media_error(&error.source).is_some());
     let first = read();
     let read = if refused(&first) { read() } else { first };
     if refused(&read) { Ok(None) } else { read }
@@ -356,7 +391,8 @@ fn rewritten_by_trailer(
     let Some(frames_end) = bytes.checked_sub(TRAILER_BYTES as u64).filter(|_| shorter) else {
         return Ok(None);
     };
-    let trailer = given(|| Trailer::read(segment, frames_end))?.filter(|trailer| trailer.segments > 0);
+    let trailer =
+        retry_media_error(|| Trailer::read(segment, frames_end))?.filter(|trailer| trailer.segments > 0);
     let frames_end = u32::try_from(frames_end).expect("shorter than a segment");
     Ok(trailer.map(|Trailer { segments, .. }| Rewritten { segments, frames_end }))
 }
@@ -368,7 +404,7 @@ fn open_segment(config: &JournalConfig, sequence: SegmentSequence) -> Result<Fou
     let bytes = file.bytes().map_err(|source| error("length of", source))?;
     let block_bytes = bytes.min(u64::from(HEAD_BLOCK_BYTES));
     let mut block = vec![0; usize::try_from(block_bytes).expect("one page")];
-    let unreadable = read_what_reads_at(file.as_ref(), 0, &mut block)
+    let unreadable = salvage_at(file.as_ref(), 0, &mut block, &mut 1)
         .map_err(|source| error("read the head of", source))?;
     let head_unreadable = unreadable.into_iter().next();
     let read = SegmentHead::read(&block);
@@ -393,8 +429,11 @@ impl Recovery {
             let place = found(missing, 0, DamageKind::Missing);
             self.shards.suspect(place);
         }
-        if this.head_unreadable.is_some() {
+        if let Some(unreadable) = this.head_unreadable {
             found(sequence, 0, DamageKind::Unreadable);
+            // Where the frames before it end is not known without it.
+            let segment = Arc::clone(&this.segment);
+            self.unreadable.push(NotGiven { segment, unreadable, is_at_the_end: false });
         } else if !this.head_intact {
             found(sequence, 0, DamageKind::Head);
         }
@@ -467,9 +506,13 @@ impl Recovery {
         let length = this.bytes.min(context.end.map_or(frames_end, u64::from));
         let mut bytes = vec![0; usize::try_from(length).expect("a segment is below 1 GiB")];
         if let Some(rest) = bytes.get_mut(from as usize..) {
-            let unreadable = read_what_reads_at(segment.file.as_ref(), u64::from(from), rest)
+            let unreadable = salvage_at(segment.file.as_ref(), u64::from(from), rest, &mut self.pages_left)
                 .map_err(|source| segment.error("scan", source))?;
-            self.take_unreadable(this, context, unreadable);
+            for unreadable in unreadable {
+                self.note(this, unreadable.offset, DamageKind::Unreadable);
+                let segment = Arc::clone(&this.segment);
+                self.unreadable.push(NotGiven { segment, unreadable, is_at_the_end: context.last });
+            }
         }
         let before = u32::try_from(frames_end).expect("a segment is below 1 GiB");
         let end = context.end.map_or(End::Before(before), End::At);
@@ -504,19 +547,6 @@ impl Recovery {
         Ok(scan)
     }
 
-    /// What the disk did not give of a segment's frames, and reads as zeros now.
-    fn take_unreadable(&mut self, this: &Found, context: Context, unreadable: Vec<Unreadable>) {
-        for unreadable in unreadable {
-            self.note(this, unreadable.offset, DamageKind::Unreadable);
-            if context.last {
-                // It would be cut off with what was torn, or numbers in it given out a second time.
-                self.refusal.get_or_insert_with(|| unreadable_in(&this.segment.path, unreadable));
-            } else {
-                self.unreadable.push((this.segment.sequence, unreadable));
-            }
-        }
-    }
-
     fn take_frame(&mut self, this: &Found, context: Context, offset: u32, header: &FrameHeader, body: &[u8]) {
         let here = LogPlace { segment: this.segment.sequence, offset };
         let understood = match header.kind {
@@ -531,14 +561,20 @@ impl Recovery {
             }
             FrameKind::Expired => self.shards.take_expired(here, header, body),
             FrameKind::Retained => {
-                self.shards.take_retained(SegmentSequence(header.first));
-                true
+                let first = SegmentSequence(header.first);
+                let is_kept = keeps(&this.segment, first);
+                if is_kept {
+                    self.shards.take_retained(first);
+                }
+                is_kept
             }
             FrameKind::Snapshot => Snapshot::decode(&mut &body[..])
+                .filter(|snapshot| keeps(&this.segment, snapshot.first_segment))
                 .map(|snapshot| self.shards.take_snapshot(here, snapshot, context.first))
                 .is_some(),
             // It stands in the middle of what it tells: everything in it must have been seen.
-            FrameKind::Footer => Footer::decode(body)
+            FrameKind::Footer => Footer::decode(body, offset)
+                .filter(|footer| keeps(&this.segment, footer.snapshot.first_segment))
                 .map(|footer| self.shards.take_snapshot(here, footer.snapshot, false))
                 .is_some(),
         };
@@ -555,7 +591,8 @@ impl Recovery {
         if this.bytes < laid_out_bytes {
             return Ok(None);
         }
-        Ok(given(|| Footer::read(&this.segment, laid_out_bytes - TRAILER_BYTES as u64))?)
+        let read = retry_media_error(|| Footer::read(&this.segment, laid_out_bytes - TRAILER_BYTES as u64))?;
+        Ok(read.filter(|(footer, _)| keeps(&this.segment, footer.snapshot.first_segment)))
     }
 
     fn note(&mut self, this: &Found, offset: u64, kind: DamageKind) -> LogPlace {

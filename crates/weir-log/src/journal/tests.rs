@@ -3,6 +3,7 @@
 mod damage;
 mod every_bit;
 mod faults;
+mod forged;
 mod model;
 mod overlap;
 mod rewriting;

@@ -15,7 +15,7 @@ use super::{LogPlace, Segment};
 use crate::{
     disk::read_exact_at,
     error::StorageError,
-    frame::{FrameKind, u32_at},
+    frame::{FRAME_HEADER_BYTES, FrameKind, NUMBER_MAX, u32_at},
     shard_index::{Entry, Run},
     snapshot::Snapshot,
 };
@@ -70,6 +70,29 @@ impl FooterRun {
         Self { shard, opened, first: run.first, end: run.end, base: run.base, entries: run.entries.clone() }
     }
 
+    /// Can frames before `end` be these records? Whoever has a run reckons with its numbers.
+    fn makes_sense(&self, end: u32) -> bool {
+        let Self { first, end: records_end, base, entries, .. } = self;
+        let Some(records) = records_end.checked_sub(*first) else { return false };
+        let follows = |pair: &[Entry]| {
+            let [one, next] = pair else { return false };
+            one.first_delta < next.first_delta
+                && one.arrived_delta <= next.arrived_delta
+                && one.offset.checked_add(one.bytes).is_some_and(|behind| behind <= next.offset)
+        };
+        let is_frame = |entry: &Entry| {
+            let behind = entry.offset.checked_add(entry.bytes);
+            entry.bytes as usize > FRAME_HEADER_BYTES && behind.is_some_and(|behind| behind <= end)
+        };
+        let last_begins = entries.last().map_or(0, |last| u64::from(last.first_delta) + 1);
+        *records_end <= NUMBER_MAX
+            && base.0 <= NUMBER_MAX
+            && (entries.is_empty() || records <= u64::from(u32::MAX))
+            && last_begins <= records
+            && entries.iter().all(is_frame)
+            && entries.windows(2).all(follows)
+    }
+
     /// Records that are no longer kept, nor any before them.
     pub(crate) fn expired(shard: ShardKey, opened: LogPlace, first: RecordIndex, end: RecordIndex) -> Self {
         Self { shard, opened, first, end, base: WallMs(0), entries: Vec::new() }
@@ -97,7 +120,7 @@ impl Footer {
             return Ok(None);
         };
         let end = offset + u32::try_from(header.frame_bytes()).expect("before the trailer");
-        Ok(Self::decode(&body).map(|footer| (footer, FooterAt { offset, end })))
+        Ok(Self::decode(&body, offset).map(|footer| (footer, FooterAt { offset, end })))
     }
 
     /// The body: the snapshot, the number of runs (4), then for each run stream (8), shard (4), number of entries (4),
@@ -125,14 +148,14 @@ impl Footer {
         out
     }
 
-    /// Reads a footer; `None` when it is something else.
-    pub(crate) fn decode(mut body: &[u8]) -> Option<Self> {
+    /// Reads the footer that lies at `offset`; `None` when it is something else, or tells of frames that cannot be there.
+    pub(crate) fn decode(mut body: &[u8], offset: u32) -> Option<Self> {
         let input = &mut body;
         let snapshot = Snapshot::decode(input)?;
         let count = input.try_get_u32_le().ok()?;
         let mut runs = Vec::new();
         for _ in 0..count {
-            runs.push(decode_run(input)?);
+            runs.push(decode_run(input).filter(|run| run.makes_sense(offset))?);
         }
         body.is_empty().then_some(Self { snapshot, runs })
     }
@@ -192,14 +215,14 @@ mod tests {
     use crate::segment::SegmentSequence;
 
     fn footer(entries: usize) -> Footer {
-        let entry = Entry { offset: 1, bytes: 2, first_delta: 3, arrived_delta: 4 };
+        let entry = |at: u32| Entry { offset: 1 + 70 * at, bytes: 70, first_delta: at, arrived_delta: 4 };
         let run = FooterRun {
             shard: ShardKey { stream: StreamId(5), shard: ShardIndex(6) },
             opened: LogPlace { segment: SegmentSequence(7), offset: 8 },
             first: 9,
-            end: 10,
+            end: 109,
             base: WallMs(11),
-            entries: vec![entry; entries],
+            entries: (0..entries).map(|at| entry(u32::try_from(at).unwrap())).collect(),
         };
         Footer { snapshot: Snapshot { first_segment: SegmentSequence(12), shards: vec![] }, runs: vec![run] }
     }
@@ -208,8 +231,8 @@ mod tests {
     fn the_footer_is_these_bytes() {
         let mut golden = vec![2, 0, 0, 0, 0, 0, 0, 0, 12, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0];
         golden.extend([5, 0, 0, 0, 0, 0, 0, 0, 6, 0, 0, 0, 1, 0, 0, 0, 8, 0, 0, 0, 7, 0, 0, 0]);
-        golden.extend([9, 0, 0, 0, 0, 0, 0, 0, 10, 0, 0, 0, 0, 0, 0, 0, 11, 0, 0, 0, 0, 0, 0, 0]);
-        golden.extend([1, 0, 0, 0, 2, 0, 0, 0, 3, 0, 0, 0, 4, 0, 0, 0]);
+        golden.extend([9, 0, 0, 0, 0, 0, 0, 0, 109, 0, 0, 0, 0, 0, 0, 0, 11, 0, 0, 0, 0, 0, 0, 0]);
+        golden.extend([1, 0, 0, 0, 70, 0, 0, 0, 0, 0, 0, 0, 4, 0, 0, 0]);
         assert_eq!(footer(1).encode(), golden);
         assert_eq!(footer(3).encode().len() - footer(2).encode().len(), ENTRY_BYTES);
         assert_eq!(footer(0).encode().len(), 20 + RUN_BYTES);
@@ -233,15 +256,15 @@ mod tests {
         #[test]
         fn a_footer_reads_back_and_no_cut_of_it_does(entries in 0..4usize) {
             let bytes = footer(entries).encode();
-            prop_assert_eq!(Footer::decode(&bytes), Some(footer(entries)));
+            prop_assert_eq!(Footer::decode(&bytes, 4_096), Some(footer(entries)));
             for cut in 0..bytes.len() {
-                prop_assert_eq!(Footer::decode(&bytes[..cut]), None);
+                prop_assert_eq!(Footer::decode(&bytes[..cut], 4_096), None);
             }
         }
 
         #[test]
         fn arbitrary_bytes_never_panic(bytes: Vec<u8>) {
-            let _ = Footer::decode(&bytes);
+            let _ = Footer::decode(&bytes, 4_096);
         }
     }
 }

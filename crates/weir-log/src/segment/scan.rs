@@ -80,7 +80,7 @@ pub(crate) fn scan(bytes: &[u8], salt: u32, from: u32, end: End, fresh: bool) ->
                 continue;
             }
             Reading::BadBody(header) => (Some(header), after(offset, &header)),
-            Reading::Nothing => (None, offset + 1),
+            Reading::Nothing => (None, offset.saturating_add(1)),
         };
         let next = later.look(bytes, salt, resume);
         let synced_since = next.is_some_and(|next| next.synced_to_max > offset);
@@ -134,10 +134,10 @@ struct Proven {
 }
 
 impl Later {
-    /// The first proven header at or after `from`, which rises from call to call.
+    /// The first proven header at or after `from`. It costs little as long as `from` rises from call to call.
     fn look(&mut self, bytes: &[u8], salt: u32, from: u32) -> Option<Proven> {
         let next = self.found.partition_point(|proven| proven.offset < from);
-        // From behind a frame the way leads to the next header; from within it may lead to one that its data looks like.
+        // A walk from behind a frame that was found meets the same headers; one from within it may take its data for one.
         let is_on_the_way = next.checked_sub(1).is_some_and(|before| self.found[before].end <= from);
         if is_on_the_way {
             return self.found.get(next).copied();

@@ -21,14 +21,14 @@ pub(super) struct Content {
     /// Writes so far; the last of them are the unsynced ones.
     writes: u64,
     /// What the medium does not give, until it is written.
-    spoilt: Vec<Range<usize>>,
+    bad_sectors: Vec<Range<usize>>,
 }
 
 impl Content {
     /// A new file of zeros; its length is on disk when `synced`.
     pub(super) fn zeros(len: usize, synced: bool) -> Self {
         let synced = vec![0; if synced { len } else { 0 }];
-        Self { current: vec![0; len], synced, unsynced: Vec::new(), writes: 0, spoilt: Vec::new() }
+        Self { current: vec![0; len], synced, unsynced: Vec::new(), writes: 0, bad_sectors: Vec::new() }
     }
 
     /// Writes so far.
@@ -45,7 +45,7 @@ impl Content {
         data.truncate(self.current.len().saturating_sub(offset));
         self.current[offset..offset + data.len()].copy_from_slice(&data);
         let written = data.len();
-        self.spoilt.retain(|range| range.start < offset || range.end > offset + written);
+        self.bad_sectors.retain(|range| range.start < offset || range.end > offset + written);
         self.unsynced.push((offset, data));
         self.writes += 1;
         written
@@ -71,8 +71,8 @@ impl Content {
     pub(super) fn after_power_loss(&self, rng: &mut Rng) -> Self {
         let mut bytes = self.synced.clone();
         keep_some(&mut bytes, &self.unsynced, rng);
-        let spoilt = self.spoilt.clone();
-        Self { current: bytes.clone(), synced: bytes, unsynced: Vec::new(), writes: 0, spoilt }
+        let bad_sectors = self.bad_sectors.clone();
+        Self { current: bytes.clone(), synced: bytes, unsynced: Vec::new(), writes: 0, bad_sectors }
     }
 
     /// Loses what lies behind `len`, so many bytes. On disk that is done before anything else is: before the name is gone that
@@ -86,18 +86,18 @@ impl Content {
     }
 
     /// The medium gives these bytes no more.
-    pub(super) fn spoil(&mut self, range: Range<usize>) {
-        self.spoilt.push(range);
+    pub(super) fn add_bad_sectors(&mut self, range: Range<usize>) {
+        self.bad_sectors.push(range);
     }
 
     /// The medium gives everything again.
     pub(super) fn heal(&mut self) {
-        self.spoilt.clear();
+        self.bad_sectors.clear();
     }
 
     /// Does the medium give all of these bytes?
-    pub(super) fn gives(&self, asked: &Range<usize>) -> bool {
-        self.spoilt.iter().all(|range| range.start >= asked.end || range.end <= asked.start)
+    pub(super) fn is_readable(&self, asked: &Range<usize>) -> bool {
+        self.bad_sectors.iter().all(|range| range.start >= asked.end || range.end <= asked.start)
     }
 
     pub(super) fn damage(&mut self, change: impl FnOnce(&mut Vec<u8>)) {

@@ -50,7 +50,7 @@ impl DiskFile for Handle {
         let offset = usize::try_from(offset).map_err(|_| io::ErrorKind::InvalidInput)?;
         let rest = state.contents[self.content].bytes().get(offset..).unwrap_or_default();
         let len = buffer.len().min(rest.len());
-        if !state.contents[self.content].gives(&(offset..offset + len)) {
+        if !state.contents[self.content].is_readable(&(offset..offset + len)) {
             state.happened += 1;
             return Err(Errno::EIO.into());
         }

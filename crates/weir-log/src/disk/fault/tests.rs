@@ -258,9 +258,9 @@ fn what_is_written_while_a_sync_is_held_up_is_the_next_syncs() {
 }
 
 #[test]
-fn what_is_spoilt_does_not_read_until_it_is_written_whatever_happens() {
+fn bad_sectors_do_not_read_until_they_are_written_whatever_happens() {
     let (disk, _file) = with_file(1);
-    disk.spoil(path(), SECTOR_BYTES..2 * SECTOR_BYTES).unwrap();
+    disk.add_bad_sectors(path(), SECTOR_BYTES..2 * SECTOR_BYTES).unwrap();
     for disk in [disk.clone(), disk.after_kill(1), disk.after_power_loss(1)] {
         let file = disk.open(path()).unwrap();
         let read = |from: usize, bytes: usize| file.read_at(from as u64, &mut vec![0; bytes]);

@@ -21,7 +21,7 @@ pub struct RecoveryReport {
     pub records: u64,
     /// What was cut off the end of the log.
     pub torn_tail: Option<TornTail>,
-    /// What does not read although it was acknowledged.
+    /// What does not read.
     pub damage: Vec<DamageFound>,
     /// How long it took.
     pub took: Duration,
@@ -39,7 +39,7 @@ pub struct TornTail {
     pub bytes: u64,
 }
 
-/// A place that does not read although it was acknowledged.
+/// A place that does not read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DamageFound {
     /// The file.
@@ -61,7 +61,7 @@ pub enum DamageKind {
     Footer,
     /// A frame is unreadable.
     Frame,
-    /// The disk does not give what is there.
+    /// The disk does not give what is there: a page or more, of a head or where frames are.
     Unreadable,
     /// The file is shorter than it was laid out.
     Truncated,

@@ -18,7 +18,7 @@ use weir_core::{
 };
 
 use crate::{
-    frame::FrameHeader,
+    frame::{FrameHeader, NUMBER_MAX},
     segment::{
         LogPlace, Segment, SegmentSequence,
         footer::{Footer, FooterRun},
@@ -54,6 +54,17 @@ struct Learned {
     available: RecordIndex,
     last_arrived: WallMs,
     damage: Option<DamageMark>,
+    /// From which record on a snapshot says that it is damaged.
+    known_damage: Option<RecordIndex>,
+}
+
+/// What there is to say of the shards in the end.
+pub(super) struct Concluded {
+    pub(super) shards: Vec<Shard>,
+    /// Which place is to blame for each that is damaged.
+    pub(super) blamed: Vec<(ShardKey, LogPlace)>,
+    /// A shard is stopped for what no snapshot knew: at an earlier record, or at all.
+    pub(super) stops_more: bool,
 }
 
 impl Learned {
@@ -67,6 +78,7 @@ impl Learned {
             available: 0,
             last_arrived: WallMs(0),
             damage: None,
+            known_damage: None,
         }
     }
 
@@ -178,6 +190,7 @@ impl Shards {
             learned.next = next;
             learned.oldest = learned.oldest.max(oldest);
             learned.last_arrived = learned.last_arrived.max(last_arrived);
+            learned.known_damage = damage.map(|mark| mark.from);
             self.by_key.insert(key, learned);
             if let Some(mark) = damage {
                 self.damage(key, mark.from, mark.place);
@@ -217,7 +230,10 @@ impl Shards {
 
     /// Records that a rewriting left out, as the frame at `here` tells. False when the body is none of ours.
     pub(super) fn take_expired(&mut self, here: LogPlace, header: &FrameHeader, body: &[u8]) -> bool {
-        let Ok(end) = body.try_into().map(u64::from_le_bytes) else { return false };
+        let end = body.try_into().map(u64::from_le_bytes);
+        let Some(end) = end.ok().filter(|end| (header.first..=NUMBER_MAX).contains(end)) else {
+            return false;
+        };
         let shard = self.known_or_orphan(header);
         let expected = std::mem::replace(&mut shard.next, end);
         if expected == header.first && shard.damage.is_none() {
@@ -277,8 +293,8 @@ impl Shards {
         }
     }
 
-    /// The shards, and which place is to blame for each that is damaged.
-    pub(super) fn finish(mut self) -> (Vec<Shard>, Vec<(ShardKey, LogPlace)>) {
+    /// What is left when everything was read.
+    pub(super) fn finish(mut self) -> Concluded {
         if let Some(place) = self.unproven.take() {
             let silent: Vec<_> = self
                 .by_key
@@ -291,6 +307,11 @@ impl Shards {
             }
         }
         let first_segment = self.first_segment();
+        let is_more = |shard: &Learned| {
+            let known = shard.known_damage.unwrap_or(RecordIndex::MAX);
+            shard.damage.is_some_and(|mark| mark.from < known)
+        };
+        let stops_more = self.by_key.values().any(is_more);
         let shards = self.by_key.into_values().map(|mut learned| {
             learned.runs.forget_before(first_segment);
             let kept = learned.runs.first().unwrap_or(learned.next);
@@ -303,7 +324,7 @@ impl Shards {
             let oldest = oldest.min(next);
             Shard::new(ShardSnapshot { owned, opened, next, oldest, last_arrived, damage }, runs)
         });
-        (shards.collect(), self.blamed)
+        Concluded { shards: shards.collect(), blamed: self.blamed, stops_more }
     }
 
     fn known_or_orphan(&mut self, header: &FrameHeader) -> &mut Learned {
@@ -356,7 +377,7 @@ mod tests {
                 };
                 assert!(shards.take_opened(here, &header, &body));
             }
-            let (shards, blamed) = shards.finish();
+            let Concluded { shards, blamed, .. } = shards.finish();
             let state = shards[0].state.lock();
             assert_eq!((state.tip, state.owned.closed), (end, owned.closed));
             let damage = (end > 0).then_some(DamageMark { from: 0, place: closing });

@@ -1,180 +1,242 @@
 //! Pages that the disk does not give: named with file and offset, and nothing given up that may read another time.
 
 use std::{
+    collections::BTreeMap,
     io::IoSlice,
-    ops::Range,
     path::{Path, PathBuf},
 };
 
 use super::{
-    damage::{Written, read_on, segments, written},
+    damage::{Written, flip, read_on, segments, written},
     *,
 };
-use crate::disk::{PAGE_BYTES, REFUSED_PAGES_MAX, read_what_reads_at};
+use crate::{
+    disk::{PAGE_BYTES, REFUSED_PAGES_MAX, Unreadable, salvage_at},
+    frame::FrameKind,
+    segment::{
+        footer::TRAILER_BYTES,
+        head::{HEAD_BLOCK_BYTES, SegmentHead},
+        scan::{End, Finding, scan},
+    },
+};
 
 const PAGE: usize = PAGE_BYTES as usize;
-/// Bytes of the records: those that fill a segment, and some in the next.
-const FILLERS: [usize; 14] = [5, 0, 2_000, 7_500, 7_500, 7_500, 7_500, 40, 30, 20, 10, 900, 0, 1];
+const SEGMENT_PAGES: usize = SEGMENT_BYTES as usize / PAGE;
+/// Bytes of the records: those that fill two segments, and some in the third.
+const FILLERS: [usize; 19] =
+    [5, 0, 2_000, 7_500, 7_500, 7_500, 40, 7_500, 2_000, 7_500, 7_500, 7_500, 20, 7_500, 30, 20, 900, 0, 1];
 
-/// A log of two segments in which one page does not read.
+/// A page of a segment, by its file and its offset.
+type Page = (PathBuf, usize);
+
+/// A log of three segments, and where each of its records lies.
 #[derive(Clone)]
-struct Spoilt {
+struct Log {
     disk: FaultDisk,
     shards: Vec<Written>,
-    path: PathBuf,
-    page: Range<usize>,
-    is_last: bool,
+    /// File and end of the frame of each record.
+    places: BTreeMap<(ShardKey, RecordIndex), (PathBuf, usize)>,
     what: String,
 }
 
-/// What became of reading everything.
-#[derive(Debug, Default)]
-struct Told {
-    /// Records that were not served.
-    missing: usize,
-    /// The errors that stood in their way.
-    errors: Vec<ReadError>,
-}
+impl Log {
+    /// Closed in order, or its process killed.
+    fn new(clean: bool) -> Self {
+        let (disk, shards) = written(FILLERS, clean);
+        assert_eq!(segments(&disk).len(), 3);
+        let places = segments(&disk).iter().flat_map(|path| places_in(&disk, path)).collect();
+        Self { disk, shards, places, what: String::new() }
+    }
 
-/// Every page of a log that was closed in order or killed, one after another.
-fn each_page(clean: bool) -> impl Iterator<Item = Spoilt> {
-    let (disk, shards) = written(FILLERS, clean);
-    let files = segments(&disk);
-    assert_eq!(files.len(), 2);
-    let pages = files
-        .clone()
-        .into_iter()
-        .flat_map(move |path| (0..SEGMENT_PAGES).map(move |page| (path.clone(), page)));
-    pages.map(move |(path, page)| {
-        let (disk, page) = (disk.after_kill(1), page * PAGE..(page + 1) * PAGE);
-        disk.spoil(&path, page.clone()).unwrap();
-        let what = format!("clean {clean}, {} from {}", path.display(), page.start);
-        Spoilt { disk, shards: shards.clone(), is_last: path == files[1], path, page, what }
-    })
-}
+    fn pages(&self) -> Vec<Page> {
+        let pages = |path: PathBuf| (0..SEGMENT_PAGES).map(move |page| (path.clone(), page * PAGE));
+        segments(&self.disk).into_iter().flat_map(pages).collect()
+    }
 
-const SEGMENT_PAGES: usize = SEGMENT_BYTES as usize / PAGE;
+    /// The same log, in which these pages do not read.
+    fn without(&self, pages: &[&Page]) -> Self {
+        let disk = self.disk.after_kill(1);
+        for (path, offset) in pages {
+            disk.add_bad_sectors(path, *offset..offset + PAGE).unwrap();
+        }
+        Self { disk, what: format!("{pages:?}"), ..self.clone() }
+    }
 
-impl Spoilt {
     fn open(&self) -> Result<(Journal, RecoveryReport), OpenError> {
         Journal::open(config(&self.disk), &Threads::new(), Clock::new())
     }
 
-    fn read(&self, journal: &Journal) -> Told {
-        let mut told = Told::default();
-        for written in &self.shards {
-            let (read, stopped) = read_on(journal, written, &self.what);
-            told.missing += written.1.len() - read;
-            told.errors.extend(stopped);
+    /// Reads everything: per shard how much of it there was, and what stopped that.
+    fn read(&self, journal: &Journal) -> Vec<(usize, Option<ReadError>)> {
+        self.shards.iter().map(|written| read_on(journal, written, &self.what)).collect()
+    }
+
+    /// Opens the log while the pages do not read: whoever asks for what is in them gets the disk's error, or there is a refusal.
+    fn open_as_it_is(&self) -> Result<(), OpenError> {
+        let (journal, _) = self.open()?;
+        for ((_, texts), (read, stopped)) in self.shards.iter().zip(self.read(&journal)) {
+            let is_whole = read == texts.len() && stopped.is_none();
+            assert!(is_whole || matches!(stopped, Some(ReadError::Storage(_))), "{}: {stopped:?}", self.what);
         }
-        told
+        journal.close();
+        Ok(())
     }
 
-    /// Is the page named by `report`, as one that does not read?
-    fn is_named_by(&self, report: &RecoveryReport) -> bool {
-        let offset = self.page.start as u64;
-        let mut unreadable = report.damage.iter().filter(|found| found.kind == DamageKind::Unreadable);
-        unreadable.any(|found| found.path == self.path && found.offset == offset)
-    }
-
-    /// A look at all frames names the page if there is anything in it that counts, and everything else is listed as ever.
-    fn verify(&self) {
-        let survey = Survey::on(Arc::new(self.disk.clone()), Path::new("data"), Depth::Frames);
-        let survey = survey.unwrap_or_else(|error| panic!("{}: {error}", self.what));
-        assert_eq!((survey.segments.len(), survey.shards.len()), (2, 3), "{}", self.what);
-        let segment = survey.segments.iter().find(|segment| segment.path == self.path).unwrap();
-        let has_frames = (self.page.start as u64) < segment.used_bytes;
-        assert_eq!(
-            self.is_named_by(&survey.report),
-            has_frames || self.is_last,
-            "{}: {:?}",
-            self.what,
-            survey.report
-        );
-        let has_trailer = self.page.end == SEGMENT_BYTES as usize;
-        assert_eq!(survey.is_whole(), !(has_frames || has_trailer || self.is_last), "{}", self.what);
-    }
-
-    /// What was refused is all there when the disk gives it again.
+    /// All of it is there when the disk gives its pages again: nothing was given up for good meanwhile.
     fn reads_again(&self) {
         self.disk.mend();
-        let (journal, report) = self.open().unwrap();
+        let (journal, report) = self.open().unwrap_or_else(|error| panic!("{}: {error}", self.what));
         assert_eq!((report.damage, report.torn_tail), (Vec::new(), None), "{}", self.what);
-        assert_eq!(self.read(&journal).missing, 0, "{}", self.what);
+        for ((_, texts), (read, stopped)) in self.shards.iter().zip(self.read(&journal)) {
+            assert!(read == texts.len() && stopped.is_none(), "{}: {stopped:?}", self.what);
+        }
     }
 
-    /// Written over as the refusal says, the page is damaged like any other: what was in it is named, all else is served.
-    fn goes_on_without_it(&self) {
-        let file = self.disk.open(&self.path).unwrap();
-        file.write_at(self.page.start as u64, &[IoSlice::new(&[0; PAGE])]).unwrap();
-        match self.open() {
-            Ok((journal, report)) => {
-                let told = self.read(&journal);
-                let named = !report.damage.is_empty() || report.torn_tail.is_some();
-                assert!(told.missing == 0 || named, "{}: {told:?}", self.what);
-                let damaged =
-                    |error: &ReadError| matches!(error, ReadError::Damaged(_) | ReadError::NoShard { .. });
-                assert!(told.errors.iter().all(damaged), "{}: {told:?}", self.what);
+    /// Writes over pages as the refusals say, one after another, until there is none. What is missing then lies in the
+    /// pages that were written over, or behind one in its shard.
+    fn goes_on_without_them(&self) {
+        let mut given_up: Vec<Page> = Vec::new();
+        let (journal, report) = loop {
+            let error = match self.open() {
+                Ok(opened) => break opened,
+                Err(error) => error,
+            };
+            let OpenError::Unreadable { path, offset, bytes, .. } = error else {
+                return assert!(matches!(error, OpenError::NoSnapshot(_)), "{}: {error}", self.what);
+            };
+            let first = usize::try_from(offset).unwrap() / PAGE * PAGE;
+            let end = usize::try_from(offset + bytes).unwrap().next_multiple_of(PAGE);
+            let file = self.disk.open(&path).unwrap();
+            for page in (first..end).step_by(PAGE) {
+                file.write_at(page as u64, &[IoSlice::new(&[0; PAGE])]).unwrap();
+                given_up.push((path.clone(), page));
             }
-            Err(error) => assert!(matches!(error, OpenError::NoSnapshot(_)), "{}: {error}", self.what),
+        };
+        self.disk.mend();
+        for ((key, texts), (read, stopped)) in self.shards.iter().zip(self.read(&journal)) {
+            assert!(!matches!(stopped, Some(ReadError::Storage(_))), "{}: {stopped:?}", self.what);
+            if read < texts.len() {
+                let (path, end) = &self.places[&(*key, read as u64)];
+                let is_behind = |page: &Page| &page.0 == path && page.1 < *end;
+                assert!(given_up.iter().any(is_behind), "{}: {key} from {read}, {given_up:?}", self.what);
+                let told = !report.damage.is_empty() || report.torn_tail.is_some();
+                assert!(told || matches!(stopped, Some(ReadError::Damaged(_))), "{}: {report:?}", self.what);
+            }
+        }
+    }
+}
+
+fn places_in(disk: &FaultDisk, path: &Path) -> Vec<((ShardKey, RecordIndex), (PathBuf, usize))> {
+    let bytes = disk.contents(path).unwrap();
+    let head = SegmentHead::read(&bytes[..HEAD_BLOCK_BYTES as usize]).head.unwrap();
+    let trailer = bytes.len() - TRAILER_BYTES;
+    let before = End::Before(u32::try_from(trailer).unwrap());
+    let scanned = scan(&bytes[..trailer], head.salt, HEAD_BLOCK_BYTES, before, true);
+    let records = scanned.findings.iter().filter_map(|finding| match finding {
+        Finding::Frame(offset, header) if header.kind == FrameKind::Append => {
+            Some(((header.shard, header.first), (path.to_owned(), *offset as usize + header.frame_bytes())))
+        }
+        Finding::Frame(..) | Finding::Damage(_) => None,
+    });
+    records.collect()
+}
+
+/// A look at all frames names the page if there is anything in it that counts, and lists everything else as ever.
+fn verify(log: &Log, (path, offset): &Page) {
+    let what = &log.what;
+    let survey = Survey::on(Arc::new(log.disk.clone()), Path::new("data"), Depth::Frames);
+    let survey = survey.unwrap_or_else(|error| panic!("{what}: {error}"));
+    assert_eq!((survey.segments.len(), survey.shards.len()), (3, 3), "{what}");
+    let at = survey.segments.iter().position(|segment| segment.path == *path).unwrap();
+    let has_frames = (*offset as u64) < survey.segments[at].used_bytes;
+    let counts = has_frames || at == 2;
+    let is_it = |found: &&DamageFound| (&found.path, found.offset) == (path, *offset as u64);
+    let named = survey.report.damage.iter().filter(is_it).any(|found| found.kind == DamageKind::Unreadable);
+    assert_eq!(named, counts, "{what}: {:?}", survey.report);
+    let has_trailer = offset + PAGE == SEGMENT_BYTES as usize;
+    assert_eq!(survey.is_whole(), !counts && !has_trailer, "{what}");
+}
+
+#[test]
+fn a_page_that_does_not_read_is_named_and_nothing_is_given_up_for_it() {
+    let (mut refused, mut opened) = (0, 0);
+    for whole in [true, false].map(Log::new) {
+        for page in whole.pages() {
+            let log = whole.without(&[&page]);
+            verify(&log, &page);
+            match log.open_as_it_is() {
+                Ok(()) => opened += 1,
+                Err(OpenError::Unreadable { path, offset, source, .. }) => {
+                    assert_eq!((path, offset), (page.0.clone(), page.1 as u64), "{}", log.what);
+                    assert_eq!(source.raw_os_error(), Some(Errno::EIO as i32), "{}", log.what);
+                    refused += 1;
+                }
+                Err(other) => panic!("{}: {other}", log.what),
+            }
+            log.reads_again();
+            whole.without(&[&page]).goes_on_without_them();
+        }
+    }
+    assert!(refused > 2 && opened > SEGMENT_PAGES, "{refused} refused, {opened} opened");
+}
+
+#[test]
+fn of_two_pages_neither_hides_the_other() {
+    for whole in [true, false].map(Log::new) {
+        let pages = whole.pages();
+        for (at, first) in pages.iter().enumerate() {
+            for second in &pages[at + 1..] {
+                let log = whole.without(&[first, second]);
+                let refused = log.open_as_it_is().err();
+                assert!(
+                    matches!(refused, None | Some(OpenError::Unreadable { .. })),
+                    "{}: {refused:?}",
+                    log.what
+                );
+                log.reads_again();
+                whole.without(&[first, second]).goes_on_without_them();
+            }
         }
     }
 }
 
 #[test]
-fn a_page_that_does_not_read_is_named_and_nothing_is_given_up_for_it() {
-    let (mut refused, mut kept) = (0, 0);
-    for spoilt in [true, false].into_iter().flat_map(each_page) {
-        let what = &spoilt.what;
-        spoilt.verify();
-        match spoilt.open() {
-            Ok((journal, _)) => {
-                let told = spoilt.read(&journal);
-                // A footer vouches for what lies in it, until somebody reads there.
-                let by_name = |error: &ReadError| matches!(error, ReadError::Storage(error) if error.path == spoilt.path);
-                assert!(told.errors.iter().all(by_name), "{what}: {told:?}");
-                assert_eq!(told.missing == 0, told.errors.is_empty(), "{what}: {told:?}");
-                kept += 1;
-            }
-            Err(OpenError::Unreadable { path, offset, bytes, source }) => {
-                assert_eq!((path, offset), (spoilt.path.clone(), spoilt.page.start as u64), "{what}");
-                assert!((1..=PAGE_BYTES).contains(&bytes), "{what}: {bytes}");
-                assert_eq!(source.raw_os_error(), Some(Errno::EIO as i32), "{what}");
-                Spoilt { disk: spoilt.disk.after_kill(1), ..spoilt.clone() }.goes_on_without_it();
-                spoilt.reads_again();
-                refused += 1;
-            }
-            Err(other) => panic!("{what}: {other}"),
-        }
-    }
-    assert!(refused > SEGMENT_PAGES / 2 && kept > SEGMENT_PAGES, "{refused} refused, {kept} opened");
+fn an_oldest_segment_whose_snapshot_the_disk_does_not_give_is_not_called_one_without() {
+    let whole = Log::new(true);
+    let oldest = segments(&whole.disk)[0].clone();
+    whole.disk.lose_file(&oldest).unwrap();
+    let second = segments(&whole.disk)[0].clone();
+    let log = whole.without(&[&(second.clone(), PAGE), &(second.clone(), SEGMENT_BYTES as usize - PAGE)]);
+    let refused = log.open().unwrap_err();
+    assert!(
+        matches!(&refused, OpenError::Unreadable { path, offset: PAGE_BYTES, .. } if *path == second),
+        "{refused}"
+    );
 }
 
 #[test]
 fn a_read_that_fails_once_costs_nothing() {
     for clean in [true, false] {
-        for passes in 0..8 {
-            let (disk, shards) = written(FILLERS, clean);
-            disk.fail_after(Operation::Read, passes, Errno::EIO);
-            let what = format!("clean {clean}, after {passes} reads");
-            let opened = Journal::open(config(&disk), &Threads::new(), Clock::new());
+        for passes in 0..10 {
+            let log = Log { what: format!("clean {clean}, after {passes} reads"), ..Log::new(clean) };
+            log.disk.fail_after(Operation::Read, passes, Errno::EIO);
+            let opened = log.open();
             // Once all is recovered the tail is written again, and must be read for it.
             let refused =
                 matches!(&opened, Err(OpenError::Storage(error)) if error.operation == "read the tail of");
-            let (journal, report) = if refused { open(&disk) } else { opened.unwrap() };
-            assert_eq!((report.damage, report.torn_tail), (Vec::new(), None), "{what}");
-            for written in &shards {
-                assert_eq!(read_on(&journal, written, &what).0, written.1.len(), "{what}");
-            }
+            let (journal, report) = if refused { open(&log.disk) } else { opened.unwrap() };
+            assert_eq!((report.damage, report.torn_tail), (Vec::new(), None), "{}", log.what);
+            drop(journal);
+            log.reads_again();
         }
     }
 }
 
 #[test]
-fn heads_that_all_do_not_read_are_no_heads_that_are_gone() {
+fn heads_that_the_disk_does_not_give_are_not_called_gone() {
     let (disk, _) = written(FILLERS, true);
     for path in segments(&disk) {
-        disk.spoil(&path, 0..PAGE).unwrap();
+        disk.add_bad_sectors(&path, 0..PAGE).unwrap();
     }
     let refused = Journal::open(config(&disk), &Threads::new(), Clock::new()).unwrap_err();
     let told = "read the head of data/segment-0000000000000001.log: Input/output error (os error 5)";
@@ -182,15 +244,48 @@ fn heads_that_all_do_not_read_are_no_heads_that_are_gone() {
 }
 
 #[test]
-fn where_a_disk_gives_nothing_more_no_page_is_asked_for_by_itself() {
+fn where_a_disk_gives_nothing_more_no_page_is_asked_for_by_itself_and_no_command_takes_the_rest() {
     let (disk, path) = (FaultDisk::new(1, 1 << 30), Path::new("file"));
-    let pages = 2 * REFUSED_PAGES_MAX as usize;
-    let file = disk.lay_out(path, (pages * PAGE) as u64, true).unwrap();
-    disk.spoil(path, PAGE..pages * PAGE).unwrap();
-    let before = disk.faults_happened();
-    let mut bytes = vec![1; pages * PAGE - 10];
-    let [unreadable] = &read_what_reads_at(file.as_ref(), 10, &mut bytes).unwrap()[..] else { panic!() };
-    assert_eq!((unreadable.offset, unreadable.bytes), (PAGE_BYTES, ((pages - 1) * PAGE) as u64));
-    assert_eq!(disk.faults_happened() - before, 2 + u64::from(REFUSED_PAGES_MAX));
-    assert!(bytes.iter().all(|byte| *byte == 0));
+    let file = disk.lay_out(path, 10 * PAGE_BYTES, true).unwrap();
+    for bad in [1, 3, 4, 8] {
+        disk.add_bad_sectors(path, bad * PAGE..(bad + 1) * PAGE).unwrap();
+    }
+    let found = |pages_left: &mut u32| {
+        let mut bytes = vec![1; 10 * PAGE - 10];
+        let found = salvage_at(file.as_ref(), 10, &mut bytes, pages_left).unwrap();
+        let zeroed = found
+            .iter()
+            .map(|it| bytes[it.offset as usize - 10..][..it.bytes as usize].iter().all(|b| *b == 0));
+        assert!(zeroed.into_iter().all(|is_zero| is_zero));
+        found
+    };
+    let stretch = |page: u64, pages: u64, each_asked| {
+        let (offset, bytes) = (page * PAGE_BYTES, pages * PAGE_BYTES);
+        Unreadable { offset, bytes, errno: Errno::EIO, each_asked }
+    };
+    let each = [stretch(1, 1, true), stretch(3, 2, true), stretch(8, 1, true)];
+    assert_eq!(found(&mut REFUSED_PAGES_MAX.clone()), each);
+    let mut left = 2;
+    assert_eq!(found(&mut left), [each[0], stretch(3, 1, true), stretch(4, 6, false)]);
+    assert_eq!(left, 0);
+}
+
+#[test]
+fn damage_that_is_new_stops_a_start_beside_such_a_page_and_damage_that_was_known_does_not() {
+    let whole = Log::new(false);
+    let files = segments(&whole.disk);
+    let head = &(files[1].clone(), 0);
+    let (_, end) = whole.places.values().find(|(path, _)| *path == files[2]).unwrap();
+    let rotten = Log { disk: flip(&whole.disk, &files[2], (end - 1) * 8), ..whole.clone() };
+    let refused = rotten.without(&[head]).open().unwrap_err();
+    assert!(
+        matches!(&refused, OpenError::Unreadable { path, offset: 0, .. } if *path == files[1]),
+        "{refused}"
+    );
+    let (journal, report) = rotten.open().unwrap();
+    assert_eq!(report.damage.len(), 1, "{report:?}");
+    journal.close();
+    let (_, report) = rotten.without(&[head]).open().unwrap();
+    let kinds: Vec<_> = report.damage.iter().map(|found| found.kind).collect();
+    assert_eq!(kinds, [DamageKind::Unreadable, DamageKind::Hole], "{report:?}");
 }

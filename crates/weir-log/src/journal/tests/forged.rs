@@ -1,0 +1,138 @@
+//! Frames whose checksums are right and whose content is not what a writer of this version writes: whatever they say, an
+//! opening ends with an error or a journal, and that one reads, writes and closes.
+
+use std::path::Path;
+
+use proptest::prelude::*;
+use weir_core::checksum::crc32c;
+
+use super::{
+    damage::{segments, written},
+    *,
+};
+use crate::{
+    frame::{FRAME_HEADER_BYTES, header_crc},
+    segment::{
+        footer::TRAILER_BYTES,
+        head::{HEAD_BLOCK_BYTES, SegmentHead},
+        scan::{End, Finding, scan},
+    },
+};
+
+/// Bytes of the records: those that fill a segment, and some in the next.
+const FILLERS: [usize; 10] = [5, 2_000, 7_500, 7_500, 7_500, 7_500, 30, 20, 900, 1];
+/// Batches that a shard of the sample has at most, and a few more.
+const READS_MAX: usize = 40;
+
+/// A change to one frame.
+#[derive(Debug, Clone)]
+struct Forgery {
+    /// Which frame of the segment, in hundredths of their number: often the last, the footer if there is one.
+    frame: usize,
+    in_body: bool,
+    /// Where in the header or in the body, in thousandths of its length.
+    place: usize,
+    value: Vec<u8>,
+}
+
+fn forgeries() -> impl Strategy<Value = Forgery> {
+    let value = prop_oneof![
+        any::<u64>().prop_map(|n| n.to_le_bytes().to_vec()),
+        any::<u32>().prop_map(|n| n.to_le_bytes().to_vec()),
+        (0..9u8).prop_map(|n| vec![n]),
+        prop_oneof![Just(0), Just(u64::MAX), Just(1 << 63), Just((1 << 63) - 1)]
+            .prop_map(|n: u64| n.to_le_bytes().to_vec()),
+        prop_oneof![Just(0), Just(u32::MAX), Just(1 << 31)].prop_map(|n: u32| n.to_le_bytes().to_vec()),
+    ];
+    (prop_oneof![0..100usize, Just(99)], any::<bool>(), 0..1_000usize, value)
+        .prop_map(|(frame, in_body, place, value)| Forgery { frame, in_body, place, value })
+}
+
+/// Offset, header and end of each frame of a segment.
+fn frames_of(disk: &FaultDisk, path: &Path) -> (u32, Vec<(usize, usize)>) {
+    let bytes = disk.contents(path).unwrap();
+    let head = SegmentHead::read(&bytes[..HEAD_BLOCK_BYTES as usize]).head.unwrap();
+    let trailer = bytes.len() - TRAILER_BYTES;
+    let before = End::Before(u32::try_from(trailer).unwrap());
+    let scanned = scan(&bytes[..trailer], head.salt, HEAD_BLOCK_BYTES, before, true);
+    let frames = scanned.findings.iter().map(|finding| match finding {
+        Finding::Frame(offset, header) => (*offset as usize, *offset as usize + header.frame_bytes()),
+        Finding::Damage(_) => panic!("{finding:?}"),
+    });
+    (head.salt, frames.collect())
+}
+
+/// Changes one frame, and makes its checksums right again.
+fn forge(disk: &FaultDisk, path: &Path, forgery: &Forgery) {
+    let (salt, frames) = frames_of(disk, path);
+    let (start, end) = frames[forgery.frame * frames.len() / 100];
+    let body_at = start + FRAME_HEADER_BYTES;
+    let part = if forgery.in_body { body_at..end } else { start + 8..body_at };
+    disk.damage(path, |bytes| {
+        // In a header where a field may begin.
+        let place = forgery.place * part.len() / 1_000;
+        let at = part.start + if forgery.in_body { place } else { place & !3 };
+        let len = forgery.value.len().min(part.end - at);
+        bytes[at..at + len].copy_from_slice(&forgery.value[..len]);
+        let body_bytes = u32::from_le_bytes(bytes[start + 12..start + 16].try_into().unwrap()) as usize;
+        let body = bytes.get(body_at..body_at + body_bytes).unwrap_or_default();
+        let body_crc = crc32c(body);
+        bytes[start + 16..start + 20].copy_from_slice(&body_crc.to_le_bytes());
+        let header = bytes[start..body_at].try_into().unwrap();
+        let crc = header_crc(salt, u32::try_from(start).unwrap(), header);
+        bytes[start..start + 4].copy_from_slice(&crc.to_le_bytes());
+    })
+    .unwrap();
+}
+
+/// Opens, reads everything, writes to every shard, lets go of some and rewrites the rest, closes, and all that once more.
+fn use_it(disk: &FaultDisk) {
+    for keep in [Duration::MAX, Duration::ZERO] {
+        for depth in [Depth::Footers, Depth::Frames] {
+            let _ = Survey::on(Arc::new(disk.clone()), Path::new("data"), depth);
+        }
+        let Ok((journal, _)) = Journal::open(config(disk), &Threads::new(), Clock::new()) else { return };
+        for status in journal.shards() {
+            let (key, mut from) = (status.owned.key, status.oldest);
+            for at in [At::TrimHorizon, At::Timestamp(WallMs(1)), At::Timestamp(WallMs(u64::MAX))] {
+                let _ = journal.position(key, at);
+            }
+            for _ in 0..READS_MAX {
+                match journal.read(key, from, 1, 1) {
+                    Ok(read) if !read.batches.is_empty() => from = read.batches[0].end(),
+                    Ok(_) | Err(_) => break,
+                }
+            }
+            let _ = append(&journal, key, &["one more"]);
+        }
+        let of_first = |key: ShardKey| if key.shard.0 == 0 { keep } else { Duration::MAX };
+        let _ = wait(|done| journal.retain(of_first, WallMs(u64::MAX), done));
+        let _ = wait(|done| journal.rewrite(done));
+        journal.close();
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(600))]
+
+    #[test]
+    fn frames_that_say_anything_under_right_checksums_are_survived(
+        clean: bool,
+        in_last: bool,
+        footers_read: bool,
+        forgery in forgeries(),
+    ) {
+        let (disk, _) = written(FILLERS, clean);
+        let files = segments(&disk);
+        prop_assert_eq!(files.len(), 2);
+        let path = &files[usize::from(in_last)];
+        forge(&disk, path, &forgery);
+        if !footers_read {
+            // Without its trailer a segment is read frame by frame.
+            for path in &files {
+                disk.damage(path, |bytes| { let at = bytes.len() - TRAILER_BYTES; bytes[at] ^= 1; }).unwrap();
+            }
+        }
+        use_it(&disk);
+    }
+}
