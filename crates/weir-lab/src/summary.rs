@@ -24,7 +24,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     oracle::{self, HeadroomAlarm, Judgement, Opinion},
-    series::{ArmRole, ArmSeries, Host, HostPart, HostStall, Integrity, store::Recorded},
+    series::{ArmRole, ArmSeries, Host, HostPart, Integrity, store::Recorded},
 };
 
 /// The outcome of a run.
@@ -192,8 +192,9 @@ fn cautions(recorded: &Recorded, arms: &[ArmSummary]) -> Vec<String> {
 /// One sentence on the moments in which the host stood still.
 fn stood_still(arms: &[ArmSeries]) -> Option<String> {
     // Arms that ran together have the same ones.
-    let stalls: BTreeSet<HostStall> = arms.iter().flat_map(|arm| arm.host_stalls.iter().copied()).collect();
-    let longest = stalls.iter().max_by_key(|stall| stall.length_ms)?;
+    let all = || arms.iter().flat_map(|arm| &arm.host_stalls);
+    let stalls: BTreeSet<_> = all().map(|stall| (stall.at, stall.part)).collect();
+    let longest = all().max_by_key(|stall| stall.length_ms)?;
     let (times, which) = match stalls.len() {
         1 => ("once".to_owned(), ""),
         n => (format!("{n} times"), " at the longest"),

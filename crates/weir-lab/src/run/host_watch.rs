@@ -42,8 +42,8 @@ pub(super) struct HostWatch {
 #[derive(Debug, Default)]
 struct Seen {
     stalls: Vec<HostStall>,
-    /// When a write began that has not ended.
-    writes_since: Option<At>,
+    /// What has begun and not ended: a nap or a write, and when.
+    under_way: Option<(HostPart, At)>,
 }
 
 impl HostWatch {
@@ -65,8 +65,16 @@ impl HostWatch {
 }
 
 impl Seen {
+    /// What was under way has ended, and something else begins.
+    fn begin(&mut self, part: HostPart, now: At) {
+        let ended = self.under_way.replace((part, now)).and_then(|(part, at)| stall(part, at, now));
+        if self.stalls.len() < STALLS_MAX {
+            self.stalls.extend(ended);
+        }
+    }
+
     fn since(&self, start: At, now: At) -> Vec<HostStall> {
-        let goes_on = self.writes_since.and_then(|at| stall(HostPart::Disk, at, now));
+        let goes_on = self.under_way.and_then(|(part, at)| stall(part, at, now));
         let stalls = self.stalls.iter().copied().chain(goes_on);
         stalls.filter(|stall| stall.at.0 + stall.length_ms >= start.0).collect()
     }
@@ -82,27 +90,15 @@ impl Drop for HostWatch {
 }
 
 fn watch(time: ArmClock, file: &File, stop: &Shutdown, seen: &Mutex<Seen>) {
-    let note = |part: HostPart, at: At| {
-        if let Some(stall) = stall(part, at, time.at()) {
-            let mut seen = seen.lock();
-            if seen.stalls.len() < STALLS_MAX {
-                seen.stalls.push(stall);
-            }
-        }
-    };
     for nap in 1u32.. {
-        let at = time.at();
+        seen.lock().begin(HostPart::Processor, time.at());
         if stop.wait_timeout(NAP) {
             return;
         }
-        note(HostPart::Processor, at);
         if nap.is_multiple_of(NAPS_A_WRITE) {
-            let at = time.at();
-            seen.lock().writes_since = Some(at);
+            seen.lock().begin(HostPart::Disk, time.at());
             // A disk that takes nothing is the nodes' to tell; this asks how long it takes to answer.
             let _ = write(file);
-            seen.lock().writes_since = None;
-            note(HostPart::Disk, at);
         }
     }
 }
@@ -142,17 +138,22 @@ mod tests {
     #[test]
     fn a_stall_counts_that_reaches_into_the_time_asked_for() {
         let stall = HostStall { at: At(20), length_ms: 400, part: HostPart::Processor };
-        let seen = Seen { stalls: vec![stall], writes_since: None };
+        let seen = Seen { stalls: vec![stall], under_way: None };
         assert_eq!([0, 420].map(|start: u64| seen.since(At(start), At(900))), [[stall], [stall]]);
         assert_eq!(seen.since(At(421), At(900)), []);
     }
 
     #[test]
-    fn a_write_that_has_not_ended_is_a_stall_once_it_took_too_long() {
-        let seen = Seen { stalls: Vec::new(), writes_since: Some(At(100)) };
+    fn what_has_not_ended_is_a_stall_once_it_took_too_long_and_one_stall_when_it_ends() {
+        let mut seen = Seen::default();
+        seen.begin(HostPart::Disk, At(100));
         assert_eq!(seen.since(At(0), At(599)), []);
-        let stall = HostStall { at: At(100), length_ms: 500, part: HostPart::Disk };
-        assert_eq!(seen.since(At(0), At(600)), [stall]);
+        let stalled = |length_ms| HostStall { at: At(100), length_ms, part: HostPart::Disk };
+        assert_eq!(seen.since(At(0), At(600)), [stalled(500)]);
+        seen.begin(HostPart::Processor, At(700));
+        assert_eq!(seen.since(At(0), At(719)), [stalled(600)]);
+        seen.begin(HostPart::Processor, At(720));
+        assert_eq!(seen.since(At(0), At(720)), [stalled(600)]);
     }
 
     #[test]

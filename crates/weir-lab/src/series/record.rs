@@ -385,7 +385,8 @@ pub enum ConsumerKind {
     EventBus,
 }
 
-/// A moment in which the host gave the run nothing. Arms that ran together have the same ones.
+/// A moment in which the host gave the run nothing. Arms that ran together have the same ones, but for the length of one that had
+/// not ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct HostStall {
     /// When it was last seen to run.
