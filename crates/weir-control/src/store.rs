@@ -134,7 +134,7 @@ impl FileStore {
 
     /// Bytes of the state in a file: those before the last line, if that is a seal.
     fn state_bytes(file: &[u8]) -> usize {
-        let last_line = file.iter().rposition(|byte| *byte == b'\n');
+        let last_line = file.trim_ascii_end().iter().rposition(|byte| *byte == b'\n');
         let seal = last_line.filter(|at| file[*at..].starts_with(Self::SEAL.as_bytes()));
         seal.unwrap_or(file.len())
     }
@@ -151,7 +151,7 @@ impl Store for FileStore {
         match fs::read(&path) {
             Ok(bytes) => {
                 let (state, seal) = bytes.split_at(Self::state_bytes(&bytes));
-                if !seal.is_empty() && seal != Self::seal(state).as_bytes() {
+                if !seal.is_empty() && seal.trim_ascii_end() != Self::seal(state).as_bytes() {
                     return Err(StoreError::Changed(path));
                 }
                 match serde_json::from_slice(state) {
@@ -302,8 +302,14 @@ mod tests {
     #[test]
     fn a_state_without_a_checksum_is_taken_as_it_is() {
         let folder = tempfile::tempdir().unwrap();
-        fs::write(folder.path().join(FileStore::FILE), serde_json::to_vec(&state()).unwrap()).unwrap();
-        assert_eq!(FileStore::open(folder.path()).unwrap().load().unwrap(), Some(state()));
+        let path = folder.path().join(FileStore::FILE);
+        fs::write(&path, serde_json::to_vec(&state()).unwrap()).unwrap();
+        let mut store = FileStore::open(folder.path()).unwrap();
+        assert_eq!(store.load().unwrap(), Some(state()));
+        // So is one whose last line an editor has ended.
+        store.save(&state(), Urgency::CanWait).unwrap();
+        fs::write(&path, [&fs::read(&path).unwrap()[..], b"\n"].concat()).unwrap();
+        assert_eq!(store.load().unwrap(), Some(state()));
     }
 
     #[test]
