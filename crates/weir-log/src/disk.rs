@@ -22,7 +22,7 @@ pub use self::{memory::MemoryDisk, read_only::ReadOnlyDisk, real::RealDisk};
 
 /// What a kernel reads of a file at a time.
 pub(crate) const PAGE_BYTES: u64 = 4096;
-/// Pages that a disk may refuse of one recovery, each asked for by itself.
+/// Pages that a disk may refuse of the frames that a recovery reads, each asked for by itself.
 pub(crate) const REFUSED_PAGES_MAX: u32 = 1_024;
 
 /// A place for the files of one journal.

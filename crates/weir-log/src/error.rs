@@ -296,14 +296,7 @@ pub enum OpenError {
     NoSnapshot(PathBuf),
     /// The disk does not give what is written there, and records may be in it: they may read again another day, and would be
     /// given up today.
-    #[error(
-        "read {path} at byte {offset}, {bytes} bytes: {source}: try again, or put back what was there; or, to go on without it, \
-         write over it: dd if=/dev/zero of={path} bs={PAGE_BYTES} seek={page} count={pages} conv=notrunc,fsync (`weir log verify` \
-         lists all that does not read)",
-        path = for_shell(.path),
-        page = offset / PAGE_BYTES,
-        pages = (offset % PAGE_BYTES + bytes).div_ceil(PAGE_BYTES)
-    )]
+    #[error("{}", unreadable(.path, *.offset, *.bytes, .source, *.can_be_given_up))]
     Unreadable {
         /// The file.
         path: PathBuf,
@@ -313,6 +306,8 @@ pub enum OpenError {
         bytes: u64,
         /// What the disk said.
         source: io::Error,
+        /// Zeros in its place would let the journal open, without what it held.
+        can_be_given_up: bool,
     },
     /// The disk refused.
     #[error(transparent)]
@@ -323,6 +318,24 @@ pub enum OpenError {
     /// The kernel refused a thread.
     #[error(transparent)]
     Thread(#[from] weir_core::threads::SpawnRefused),
+}
+
+/// What does not read, and how to go on.
+fn unreadable(path: &Path, offset: u64, bytes: u64, source: &io::Error, can_be_given_up: bool) -> String {
+    let told = format!(
+        "read {} at byte {offset}, {bytes} bytes: {source}: try again, or put back what was there (`weir log verify` lists what else \
+         does not read)",
+        path.display()
+    );
+    if !can_be_given_up {
+        return told;
+    }
+    let (path, page) = (for_shell(path), offset / PAGE_BYTES);
+    let pages = (offset + bytes).div_ceil(PAGE_BYTES) - page;
+    let conv = "notrunc,nocreat,fsync";
+    format!(
+        "{told}; or go on without it, for good: dd if=/dev/zero of={path} bs={PAGE_BYTES} seek={page} count={pages} conv={conv}"
+    )
 }
 
 /// A path as a shell takes it.
@@ -352,6 +365,18 @@ mod tests {
     fn what_goes_into_a_command_is_quoted_where_a_shell_would_take_it_apart() {
         assert_eq!(for_shell(Path::new("/data/segment-1.log")), "/data/segment-1.log");
         assert_eq!(for_shell(Path::new("/my data/it's")), r"'/my data/it'\''s'");
+    }
+
+    #[test]
+    fn what_does_not_read_comes_with_a_command_only_where_that_helps() {
+        let told = |can_be_given_up| {
+            let (path, source) = (PathBuf::from("a b/segment"), io::Error::from_raw_os_error(5));
+            OpenError::Unreadable { path, offset: 8_000, bytes: 300, source, can_be_given_up }.to_string()
+        };
+        assert!(told(false).starts_with("read a b/segment at byte 8000, 300 bytes: Input/output error"));
+        assert!(!told(false).contains("dd "));
+        let command = "dd if=/dev/zero of='a b/segment' bs=4096 seek=1 count=2 conv=notrunc,nocreat,fsync";
+        assert!(told(true).ends_with(command), "{}", told(true));
     }
 
     #[test]

@@ -17,7 +17,7 @@ use self::{
 };
 use super::{JournalConfig, config::is_segment_length};
 use crate::{
-    disk::{REFUSED_PAGES_MAX, Unreadable, media_error, salvage_at},
+    disk::{PAGE_BYTES, REFUSED_PAGES_MAX, Unreadable, media_error, salvage_at},
     error::{OpenError, StorageError},
     frame::{FRAME_HEADER_BYTES, FrameHeader, FrameKind},
     segment::{
@@ -133,7 +133,9 @@ struct Recovery {
 #[derive(Debug)]
 struct NotGiven {
     segment: Arc<Segment>,
+    file_bytes: u64,
     unreadable: Unreadable,
+    is_head: bool,
     /// Frames could be there, and writing would go on behind them.
     is_at_the_end: bool,
 }
@@ -189,7 +191,12 @@ pub(super) fn recover(
             let is_kept = not_given.segment.sequence >= first_segment;
             is_kept && (not_given.is_at_the_end || stops_more || refusal.is_some())
         };
-        refusal = unreadable.iter().find(|it| is_needed(it)).map(NotGiven::refusal).or(refusal);
+        // Which one is to blame cannot always be told; heads seldom are.
+        let is_blamed = |segment| blamed.iter().any(|(_, place)| place.segment == segment);
+        let rank = |it: &&NotGiven| (it.is_head, !is_blamed(it.segment.sequence));
+        let needed = unreadable.iter().filter(|it| is_needed(it)).min_by_key(rank);
+        // Zeros are what it counts as already: without a snapshot they are no way on.
+        refusal = needed.map(|it| it.refusal(refusal.is_none())).or(refusal);
     }
     for (shard, place) in blamed {
         blame(config, &mut report, shard, place);
@@ -293,13 +300,16 @@ fn damage(config: &JournalConfig, place: LogPlace, kind: DamageKind) -> DamageFo
 }
 
 impl NotGiven {
-    fn refusal(&self) -> OpenError {
+    fn refusal(&self, zeros_help: bool) -> OpenError {
         let Unreadable { offset, bytes, errno, each_asked } = self.unreadable;
-        if each_asked {
-            OpenError::Unreadable { path: self.segment.path.clone(), offset, bytes, source: errno.into() }
-        } else {
-            // No command may write over what was not asked for.
-            self.segment.error("read all of", errno.into()).into()
+        // A page that was not asked for may read, and one that the file ends in would make it longer.
+        let are_whole_pages = (offset + bytes).next_multiple_of(PAGE_BYTES) <= self.file_bytes;
+        OpenError::Unreadable {
+            path: self.segment.path.clone(),
+            offset,
+            bytes,
+            source: errno.into(),
+            can_be_given_up: zeros_help && each_asked && are_whole_pages,
         }
     }
 }
@@ -432,8 +442,13 @@ impl Recovery {
         if let Some(unreadable) = this.head_unreadable {
             found(sequence, 0, DamageKind::Unreadable);
             // Where the frames before it end is not known without it.
-            let segment = Arc::clone(&this.segment);
-            self.unreadable.push(NotGiven { segment, unreadable, is_at_the_end: false });
+            self.unreadable.push(NotGiven {
+                segment: Arc::clone(&this.segment),
+                file_bytes: this.bytes,
+                unreadable,
+                is_head: true,
+                is_at_the_end: false,
+            });
         } else if !this.head_intact {
             found(sequence, 0, DamageKind::Head);
         }
@@ -510,8 +525,13 @@ impl Recovery {
                 .map_err(|source| segment.error("scan", source))?;
             for unreadable in unreadable {
                 self.note(this, unreadable.offset, DamageKind::Unreadable);
-                let segment = Arc::clone(&this.segment);
-                self.unreadable.push(NotGiven { segment, unreadable, is_at_the_end: context.last });
+                self.unreadable.push(NotGiven {
+                    segment: Arc::clone(&this.segment),
+                    file_bytes: this.bytes,
+                    unreadable,
+                    is_head: false,
+                    is_at_the_end: context.last,
+                });
             }
         }
         let before = u32::try_from(frames_end).expect("a segment is below 1 GiB");

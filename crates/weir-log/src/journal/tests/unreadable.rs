@@ -3,6 +3,7 @@
 use std::{
     collections::BTreeMap,
     io::IoSlice,
+    ops::Range,
     path::{Path, PathBuf},
 };
 
@@ -28,14 +29,15 @@ const FILLERS: [usize; 19] =
 
 /// A page of a segment, by its file and its offset.
 type Page = (PathBuf, usize);
+/// Of each batch, by its first record: the file and the bytes of its frame.
+type Places = BTreeMap<(ShardKey, RecordIndex), (PathBuf, Range<usize>)>;
 
 /// A log of three segments, and where each of its records lies.
 #[derive(Clone)]
 struct Log {
     disk: FaultDisk,
     shards: Vec<Written>,
-    /// File and end of the frame of each record.
-    places: BTreeMap<(ShardKey, RecordIndex), (PathBuf, usize)>,
+    places: Places,
     what: String,
 }
 
@@ -46,6 +48,10 @@ impl Log {
         assert_eq!(segments(&disk).len(), 3);
         let places = segments(&disk).iter().flat_map(|path| places_in(&disk, path)).collect();
         Self { disk, shards, places, what: String::new() }
+    }
+
+    fn contents(&self) -> Vec<Vec<u8>> {
+        self.disk.paths().iter().map(|path| self.disk.contents(path).unwrap()).collect()
     }
 
     fn pages(&self) -> Vec<Page> {
@@ -92,41 +98,58 @@ impl Log {
         }
     }
 
-    /// Writes over pages as the refusals say, one after another, until there is none. What is missing then lies in the
-    /// pages that were written over, or behind one in its shard.
+    /// Writes over pages as the refusals say, one after another, until there is none. Each shard is read up to what lay in
+    /// such a page, or was cut off behind one; a shard that has nothing there is whole, unless the page held what tells of all
+    /// shards (the first of a segment), or is the newest segment's: who wrote nothing behind it may have lost something.
     fn goes_on_without_them(&self) {
         let mut given_up: Vec<Page> = Vec::new();
         let (journal, report) = loop {
-            let error = match self.open() {
+            match self.open() {
                 Ok(opened) => break opened,
-                Err(error) => error,
-            };
-            let OpenError::Unreadable { path, offset, bytes, .. } = error else {
-                return assert!(matches!(error, OpenError::NoSnapshot(_)), "{}: {error}", self.what);
-            };
-            let first = usize::try_from(offset).unwrap() / PAGE * PAGE;
-            let end = usize::try_from(offset + bytes).unwrap().next_multiple_of(PAGE);
-            let file = self.disk.open(&path).unwrap();
-            for page in (first..end).step_by(PAGE) {
-                file.write_at(page as u64, &[IoSlice::new(&[0; PAGE])]).unwrap();
-                given_up.push((path.clone(), page));
+                Err(OpenError::Unreadable { path, offset, bytes, can_be_given_up: true, .. }) => {
+                    given_up.extend(self.write_over(&path, offset, bytes));
+                }
+                Err(OpenError::Unreadable { offset: PAGE_BYTES, .. }) => return, // the snapshot of the newest or the oldest
+                Err(error) => panic!("{}: {error}", self.what),
             }
         };
         self.disk.mend();
+        let newest = segments(&self.disk).pop().unwrap();
+        let tells_of_all = given_up.iter().any(|(path, page)| *page == PAGE || *path == newest);
+        let torn = report.torn_tail.as_ref().map(|torn| (&torn.path, usize::try_from(torn.offset).unwrap()));
         for ((key, texts), (read, stopped)) in self.shards.iter().zip(self.read(&journal)) {
-            assert!(!matches!(stopped, Some(ReadError::Storage(_))), "{}: {stopped:?}", self.what);
-            if read < texts.len() {
-                let (path, end) = &self.places[&(*key, read as u64)];
-                let is_behind = |page: &Page| &page.0 == path && page.1 < *end;
-                assert!(given_up.iter().any(is_behind), "{}: {key} from {read}, {given_up:?}", self.what);
-                let told = !report.damage.is_empty() || report.torn_tail.is_some();
-                assert!(told || matches!(stopped, Some(ReadError::Damaged(_))), "{}: {report:?}", self.what);
-            }
+            let what = format!("{}: {key} from {read}, {stopped:?}, {given_up:?}, {report:?}", self.what);
+            assert!(
+                matches!(stopped, None | Some(ReadError::Damaged(_) | ReadError::NoShard { .. })),
+                "{what}"
+            );
+            let lost = self.places.get(&(*key, read as u64)).filter(|_| read < texts.len());
+            let is_given_up = lost.is_some_and(|(path, frame)| {
+                given_up
+                    .iter()
+                    .any(|page| page.0 == *path && page.1 < frame.end && frame.start < page.1 + PAGE)
+            });
+            let is_cut = lost.is_some_and(|(path, frame)| {
+                torn.is_some_and(|torn| torn.0 == path && torn.1 <= frame.start)
+            });
+            assert!(is_given_up || is_cut || tells_of_all || (lost.is_none() && stopped.is_none()), "{what}");
+            assert!(lost.is_none() || is_cut || stopped.is_some(), "{what}");
         }
+    }
+
+    fn write_over(&self, path: &Path, offset: u64, bytes: u64) -> Vec<Page> {
+        let first = usize::try_from(offset).unwrap() / PAGE * PAGE;
+        let end = usize::try_from(offset + bytes).unwrap().next_multiple_of(PAGE);
+        let file = self.disk.open(path).unwrap();
+        let write = |page: usize| {
+            file.write_at(page as u64, &[IoSlice::new(&[0; PAGE])]).unwrap();
+            (path.to_owned(), page)
+        };
+        (first..end).step_by(PAGE).map(write).collect()
     }
 }
 
-fn places_in(disk: &FaultDisk, path: &Path) -> Vec<((ShardKey, RecordIndex), (PathBuf, usize))> {
+fn places_in(disk: &FaultDisk, path: &Path) -> Places {
     let bytes = disk.contents(path).unwrap();
     let head = SegmentHead::read(&bytes[..HEAD_BLOCK_BYTES as usize]).head.unwrap();
     let trailer = bytes.len() - TRAILER_BYTES;
@@ -134,7 +157,8 @@ fn places_in(disk: &FaultDisk, path: &Path) -> Vec<((ShardKey, RecordIndex), (Pa
     let scanned = scan(&bytes[..trailer], head.salt, HEAD_BLOCK_BYTES, before, true);
     let records = scanned.findings.iter().filter_map(|finding| match finding {
         Finding::Frame(offset, header) if header.kind == FrameKind::Append => {
-            Some(((header.shard, header.first), (path.to_owned(), *offset as usize + header.frame_bytes())))
+            let bytes = *offset as usize..*offset as usize + header.frame_bytes();
+            Some(((header.shard, header.first), (path.to_owned(), bytes)))
         }
         Finding::Frame(..) | Finding::Damage(_) => None,
     });
@@ -167,6 +191,7 @@ fn a_page_that_does_not_read_is_named_and_nothing_is_given_up_for_it() {
             match log.open_as_it_is() {
                 Ok(()) => opened += 1,
                 Err(OpenError::Unreadable { path, offset, source, .. }) => {
+                    assert!(log.contents() == whole.contents(), "{}: something was written", log.what);
                     assert_eq!((path, offset), (page.0.clone(), page.1 as u64), "{}", log.what);
                     assert_eq!(source.raw_os_error(), Some(Errno::EIO as i32), "{}", log.what);
                     refused += 1;
@@ -208,10 +233,8 @@ fn an_oldest_segment_whose_snapshot_the_disk_does_not_give_is_not_called_one_wit
     let second = segments(&whole.disk)[0].clone();
     let log = whole.without(&[&(second.clone(), PAGE), &(second.clone(), SEGMENT_BYTES as usize - PAGE)]);
     let refused = log.open().unwrap_err();
-    assert!(
-        matches!(&refused, OpenError::Unreadable { path, offset: PAGE_BYTES, .. } if *path == second),
-        "{refused}"
-    );
+    let OpenError::Unreadable { path, offset, can_be_given_up, .. } = &refused else { panic!("{refused}") };
+    assert_eq!((path, *offset, *can_be_given_up), (&second, PAGE_BYTES, false), "zeros would not help");
 }
 
 #[test]
@@ -275,8 +298,8 @@ fn damage_that_is_new_stops_a_start_beside_such_a_page_and_damage_that_was_known
     let whole = Log::new(false);
     let files = segments(&whole.disk);
     let head = &(files[1].clone(), 0);
-    let (_, end) = whole.places.values().find(|(path, _)| *path == files[2]).unwrap();
-    let rotten = Log { disk: flip(&whole.disk, &files[2], (end - 1) * 8), ..whole.clone() };
+    let (_, frame) = whole.places.values().find(|(path, _)| *path == files[2]).unwrap();
+    let rotten = Log { disk: flip(&whole.disk, &files[2], (frame.end - 1) * 8), ..whole.clone() };
     let refused = rotten.without(&[head]).open().unwrap_err();
     assert!(
         matches!(&refused, OpenError::Unreadable { path, offset: 0, .. } if *path == files[1]),
