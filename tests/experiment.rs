@@ -7,7 +7,7 @@ use std::{
     fs,
     os::unix::process::CommandExt,
     path::{Path, PathBuf},
-    process::{Command, Output, Stdio},
+    process::{Command, Stdio},
     sync::Mutex,
     thread,
     time::Duration,
@@ -19,7 +19,7 @@ use nix::{
 };
 use serde_json::Value;
 use weir_tests::{
-    leftovers, note,
+    leftovers,
     page::{Page, ROWS},
     process::{Lines, Process, output},
     scratch, user, weir,
@@ -27,9 +27,6 @@ use weir_tests::{
 
 /// How long the main experiment may take on a loaded machine before the test gives up.
 const RUN_TIMEOUT: Duration = Duration::from_secs(300);
-/// How often the main experiment may begin where the host stood still under it. A run that saw a host that ran and did not hold
-/// is the last one.
-const RUNS_MAX: usize = 3;
 /// For how long a run is made to stand still. Far more than a busy host makes a thread wait.
 const STANDS_STILL: Duration = Duration::from_secs(1);
 
@@ -83,22 +80,6 @@ fn assert_consumers(summary: &Value) {
     assert!(drained.is_some(), "and their backlog drains: {}", consumers["bus"]);
 }
 
-/// Runs the main experiment into `out`. Where not all held and the run itself saw its host stand still, it says nothing of
-/// Weir: it is told to the caller of the tests and begun again.
-fn run_main(test: &str, out: &Path, command: impl Fn() -> Command) -> Value {
-    for run in 1..RUNS_MAX {
-        let ended = output(command().args(["run", "--json", "--out"]).arg(out), RUN_TIMEOUT);
-        let summary: Value = serde_json::from_slice(&ended.stdout).unwrap_or_default();
-        let stalls = host_stalls(&summary);
-        if ended.status.success() || stalls == 0 {
-            return summary_of(&ended);
-        }
-        note(test, &format!("begun again after run {run}: {}", summary["cautions"]));
-        fs::remove_dir_all(out).expect("take the result away");
-    }
-    run_json(command().args(["run", "--json", "--out"]).arg(out))
-}
-
 /// Moments in which a run saw its host stand still, in any arm.
 fn host_stalls(summary: &Value) -> u64 {
     let arms = summary["arms"].as_array().into_iter().flatten();
@@ -106,10 +87,7 @@ fn host_stalls(summary: &Value) -> u64 {
 }
 
 fn run_json(command: &mut Command) -> Value {
-    summary_of(&output(command, RUN_TIMEOUT))
-}
-
-fn summary_of(ended: &Output) -> Value {
+    let ended = output(command, RUN_TIMEOUT);
     let errors = String::from_utf8_lossy(&ended.stderr);
     let summary: Value = serde_json::from_slice(&ended.stdout)
         .unwrap_or_else(|error| panic!("{error}: {}\n{errors}", String::from_utf8_lossy(&ended.stdout)));
@@ -122,8 +100,7 @@ fn the_main_experiment_is_faithful_and_its_report_opens_in_a_browser() {
     let _turn = ONE_AT_A_TIME.lock();
     let folder = scratch::shared_folder();
     let out = folder.path().join("result");
-    let test = "the_main_experiment_is_faithful_and_its_report_opens_in_a_browser";
-    let summary = run_main(test, &out, || Command::new(weir()));
+    let summary = run_json(Command::new(weir()).args(["run", "--json", "--out"]).arg(&out));
     assert_faithful(&summary);
     assert_kind(&summary);
     assert_consumers(&summary);
@@ -168,13 +145,10 @@ fn the_main_experiment_runs_without_root() {
     let _turn = ONE_AT_A_TIME.lock();
     let folder = scratch::shared_folder();
     let out = folder.path().join("result");
-    let binary = scratch::binary_for_everybody(&folder);
-    let summary = run_main("the_main_experiment_runs_without_root", &out, || {
-        let mut command = Command::new(&binary);
-        command.current_dir(folder.path()).env("HOME", folder.path()).env("TMPDIR", folder.path());
-        user::without_root(&mut command);
-        command
-    });
+    let mut command = Command::new(scratch::binary_for_everybody(&folder));
+    command.args(["run", "--json", "--out"]).arg(&out).current_dir(folder.path());
+    command.env("HOME", folder.path()).env("TMPDIR", folder.path());
+    let summary = run_json(user::without_root(&mut command));
     assert_faithful(&summary);
     assert_eq!(summary["host"]["root"], false);
     for arm in summary["arms"].as_array().expect("arms") {

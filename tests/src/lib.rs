@@ -48,15 +48,7 @@ pub fn prepared(name: &str) -> PathBuf {
 
 /// Records that `test` did not run, and why. The count at the end of `cargo xtask test` shows it.
 pub fn skip(test: &str, reason: &str) {
-    tell("WEIR_SKIPS", test, reason);
-}
-
-/// Records what whoever reads the outcome of `test` should know, though it ran. `cargo xtask test` shows it at its end.
-pub fn note(test: &str, what: &str) {
-    tell("WEIR_NOTES", test, what);
-}
-
-fn tell(file: &str, test: &str, what: &str) {
-    let mut out = OpenOptions::new().append(true).open(prepared(file)).expect("the file that xtask made");
-    writeln!(out, "{test}: {what}").expect("write to it");
+    let file = prepared("WEIR_SKIPS");
+    let mut out = OpenOptions::new().append(true).open(&file).expect("the skip file that xtask made");
+    writeln!(out, "{test}: {reason}").expect("write to the skip file");
 }

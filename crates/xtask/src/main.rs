@@ -85,7 +85,6 @@ fn main() -> anyhow::Result<()> {
                 println!("export {name}='{}'", made?.display());
             }
             println!("export WEIR_SKIPS='{}'", tally::skip_file()?.display());
-            println!("export WEIR_NOTES='{}'", tally::note_file()?.display());
             Ok(())
         }
         Command::Loom => loom::run(),

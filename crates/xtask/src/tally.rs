@@ -3,7 +3,7 @@
 //! Used by `test` and `check`. The closing line stands alone: `N passed, N failed, N skipped`.
 
 use std::{
-    path::PathBuf,
+    path::{Path, PathBuf},
     time::{Duration, Instant},
 };
 
@@ -15,13 +15,12 @@ pub(crate) struct Tally {
     passed: usize,
     failures: Vec<String>,
     skips: Vec<String>,
-    notes: Vec<String>,
     steps: Vec<(String, Duration)>,
 }
 
 impl Tally {
     pub(crate) fn new() -> Self {
-        Self { passed: 0, failures: Vec::new(), skips: Vec::new(), notes: Vec::new(), steps: Vec::new() }
+        Self { passed: 0, failures: Vec::new(), skips: Vec::new(), steps: Vec::new() }
     }
 
     /// One step that passes or fails as a whole; the run goes on after a failure.
@@ -61,18 +60,14 @@ impl Tally {
         }
     }
 
-    /// Adds what tests wrote to their file of skips: one line each, `test: reason`.
-    pub(crate) fn take_skips(&mut self, text: &str) {
+    /// Adds what tests wrote to the skip file: one line each, `test: reason`.
+    pub(crate) fn take_skips(&mut self, file: &Path) {
+        let text = std::fs::read_to_string(file).unwrap_or_default();
         for line in text.lines() {
             // The test itself was counted as passed by its runner.
             self.passed = self.passed.saturating_sub(1);
             self.skips.push(line.to_owned());
         }
-    }
-
-    /// Adds what tests wrote to their file of notes: one line each, `test: what`.
-    pub(crate) fn take_notes(&mut self, text: &str) {
-        self.notes.extend(text.lines().map(str::to_owned));
     }
 
     /// Fails when the runner did and no counted test explains it.
@@ -90,9 +85,6 @@ impl Tally {
         for (name, took) in &self.steps {
             println!("{:>7.1} s  {name}", took.as_secs_f64());
         }
-        for note in &self.notes {
-            println!("noted: {note}");
-        }
         for skip in &self.skips {
             println!("skipped: {skip}");
         }
@@ -106,16 +98,7 @@ impl Tally {
 
 /// An empty file that tests append their skips to, named to them by `WEIR_SKIPS`.
 pub(crate) fn skip_file() -> anyhow::Result<PathBuf> {
-    empty_file("skips")
-}
-
-/// The same for their notes and `WEIR_NOTES`.
-pub(crate) fn note_file() -> anyhow::Result<PathBuf> {
-    empty_file("notes")
-}
-
-fn empty_file(name: &str) -> anyhow::Result<PathBuf> {
-    let file = crate::cargo::prepared().join(name);
+    let file = crate::cargo::prepared().join("skips");
     std::fs::create_dir_all(crate::cargo::prepared())?;
     std::fs::write(&file, "")?;
     Ok(file)
@@ -140,20 +123,5 @@ mod tests {
         tally.see("a line that tells nothing");
         assert_eq!((tally.passed, tally.failures.len(), tally.skips.len()), (15, 2, 1));
         assert!(tally.close().is_err());
-    }
-
-    #[test]
-    fn a_skipped_test_has_not_passed_and_a_noted_one_has() {
-        let mut tally = Tally::new();
-        tally.see(
-            "test result: ok. 3 passed; 0 failed; 0 ignored; 0 measured; 0 filtered out; finished in 0.1s",
-        );
-        tally.take_skips("one: no kernel for it\n");
-        tally.take_notes("two: begun again\n");
-        assert_eq!(
-            (tally.passed, tally.skips.len(), &tally.notes[..]),
-            (2, 1, &["two: begun again".to_owned()][..])
-        );
-        tally.close().unwrap();
     }
 }

@@ -34,17 +34,15 @@ pub(crate) fn run() -> anyhow::Result<()> {
 
 /// Unit, property and outside tests, and the benches in small, in one cargo call: one build.
 fn tests(tally: &mut Tally, settings: &[(&str, PathBuf)]) -> anyhow::Result<()> {
-    let (skips, notes) = (tally::skip_file()?, tally::note_file()?);
+    let skips = tally::skip_file()?;
     let mut command = cargo(&["test", "--workspace", "--all-targets", "--no-fail-fast"]);
     command
         .envs(settings.iter().map(|(name, value)| (name, value)))
         .env("WEIR_BIN", target().join("release/weir"))
         .env("WEIR_SKIPS", &skips)
-        .env("WEIR_NOTES", &notes)
         .env("RUST_BACKTRACE", "1");
     let succeeded = cargo::run_seeing(command, |line| tally.see(line))?;
-    tally.take_skips(&std::fs::read_to_string(&skips)?);
-    tally.take_notes(&std::fs::read_to_string(&notes)?);
+    tally.take_skips(&skips);
     // Failed tests are counted one by one; what fails without a count (a build, an abort) is counted here.
     tally.fail_unless(succeeded, "cargo test")
 }

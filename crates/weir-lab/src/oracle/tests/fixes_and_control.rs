@@ -193,18 +193,6 @@ fn the_control_notices_trouble_of_the_consumers() {
 }
 
 #[test]
-fn events_are_late_that_are_old_in_two_samples_running_and_not_in_one() {
-    let old = |samples: usize| {
-        spoiled(&CONTROL, SignatureId::Control, |s: &mut ArmSeries| {
-            let rows = s.consumers.iter_mut().filter(|c| c.consumer == "event-bus" && c.at.0 > 30_000);
-            rows.filter(|c| c.lag_seconds.is_some()).take(samples).for_each(|c| c.lag_seconds = Some(1.2));
-        })
-    };
-    assert_eq!(old(1).judgement, Judgement::Held);
-    assert_fails(&old(2), "S15 absent");
-}
-
-#[test]
 fn the_control_looks_at_deliveries_outside_the_restarts_also_after_them() {
     let late = |from: u64, to: u64| {
         move |s: &mut ArmSeries| {
