@@ -3,7 +3,11 @@
 use std::path::{Path, PathBuf};
 
 use super::*;
-use crate::segment::head::HEAD_BLOCK_BYTES;
+use crate::segment::{
+    footer::TRAILER_BYTES,
+    head::{HEAD_BLOCK_BYTES, SegmentHead},
+    scan::{End, Scan, scan},
+};
 
 /// The shard of the sample that is closed.
 pub(super) const CLOSED: ShardKey = ShardKey { stream: StreamId(1), shard: ShardIndex(2) };
@@ -69,6 +73,15 @@ pub(super) fn read_on(journal: &Journal, written: &Written, what: &str) -> (usiz
 pub(super) fn segments(disk: &FaultDisk) -> Vec<PathBuf> {
     let is_segment = |path: &PathBuf| path.to_str().unwrap().contains("segment-");
     disk.paths().into_iter().filter(is_segment).collect()
+}
+
+/// The salt of a whole segment, and all that a scan finds in it.
+pub(super) fn scanned(disk: &FaultDisk, path: &Path) -> (u32, Scan) {
+    let bytes = disk.contents(path).unwrap();
+    let head = SegmentHead::read(&bytes[..HEAD_BLOCK_BYTES as usize]).head.unwrap();
+    let trailer = bytes.len() - TRAILER_BYTES;
+    let before = End::Before(u32::try_from(trailer).unwrap());
+    (head.salt, scan(&bytes[..trailer], head.salt, HEAD_BLOCK_BYTES, before, true))
 }
 
 pub(super) fn flip(disk: &FaultDisk, path: &Path, bit: usize) -> FaultDisk {

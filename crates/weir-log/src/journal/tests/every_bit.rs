@@ -10,14 +10,10 @@ use std::{
 };
 
 use super::{
-    damage::{CLOSED, Written, flip, read_on, segments, written},
+    damage::{CLOSED, Written, flip, read_on, scanned, segments, written},
     *,
 };
-use crate::segment::{
-    footer::TRAILER_BYTES,
-    head::{HEAD_BLOCK_BYTES, SegmentHead},
-    scan::{End, Finding, scan},
-};
+use crate::segment::{footer::TRAILER_BYTES, head::HEAD_BLOCK_BYTES, scan::Finding};
 
 /// Bytes of the records that fill a segment.
 const LARGE_BYTES: [usize; 5] = [2_000, 7_500, 7_500, 7_500, 7_500];
@@ -223,11 +219,9 @@ fn places_of(report: &RecoveryReport) -> Vec<(PathBuf, u64)> {
 
 /// The parts of a segment, in order.
 fn parts_of(disk: &FaultDisk, path: &Path, is_last_segment: bool) -> Vec<Part> {
-    let bytes = disk.contents(path).unwrap();
-    let head = SegmentHead::read(&bytes[..HEAD_BLOCK_BYTES as usize]).head.unwrap();
-    let trailer = bytes.len() - TRAILER_BYTES;
-    let before = u32::try_from(trailer).unwrap();
-    let scanned = scan(&bytes[..trailer], head.salt, HEAD_BLOCK_BYTES, End::Before(before), true);
+    let bytes = disk.contents(path).unwrap().len();
+    let trailer = bytes - TRAILER_BYTES;
+    let (_, scanned) = scanned(disk, path);
     assert_eq!(scanned.torn, None);
     let part = |what, bytes: Range<usize>| {
         let may_be_torn = is_last_segment && bytes.end >= scanned.end as usize;
@@ -239,7 +233,7 @@ fn parts_of(disk: &FaultDisk, path: &Path, is_last_segment: bool) -> Vec<Part> {
         parts.push(part(What::Frame, *offset as usize..*offset as usize + header.frame_bytes()));
     }
     parts.push(part(What::Unwritten, scanned.end as usize..trailer));
-    parts.push(part(What::Trailer, trailer..bytes.len()));
+    parts.push(part(What::Trailer, trailer..bytes));
     parts
 }
 

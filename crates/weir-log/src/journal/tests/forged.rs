@@ -10,16 +10,12 @@ use proptest::{prelude::*, test_runner::TestRunner};
 use weir_core::checksum::crc32c;
 
 use super::{
-    damage::{segments, written},
+    damage::{scanned, segments, written},
     *,
 };
 use crate::{
     frame::{FRAME_HEADER_BYTES, header_crc},
-    segment::{
-        footer::TRAILER_BYTES,
-        head::{HEAD_BLOCK_BYTES, SegmentHead},
-        scan::{End, Finding, scan},
-    },
+    segment::{footer::TRAILER_BYTES, scan::Finding},
 };
 
 /// Bytes of the records: those that fill a segment, and some in the next.
@@ -51,18 +47,14 @@ fn forgeries() -> impl Strategy<Value = Forgery> {
         .prop_map(|(frame, in_body, place, value)| Forgery { frame, in_body, place, value })
 }
 
-/// Offset, header and end of each frame of a segment.
+/// The salt of a segment, and start and end of each of its frames.
 fn frames_of(disk: &FaultDisk, path: &Path) -> (u32, Vec<(usize, usize)>) {
-    let bytes = disk.contents(path).unwrap();
-    let head = SegmentHead::read(&bytes[..HEAD_BLOCK_BYTES as usize]).head.unwrap();
-    let trailer = bytes.len() - TRAILER_BYTES;
-    let before = End::Before(u32::try_from(trailer).unwrap());
-    let scanned = scan(&bytes[..trailer], head.salt, HEAD_BLOCK_BYTES, before, true);
+    let (salt, scanned) = scanned(disk, path);
     let frames = scanned.findings.iter().map(|finding| match finding {
         Finding::Frame(offset, header) => (*offset as usize, *offset as usize + header.frame_bytes()),
         Finding::Damage(_) => panic!("{finding:?}"),
     });
-    (head.salt, frames.collect())
+    (salt, frames.collect())
 }
 
 /// Changes one frame, and makes its checksums right again.

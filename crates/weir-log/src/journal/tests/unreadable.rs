@@ -8,17 +8,13 @@ use std::{
 };
 
 use super::{
-    damage::{Written, flip, read_on, segments, written},
+    damage::{Written, flip, read_on, scanned, segments, written},
     *,
 };
 use crate::{
     disk::{PAGE_BYTES, REFUSED_PAGES_MAX, Unreadable, salvage_at},
     frame::FrameKind,
-    segment::{
-        footer::TRAILER_BYTES,
-        head::{HEAD_BLOCK_BYTES, SegmentHead},
-        scan::{End, Finding, scan},
-    },
+    segment::scan::Finding,
 };
 
 const PAGE: usize = PAGE_BYTES as usize;
@@ -150,11 +146,7 @@ impl Log {
 }
 
 fn places_in(disk: &FaultDisk, path: &Path) -> Places {
-    let bytes = disk.contents(path).unwrap();
-    let head = SegmentHead::read(&bytes[..HEAD_BLOCK_BYTES as usize]).head.unwrap();
-    let trailer = bytes.len() - TRAILER_BYTES;
-    let before = End::Before(u32::try_from(trailer).unwrap());
-    let scanned = scan(&bytes[..trailer], head.salt, HEAD_BLOCK_BYTES, before, true);
+    let (_, scanned) = scanned(disk, path);
     let records = scanned.findings.iter().filter_map(|finding| match finding {
         Finding::Frame(offset, header) if header.kind == FrameKind::Append => {
             let bytes = *offset as usize..*offset as usize + header.frame_bytes();
