@@ -164,18 +164,8 @@ impl FrameHeader {
     /// header reckons with it.
     fn makes_sense(&self) -> bool {
         let end = self.first.checked_add(u64::from(self.count));
-        let segment = u64::from(u32::MAX);
-        self.arrived.0 <= NUMBER_MAX
-            && end.is_some_and(|end| end <= NUMBER_MAX)
-            && match self.kind {
-                FrameKind::Append => (1..=self.body_bytes).contains(&self.count),
-                FrameKind::Retained => self.first <= segment,
-                FrameKind::ShardOpened
-                | FrameKind::ShardDeleted
-                | FrameKind::Snapshot
-                | FrameKind::Footer
-                | FrameKind::Expired => true,
-            }
+        let has_records = self.kind != FrameKind::Append || (1..=self.body_bytes).contains(&self.count);
+        has_records && self.arrived.0 <= NUMBER_MAX && end.is_some_and(|end| end <= NUMBER_MAX)
     }
 
     /// Where a header could be in `bytes`, by its magic alone: candidates for [`Self::decode`].

@@ -387,7 +387,7 @@ pub enum ConsumerKind {
 
 /// A moment in which the host gave the run nothing. Arms that ran together have the same ones, but for the length of one that had
 /// not ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HostStall {
     /// When it was last seen to run.
     pub at: At,
