@@ -30,7 +30,8 @@ const SILENT_INTERVALS: u32 = 5;
 const SILENCE_MIN: Duration = Duration::from_secs(3);
 /// The wait after the first failed dial; it doubles, and each is drawn between half and whole.
 const REDIAL_FIRST: Duration = Duration::from_millis(50);
-/// The longest wait before the next dial.
+/// The longest wait before the next dial, and the wait after a connection that stood: its peer has left or starts again,
+/// and neither is over sooner. A whole fleet that loses fourteen members knocks at their closed doors until it learns.
 const REDIAL_LAST: Duration = Duration::from_secs(1);
 
 /// Who this server is, in a hello and in a welcome.
@@ -259,13 +260,16 @@ impl Lane {
 
     fn fail(&mut self, now: Monotonic, refused: Option<weir_wire::mesh::RefusedReason>, steps: &mut Steps) {
         steps.push_back(Step::Close);
-        steps.push_back(Step::Report(FleetEvent::DialFailed { lane: self.id, refused }));
+        if self.link == LinkKind::Upstream {
+            steps.push_back(Step::Report(FleetEvent::DialFailed { lane: self.id, refused }));
+        }
         self.rest(now);
     }
 
     fn lose(&mut self, now: Monotonic, steps: &mut Steps) {
         steps.push_back(Step::Close);
         steps.push_back(Step::Report(FleetEvent::LaneLost(self.id)));
+        self.redial = REDIAL_LAST;
         self.rest(now);
     }
 

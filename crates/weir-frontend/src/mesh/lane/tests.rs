@@ -15,8 +15,12 @@ fn at(millis: u64) -> Monotonic {
 }
 
 fn lane(dials: bool) -> Lane {
+    lane_of(LinkKind::Peer, dials)
+}
+
+fn lane_of(link: LinkKind, dials: bool) -> Lane {
     let plan = PeerPlan {
-        link: LinkKind::Peer,
+        link,
         carrier: Carrier::Thread,
         lanes: 1,
         address: SocketAddr::from(([127, 0, 0, 1], 1)),
@@ -76,7 +80,7 @@ fn open(now: Monotonic) -> Lane {
 
 #[test]
 fn another_server_at_the_peers_address_is_not_the_peer() {
-    let mut lane = lane(true);
+    let mut lane = lane_of(LinkKind::Upstream, true);
     run(&mut lane, |lane, steps| lane.on_time(at(0), steps));
     run(&mut lane, |lane, steps| lane.on_connected(at(1), steps));
     let welcome = encoded(&MeshMessage::Welcome { member: MemberId(9), life: Incarnation(5) });
@@ -101,7 +105,7 @@ fn a_dialler_says_hello_and_is_open_when_welcomed() {
 
 #[test]
 fn a_refused_dialler_reports_why_and_dials_again_later_and_later() {
-    let mut lane = lane(true);
+    let mut lane = lane_of(LinkKind::Upstream, true);
     let refused = encoded(&MeshMessage::Refused(RefusedReason::UnknownMember));
     let mut now = at(0);
     let mut waits = Vec::new();
@@ -124,7 +128,7 @@ fn a_refused_dialler_reports_why_and_dials_again_later_and_later() {
 #[test]
 fn a_dial_or_a_greeting_without_an_answer_is_given_up() {
     for connected in [false, true] {
-        let mut lane = lane(true);
+        let mut lane = lane_of(LinkKind::Upstream, true);
         run(&mut lane, |lane, steps| lane.on_time(at(0), steps));
         if connected {
             run(&mut lane, |lane, steps| lane.on_connected(at(0), steps));
@@ -134,6 +138,28 @@ fn a_dial_or_a_greeting_without_an_answer_is_given_up() {
         let done = run(&mut lane, |lane, steps| lane.on_time(deadline, steps));
         assert!(matches!(done.reports[..], [FleetEvent::DialFailed { refused: None, .. }]));
     }
+}
+
+#[test]
+fn only_of_a_cache_server_is_the_fleet_told_that_a_dial_failed() {
+    let mut lane = lane(true);
+    run(&mut lane, |lane, steps| lane.on_time(at(0), steps));
+    let done = run(&mut lane, |lane, steps| lane.on_closed(at(1), steps));
+    assert!(done.closes == 1 && done.reports.is_empty(), "{:?}", done.reports);
+}
+
+#[test]
+fn a_peer_whose_connection_ended_is_not_dialled_at_once() {
+    let mut lane = open(at(0));
+    let done = run(&mut lane, |lane, steps| lane.on_closed(at(100), steps));
+    assert!(matches!(done.reports[..], [FleetEvent::LaneLost(_)]));
+    let next = lane.next_wake().unwrap();
+    assert!(next >= at(100) + REDIAL_LAST / 2 && next <= at(100) + REDIAL_LAST, "{next:?}");
+    assert_eq!(run(&mut lane, |lane, steps| lane.on_time(next, steps)).connects, 1);
+    run(&mut lane, |lane, steps| lane.on_connected(next, steps));
+    let welcome = encoded(&MeshMessage::Welcome { member: PEER, life: Incarnation(6) });
+    run(&mut lane, |lane, steps| lane.on_bytes(next, &welcome, steps));
+    assert!(lane.is_open(), "and when it is back it is dialled");
 }
 
 #[test]
