@@ -91,8 +91,21 @@ fn run_json(command: &mut Command) -> Value {
     let errors = String::from_utf8_lossy(&ended.stderr);
     let summary: Value = serde_json::from_slice(&ended.stdout)
         .unwrap_or_else(|error| panic!("{error}: {}\n{errors}", String::from_utf8_lossy(&ended.stdout)));
-    assert!(ended.status.success(), "{}: {summary:#}\n{errors}", ended.status);
+    assert!(ended.status.success(), "{}: {:#?}\n{errors}\n{summary:#}", ended.status, missed(&summary));
     summary
+}
+
+/// What the arms were expected to show and did not.
+fn missed(summary: &Value) -> Vec<String> {
+    let arms = summary["arms"].as_array().into_iter().flatten();
+    let all = arms.flat_map(|arm| {
+        let expected = arm["expectations"].as_array().into_iter().flatten();
+        expected.filter(|one| one["held"] == false).map(move |one| {
+            let [arm, expects, found] = [&arm["name"], &one["expects"], &one["found"]].map(Value::to_string);
+            format!("{arm}: {expects}: {found}")
+        })
+    });
+    all.collect()
 }
 
 #[test]

@@ -192,7 +192,7 @@ impl Lab<'_> {
             |source| RunError::Lab { operation: "watch the host from", path: self.scratch.into(), source };
         let together = Together {
             time,
-            start_line: Arc::new(StartLine::new(arms.len())),
+            start_line: Arc::new(StartLine::new(arms.len(), self.request.scenario.window)),
             host: Arc::new(host.map_err(lab_error)?),
         };
         let mut running = Vec::new();

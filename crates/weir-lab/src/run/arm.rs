@@ -104,6 +104,8 @@ pub(super) fn run(
     while !stage.start_line.is_open() {
         crew.tick()?;
     }
+    let start = crew.clock.now() + stage.start_line.offset(turn.order);
+    crew.idle_until(start)?;
 
     let record = |source| RunError::Record { arm: arm.name.clone(), source };
     let watched = watched(&fleet, &files, stage.window, &roster);
