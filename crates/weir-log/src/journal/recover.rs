@@ -170,9 +170,7 @@ pub(super) fn recover(
     let (mut older, mut read_older) = (Vec::new(), Vec::new());
     let Folded { recovery, read, tail } = loop {
         let mut folded = fold(config, &found, folder, trust)?;
-        let Some(kept) = kept_behind_a_hole(&found, folded.recovery.shards.first_segment()) else {
-            break folded;
-        };
+        let Some(kept) = kept_behind_damage(&found, &folded) else { break folded };
         older.extend(found.drain(..kept));
         read_older.extend(folded.read.drain(..kept));
     };
@@ -186,15 +184,12 @@ pub(super) fn recover(
     }
     let Concluded { shards, blamed, stops_more } = shards.finish();
     if let None | Some(OpenError::NoSnapshot(_)) = refusal {
-        let is_needed = |not_given: &NotGiven| {
-            // It would be cut off with what was torn, or what it held given up: and it may read another time.
-            let is_kept = not_given.segment.sequence >= first_segment;
-            is_kept && (not_given.is_at_the_end || stops_more || refusal.is_some())
-        };
+        // It would be cut off with what was torn, or what it held given up: and it may read another time.
+        let is_needed = |it: &&NotGiven| it.is_at_the_end || stops_more || refusal.is_some();
         // Which one is to blame cannot always be told; heads seldom are.
         let is_blamed = |segment| blamed.iter().any(|(_, place)| place.segment == segment);
         let rank = |it: &&NotGiven| (it.is_head, !is_blamed(it.segment.sequence));
-        let needed = unreadable.iter().filter(|it| is_needed(it)).min_by_key(rank);
+        let needed = unreadable.iter().filter(is_needed).min_by_key(rank);
         // Zeros are what it counts as already: without a snapshot they are no way on.
         refusal = needed.map(|it| it.refusal(refusal.is_none())).or(refusal);
     }
@@ -258,12 +253,16 @@ fn fold(
     Ok(Folded { recovery, read, tail })
 }
 
-/// Where the segments begin that are still kept, if one is missing between those that are not, or behind them. What is there of
-/// these is no beginning then, and not needed for one: each segment has a snapshot of its own.
-fn kept_behind_a_hole(found: &[Found], first: SegmentSequence) -> Option<usize> {
-    let kept = found.iter().position(|found| found.segment.sequence >= first)?;
+/// Where the segments begin that are still kept, if something is wrong with those before them: one is missing there, or does
+/// not read. What is there of these is no beginning then, nor needed for one: each segment has a snapshot of its own. And nobody
+/// loses anything by it: of records that are not kept, none can be damaged.
+fn kept_behind_damage(found: &[Found], folded: &Folded) -> Option<usize> {
+    let Recovery { shards, report, .. } = &folded.recovery;
+    let kept = found.iter().position(|found| found.segment.sequence >= shards.first_segment())?;
+    let (older, upto) = (&found[..kept], &found[..=kept]);
     let follows = |pair: &[Found]| pair[0].segment.sequence.next() >= pair[1].segment.covers_from;
-    (!found[..=kept].windows(2).all(follows)).then_some(kept)
+    let is_damaged = |older: &Found| report.damage.iter().any(|found| found.path == older.segment.path);
+    (!upto.windows(2).all(follows) || older.iter().any(is_damaged)).then_some(kept)
 }
 
 /// Sets those apart that a rewritten one beside them stands for: the power went before their names did.

@@ -6,6 +6,7 @@ use super::{
     damage::{CLOSED, Written, flip, read_on, segments},
     *,
 };
+use crate::disk::PAGE_BYTES;
 
 /// A log whose oldest segments were rewritten.
 struct Sample {
@@ -14,8 +15,14 @@ struct Sample {
 }
 
 impl Sample {
-    /// Three shards, the last one closed, and a fourth, which filled most of the segments and is trimmed.
+    /// With records of three hundred bytes and some.
     fn new() -> Self {
+        Self::of_records(300)
+    }
+
+    /// Three shards with records of so many bytes and some, the last one closed, and a fourth, which filled most of the
+    /// segments and is trimmed.
+    fn of_records(bytes: usize) -> Self {
         let disk = disk();
         let (journal, _) = open(&disk);
         let mut shards: Vec<_> = (0..3).map(|n| (key(1, n), Vec::new())).collect();
@@ -24,7 +31,7 @@ impl Sample {
         for n in 0..120 {
             append(&journal, filler, &[&long(n)]).unwrap();
             if n % 10 == 0 {
-                let text = format!("{n}-{}", "z".repeat(300));
+                let text = format!("{n}-{}", "z".repeat(bytes));
                 let (key, texts) = &mut shards[n / 10 % 3];
                 append(&journal, *key, &[&text]).unwrap();
                 texts.push(text);
@@ -146,4 +153,42 @@ fn a_rewritten_segment_that_is_cut_short_anywhere_is_named() {
         };
         assert!(!report.damage.is_empty() || missing > 0, "{what}");
     }
+}
+
+#[test]
+fn a_page_of_a_rewritten_segment_that_does_not_read_is_named_and_nothing_is_given_up_for_it() {
+    let sample = Sample::of_records(3_000);
+    let path = &segments(&sample.disk)[0];
+    let bytes = sample.disk.contents(path).unwrap().len();
+    let (mut refused, mut heard) = (0, 0);
+    for page in (0..bytes).step_by(PAGE_BYTES as usize) {
+        let what = format!("the page at {page} of {bytes}");
+        let disk = sample.disk.after_kill(1);
+        let end = (page + PAGE_BYTES as usize).min(bytes);
+        disk.add_bad_sectors(path, page..end).unwrap();
+        match Journal::open(config(&disk), &Threads::new(), Clock::new()) {
+            Ok((journal, _)) => {
+                for written in &sample.shards {
+                    let (read, stopped) = read_on(&journal, written, &what);
+                    let is_whole = read == written.1.len() && stopped.is_none();
+                    assert!(
+                        is_whole || matches!(stopped, Some(ReadError::Storage(_))),
+                        "{what}: {stopped:?}"
+                    );
+                    heard += usize::from(!is_whole);
+                }
+                journal.close();
+            }
+            Err(OpenError::Unreadable { path: named, offset, can_be_given_up, .. }) => {
+                assert_eq!((&named, offset), (path, page as u64), "{what}");
+                assert!(!can_be_given_up || end - page == PAGE_BYTES as usize, "{what}: it would grow");
+                refused += 1;
+            }
+            Err(other) => panic!("{what}: {other}"),
+        }
+        disk.mend();
+        assert_eq!(sample.check(&disk, &what), 0, "{what}: when the disk gives it again");
+        assert_eq!(open(&disk).1.damage, [], "{what}");
+    }
+    assert!(refused < bytes / PAGE_BYTES as usize && heard > 0, "{refused} refused, {heard} shards heard");
 }

@@ -12,7 +12,7 @@ use super::{
     *,
 };
 use crate::{
-    disk::{PAGE_BYTES, REFUSED_PAGES_MAX, Unreadable, salvage_at},
+    disk::{PAGE_BYTES, REFUSED_PAGES_MAX, Unreadable, salvage_at, write_all_at},
     frame::FrameKind,
     segment::scan::Finding,
 };
@@ -227,6 +227,45 @@ fn an_oldest_segment_whose_snapshot_the_disk_does_not_give_is_not_called_one_wit
     let refused = log.open().unwrap_err();
     let OpenError::Unreadable { path, offset, can_be_given_up, .. } = &refused else { panic!("{refused}") };
     assert_eq!((path, *offset, *can_be_given_up), (&second, PAGE_BYTES, false), "zeros would not help");
+}
+
+#[test]
+fn pages_of_segments_that_are_no_longer_kept_stop_nobody() {
+    let whole = Log::new(true);
+    let (before, pages) = (whole.disk.after_kill(1), whole.pages());
+    let (journal, _) = whole.open().unwrap();
+    assert!(retain(&journal, |_| Duration::ZERO, u64::MAX).segments_dropped > 1);
+    journal.close();
+    let kept = segments(&whole.disk);
+    let gone: Vec<_> = segments(&before).into_iter().filter(|path| !kept.contains(path)).collect();
+    // As if the power had gone before their names did.
+    let with_names = || {
+        let disk = whole.disk.after_kill(1);
+        for path in &gone {
+            let bytes = before.contents(path).unwrap();
+            let file = disk.lay_out(path, SEGMENT_BYTES, true).unwrap();
+            write_all_at(file.as_ref(), 0, &mut [IoSlice::new(&bytes)]).unwrap();
+        }
+        disk
+    };
+    let check = |disk: &FaultDisk, what: &str| {
+        let (journal, report) = open(disk);
+        assert_eq!(report.damage, [], "{what}: of what is not kept nothing can be");
+        for (key, texts) in &whole.shards {
+            let shard = journal.shard(*key).unwrap_or_else(|| panic!("{what}: {key} is gone"));
+            assert_eq!(shard.tip, texts.len() as u64, "{what}: {key}");
+            assert!(shard.damage.is_none(), "{what}: {key}: {:?}", shard.damage);
+        }
+        journal.close();
+        assert_eq!(segments(disk), kept, "{what}: they went");
+    };
+    for (path, page) in pages.into_iter().filter(|(path, _)| gone.contains(path)) {
+        let disk = with_names();
+        disk.add_bad_sectors(&path, page..page + PAGE).unwrap();
+        check(&disk, &format!("the page at {page} of {}", path.display()));
+        let last = page + PAGE - 1;
+        check(&flip(&with_names(), &path, last * 8), &format!("a bit of byte {last} of {}", path.display()));
+    }
 }
 
 #[test]
