@@ -128,8 +128,8 @@ pub enum FleetEvent {
     LaneOpen(LaneId),
     /// The connection of a lane broke; its thread goes on trying or waiting.
     LaneLost(LaneId),
-    /// A dial of a lane to a cache server came to nothing; it goes on trying. (Of a dial to a peer nobody is told: there
-    /// is no other peer in its stead.)
+    /// A dial of a lane to a cache server came to nothing; it goes on trying. Dials to peers are not reported: nothing
+    /// would be done about them.
     DialFailed {
         /// Which.
         lane: LaneId,

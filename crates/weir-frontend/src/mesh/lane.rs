@@ -30,8 +30,9 @@ const SILENT_INTERVALS: u32 = 5;
 const SILENCE_MIN: Duration = Duration::from_secs(3);
 /// The wait after the first failed dial; it doubles, and each is drawn between half and whole.
 const REDIAL_FIRST: Duration = Duration::from_millis(50);
-/// The longest wait before the next dial, and the wait after a connection that stood: its peer has left or starts again,
-/// and neither is over sooner. A whole fleet that loses fourteen members knocks at their closed doors until it learns.
+/// The longest wait before the next dial, and the first where a peer has ended a connection that stood: it has most likely
+/// left or starts again, and neither is over sooner. A fleet that loses many members would else dial each of them several
+/// times, with all of its servers, before its members learn that they are gone.
 const REDIAL_LAST: Duration = Duration::from_secs(1);
 
 /// Who this server is, in a hello and in a welcome.
@@ -196,6 +197,13 @@ impl Lane {
 
     /// The connection broke, or could not be made.
     pub(super) fn on_closed(&mut self, now: Monotonic, steps: &mut Steps) {
+        if self.is_open() && self.link == LinkKind::Peer {
+            self.redial = REDIAL_LAST;
+        }
+        self.end(now, steps);
+    }
+
+    fn end(&mut self, now: Monotonic, steps: &mut Steps) {
         match self.state {
             State::Dialling { .. } | State::Greeting { .. } => self.fail(now, None, steps),
             State::Open { .. } => self.lose(now, steps),
@@ -233,14 +241,14 @@ impl Lane {
             }
             (_, message) => {
                 tracing::debug!(lane = ?self.id, ?message, "out of place");
-                self.on_closed(now, steps);
+                self.end(now, steps);
             }
         }
     }
 
     fn on_nonsense(&mut self, now: Monotonic, error: &dyn std::fmt::Display, steps: &mut Steps) {
         tracing::warn!(lane = ?self.id, %error, "a peer sent no message of the mesh");
-        self.on_closed(now, steps);
+        self.end(now, steps);
     }
 
     fn open(&mut self, now: Monotonic, steps: &mut Steps) {
@@ -269,7 +277,6 @@ impl Lane {
     fn lose(&mut self, now: Monotonic, steps: &mut Steps) {
         steps.push_back(Step::Close);
         steps.push_back(Step::Report(FleetEvent::LaneLost(self.id)));
-        self.redial = REDIAL_LAST;
         self.rest(now);
     }
 

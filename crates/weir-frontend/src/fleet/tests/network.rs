@@ -43,6 +43,8 @@ use crate::{
 pub(super) const STEP: Duration = Duration::from_millis(10);
 /// A dialler that was refused tries again after this.
 const REDIAL: Duration = Duration::from_millis(50);
+/// And after a peer has ended a connection that stood.
+const REDIAL_LOST: Duration = Duration::from_secs(1);
 
 pub(super) fn config() -> FleetConfig {
     FleetConfig {
@@ -306,8 +308,14 @@ impl World {
         let cut: Vec<_> = self.links.iter().copied().filter(|(a, b, _)| which(*a, *b)).collect();
         for (a, b, lane) in cut {
             self.links.remove(&(a, b, lane));
-            self.apply(a, FleetEvent::LaneLost(LaneId { peer: b, lane }));
-            self.apply(b, FleetEvent::LaneLost(LaneId { peer: a, lane }));
+            for (id, peer) in [(a, b), (b, a)] {
+                let lane = LaneId { peer, lane };
+                if self.link_of(id, lane) == Some(LinkKind::Peer) {
+                    let server = self.servers.get_mut(&id).expect("it has the lane");
+                    server.redial_at.insert(lane, self.now + REDIAL_LOST);
+                }
+                self.apply(id, FleetEvent::LaneLost(lane));
+            }
         }
     }
 
@@ -386,6 +394,10 @@ impl World {
         }
     }
 
+    fn link_of(&self, id: MemberId, lane: LaneId) -> Option<LinkKind> {
+        self.servers.get(&id)?.lanes.get(&lane).map(|plan| plan.link)
+    }
+
     fn dial_step(&mut self, id: MemberId) {
         let server = &self.servers[&id];
         let (life, now) = (server.life, self.now);
@@ -402,7 +414,9 @@ impl World {
         for (lane, plan) in due {
             self.servers.get_mut(&id).expect("still there").redial_at.insert(lane, now + REDIAL);
             if !self.is_up(lane.peer) {
-                self.apply(id, FleetEvent::DialFailed { lane, refused: None });
+                if plan.link == LinkKind::Upstream {
+                    self.apply(id, FleetEvent::DialFailed { lane, refused: None });
+                }
                 continue;
             }
             self.tickets += 1;
@@ -485,7 +499,9 @@ impl World {
             FleetAction::AcceptPeer { ticket, lane } => self.connect(me, ticket, lane),
             FleetAction::AcceptNode { .. } => {}
             FleetAction::Refuse { ticket, reason } => {
-                if let Some((dialler, lane)) = self.dials.remove(&ticket) {
+                if let Some((dialler, lane)) = self.dials.remove(&ticket)
+                    && self.link_of(dialler, lane) == Some(LinkKind::Upstream)
+                {
                     self.deliver_after(STEP, dialler, FleetEvent::DialFailed { lane, refused: Some(reason) });
                 }
             }

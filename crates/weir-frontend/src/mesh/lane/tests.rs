@@ -149,7 +149,14 @@ fn only_of_a_cache_server_is_the_fleet_told_that_a_dial_failed() {
 }
 
 #[test]
-fn a_peer_whose_connection_ended_is_not_dialled_at_once() {
+fn a_peer_that_ended_its_connection_is_not_dialled_at_once() {
+    let wait = |act: fn(&mut Lane, &mut Steps)| {
+        let mut lane = open(at(0));
+        run(&mut lane, act);
+        lane.next_wake().unwrap().since(at(100))
+    };
+    assert!(wait(|lane, steps| lane.on_bytes(at(100), &[0xff; 64], steps)) <= REDIAL_FIRST, "it is there");
+    assert!(wait(|lane, steps| lane.on_closed(at(100), steps)) >= REDIAL_LAST / 2);
     let mut lane = open(at(0));
     let done = run(&mut lane, |lane, steps| lane.on_closed(at(100), steps));
     assert!(matches!(done.reports[..], [FleetEvent::LaneLost(_)]));
