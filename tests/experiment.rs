@@ -120,7 +120,23 @@ fn the_main_experiment_is_faithful_and_its_report_opens_in_a_browser() {
     let again = output(Command::new(weir()).args(["report", "--json"]).arg(&out), RUN_TIMEOUT);
     let judged_again: Value = serde_json::from_slice(&again.stdout).expect("a summary");
     assert_eq!(judged_again["arms"], summary["arms"], "a stored result is judged as the run was");
+    assert_begin_apart(&out, &summary);
     assert_opens(&out.join("report.html"), &summary, folder.path());
+}
+
+/// Five arms share a window of a second: the last begins four fifths of it behind the first.
+fn assert_begin_apart(result: &Path, summary: &Value) {
+    let begun = |arm: &Value| {
+        let name = arm["name"].as_str().expect("a name");
+        let series = result.join(format!("arms/{name}-0/series.ndjson"));
+        let text = fs::read_to_string(&series).expect("the series");
+        let records = text.lines().map(|line| serde_json::from_str::<Value>(line).expect("a record"));
+        let mut starts = records.filter(|it| it["kind"] == "phase").filter_map(|it| it["start"].as_u64());
+        starts.next().expect("a phase")
+    };
+    let begun: Vec<u64> = summary["arms"].as_array().expect("arms").iter().map(begun).collect();
+    let apart = begun.iter().max().zip(begun.iter().min()).map(|(last, first)| last - first);
+    assert!(apart >= Some(500), "milliseconds at which the arms begin: {begun:?}");
 }
 
 /// A browser shows every arm's plots, offline; and it would be seen if it did not.

@@ -30,9 +30,9 @@ impl StartLine {
         self.arrived.load(Ordering::Acquire) == self.arms
     }
 
-    /// How long the arm of this place (counted over all arms of the scenario) waits once it is open. Arms share the
-    /// window evenly: if all scraped, started and stopped their servers on the same tick, each of them would measure how
-    /// long it queues behind the others.
+    /// How long the arm of this place (counted over all arms of the scenario) waits before its first phase, once it is
+    /// open. Arms share the window evenly: if all scraped, started and stopped their servers on the same tick, each of them
+    /// would measure how long it queues behind the others.
     pub(super) fn offset(&self, place: u32) -> Duration {
         let arms = u32::try_from(self.arms).expect("arms are few");
         self.window * (place % arms) / arms
