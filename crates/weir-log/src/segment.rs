@@ -20,7 +20,7 @@ use std::{
     path::{Path, PathBuf},
     sync::{
         Arc,
-        atomic::{AtomicU32, Ordering},
+        atomic::{AtomicBool, AtomicU32, Ordering},
     },
 };
 
@@ -98,6 +98,8 @@ pub(crate) struct Segment {
     pub(crate) file: Box<dyn DiskFile>,
     /// Where its footer ends, once that covers everything in it; else 0.
     sealed: AtomicU32,
+    /// Something in its file did not read, or not as it was written.
+    distrusted: AtomicBool,
     /// A sync of it has failed. Held while one runs.
     sync_failed: Mutex<bool>,
 }
@@ -114,8 +116,9 @@ pub(crate) fn uncovered_before<'a>(
 impl Segment {
     /// A segment that stands for itself and has no footer yet.
     pub(crate) fn new(sequence: SegmentSequence, salt: u32, path: PathBuf, file: Box<dyn DiskFile>) -> Self {
-        let (sealed, sync_failed) = (AtomicU32::new(0), Mutex::new(false));
-        Self { sequence, covers_from: sequence, salt, path, file, sealed, sync_failed }
+        let (sealed, distrusted) = (AtomicU32::new(0), AtomicBool::new(false));
+        let sync_failed = Mutex::new(false);
+        Self { sequence, covers_from: sequence, salt, path, file, sealed, distrusted, sync_failed }
     }
 
     /// Where its footer ends; `None` as long as there is none that covers everything in it.
@@ -126,6 +129,16 @@ impl Segment {
     /// A footer that ends at `end` covers everything in it, or (`None`) there is no such footer.
     pub(crate) fn seal(&self, end: Option<u32>) {
         self.sealed.store(end.unwrap_or(0), Ordering::Release);
+    }
+
+    /// Something in its file did not read, or not as it was written: the file is not used again.
+    pub(crate) fn distrust(&self) {
+        self.distrusted.store(true, Ordering::Relaxed);
+    }
+
+    /// Has something gone wrong with its file?
+    pub(crate) fn is_distrusted(&self) -> bool {
+        self.distrusted.load(Ordering::Relaxed)
     }
 
     /// The head block.

@@ -108,6 +108,16 @@ fn as_text(folder: &Path, survey: &Survey) -> String {
             if damage.is_some() { ", damaged" } else { "" }
         ));
     }
+    text.push_str(&damage_text(survey));
+    text
+}
+
+/// What does not read, and what that comes to.
+fn damage_text(survey: &Survey) -> String {
+    let mut text = String::new();
+    let mut line = |line: std::fmt::Arguments<'_>| {
+        let _ = writeln!(text, "{line}"); // a string takes everything
+    };
     if let Some(torn) = &survey.report.torn_tail {
         line(format_args!(
             "\ntorn: {} bytes at byte {} of {}, cut off before they were acknowledged, or damaged since",
@@ -125,12 +135,21 @@ fn as_text(folder: &Path, survey: &Survey) -> String {
             found.path.display()
         ));
     }
+    for found in &survey.report.damage_not_kept {
+        line(format_args!(
+            "\nin what is no longer kept: {} at byte {} of {}",
+            what(found.kind),
+            found.offset,
+            found.path.display()
+        ));
+    }
     for damage in survey.shards.iter().filter_map(|shard| shard.damage.as_ref()) {
         line(format_args!("{damage}"));
     }
     if survey.is_whole() {
         let what = if survey.report.torn_tail.is_some() { "nothing else" } else { "nothing" };
-        line(format_args!("\n{what} is damaged"));
+        let kept = if survey.report.damage_not_kept.is_empty() { "" } else { " that is kept" };
+        line(format_args!("\n{what}{kept} is damaged"));
     }
     text
 }
@@ -195,6 +214,7 @@ fn as_json(folder: &Path, survey: &Survey) -> Value {
         "records": survey.report.records,
         "torn": torn.map(|torn| json!({"file": torn.path, "offset": torn.offset, "bytes": torn.bytes})),
         "damage": survey.report.damage.iter().map(damage).collect::<Vec<_>>(),
+        "damage_not_kept": survey.report.damage_not_kept.iter().map(damage).collect::<Vec<_>>(),
         "whole": survey.is_whole(),
     })
 }

@@ -275,6 +275,10 @@ fn tell(report: &RecoveryReport) {
         let (path, offset, bytes) = (torn.path.display(), torn.offset, torn.bytes);
         tracing::warn!(%path, offset, bytes, "cut a torn tail: a write that was cut off before its acknowledgement, or the newest, damaged since");
     }
+    for damage in &report.damage_not_kept {
+        let (path, offset, kind) = (damage.path.display(), damage.offset, damage.kind);
+        tracing::warn!(%path, offset, ?kind, "a segment that is no longer kept does not read; no record is lost by it");
+    }
     for damage in &report.damage {
         let (path, offset, kind) = (damage.path.display(), damage.offset, damage.kind);
         tracing::error!(%path, offset, ?kind, shards = damage.shards.len(), "the log is damaged");

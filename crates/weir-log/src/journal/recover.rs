@@ -168,13 +168,26 @@ pub(super) fn recover(
     };
     let (mut found, covered) = without_covered(found);
     let (mut older, mut read_older) = (Vec::new(), Vec::new());
-    let Folded { recovery, read, tail } = loop {
-        let mut folded = fold(config, &found, folder, trust)?;
-        let Some(kept) = kept_behind_damage(&found, &folded) else { break folded };
+    let mut damage_not_kept = Vec::new();
+    let mut folded = fold(config, &found, folder, trust)?;
+    while let Some(kept) = kept_behind_damage(&found, &folded) {
+        let without = fold(config, &found[kept..], folder, trust)?;
+        if folded.recovery.refusal.is_none()
+            && without.recovery.refusal.is_some()
+            && !has_hole(&found[..=kept])
+        {
+            break; // the snapshot there does not read, and what is before it tells of the shards
+        }
+        let Folded { recovery: Recovery { report, .. }, mut read, .. } =
+            std::mem::replace(&mut folded, without);
+        let is_older = |damage: &DamageFound| found[..kept].iter().any(|it| it.segment.path == damage.path);
+        damage_not_kept.extend(report.damage.into_iter().filter(is_older));
+        read_older.extend(read.drain(..kept));
         older.extend(found.drain(..kept));
-        read_older.extend(folded.read.drain(..kept));
-    };
+    }
+    let Folded { recovery, read, tail } = folded;
     let Recovery { mut report, mut shards, mut refusal, unreadable, .. } = recovery;
+    report.damage_not_kept = damage_not_kept;
     let first_segment = shards.first_segment();
     let first_found = found[0].segment.covers_from;
     if first_found > first_segment {
@@ -254,15 +267,19 @@ fn fold(
 }
 
 /// Where the segments begin that are still kept, if something is wrong with those before them: one is missing there, or does
-/// not read. What is there of these is no beginning then, nor needed for one: each segment has a snapshot of its own. And nobody
-/// loses anything by it: of records that are not kept, none can be damaged.
+/// not read. What is there of these is no beginning then, and not needed for one as long as the snapshot behind them reads.
+/// Nobody loses anything by it: of records that are not kept, none can be damaged.
 fn kept_behind_damage(found: &[Found], folded: &Folded) -> Option<usize> {
     let Recovery { shards, report, .. } = &folded.recovery;
     let kept = found.iter().position(|found| found.segment.sequence >= shards.first_segment())?;
-    let (older, upto) = (&found[..kept], &found[..=kept]);
-    let follows = |pair: &[Found]| pair[0].segment.sequence.next() >= pair[1].segment.covers_from;
     let is_damaged = |older: &Found| report.damage.iter().any(|found| found.path == older.segment.path);
-    (!upto.windows(2).all(follows) || older.iter().any(is_damaged)).then_some(kept)
+    (has_hole(&found[..=kept]) || found[..kept].iter().any(is_damaged)).then_some(kept)
+}
+
+/// Is one missing between these?
+fn has_hole(found: &[Found]) -> bool {
+    let follows = |pair: &[Found]| pair[0].segment.sequence.next() >= pair[1].segment.covers_from;
+    !found.windows(2).all(follows)
 }
 
 /// Sets those apart that a rewritten one beside them stands for: the power went before their names did.
@@ -439,6 +456,7 @@ impl Recovery {
             self.shards.suspect(place);
         }
         if let Some(unreadable) = this.head_unreadable {
+            this.segment.distrust();
             found(sequence, 0, DamageKind::Unreadable);
             // Where the frames before it end is not known without it.
             self.unreadable.push(NotGiven {
@@ -449,6 +467,7 @@ impl Recovery {
                 is_at_the_end: false,
             });
         } else if !this.head_intact {
+            this.segment.distrust();
             found(sequence, 0, DamageKind::Head);
         }
         if last && this.rewritten.is_some() {
@@ -615,6 +634,7 @@ impl Recovery {
     }
 
     fn note(&mut self, this: &Found, offset: u64, kind: DamageKind) -> LogPlace {
+        this.segment.distrust();
         let path = this.segment.path.clone();
         self.report.damage.push(DamageFound { path, offset, kind, shards: Vec::new() });
         let offset = u32::try_from(offset).expect("segments are below 1 GiB");

@@ -180,7 +180,8 @@ impl Spares {
             Ok(segment) => segment,
             Err(read) => return remove(read),
         };
-        if !self.is_whole(segment.file.as_ref()) || self.recycled.lock().len() >= SPARE_SEGMENTS_MAX {
+        let may_be_used = self.is_whole(segment.file.as_ref()) && !segment.is_distrusted();
+        if !may_be_used || self.recycled.lock().len() >= SPARE_SEGMENTS_MAX {
             return remove(Arc::new(segment));
         }
         let path = self.next_path();

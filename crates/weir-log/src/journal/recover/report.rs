@@ -23,6 +23,8 @@ pub struct RecoveryReport {
     pub torn_tail: Option<TornTail>,
     /// What does not read.
     pub damage: Vec<DamageFound>,
+    /// What does not read in segments that are no longer kept. No record is lost by it.
+    pub damage_not_kept: Vec<DamageFound>,
     /// How long it took.
     pub took: Duration,
 }

@@ -229,42 +229,85 @@ fn an_oldest_segment_whose_snapshot_the_disk_does_not_give_is_not_called_one_wit
     assert_eq!((path, *offset, *can_be_given_up), (&second, PAGE_BYTES, false), "zeros would not help");
 }
 
-#[test]
-fn pages_of_segments_that_are_no_longer_kept_stop_nobody() {
-    let whole = Log::new(true);
-    let (before, pages) = (whole.disk.after_kill(1), whole.pages());
-    let (journal, _) = whole.open().unwrap();
-    assert!(retain(&journal, |_| Duration::ZERO, u64::MAX).segments_dropped > 1);
-    journal.close();
-    let kept = segments(&whole.disk);
-    let gone: Vec<_> = segments(&before).into_iter().filter(|path| !kept.contains(path)).collect();
-    // As if the power had gone before their names did.
-    let with_names = || {
-        let disk = whole.disk.after_kill(1);
-        for path in &gone {
-            let bytes = before.contents(path).unwrap();
+/// A log of which nothing is kept but its newest segment.
+struct Dropped {
+    before: FaultDisk,
+    after: FaultDisk,
+    kept: Vec<PathBuf>,
+    gone: Vec<PathBuf>,
+}
+
+impl Dropped {
+    fn of(whole: &Log, clean: bool) -> Self {
+        let before = whole.disk.after_kill(1);
+        let (journal, _) = whole.open().unwrap();
+        assert!(retain(&journal, |_| Duration::ZERO, u64::MAX).segments_dropped > 1);
+        let killed = whole.disk.after_kill(1);
+        journal.close();
+        let after = if clean { whole.disk.after_kill(1) } else { killed };
+        let kept = segments(&after);
+        let gone = segments(&before).into_iter().filter(|path| !kept.contains(path)).collect();
+        Self { before, after, kept, gone }
+    }
+
+    /// As if the power had gone before the names of the dropped did.
+    fn with_names(&self) -> FaultDisk {
+        let disk = self.after.after_kill(1);
+        for path in &self.gone {
+            let bytes = self.before.contents(path).unwrap();
             let file = disk.lay_out(path, SEGMENT_BYTES, true).unwrap();
             write_all_at(file.as_ref(), 0, &mut [IoSlice::new(&bytes)]).unwrap();
         }
         disk
-    };
-    let check = |disk: &FaultDisk, what: &str| {
+    }
+}
+
+#[test]
+fn pages_of_segments_that_are_no_longer_kept_stop_nobody() {
+    let whole = Log::new(true);
+    let (pages, dropped) = (whole.pages(), Dropped::of(&whole, true));
+    let Dropped { kept, gone, .. } = &dropped;
+    let check = |disk: &FaultDisk, path: &Path, what: &str| {
+        let survey = Survey::on(Arc::new(disk.clone()), Path::new("data"), Depth::Frames).unwrap();
+        let listed = survey.report.damage_not_kept.iter().any(|found| found.path == path);
+        assert!(survey.is_whole() && listed, "{what}: {:?}", survey.report);
         let (journal, report) = open(disk);
         assert_eq!(report.damage, [], "{what}: of what is not kept nothing can be");
+        assert!(report.damage_not_kept.iter().any(|found| found.path == path), "{what}: and it is told");
         for (key, texts) in &whole.shards {
             let shard = journal.shard(*key).unwrap_or_else(|| panic!("{what}: {key} is gone"));
             assert_eq!(shard.tip, texts.len() as u64, "{what}: {key}");
             assert!(shard.damage.is_none(), "{what}: {key}: {:?}", shard.damage);
         }
-        journal.close();
-        assert_eq!(segments(disk), kept, "{what}: they went");
+        assert_eq!(segments(disk), *kept, "{what}: they went");
+        // Nor is its file used again, where it would meet the page at the end of the log.
+        fill_segments(&journal, whole.shards[0].0, 2);
+        drop(journal);
+        let (_, report) = open(disk);
+        assert_eq!((report.damage, report.damage_not_kept), (Vec::new(), Vec::new()), "{what}: opened again");
     };
     for (path, page) in pages.into_iter().filter(|(path, _)| gone.contains(path)) {
-        let disk = with_names();
+        // Its frames are looked at as well, not its footer alone.
+        let scanned = || flip(&dropped.with_names(), &path, (SEGMENT_BYTES as usize - 1) * 8);
+        let disk = scanned();
         disk.add_bad_sectors(&path, page..page + PAGE).unwrap();
-        check(&disk, &format!("the page at {page} of {}", path.display()));
-        let last = page + PAGE - 1;
-        check(&flip(&with_names(), &path, last * 8), &format!("a bit of byte {last} of {}", path.display()));
+        check(&disk, &path, &format!("the page at {page} of {}", path.display()));
+        let middle = page + PAGE / 2;
+        check(&flip(&scanned(), &path, middle * 8), &path, &format!("byte {middle} of {}", path.display()));
+    }
+}
+
+#[test]
+fn segments_that_are_not_kept_tell_of_the_shards_where_the_snapshot_behind_them_does_not_read() {
+    let whole = Log::new(false);
+    let dropped = Dropped::of(&whole, false);
+    let [gone, kept] = [&dropped.gone[0], &dropped.kept[0]];
+    let without_head = flip(&dropped.with_names(), gone, 0);
+    let (journal, report) = open(&flip(&without_head, kept, (PAGE + 100) * 8));
+    let places: Vec<_> = report.damage.iter().map(|found| (&found.path, found.kind)).collect();
+    assert_eq!(places[..2], [(gone, DamageKind::Head), (kept, DamageKind::Frame)], "{report:?}");
+    for (key, _) in &whole.shards {
+        assert!(journal.shard(*key).is_some(), "{key} is gone");
     }
 }
 
