@@ -98,7 +98,7 @@ pub(crate) struct Segment {
     pub(crate) file: Box<dyn DiskFile>,
     /// Where its footer ends, once that covers everything in it; else 0.
     sealed: AtomicU32,
-    /// Something in its file did not read, or not as it was written.
+    /// Something in its file did not read at a start, or not as it was written.
     distrusted: AtomicBool,
     /// A sync of it has failed. Held while one runs.
     sync_failed: Mutex<bool>,

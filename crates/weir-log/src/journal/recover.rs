@@ -172,11 +172,9 @@ pub(super) fn recover(
     let mut folded = fold(config, &found, folder, trust)?;
     while let Some(kept) = kept_behind_damage(&found, &folded) {
         let without = fold(config, &found[kept..], folder, trust)?;
-        if folded.recovery.refusal.is_none()
-            && without.recovery.refusal.is_some()
-            && !has_hole(&found[..=kept])
-        {
-            break; // the snapshot there does not read, and what is before it tells of the shards
+        let has_snapshot = |it: &Folded| !matches!(it.recovery.refusal, Some(OpenError::NoSnapshot(_)));
+        if has_snapshot(&folded) && !has_snapshot(&without) && !has_hole(&found[..=kept]) {
+            break; // what is before it tells of the shards instead
         }
         let Folded { recovery: Recovery { report, .. }, mut read, .. } =
             std::mem::replace(&mut folded, without);

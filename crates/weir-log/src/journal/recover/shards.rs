@@ -2,8 +2,7 @@
 //!
 //! A fold over footers, snapshots and frames. Its one rule: a shard whose records do not follow one another without a
 //! hole is damaged from the hole on, and after something was lost that may have been any shard's, every shard is under
-//! suspicion until something later proves that it lost nothing. A hole among records that are no longer served, as
-//! something later tells, is none.
+//! suspicion until something later proves that it lost nothing.
 
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
@@ -47,12 +46,7 @@ pub(super) struct Shards {
 struct Learned {
     owned: OwnedShard,
     opened: LogPlace,
-    /// Only its number is known, of a frame whose shard was not.
-    is_orphan: bool,
-    /// Up to the first hole.
     runs: Runs,
-    /// Behind the last hole, if there is one.
-    behind: Option<Behind>,
     next: RecordIndex,
     /// The first record that was served, as snapshots have it.
     oldest: RecordIndex,
@@ -62,14 +56,6 @@ struct Learned {
     damage: Option<DamageMark>,
     /// From which record on a snapshot says that it is damaged.
     known_damage: Option<RecordIndex>,
-}
-
-/// Records behind a hole that follow one another.
-#[derive(Debug)]
-struct Behind {
-    /// The first of them; none where the hole may have no end.
-    from: Option<RecordIndex>,
-    runs: Runs,
 }
 
 /// What there is to say of the shards in the end.
@@ -86,9 +72,7 @@ impl Learned {
         Self {
             owned,
             opened,
-            is_orphan: false,
             runs: Runs::default(),
-            behind: None,
             next: 0,
             oldest: 0,
             available: 0,
@@ -98,30 +82,9 @@ impl Learned {
         }
     }
 
-    /// Where the next records go.
-    fn newest_runs(&mut self) -> &mut Runs {
-        self.behind.as_mut().map_or(&mut self.runs, |behind| &mut behind.runs)
-    }
-
-    /// Records are missing; those that were read last may be among them.
-    fn begin_hole(&mut self, has_end: bool) {
-        let had_end = self.behind.as_ref().is_none_or(|behind| behind.from.is_some());
-        let from = (had_end && has_end).then_some(self.next);
-        self.behind = Some(Behind { from, runs: Runs::default() });
-    }
-
-    /// Takes a hole for none if all before its end is no longer served. What a snapshot calls damaged stays so.
-    fn pass_over_expired_hole(&mut self) {
-        let stays = self.is_orphan || self.known_damage.is_some();
-        let is_expired = |behind: &mut Behind| behind.from.is_some_and(|from| !stays && from <= self.oldest);
-        if let Some(Behind { runs, .. }) = self.behind.take_if(is_expired) {
-            (self.runs, self.damage) = (runs, None);
-        }
-    }
-
     /// No record before `end` is kept any more.
     fn expire_before(&mut self, end: RecordIndex) {
-        *self.newest_runs() = Runs::default();
+        self.runs = Runs::default();
         self.oldest = self.oldest.max(end);
         self.available = self.available.max(end);
     }
@@ -139,7 +102,7 @@ impl Learned {
             parents: [None; 2],
             closed: None,
         };
-        Self { is_orphan: true, ..Self::new(owned, opened) }
+        Self::new(owned, opened)
     }
 }
 
@@ -165,8 +128,9 @@ impl Shards {
     pub(super) fn lose_batch(&mut self, header: &FrameHeader, place: LogPlace) {
         self.suspect = Some(place);
         let shard = self.known_or_orphan(header);
-        let expected = std::mem::replace(&mut shard.next, header.first + u64::from(header.count));
-        self.damage_here(header.shard, expected, header.first, place);
+        let from = shard.next.min(header.first);
+        shard.next = header.first + u64::from(header.count);
+        self.damage(header.shard, from, place);
     }
 
     /// A footer stands in for its segment: the runs, then the shards as they were at its end.
@@ -193,14 +157,16 @@ impl Shards {
             self.by_key.insert(key, learned);
         }
         let shard = self.by_key.get_mut(&key).expect("just made");
-        let expected = std::mem::replace(&mut shard.next, run.end);
-        if expected != run.first {
-            self.damage_here(key, expected, run.first, LogPlace { segment: segment.sequence, offset: 0 });
-        } else if run.entries.is_empty() {
+        let whole = shard.next == run.first && shard.damage.is_none();
+        let expected = shard.next;
+        shard.next = run.end;
+        if whole && run.entries.is_empty() {
             shard.expire_before(run.end);
-        } else {
+        } else if whole {
             let FooterRun { first, end, base, entries, .. } = run;
-            shard.newest_runs().attach(Run::new(Arc::clone(segment), first, end, base, entries));
+            shard.runs.attach(Run::new(Arc::clone(segment), first, end, base, entries));
+        } else {
+            self.damage_here(key, expected, LogPlace { segment: segment.sequence, offset: 0 });
         }
     }
 
@@ -220,7 +186,7 @@ impl Shards {
                 learned
             });
             let expected = learned.next;
-            (learned.owned, learned.is_orphan) = (owned, false);
+            learned.owned = owned;
             learned.next = next;
             learned.oldest = learned.oldest.max(oldest);
             learned.last_arrived = learned.last_arrived.max(last_arrived);
@@ -230,7 +196,7 @@ impl Shards {
                 self.damage(key, mark.from, mark.place);
             }
             if expected != next {
-                self.damage_here(key, expected, next, here);
+                self.damage_here(key, expected.min(next), here);
             }
         }
         // Whoever agrees has lost nothing; whoever does not is damaged now.
@@ -245,10 +211,11 @@ impl Shards {
         let expected = shard.next;
         shard.next = header.first + u64::from(header.count);
         shard.last_arrived = shard.last_arrived.max(header.arrived);
-        if expected != header.first {
-            self.damage_here(header.shard, expected, header.first, here);
-            self.proven.insert(header.shard);
+        if shard.damage.is_some() {
             return;
+        }
+        if expected != header.first {
+            return self.damage_here(header.shard, expected.min(header.first), here);
         }
         let batch = Indexed {
             offset,
@@ -257,7 +224,7 @@ impl Shards {
             count: header.count,
             arrived: header.arrived,
         };
-        shard.newest_runs().push(segment, batch);
+        shard.runs.push(segment, batch);
         self.proven.insert(header.shard);
     }
 
@@ -269,12 +236,12 @@ impl Shards {
         };
         let shard = self.known_or_orphan(header);
         let expected = std::mem::replace(&mut shard.next, end);
-        if expected == header.first {
+        if expected == header.first && shard.damage.is_none() {
             shard.expire_before(end);
+            self.proven.insert(header.shard);
         } else {
-            self.damage_here(header.shard, expected, header.first, here);
+            self.damage_here(header.shard, expected.min(header.first), here);
         }
-        self.proven.insert(header.shard);
         true
     }
 
@@ -288,14 +255,14 @@ impl Shards {
         }
         let closed = owned.closed;
         let shard = self.known_or_orphan(header);
-        (shard.owned, shard.is_orphan) = (owned, false);
+        shard.owned = owned;
         if let Some(ClosedShard { end, .. }) = closed {
             // It tells how many records there are, as a snapshot does.
             let expected = std::mem::replace(&mut shard.next, end);
             if expected == end {
                 self.proven.insert(header.shard);
             } else {
-                self.damage_here(header.shard, expected, end, here);
+                self.damage_here(header.shard, expected.min(end), here);
             }
         }
         true
@@ -337,20 +304,15 @@ impl Shards {
                 .collect();
             for (key, from) in silent {
                 self.damage(key, from, place);
-                // How many records came after these is not known.
-                self.by_key.get_mut(&key).expect("just damaged").begin_hole(false);
             }
         }
         let first_segment = self.first_segment();
-        self.by_key.values_mut().for_each(Learned::pass_over_expired_hole);
-        let Self { by_key, mut blamed, .. } = self;
-        blamed.retain(|(key, _)| by_key.get(key).is_some_and(|shard| shard.damage.is_some()));
         let is_more = |shard: &Learned| {
             let known = shard.known_damage.unwrap_or(RecordIndex::MAX);
             shard.damage.is_some_and(|mark| mark.from < known)
         };
-        let stops_more = by_key.values().any(is_more);
-        let shards = by_key.into_values().map(|mut learned| {
+        let stops_more = self.by_key.values().any(is_more);
+        let shards = self.by_key.into_values().map(|mut learned| {
             learned.runs.forget_before(first_segment);
             let kept = learned.runs.first().unwrap_or(learned.next);
             // A damaged shard keeps its horizon, so that what is missing reads as damage, not as trimmed.
@@ -362,7 +324,7 @@ impl Shards {
             let oldest = oldest.min(next);
             Shard::new(ShardSnapshot { owned, opened, next, oldest, last_arrived, damage }, runs)
         });
-        Concluded { shards: shards.collect(), blamed, stops_more }
+        Concluded { shards: shards.collect(), blamed: self.blamed, stops_more }
     }
 
     fn known_or_orphan(&mut self, header: &FrameHeader) -> &mut Learned {
@@ -376,19 +338,14 @@ impl Shards {
         self.by_key.get_mut(&key).expect("known or just made")
     }
 
-    /// Damage that shows at `here`, where other records follow than expected, and is whoever's fault the last lost place is.
-    fn damage_here(&mut self, key: ShardKey, expected: RecordIndex, found: RecordIndex, here: LogPlace) {
+    /// Damage that shows at `here` and is whoever's fault the last lost place is.
+    fn damage_here(&mut self, key: ShardKey, from: RecordIndex, here: LogPlace) {
         let place = self.suspect.unwrap_or(here);
-        self.damage(key, expected.min(found), place);
-        if found < expected {
-            // Numbers that come a second time leave no hole of which anybody knows where it ends.
-            self.by_key.get_mut(&key).expect("just damaged").begin_hole(false);
-        }
+        self.damage(key, from, place);
     }
 
     fn damage(&mut self, key: ShardKey, from: RecordIndex, place: LogPlace) {
         let shard = self.by_key.get_mut(&key).expect("only known shards are damaged");
-        shard.begin_hole(true);
         if shard.damage.is_none_or(|mark| from < mark.from) {
             shard.damage = Some(DamageMark { from, place });
             self.blamed.push((key, place));

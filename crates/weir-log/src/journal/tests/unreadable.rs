@@ -312,42 +312,6 @@ fn segments_that_are_not_kept_tell_of_the_shards_where_the_snapshot_behind_them_
 }
 
 #[test]
-fn records_past_their_retention_stop_nobody_where_they_do_not_read() {
-    let mut whole = Log::new(true);
-    let keeps_all = whole.shards[0].0;
-    let (journal, _) = whole.open().unwrap();
-    let keep = |key| if key == keeps_all { Duration::MAX } else { Duration::ZERO };
-    assert_eq!(retain(&journal, keep, u64::MAX).segments_dropped, 0);
-    let text = "so that a footer tells from where on the others are served";
-    append(&journal, keeps_all, &[text]).unwrap();
-    journal.close();
-    whole.shards[0].1.push(text.to_owned());
-    let (older, mut stopped) = (&segments(&whole.disk)[..2], 0);
-    for (path, page) in whole.pages().into_iter().filter(|(path, _)| older.contains(path)) {
-        let what = format!("a bit of the page at {page} of {}", path.display());
-        // So that its frames are looked at, and not its footer.
-        let scanned = flip(&whole.disk, &path, (SEGMENT_BYTES as usize - 1) * 8);
-        let disk = flip(&scanned, &path, (page + PAGE / 2) * 8);
-        let (journal, report) = open(&disk);
-        for (key, texts) in &whole.shards {
-            let shard = journal.shard(*key).unwrap_or_else(|| panic!("{what}: {key} is gone"));
-            assert_eq!(shard.tip, texts.len() as u64, "{what}: {key}");
-            if *key == keeps_all {
-                stopped += usize::from(shard.damage.is_some());
-                continue;
-            }
-            assert!(shard.damage.is_none(), "{what}: {key}: {:?}", shard.damage);
-            assert!(report.damage.iter().all(|found| !found.shards.contains(key)), "{what}: {report:?}");
-            if shard.owned.is_open() {
-                let next = append(&journal, *key, &["behind it"]).unwrap().first;
-                assert_eq!(read_all(&journal, *key, next).unwrap(), ["behind it"], "{what}: {key}");
-            }
-        }
-    }
-    assert!(stopped > 0, "some of the pages hold records that are kept");
-}
-
-#[test]
 fn a_read_that_fails_once_costs_nothing() {
     for clean in [true, false] {
         for passes in 0..10 {
