@@ -267,11 +267,18 @@ fn pages_of_segments_that_are_no_longer_kept_stop_nobody() {
     let whole = Log::new(true);
     let (pages, dropped) = (whole.pages(), Dropped::of(&whole, true));
     let Dropped { kept, gone, .. } = &dropped;
-    let check = |disk: &FaultDisk, path: &Path, what: &str| {
+    let check = |disk: &FaultDisk, path: &Path, bad: Option<usize>, what: &str| {
         let survey = Survey::on(Arc::new(disk.clone()), Path::new("data"), Depth::Frames).unwrap();
-        let listed = survey.report.damage_not_kept.iter().any(|found| found.path == path);
-        assert!(survey.is_whole() && listed, "{what}: {:?}", survey.report);
+        let listed = survey.report.damage_not_kept.iter().filter(|found| found.path == path);
+        let pages = listed.filter(|it| it.kind == DamageKind::Unreadable).map(|it| it.offset as usize);
+        let used_bytes = survey.segments.iter().find(|it| it.path == path).unwrap().used_bytes as usize;
+        let expected: Vec<_> = bad.filter(|page| *page < used_bytes).into_iter().collect();
+        assert_eq!(pages.collect::<Vec<_>>(), expected, "{what}: {:?}", survey.report);
+        assert!(survey.is_whole(), "{what}: {:?}", survey.report);
+        let bytes = disk.contents(path).unwrap();
         let (journal, report) = open(disk);
+        let is_there = disk.paths().iter().any(|path| disk.contents(path).unwrap() == bytes);
+        assert!(!is_there, "{what}: nor under the name of a file that is to be used again");
         assert_eq!(report.damage, [], "{what}: of what is not kept nothing can be");
         assert!(report.damage_not_kept.iter().any(|found| found.path == path), "{what}: and it is told");
         for (key, texts) in &whole.shards {
@@ -280,7 +287,7 @@ fn pages_of_segments_that_are_no_longer_kept_stop_nobody() {
             assert!(shard.damage.is_none(), "{what}: {key}: {:?}", shard.damage);
         }
         assert_eq!(segments(disk), *kept, "{what}: they went");
-        // Nor is its file used again, where it would meet the page at the end of the log.
+        // The page is not met again at the end of the log.
         fill_segments(&journal, whole.shards[0].0, 2);
         drop(journal);
         let (_, report) = open(disk);
@@ -291,9 +298,16 @@ fn pages_of_segments_that_are_no_longer_kept_stop_nobody() {
         let scanned = || flip(&dropped.with_names(), &path, (SEGMENT_BYTES as usize - 1) * 8);
         let disk = scanned();
         disk.add_bad_sectors(&path, page..page + PAGE).unwrap();
-        check(&disk, &path, &format!("the page at {page} of {}", path.display()));
+        check(&disk, &path, Some(page), &format!("the page at {page} of {}", path.display()));
+        if page == 0 {
+            let disk = flip(&dropped.with_names(), &path, 8);
+            check(&disk.after_kill(1), &path, None, &format!("a bit of the head of {}", path.display()));
+            disk.add_bad_sectors(&path, 0..PAGE).unwrap();
+            check(&disk, &path, Some(0), &format!("the head alone of {}", path.display()));
+        }
         let middle = page + PAGE / 2;
-        check(&flip(&scanned(), &path, middle * 8), &path, &format!("byte {middle} of {}", path.display()));
+        let flipped = flip(&scanned(), &path, middle * 8);
+        check(&flipped, &path, None, &format!("byte {middle} of {}", path.display()));
     }
 }
 
