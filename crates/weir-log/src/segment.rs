@@ -100,6 +100,8 @@ pub(crate) struct Segment {
     sealed: AtomicU32,
     /// Something in its file did not read at a start, or not as it was written.
     distrusted: AtomicBool,
+    /// Neither its snapshot nor its footer reads.
+    mute: AtomicBool,
     /// A sync of it has failed. Held while one runs.
     sync_failed: Mutex<bool>,
 }
@@ -113,12 +115,30 @@ pub(crate) fn uncovered_before<'a>(
     oldest.map_or(first, |oldest| oldest.covers_from)
 }
 
+/// The newest of `segments`, in order, that a log can begin with and still keep everything from `first` on: what is before
+/// it may go.
+pub(crate) fn beginning_before<'a>(
+    first: SegmentSequence,
+    segments: impl IntoIterator<Item = &'a Arc<Segment>>,
+) -> SegmentSequence {
+    let mut beginning = None;
+    for segment in segments {
+        if beginning.is_none() || !segment.is_mute() {
+            beginning = Some(segment.sequence);
+        }
+        if segment.sequence >= first {
+            break;
+        }
+    }
+    beginning.map_or(first, |beginning| beginning.min(first))
+}
+
 impl Segment {
     /// A segment that stands for itself and has no footer yet.
     pub(crate) fn new(sequence: SegmentSequence, salt: u32, path: PathBuf, file: Box<dyn DiskFile>) -> Self {
-        let (sealed, distrusted) = (AtomicU32::new(0), AtomicBool::new(false));
-        let sync_failed = Mutex::new(false);
-        Self { sequence, covers_from: sequence, salt, path, file, sealed, distrusted, sync_failed }
+        let (sealed, sync_failed) = (AtomicU32::new(0), Mutex::new(false));
+        let (distrusted, mute) = (AtomicBool::new(false), AtomicBool::new(false));
+        Self { sequence, covers_from: sequence, salt, path, file, sealed, distrusted, mute, sync_failed }
     }
 
     /// Where its footer ends; `None` as long as there is none that covers everything in it.
@@ -129,6 +149,20 @@ impl Segment {
     /// A footer that ends at `end` covers everything in it, or (`None`) there is no such footer.
     pub(crate) fn seal(&self, end: Option<u32>) {
         self.sealed.store(end.unwrap_or(0), Ordering::Release);
+        if end.is_some() {
+            self.mute.store(false, Ordering::Relaxed);
+        }
+    }
+
+    /// Neither its snapshot nor its footer reads. Those before it alone tell what shards there were when it was begun: they
+    /// stay as long as a log would begin with it, or until it has a footer.
+    pub(crate) fn mute(&self) {
+        self.mute.store(true, Ordering::Relaxed);
+    }
+
+    /// Does it need those before it to tell what shards there were?
+    pub(crate) fn is_mute(&self) -> bool {
+        self.mute.load(Ordering::Relaxed)
     }
 
     /// Something in its file did not read, or not as it was written: the file is not used again.

@@ -29,7 +29,7 @@ use crate::{
     facade::{Mutex, RwLock, bounded},
     metrics::Counters,
     segment::{
-        Segment, SegmentSequence,
+        Segment, SegmentSequence, beginning_before,
         footer::FooterAt,
         layout::{Layout, REQUESTS_MAX, Recycled, Spares},
         scan::Torn,
@@ -88,8 +88,9 @@ pub(super) fn open(
             active
         }
     };
-    let (covered, left) = part_covered(covered, first_segment, &segments, &report);
-    let kept = keep_from(first_segment, segments, covered, &config, &spares)?;
+    let needed_from = beginning_before(first_segment, &segments);
+    let (covered, left) = part_covered(covered, needed_from, &segments, &report);
+    let kept = keep_from(needed_from, segments, covered, &config, &spares)?;
     let (requests, wanted) = bounded(REQUESTS_MAX);
     let rewrites = Wishes { waiting: None, requests: requests.clone() };
     let shared = Arc::new(Shared {

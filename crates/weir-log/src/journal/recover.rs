@@ -33,7 +33,7 @@ use crate::{
 /// What there is to go on from.
 #[derive(Debug)]
 pub(super) struct Recovered {
-    /// In order; those before `first_segment` are no longer needed.
+    /// In order; those before `first_segment` are no longer needed, unless to tell what shards there were.
     pub(super) segments: Vec<Arc<Segment>>,
     /// Beside one of [`Self::segments`] that was rewritten to stand for them, too: no longer needed either, nor read.
     pub(super) covered: Vec<Arc<Segment>>,
@@ -303,6 +303,11 @@ fn synced_to(findings: &[Finding], footer: Option<FooterAt>) -> u32 {
     told.chain(footer.map(|footer| footer.offset)).max().unwrap_or(HEAD_BLOCK_BYTES)
 }
 
+/// Do the frames of a segment begin with its snapshot?
+fn begins(findings: &[Finding]) -> bool {
+    matches!(findings.first(), Some(Finding::Frame(_, header)) if header.kind == FrameKind::Snapshot)
+}
+
 fn records_of(shard: &Shard) -> u64 {
     let state = shard.state.lock();
     state.tip - state.oldest
@@ -503,6 +508,9 @@ impl Recovery {
             self.note(this, this.bytes.saturating_sub(TRAILER_BYTES as u64), DamageKind::Footer);
         }
         let Scan { findings, end, torn } = self.scan_segment(this, context, from)?;
+        if footer.is_none() && !begins(&findings) {
+            this.segment.mute();
+        }
         if let Some(torn) = torn
             && context.last
         {
@@ -554,9 +562,8 @@ impl Recovery {
         let end = context.end.map_or(End::Before(before), End::At);
         let fresh = this.head.is_some_and(|head| !head.recycled);
         let scan = scan(&bytes, segment.salt, from, end, fresh);
-        let begins = matches!(scan.findings.first(), Some(Finding::Frame(_, header))
-            if header.kind == FrameKind::Snapshot);
-        if context.first && from == HEAD_BLOCK_BYTES && !begins && segment.sequence > SegmentSequence(1) {
+        let is_told = from > HEAD_BLOCK_BYTES || begins(&scan.findings);
+        if context.first && !is_told && segment.sequence > SegmentSequence(1) {
             // Which shards there were is told nowhere else: numbers could be given out a second time.
             self.refusal.get_or_insert_with(|| OpenError::NoSnapshot(segment.path.clone()));
             if !matches!(scan.findings.first(), Some(Finding::Damage(_))) {

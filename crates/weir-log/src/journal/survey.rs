@@ -19,7 +19,7 @@ use super::{
 use crate::{
     disk::{Disk, ReadOnlyDisk},
     error::{OpenError, StorageError},
-    segment::layout::is_spare,
+    segment::{beginning_before, layout::is_spare},
 };
 
 /// Looks at a folder in which names come and go meanwhile.
@@ -107,6 +107,7 @@ impl Survey {
         };
         let Recovered { segments, covered, shards, folder: facts, first_segment, report, read, .. } =
             recovered;
+        let needed_from = beginning_before(first_segment, &segments);
         let surveyed = segments.iter().zip(read).map(|(segment, read)| {
             let SegmentRead { begun, used_bytes, has_footer, was_scanned, stands_for } = read;
             SegmentSurvey {
@@ -116,7 +117,7 @@ impl Survey {
                 used_bytes,
                 has_footer,
                 was_scanned,
-                is_dropped: segment.sequence < first_segment,
+                is_dropped: segment.sequence < needed_from,
                 stands_for,
             }
         });

@@ -11,7 +11,7 @@ use crate::{
     error::WriteError,
     frame::FRAME_HEADER_BYTES,
     journal::{AppendOutcome, retain::RetainOutcome},
-    segment::{LogPlace, layout::Recycled, uncovered_before},
+    segment::{LogPlace, beginning_before, layout::Recycled, uncovered_before},
     shard::Shard,
     shard_index::{Indexed, Runs},
     snapshot::{ShardSnapshot, shard_bytes_max},
@@ -110,8 +110,8 @@ impl Committer {
         }
     }
 
-    /// Lets go of segments that recovery would not look for any more, and says how many went. Those whose names did not go are
-    /// tried again the next time.
+    /// Lets go of segments that recovery would not look for any more, and says how many went. Those whose names did not go, or
+    /// that are needed to tell what shards there were, are tried again the next time.
     pub(super) fn drop_segments(&self) -> Result<usize, WriteError> {
         let (shared, first) = (&self.shared, self.durable_first_segment);
         let _names = shared.names.lock();
@@ -122,6 +122,7 @@ impl Committer {
             state.trim_to(oldest);
         }
         let mut segments = shared.segments.write();
+        let first = beginning_before(first, segments.values());
         let kept = segments.split_off(&first);
         let covered_to = uncovered_before(first, kept.values());
         // What is covered goes with what stands for it, and before: alone, it would be taken for what the log begins with.

@@ -325,6 +325,80 @@ fn segments_that_are_not_kept_tell_of_the_shards_where_the_snapshot_behind_them_
     }
 }
 
+/// All shards are there, and no number of theirs is given out twice.
+fn assert_all_told(journal: &Journal, shards: &[Written], what: &str) {
+    for (key, texts) in shards {
+        let shard = journal.shard(*key).unwrap_or_else(|| panic!("{what}: {key} is gone"));
+        assert_eq!(shard.tip, texts.len() as u64, "{what}: {key}");
+    }
+}
+
+#[test]
+fn a_segment_that_tells_of_the_shards_stays_until_a_later_one_does() {
+    let whole = Log::new(false);
+    let dropped = Dropped::of(&whole, false);
+    let [kept] = &dropped.kept[..] else { panic!("{:?}", dropped.kept) };
+    let mut disk = flip(&dropped.with_names(), kept, (PAGE + 100) * 8);
+    let needed = [dropped.gone.last().unwrap().clone(), kept.clone()];
+    for end in ["first", "killed", "killed again"] {
+        let (journal, _) = open(&disk);
+        assert_all_told(&journal, &whole.shards, end);
+        assert_eq!(segments(&disk), needed, "{end}: only what is needed");
+        retain(&journal, |_| Duration::ZERO, u64::MAX);
+        assert_eq!(segments(&disk), needed, "{end}: nor does retention take it");
+        disk = disk.after_kill(1);
+    }
+    let stays = |disk: &FaultDisk, what: &str| {
+        for depth in [Depth::Footers, Depth::Frames] {
+            let survey = Survey::on(Arc::new(disk.clone()), Path::new("data"), depth).unwrap();
+            let stays = survey.segments.iter().filter(|segment| !segment.is_dropped);
+            let stays: Vec<_> = stays.map(|segment| segment.path.clone()).collect();
+            assert_eq!(stays, if what == "footed" { &needed[1..] } else { &needed[..] }, "{what}, {depth:?}");
+        }
+    };
+    stays(&disk, "killed");
+    let rolled = disk.after_kill(1);
+    let (journal, _) = open(&rolled);
+    fill_segments(&journal, whole.shards[0].0, 1);
+    assert_eq!(segments(&rolled)[..2], needed);
+    assert_eq!(
+        retain(&journal, |_| Duration::from_secs(3_600), 1).segments_dropped,
+        1,
+        "its footer tells as well"
+    );
+    let (journal, _) = open(&disk);
+    journal.close();
+    stays(&disk, "footed");
+    let (journal, _) = open(&disk);
+    assert_eq!(segments(&disk), dropped.kept);
+    assert_all_told(&journal, &whole.shards, "closed");
+}
+
+#[test]
+fn retention_ends_at_a_segment_that_a_log_can_begin_with() {
+    let whole = disk();
+    let (journal, _) = open(&whole);
+    let (short, kept) = (key(1, 0), key(2, 0));
+    [short, kept].iter().for_each(|shard| open_shard(&journal, *shard));
+    fill_segments(&journal, short, 1);
+    append(&journal, kept, &["kept"]).unwrap();
+    fill_segments(&journal, short, 2);
+    let files = segments(&whole);
+    journal.close();
+    // The second file has neither snapshot nor footer, and the oldest record that is kept.
+    let disk = flip(&flip(&whole, &files[1], (PAGE + 100) * 8), &files[1], (SEGMENT_BYTES as usize - 1) * 8);
+    let hours = |shard| if shard == kept { Duration::from_secs(3_600) } else { Duration::ZERO };
+    let (journal, _) = open(&disk);
+    let dropped = retain(&journal, hours, Clock::new().wall().0 + 1).segments_dropped;
+    assert_eq!((dropped, segments(&disk)), (0, files), "the first tells of the shards");
+    let (again, report) = open(&disk.after_kill(1));
+    assert!(report.damage.iter().all(|found| found.shards.is_empty()), "{report:?}");
+    assert_eq!(read_all(&again, kept, 0).unwrap(), ["kept"]);
+    assert!(retain(&journal, |_| Duration::ZERO, u64::MAX).segments_dropped > 1, "the newest tells as well");
+    let (again, _) = open(&disk.after_kill(1));
+    assert_eq!(append(&again, kept, &["next"]).unwrap().first, 1, "numbers go on");
+}
+
 #[test]
 fn a_read_that_fails_once_costs_nothing() {
     for clean in [true, false] {
