@@ -98,9 +98,9 @@ pub(crate) struct Segment {
     pub(crate) file: Box<dyn DiskFile>,
     /// Where its footer ends, once that covers everything in it; else 0.
     sealed: AtomicU32,
-    /// Something in its file did not read at a start, or not as it was written.
+    /// Something in its file did not read, or not as it was written.
     distrusted: AtomicBool,
-    /// Neither its snapshot nor its footer reads.
+    /// Neither its snapshot nor the footer that its trailer tells of reads.
     mute: AtomicBool,
     /// A sync of it has failed. Held while one runs.
     sync_failed: Mutex<bool>,
@@ -115,8 +115,8 @@ pub(crate) fn uncovered_before<'a>(
     oldest.map_or(first, |oldest| oldest.covers_from)
 }
 
-/// The newest of `segments`, in order, that a log can begin with and still keep everything from `first` on: what is before
-/// it may go.
+/// Before which number `segments`, in order, may go when those from `first` on are kept: `first`, or, where a log cannot begin
+/// with the first of these, the newest before it that one can begin with.
 pub(crate) fn beginning_before<'a>(
     first: SegmentSequence,
     segments: impl IntoIterator<Item = &'a Arc<Segment>>,
@@ -150,14 +150,14 @@ impl Segment {
     pub(crate) fn seal(&self, end: Option<u32>) {
         self.sealed.store(end.unwrap_or(0), Ordering::Release);
         if end.is_some() {
-            self.mute.store(false, Ordering::Relaxed);
+            self.set_mute(false);
         }
     }
 
-    /// Neither its snapshot nor its footer reads. Those before it alone tell what shards there were when it was begun: they
-    /// stay as long as a log would begin with it, or until it has a footer.
-    pub(crate) fn mute(&self) {
-        self.mute.store(true, Ordering::Relaxed);
+    /// Whether neither its snapshot reads nor the footer that its trailer tells of. What shards there were when it was begun is
+    /// told by those before it alone then: they stay until it has a footer, or is gone itself.
+    pub(crate) fn set_mute(&self, mute: bool) {
+        self.mute.store(mute, Ordering::Relaxed);
     }
 
     /// Does it need those before it to tell what shards there were?
@@ -270,6 +270,31 @@ mod tests {
         });
         let before = |first| uncovered_before(SegmentSequence(first), &segments).0;
         assert_eq!([1, 2, 3, 5, 6, 7].map(before), [1, 2, 3, 3, 6, 7]);
+    }
+
+    #[test]
+    fn a_file_stays_as_long_as_a_log_cannot_begin_with_the_one_behind_it() {
+        let disk = FaultDisk::new(1, 1 << 20);
+        let before = |mute: &[u64], first| {
+            let segments = [1, 2, 5, 6, 7].map(|sequence| {
+                let path = PathBuf::from(sequence.to_string());
+                let file = disk.lay_out(&path, 4_096, true).unwrap();
+                let segment = Segment::new(SegmentSequence(sequence), 0, path, file);
+                segment.set_mute(mute.contains(&sequence));
+                Arc::new(segment)
+            });
+            beginning_before(SegmentSequence(first), &segments).0
+        };
+        assert_eq!([1, 2, 5, 7].map(|first| before(&[], first)), [1, 2, 5, 7]);
+        assert_eq!(
+            before(&[], 4),
+            4,
+            "no file has that number any more: one that was rewritten stands for it"
+        );
+        assert_eq!([5, 6, 7].map(|first| before(&[6, 7], first)), [5, 5, 5]);
+        assert_eq!(before(&[5], 4), 2);
+        assert_eq!([1, 2, 5].map(|first| before(&[1, 2], first)), [1, 1, 5], "nothing is before the oldest");
+        assert_eq!(beginning_before(SegmentSequence(3), []), SegmentSequence(3));
     }
 
     #[test]

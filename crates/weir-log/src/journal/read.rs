@@ -179,6 +179,7 @@ impl Journal {
     }
 
     fn found_damage(&self, shard: &Shard, frame: &FrameRead) -> ReadError {
+        frame.segment.distrust();
         let mark = DamageMark { from: frame.first, place: frame.place() };
         shard.state.lock().mark_damaged(mark);
         let damaged = self.shared.damaged(shard.key, mark);
@@ -215,9 +216,12 @@ fn cached(
 fn read_neighbours(neighbours: &[FrameRead]) -> Result<Bytes, StorageError> {
     let first = &neighbours[0];
     let bytes = neighbours.iter().map(|frame| frame.bytes as usize).sum();
-    read_bytes_at(first.segment.file.as_ref(), u64::from(first.offset), bytes)
-        .map(Bytes::from)
-        .map_err(|source| first.segment.error("read", source))
+    read_bytes_at(first.segment.file.as_ref(), u64::from(first.offset), bytes).map(Bytes::from).map_err(
+        |source| {
+            first.segment.distrust();
+            first.segment.error("read", source)
+        },
+    )
 }
 
 fn decode(shard: ShardKey, frame: &FrameRead, bytes: &Bytes) -> Option<StoredBatch> {

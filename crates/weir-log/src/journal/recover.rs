@@ -170,18 +170,14 @@ pub(super) fn recover(
     let (mut older, mut read_older) = (Vec::new(), Vec::new());
     let mut damage_not_kept = Vec::new();
     let mut folded = fold(config, &found, folder, trust)?;
-    while let Some(kept) = kept_behind_damage(&found, &folded) {
-        let without = fold(config, &found[kept..], folder, trust)?;
-        let has_snapshot = |it: &Folded| !matches!(it.recovery.refusal, Some(OpenError::NoSnapshot(_)));
-        if has_snapshot(&folded) && !has_snapshot(&without) && !has_hole(&found[..=kept]) {
-            break; // what is before it tells of the shards instead
-        }
+    while let Some(needed) = needed_behind_damage(&found, &folded) {
+        let without = fold(config, &found[needed..], folder, trust)?;
         let Folded { recovery: Recovery { report, .. }, mut read, .. } =
             std::mem::replace(&mut folded, without);
-        let is_older = |damage: &DamageFound| found[..kept].iter().any(|it| it.segment.path == damage.path);
+        let is_older = |damage: &DamageFound| found[..needed].iter().any(|it| it.segment.path == damage.path);
         damage_not_kept.extend(report.damage.into_iter().filter(is_older));
-        read_older.extend(read.drain(..kept));
-        older.extend(found.drain(..kept));
+        read_older.extend(read.drain(..needed));
+        older.extend(found.drain(..needed));
     }
     let Folded { recovery, read, tail } = folded;
     let Recovery { mut report, mut shards, mut refusal, unreadable, .. } = recovery;
@@ -264,14 +260,16 @@ fn fold(
     Ok(Folded { recovery, read, tail })
 }
 
-/// Where the segments begin that are still kept, if something is wrong with those before them: one is missing there, or does
-/// not read. What is there of these is no beginning then, and not needed for one as long as the snapshot behind them reads.
-/// Nobody loses anything by it: of records that are not kept, none can be damaged.
-fn kept_behind_damage(found: &[Found], folded: &Folded) -> Option<usize> {
+/// Where the segments begin that are needed, if something is wrong with those before them: one is missing there, or does not
+/// read. Needed are those that are kept, and where the first of these does not tell what shards there were, those before it
+/// back to one that does. Nobody loses anything by the others: of records that are not kept, none can be damaged.
+fn needed_behind_damage(found: &[Found], folded: &Folded) -> Option<usize> {
     let Recovery { shards, report, .. } = &folded.recovery;
     let kept = found.iter().position(|found| found.segment.sequence >= shards.first_segment())?;
+    let tells = |&at: &usize| !found[at].segment.is_mute() && !has_hole(&found[at..=kept]);
+    let needed = (0..=kept).rev().find(tells).unwrap_or(kept);
     let is_damaged = |older: &Found| report.damage.iter().any(|found| found.path == older.segment.path);
-    (has_hole(&found[..=kept]) || found[..kept].iter().any(is_damaged)).then_some(kept)
+    (has_hole(&found[..=needed]) || found[..needed].iter().any(is_damaged)).then_some(needed)
 }
 
 /// Is one missing between these?
@@ -508,9 +506,9 @@ impl Recovery {
             self.note(this, this.bytes.saturating_sub(TRAILER_BYTES as u64), DamageKind::Footer);
         }
         let Scan { findings, end, torn } = self.scan_segment(this, context, from)?;
-        if footer.is_none() && !begins(&findings) {
-            this.segment.mute();
-        }
+        // Before the first of all there were no shards.
+        let is_told = footer.is_some() || begins(&findings) || this.segment.sequence == SegmentSequence(1);
+        this.segment.set_mute(!is_told);
         if let Some(torn) = torn
             && context.last
         {

@@ -1,14 +1,15 @@
 //! Retention: which records are too old to be served, and which segments hold nothing else.
 //!
 //! The node calls it now and then with its streams' hours. Records are trimmed at once and to the batch; segments
-//! are dropped whole, oldest first, and what lies behind a segment that is still kept goes by rewriting.
+//! are dropped whole, oldest first, and what lies behind a segment that is still kept goes by rewriting. One that is needed
+//! to tell what shards there were stays: without it the log would not open again.
 
 use std::time::Duration;
 
 use weir_core::{clock::WallMs, id::ShardKey};
 
 use super::{Journal, done::Done, stage::Write};
-use crate::{error::WriteError, frame::FRAME_HEADER_BYTES};
+use crate::{error::WriteError, frame::FRAME_HEADER_BYTES, segment::beginning_before};
 
 /// What retention did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -19,7 +20,7 @@ pub struct RetainOutcome {
 
 impl Journal {
     /// Stops serving records that arrived more than `keep(shard)` before `now`, and drops the oldest segments as long
-    /// as every batch in them is that old. `on_done` is called once, as in [`Self::open_shard`].
+    /// as every batch in them is that old and what is left tells of all shards. `on_done` is called once, as in [`Self::open_shard`].
     pub fn retain(
         &self,
         keep: impl Fn(ShardKey) -> Duration,
@@ -41,6 +42,8 @@ impl Journal {
                 first = first.min(needed);
             }
         }
+        // No word of what is not kept any more as long as some of it is needed.
+        first = beginning_before(first, self.shared.segments.read().values());
         let done = Done::new(on_done);
         if first > oldest_segment {
             self.enqueue(Write::Retain { first, done }, FRAME_HEADER_BYTES);

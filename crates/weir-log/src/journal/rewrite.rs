@@ -179,7 +179,10 @@ impl Rewriter {
         match stepped {
             Ok(false) => pass.copying = Some(copying),
             Ok(true) => self.put_in_place(pass, copying)?,
-            Err(CopyError::Source { segment, source }) => self.bar(pass, &[segment], &source),
+            Err(CopyError::Source { segment, source }) => {
+                segment.distrust();
+                self.bar(pass, &[segment], &source);
+            }
             Err(CopyError::Target(error)) => return Err(WriteError::Storage(self.tell(error))),
         }
         Ok(true)
@@ -207,6 +210,7 @@ impl Rewriter {
             Err(NoPlan::Changed) => {} // and is weighed anew
             Err(NoPlan::Doubtful { ref segment, .. }) => {
                 let segment = Arc::clone(segment);
+                segment.distrust();
                 self.bar(pass, &[segment], &"its index, a snapshot or its head does not check");
             }
             Err(error @ (NoPlan::Damaged(_) | NoPlan::Storage(_))) => self.bar(pass, &sources, &error),

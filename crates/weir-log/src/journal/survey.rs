@@ -66,7 +66,7 @@ pub struct SegmentSurvey {
     pub has_footer: bool,
     /// It was read frame by frame, in whole or in part.
     pub was_scanned: bool,
-    /// Its records are no longer kept: an opening lets go of it.
+    /// An opening lets go of it: its records are no longer kept, nor is it needed to tell what shards there were.
     pub is_dropped: bool,
     /// How many segments it stands for, itself the last, if it was rewritten.
     pub stands_for: Option<u32>,

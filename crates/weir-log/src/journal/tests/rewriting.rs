@@ -10,6 +10,7 @@ use crate::{
     disk::{Disk, fault::Operation, read_exact_at, write_all_at},
     journal::rewrite::Rewriter,
     segment::{head::HEAD_BLOCK_BYTES, layout::Chores},
+    shard_index::FrameRead,
 };
 
 const LONG: ShardKey = ShardKey { stream: StreamId(1), shard: ShardIndex(0) };
@@ -468,6 +469,39 @@ fn a_damaged_shard_keeps_its_segments_from_being_rewritten() {
     assert!(outcome.groups_left_alone > 0);
     assert_eq!(journal.read(LONG, 2, 1, 1).unwrap().batches[0].first, 2, "what is whole is served");
     assert!(kept.len() > 3);
+}
+
+#[test]
+fn a_file_in_which_something_did_not_read_is_not_used_again() {
+    for what in ["nothing", "the disk refuses a reader", "a reader meets another bit", "a rewriting meets it"]
+    {
+        let disk = disk();
+        let (journal, _) = filled(&disk);
+        let shard = journal.shared.shard(LONG).unwrap();
+        let FrameRead { segment, offset, .. } = shard.state.lock().runs.plan(0, 1, 1, 1).remove(0);
+        let path = segment.path.clone();
+        drop(segment); // whoever reads a file keeps it from being used again
+        let flip = || disk.damage(&path, |bytes| bytes[offset as usize + 80] ^= 1).unwrap();
+        match what {
+            "the disk refuses a reader" => {
+                disk.fail_next(Operation::Read, Errno::EIO);
+                assert!(matches!(journal.read(LONG, 0, 1, 1), Err(ReadError::Storage(_))));
+            }
+            "a reader meets another bit" => {
+                flip();
+                assert!(matches!(journal.read(LONG, 0, 1, 1), Err(ReadError::Damaged(_))));
+            }
+            "a rewriting meets it" => {
+                flip();
+                assert!(rewrite(&journal).groups_left_alone > 0);
+            }
+            _ => {}
+        }
+        let bytes = disk.contents(&path).unwrap();
+        assert!(retain(&journal, |_| Duration::ZERO, u64::MAX).segments_dropped > 0);
+        let is_there = disk.paths().iter().any(|path| disk.contents(path).unwrap() == bytes);
+        assert_eq!(is_there, what == "nothing", "{what}");
+    }
 }
 
 #[test]

@@ -315,11 +315,15 @@ fn pages_of_segments_that_are_no_longer_kept_stop_nobody() {
 fn segments_that_are_not_kept_tell_of_the_shards_where_the_snapshot_behind_them_does_not_read() {
     let whole = Log::new(false);
     let dropped = Dropped::of(&whole, false);
-    let [gone, kept] = [&dropped.gone[0], &dropped.kept[0]];
-    let without_head = flip(&dropped.with_names(), gone, 0);
-    let (journal, report) = open(&flip(&without_head, kept, (PAGE + 100) * 8));
-    let places: Vec<_> = report.damage.iter().map(|found| (&found.path, found.kind)).collect();
-    assert_eq!(places[..2], [(gone, DamageKind::Head), (kept, DamageKind::Frame)], "{report:?}");
+    let ([other, needed], [kept]) = (&dropped.gone[..], &dropped.kept[..]) else { panic!("three segments") };
+    let without_heads = flip(&flip(&dropped.with_names(), other, 0), needed, 0);
+    let (journal, report) = open(&flip(&without_heads, kept, (PAGE + 100) * 8));
+    let places = |damage: &[DamageFound]| -> Vec<_> {
+        damage.iter().map(|found| (found.path.clone(), found.kind)).collect()
+    };
+    let (needed, kept) = ((needed.clone(), DamageKind::Head), (kept.clone(), DamageKind::Frame));
+    assert_eq!(places(&report.damage)[..2], [needed, kept], "{report:?}");
+    assert_eq!(places(&report.damage_not_kept), [(other.clone(), DamageKind::Head)], "{report:?}");
     for (key, _) in &whole.shards {
         assert!(journal.shard(*key).is_some(), "{key} is gone");
     }
@@ -348,15 +352,14 @@ fn a_segment_that_tells_of_the_shards_stays_until_a_later_one_does() {
         assert_eq!(segments(&disk), needed, "{end}: nor does retention take it");
         disk = disk.after_kill(1);
     }
-    let stays = |disk: &FaultDisk, what: &str| {
+    let stay = |disk: &FaultDisk, expected: &[PathBuf]| {
         for depth in [Depth::Footers, Depth::Frames] {
             let survey = Survey::on(Arc::new(disk.clone()), Path::new("data"), depth).unwrap();
-            let stays = survey.segments.iter().filter(|segment| !segment.is_dropped);
-            let stays: Vec<_> = stays.map(|segment| segment.path.clone()).collect();
-            assert_eq!(stays, if what == "footed" { &needed[1..] } else { &needed[..] }, "{what}, {depth:?}");
+            let stay = survey.segments.iter().filter(|segment| !segment.is_dropped);
+            assert!(stay.map(|segment| &segment.path).eq(expected), "{depth:?}: {survey:?}");
         }
     };
-    stays(&disk, "killed");
+    stay(&disk, &needed);
     let rolled = disk.after_kill(1);
     let (journal, _) = open(&rolled);
     fill_segments(&journal, whole.shards[0].0, 1);
@@ -366,12 +369,57 @@ fn a_segment_that_tells_of_the_shards_stays_until_a_later_one_does() {
         1,
         "its footer tells as well"
     );
+    let (again, _) = open(&rolled.after_kill(1));
+    assert_all_told(&again, &whole.shards[1..], "rolled");
     let (journal, _) = open(&disk);
     journal.close();
-    stays(&disk, "footed");
+    stay(&disk, &needed[1..]);
     let (journal, _) = open(&disk);
     assert_eq!(segments(&disk), dropped.kept);
     assert_all_told(&journal, &whole.shards, "closed");
+}
+
+#[test]
+fn what_is_before_a_segment_that_tells_of_the_shards_stops_nobody() {
+    let (disk, shards) = written([FILLERS, FILLERS].concat(), false);
+    let whole = Log { disk, shards, places: Places::new(), what: String::new() };
+    let dropped = Dropped::of(&whole, false);
+    let ([first, between @ .., last], [kept]) = (&dropped.gone[..], &dropped.kept[..]) else {
+        panic!("{:?} of {:?}", dropped.kept, dropped.gone)
+    };
+    assert!(!between.is_empty());
+    let mute = flip(&dropped.with_names(), kept, (PAGE + 100) * 8);
+    let scanned = flip(&mute, first, (SEGMENT_BYTES as usize - 1) * 8);
+    let rotten = flip(&scanned, first, SEGMENT_BYTES as usize / 2 * 8);
+    let holed = mute.after_kill(1);
+    between.iter().for_each(|path| holed.lose_file(path).unwrap());
+    for (disk, what) in [(rotten, "rotten"), (holed, "holed")] {
+        let (journal, report) = open(&disk);
+        assert!(report.damage.iter().all(|found| found.path == *kept), "{what}: {report:?}");
+        assert_eq!(report.damage_not_kept.is_empty(), what == "holed", "{what}: {report:?}");
+        assert_all_told(&journal, &whole.shards, what);
+        let proven = |(key, _): &&Written| journal.shard(*key).unwrap().damage.is_none();
+        assert!(whole.shards.iter().any(|shard| proven(&shard)), "{what}: {report:?}");
+        assert_eq!(segments(&disk), [last.clone(), kept.clone()], "{what}");
+    }
+    mute.lose_file(last).unwrap();
+    let refused = Journal::open(config(&mute), &Threads::new(), Clock::new()).unwrap_err();
+    assert!(matches!(&refused, OpenError::NoSnapshot(path) if path == kept), "{refused}");
+}
+
+#[test]
+fn the_first_of_all_tells_of_the_shards_without_a_snapshot() {
+    let whole = Log::new(false);
+    let dropped = Dropped::of(&whole, false);
+    let mut disk = flip(&dropped.with_names(), &dropped.kept[0], (PAGE + 100) * 8);
+    for path in &dropped.gone {
+        disk = flip(&flip(&disk, path, (PAGE + 20) * 8), path, (SEGMENT_BYTES as usize - 1) * 8);
+    }
+    for _ in 0..2 {
+        let (journal, _) = open(&disk);
+        assert_all_told(&journal, &whole.shards, "all of them mute");
+        disk = disk.after_kill(1);
+    }
 }
 
 #[test]
@@ -397,6 +445,20 @@ fn retention_ends_at_a_segment_that_a_log_can_begin_with() {
     assert!(retain(&journal, |_| Duration::ZERO, u64::MAX).segments_dropped > 1, "the newest tells as well");
     let (again, _) = open(&disk.after_kill(1));
     assert_eq!(append(&again, kept, &["next"]).unwrap().first, 1, "numbers go on");
+}
+
+#[test]
+fn retention_does_not_say_that_what_is_needed_is_not_kept() {
+    let whole = Log::new(false);
+    let [_, second, newest] = &segments(&whole.disk)[..] else { panic!("three segments") };
+    whole.disk.lose_file(second).unwrap();
+    let disk = flip(&whole.disk, newest, (PAGE + 100) * 8);
+    let (journal, _) = open(&disk);
+    retain(&journal, |_| Duration::ZERO, u64::MAX);
+    let (again, _) = open(&disk.after_kill(1)); // with a hole before what is kept, it would be refused
+    for (key, _) in &whole.shards {
+        assert!(again.shard(*key).is_some(), "{key} is gone");
+    }
 }
 
 #[test]
