@@ -53,6 +53,7 @@ struct Bench {
     command: String,
     date: String,
     commit: String,
+    machine: String,
 }
 
 impl Bench {
@@ -62,6 +63,7 @@ impl Bench {
             command: self.command.clone(),
             date: self.date.clone(),
             commit: self.commit.clone(),
+            machine: self.machine.clone(),
             ..Section::default()
         }
     }
@@ -78,10 +80,10 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
         command: command(options),
         date: today()?,
         commit: versions::commit(),
+        machine: machine::described(&cargo::target()),
     };
     let file = cargo::root().join(RESULTS);
     let mut results = Results::load(&file)?;
-    results.machine = machine::described(&cargo::target());
     results.versions = versions::found(&bench.programs);
     for name in names(options) {
         eprintln!("{name}");

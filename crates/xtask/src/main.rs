@@ -49,7 +49,7 @@ enum Command {
         /// How many times, one after the other: the spread between rounds is the one that counts.
         #[arg(long, default_value_t = 3)]
         rounds: usize,
-        /// Seconds of each run of the service.
+        /// Seconds of each run of the service; full `PutRecords` take ten at least.
         #[arg(long, default_value_t = 3)]
         seconds: u32,
         /// What growing work costs as well: shards, connections, record sizes, consumers, stored bytes.

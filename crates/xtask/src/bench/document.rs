@@ -46,7 +46,6 @@ fn replaced(text: &str, measured: &str) -> anyhow::Result<String> {
 /// All that the suite says.
 fn measured(results: &Results) -> String {
     let mut text = format!("## Bars\n\n{}\n", bars_table(results));
-    let _ = writeln!(text, "Machine: {}.\n", results.machine);
     let versions: Vec<String> = results.versions.iter().map(|(name, is)| format!("{name} {is}")).collect();
     let _ = writeln!(text, "Versions: {}.\n", versions.join("; "));
     let has = |growth: bool| results.sections.iter().any(|section| is_growth(&section.name) == growth);
@@ -90,8 +89,8 @@ pub(super) fn table(section: &Section) -> String {
     heads.extend(section.columns.iter().cloned());
     heads.extend(section.ratio.as_ref().map(|ratio| format!("{} of {}", ratio.figure, ratio.of)));
     heads.push(String::new());
-    let Section { name, command, date, commit, .. } = section;
-    let mut text = format!("### {name}\n\n`{command}`, {date}, commit {commit}\n\n");
+    let Section { name, command, date, commit, machine, .. } = section;
+    let mut text = format!("### {name}\n\n`{command}`, {date}, commit {commit}; {machine}\n\n");
     let _ = writeln!(text, "| {} |\n|{}", heads.join(" | "), " --- |".repeat(heads.len()));
     for row in &section.rows {
         let _ = writeln!(text, "| {} | {} |", row.subject, cells(section, row).join(" | "));
@@ -148,6 +147,7 @@ mod tests {
             command: "cargo xtask bench".to_owned(),
             date: "2026-11-27".to_owned(),
             commit: "0123456789ab".to_owned(),
+            machine: "2 cores".to_owned(),
             columns: vec![figure::SPEED.to_owned()],
             ratio: Some(Ratio { of: "floor".to_owned(), figure: figure::SPEED.to_owned() }),
             rows: vec![row("floor", 8.0), row("own", 6.0), missing],
@@ -157,6 +157,7 @@ mod tests {
     #[test]
     fn a_table_has_a_ratio_a_remark_and_a_reason_for_what_is_missing() {
         let text = table(&section());
+        assert!(text.contains("`cargo xtask bench`, 2026-11-27, commit 0123456789ab; 2 cores\n"), "{text}");
         assert!(text.contains("| own | 6.00 | 0.750 | durable; 2 calls failed |"), "{text}");
         assert!(text.contains("| missing | – | – | not measured: run as root: apt-get |"), "{text}");
         let columns = |line: &str| line.matches('|').count();

@@ -30,7 +30,6 @@ pub(super) mod figure {
 /// All that the suite knows.
 #[derive(Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(super) struct Results {
-    pub(super) machine: String,
     /// What stood beside what, by name.
     pub(super) versions: BTreeMap<String, String>,
     pub(super) sections: Vec<Section>,
@@ -40,10 +39,11 @@ pub(super) struct Results {
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub(super) struct Section {
     pub(super) name: String,
-    /// The command that measured it, the day, and the commit of Weir that was measured.
+    /// The command that measured it, the day, the commit of Weir that was measured, and where.
     pub(super) command: String,
     pub(super) date: String,
     pub(super) commit: String,
+    pub(super) machine: String,
     /// Figures in the order in which a table shows them.
     pub(super) columns: Vec<String>,
     /// What the column of ratios is of, and in which figure.

@@ -30,6 +30,9 @@ pub(super) const GET_RECORDS: &str = "GetRecords, 500 x 1 KiB, 8 readers catchin
 /// Those that speak Kinesis.
 pub(super) const EMULATORS: &[Subject] = &[Subject::Kinesalite, Subject::KinesisLocal, Subject::Moto];
 
+/// Seconds that full puts take at least: what is written first goes into memory that nobody has used yet, an eighth of all, and
+/// costs other than what goes on.
+const FULL_PUTS_SECONDS_MIN: u32 = 10;
 /// Seconds for which a stream is filled before it is read.
 const FILL_SECONDS: u32 = 2;
 /// A sync covers the calls in flight at most; below this share of that, records were acknowledged without one.
@@ -133,7 +136,11 @@ fn measure(bench: &Bench, asks: Asks, subject: Subject) -> anyhow::Result<Figure
     client::in_fresh_folder(&bench.folder, |folder| {
         let running = subject.start(&bench.programs, folder)?;
         let client = match asks {
-            Asks::Puts(puts) => client::puts(&bench.programs, subject, &running.address, puts, bench.seconds),
+            Asks::Puts(puts) => {
+                let seconds_min = if puts.batch > 1 { FULL_PUTS_SECONDS_MIN } else { 0 };
+                let seconds = bench.seconds.max(seconds_min);
+                client::puts(&bench.programs, subject, &running.address, puts, seconds)
+            }
             Asks::Reads => {
                 if subject != SEND {
                     let fill = Puts::of_500(8);
