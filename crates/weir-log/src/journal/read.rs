@@ -168,18 +168,19 @@ impl Journal {
             let start = neighbours[0].offset;
             for frame in neighbours {
                 let at = (frame.offset - start) as usize;
-                match decode(shard.key, frame, &bytes.slice(at..at + frame.bytes as usize)) {
-                    Some(stored) => batches.push(stored),
-                    None if !batches.is_empty() => return Ok(()), // the next read meets it first
-                    None => return Err(self.found_damage(shard, frame)),
-                }
+                let Some(stored) = decode(shard.key, frame, &bytes.slice(at..at + frame.bytes as usize))
+                else {
+                    frame.segment.distrust();
+                    let is_first = batches.is_empty(); // else the next read meets it first
+                    return if is_first { Err(self.found_damage(shard, frame)) } else { Ok(()) };
+                };
+                batches.push(stored);
             }
         }
         Ok(())
     }
 
     fn found_damage(&self, shard: &Shard, frame: &FrameRead) -> ReadError {
-        frame.segment.distrust();
         let mark = DamageMark { from: frame.first, place: frame.place() };
         shard.state.lock().mark_damaged(mark);
         let damaged = self.shared.damaged(shard.key, mark);

@@ -107,6 +107,11 @@ impl Found {
         let rewritten = self.rewritten.map(|it| u64::from(it.frames_end) + TRAILER_BYTES as u64);
         rewritten.unwrap_or(folder.segment_bytes)
     }
+
+    /// Before it there were no shards, and each that came is told of by a frame. A rewriting leaves such frames out.
+    fn is_the_first_of_all(&self) -> bool {
+        self.segment.sequence == SegmentSequence(1) && self.rewritten.is_none()
+    }
 }
 
 /// Where a segment stands among the others.
@@ -172,6 +177,9 @@ pub(super) fn recover(
     let mut folded = fold(config, &found, folder, trust)?;
     while let Some(needed) = needed_behind_damage(&found, &folded) {
         let without = fold(config, &found[needed..], folder, trust)?;
+        if trust == Trust::Frames && folded.has_beginning() && !without.has_beginning() {
+            break; // it is its footer that tells, which is not believed here
+        }
         let Folded { recovery: Recovery { report, .. }, mut read, .. } =
             std::mem::replace(&mut folded, without);
         let is_older = |damage: &DamageFound| found[..needed].iter().any(|it| it.segment.path == damage.path);
@@ -217,6 +225,13 @@ struct Folded {
     recovery: Recovery,
     read: Vec<SegmentRead>,
     tail: Option<Tail>,
+}
+
+impl Folded {
+    /// Is it told what shards there were at first?
+    fn has_beginning(&self) -> bool {
+        !matches!(self.recovery.refusal, Some(OpenError::NoSnapshot(_)))
+    }
 }
 
 fn fold(
@@ -506,8 +521,7 @@ impl Recovery {
             self.note(this, this.bytes.saturating_sub(TRAILER_BYTES as u64), DamageKind::Footer);
         }
         let Scan { findings, end, torn } = self.scan_segment(this, context, from)?;
-        // Before the first of all there were no shards.
-        let is_told = footer.is_some() || begins(&findings) || this.segment.sequence == SegmentSequence(1);
+        let is_told = footer.is_some() || begins(&findings) || this.is_the_first_of_all();
         this.segment.set_mute(!is_told);
         if let Some(torn) = torn
             && context.last
@@ -561,7 +575,7 @@ impl Recovery {
         let fresh = this.head.is_some_and(|head| !head.recycled);
         let scan = scan(&bytes, segment.salt, from, end, fresh);
         let is_told = from > HEAD_BLOCK_BYTES || begins(&scan.findings);
-        if context.first && !is_told && segment.sequence > SegmentSequence(1) {
+        if context.first && !is_told && !this.is_the_first_of_all() {
             // Which shards there were is told nowhere else: numbers could be given out a second time.
             self.refusal.get_or_insert_with(|| OpenError::NoSnapshot(segment.path.clone()));
             if !matches!(scan.findings.first(), Some(Finding::Damage(_))) {

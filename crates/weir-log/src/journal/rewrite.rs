@@ -213,7 +213,11 @@ impl Rewriter {
                 segment.distrust();
                 self.bar(pass, &[segment], &"its index, a snapshot or its head does not check");
             }
-            Err(error @ (NoPlan::Damaged(_) | NoPlan::Storage(_))) => self.bar(pass, &sources, &error),
+            Err(NoPlan::Storage(error)) => {
+                sources.iter().filter(|it| it.path == error.path).for_each(|it| it.distrust());
+                self.bar(pass, &sources, &error);
+            }
+            Err(error @ NoPlan::Damaged(_)) => self.bar(pass, &sources, &error),
         }
         Ok(true)
     }

@@ -46,6 +46,7 @@ fn replaced(text: &str, measured: &str) -> anyhow::Result<String> {
 /// All that the suite says.
 fn measured(results: &Results) -> String {
     let mut text = format!("## Bars\n\n{}\n", bars_table(results));
+    text += "A row holds for the machine that its table names.\n\n";
     let versions: Vec<String> = results.versions.iter().map(|(name, is)| format!("{name} {is}")).collect();
     let _ = writeln!(text, "Versions: {}.\n", versions.join("; "));
     let has = |growth: bool| results.sections.iter().any(|section| is_growth(&section.name) == growth);

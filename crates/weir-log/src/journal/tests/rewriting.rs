@@ -473,12 +473,21 @@ fn a_damaged_shard_keeps_its_segments_from_being_rewritten() {
 
 #[test]
 fn a_file_in_which_something_did_not_read_is_not_used_again() {
-    for what in ["nothing", "the disk refuses a reader", "a reader meets another bit", "a rewriting meets it"]
-    {
+    let events = [
+        "nothing",
+        "the disk refuses a reader",
+        "a reader meets another bit",
+        "a reader meets it behind others",
+        "the disk refuses a rewriting",
+        "a rewriting meets another bit",
+        "a rewriting meets it in a snapshot",
+    ];
+    for what in events {
         let disk = disk();
         let (journal, _) = filled(&disk);
         let shard = journal.shared.shard(LONG).unwrap();
-        let FrameRead { segment, offset, .. } = shard.state.lock().runs.plan(0, 1, 1, 1).remove(0);
+        let at = u64::from(what == "a reader meets it behind others");
+        let FrameRead { segment, offset, .. } = shard.state.lock().runs.plan(at, at + 1, 1, 1).remove(0);
         let path = segment.path.clone();
         drop(segment); // whoever reads a file keeps it from being used again
         let flip = || disk.damage(&path, |bytes| bytes[offset as usize + 80] ^= 1).unwrap();
@@ -491,7 +500,19 @@ fn a_file_in_which_something_did_not_read_is_not_used_again() {
                 flip();
                 assert!(matches!(journal.read(LONG, 0, 1, 1), Err(ReadError::Damaged(_))));
             }
-            "a rewriting meets it" => {
+            "a reader meets it behind others" => {
+                flip();
+                assert_eq!(journal.read(LONG, 0, 9, 1 << 20).unwrap().batches.len(), 1);
+            }
+            "the disk refuses a rewriting" => {
+                disk.fail_next(Operation::Read, Errno::EIO);
+                assert!(rewrite(&journal).groups_left_alone > 0);
+            }
+            "a rewriting meets it in a snapshot" => {
+                disk.damage(&path, |bytes| bytes[HEAD_BLOCK_BYTES as usize + 8] ^= 1).unwrap();
+                assert!(rewrite(&journal).groups_left_alone > 0);
+            }
+            "a rewriting meets another bit" => {
                 flip();
                 assert!(rewrite(&journal).groups_left_alone > 0);
             }

@@ -380,6 +380,19 @@ fn a_segment_that_tells_of_the_shards_stays_until_a_later_one_does() {
 }
 
 #[test]
+fn where_footers_are_not_believed_a_look_at_all_frames_calls_no_healthy_shard_damaged() {
+    let whole = Log::new(true);
+    let dropped = Dropped::of(&whole, true);
+    let mut disk = flip(&dropped.with_names(), &dropped.kept[0], (PAGE + 100) * 8);
+    dropped.gone.iter().for_each(|path| disk = flip(&disk, path, 8));
+    for depth in [Depth::Footers, Depth::Frames] {
+        let survey = Survey::on(Arc::new(disk.clone()), Path::new("data"), depth).unwrap();
+        let damaged = survey.shards.iter().filter(|shard| shard.damage.is_some()).count();
+        assert_eq!((survey.shards.len(), damaged), (whole.shards.len(), 0), "{depth:?}: {:?}", survey.report);
+    }
+}
+
+#[test]
 fn what_is_before_a_segment_that_tells_of_the_shards_stops_nobody() {
     let (disk, shards) = written([FILLERS, FILLERS].concat(), false);
     let whole = Log { disk, shards, places: Places::new(), what: String::new() };
