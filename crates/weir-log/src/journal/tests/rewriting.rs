@@ -526,6 +526,35 @@ fn a_file_in_which_something_did_not_read_is_not_used_again() {
 }
 
 #[test]
+fn a_rewritten_first_segment_is_no_beginning_without_snapshot_and_footer() {
+    for is_rewritten in [false, true] {
+        let disk = disk();
+        let (journal, _) = open_uncached(&disk);
+        [LONG, SHORT].iter().for_each(|shard| open_shard(&journal, *shard));
+        append(&journal, LONG, &["kept"]).unwrap();
+        fill_segments(&journal, SHORT, 1);
+        fill_segments(&journal, LONG, 4);
+        trim_short(&journal);
+        if is_rewritten {
+            assert_eq!(rewrite(&journal).segments_rewritten, 1);
+        }
+        let first = segments(&disk)[0].clone();
+        assert_eq!(first, Path::new("data/segment-0000000000000001.log"));
+        let last = disk.contents(&first).unwrap().len() - 1;
+        let damaged = disk.after_kill(1);
+        damaged.damage(&first, |bytes| bytes[HEAD_BLOCK_BYTES as usize + 8] ^= 1).unwrap();
+        damaged.damage(&first, |bytes| bytes[last] ^= 1).unwrap();
+        let opened = Journal::open(config(&damaged), &Threads::new(), Clock::new());
+        let refused = matches!(&opened, Err(OpenError::NoSnapshot(path)) if *path == first);
+        assert_eq!(
+            (refused, opened.is_err()),
+            (is_rewritten, is_rewritten),
+            "frames that open shards are left out"
+        );
+    }
+}
+
+#[test]
 fn both_copies_of_a_rewritten_head_may_be_lost() {
     let disk = disk();
     let (journal, kept) = filled(&disk);
