@@ -2,7 +2,9 @@
 //!
 //! CI calls this and nothing else. A step that fails does not stop the others, so that one run tells all.
 
-use std::path::PathBuf;
+use std::{fs, path::PathBuf};
+
+use anyhow::Context;
 
 use crate::{
     cargo::{self, cargo, target},
@@ -42,7 +44,8 @@ fn tests(tally: &mut Tally, settings: &[(&str, PathBuf)]) -> anyhow::Result<()> 
         .env("WEIR_SKIPS", &skips)
         .env("RUST_BACKTRACE", "1");
     let succeeded = cargo::run_seeing(command, |line| tally.see(line))?;
-    tally.take_skips(&std::fs::read_to_string(&skips)?);
+    let skipped = fs::read_to_string(&skips).with_context(|| format!("read {}", skips.display()))?;
+    tally.take_skips(&skipped);
     // Failed tests are counted one by one; what fails without a count (a build, an abort) is counted here.
     tally.fail_unless(succeeded, "cargo test")
 }

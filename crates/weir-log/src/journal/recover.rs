@@ -21,7 +21,7 @@ use crate::{
     error::{OpenError, StorageError},
     frame::{FRAME_HEADER_BYTES, FrameHeader, FrameKind},
     segment::{
-        LogPlace, Segment, SegmentSequence,
+        LogPlace, Segment, SegmentSequence, beginning_before,
         footer::{Footer, FooterAt, TRAILER_BYTES, Trailer},
         head::{HEAD_BLOCK_BYTES, Rewritten, SegmentHead, key_of, salt},
         scan::{End, Finding, Scan, Torn, scan},
@@ -280,9 +280,11 @@ fn fold(
 /// back to one that does. Nobody loses anything by the others: of records that are not kept, none can be damaged.
 fn needed_behind_damage(found: &[Found], folded: &Folded) -> Option<usize> {
     let Recovery { shards, report, .. } = &folded.recovery;
-    let kept = found.iter().position(|found| found.segment.sequence >= shards.first_segment())?;
-    let tells = |&at: &usize| !found[at].segment.is_mute() && !has_hole(&found[at..=kept]);
-    let needed = (0..=kept).rev().find(tells).unwrap_or(kept);
+    let first = shards.first_segment();
+    let position = |from| found.iter().position(|found| found.segment.sequence >= from);
+    let beginning = beginning_before(first, found.iter().map(|found| &found.segment));
+    let (kept, tells) = (position(first)?, position(beginning)?);
+    let needed = if has_hole(&found[tells..=kept]) { kept } else { tells };
     let is_damaged = |older: &Found| report.damage.iter().any(|found| found.path == older.segment.path);
     (has_hole(&found[..=needed]) || found[..needed].iter().any(is_damaged)).then_some(needed)
 }

@@ -42,7 +42,7 @@ impl Journal {
                 first = first.min(needed);
             }
         }
-        // No word of what is not kept any more as long as some of it is needed.
+        // Nor is it said of one that it is not kept as long as it is needed: a start believes that.
         first = beginning_before(first, self.shared.segments.read().values());
         let done = Done::new(on_done);
         if first > oldest_segment {

@@ -30,8 +30,8 @@ pub(super) const GET_RECORDS: &str = "GetRecords, 500 x 1 KiB, 8 readers catchin
 /// Those that speak Kinesis.
 pub(super) const EMULATORS: &[Subject] = &[Subject::Kinesalite, Subject::KinesisLocal, Subject::Moto];
 
-/// Seconds that full puts take at least: what is written first goes into memory that nobody has used yet, an eighth of all, and
-/// costs other than what goes on.
+/// Seconds that full puts take at least: by then Weir writes into pages that it has used before, and no longer into memory that
+/// the host has yet to give.
 const FULL_PUTS_SECONDS_MIN: u32 = 10;
 /// Seconds for which a stream is filled before it is read.
 const FILL_SECONDS: u32 = 2;

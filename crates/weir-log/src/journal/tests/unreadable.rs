@@ -344,6 +344,13 @@ fn a_segment_that_tells_of_the_shards_stays_until_a_later_one_does() {
     let [kept] = &dropped.kept[..] else { panic!("{:?}", dropped.kept) };
     let mut disk = flip(&dropped.with_names(), kept, (PAGE + 100) * 8);
     let needed = [dropped.gone.last().unwrap().clone(), kept.clone()];
+    // One whose name did not go at the start goes at the next retention, and nothing else.
+    let left = disk.after_kill(1);
+    left.fail_next(Operation::Rename, Errno::EIO);
+    let (journal, _) = open(&left);
+    assert_eq!(segments(&left).len(), needed.len() + 1);
+    assert_eq!(retain(&journal, |_| Duration::ZERO, u64::MAX).segments_dropped, 1);
+    assert_eq!(segments(&left), needed);
     for end in ["first", "killed", "killed again"] {
         let (journal, _) = open(&disk);
         assert_all_told(&journal, &whole.shards, end);
