@@ -145,6 +145,8 @@ impl TryFrom<LoadOptions> for LoadConfig {
             Some(services) => services,
             None => (endpoints(&options)?, WorkloadConfig::Kinesis(kinesis(&options, engine.seed)?)),
         };
+        // One load on known endpoints. Elsewhere servers come and go, or each has a small share of the calls.
+        engine.connect_first = matches!(endpoints, EndpointSource::Fixed(_));
         engine.trust = trust(&endpoints, options.ca.as_deref())?;
         let files = Files { windows: options.windows, acks: options.acks, hdr: options.hdr };
         Ok(Self { engine, endpoints, workload, files })
@@ -236,6 +238,7 @@ fn engine(options: &LoadOptions) -> Result<EngineConfig, ConfigError> {
         pace,
         workers: bounded("--workers", options.workers.unwrap_or(1), 1, WORKERS_MAX)?,
         connections: bounded("--connections", options.connections.unwrap_or(16), 1, CONNECTIONS_MAX)?,
+        connect_first: false,
         timeout: positive("--timeout", span(options.timeout, Duration::from_secs(10)))?,
         duration: options.duration.map(|span| positive("--duration", span.0)).transpose()?,
         window: positive("--window", window)?,

@@ -26,7 +26,8 @@ use crate::{arrival::Arrivals, meter::WindowPart, targets::Targets, workload::Wo
 /// Parts that wait for the recorder. Workers wait when it is full, which shows as late starts: it takes a disk that
 /// stands still for tens of seconds.
 const PARTS_MAX: usize = 1_024;
-/// The run starts this long after the workers were spawned, so that all of them are ready.
+/// The run starts this long after the workers were spawned, so that all of them are ready, and their connections if these
+/// come first.
 pub(crate) const HEAD_START: Duration = Duration::from_millis(50);
 
 /// How requests are paced.
@@ -52,6 +53,9 @@ pub struct EngineConfig {
     pub workers: usize,
     /// Connections of all workers together; at least one for each endpoint and worker is allowed in any case.
     pub connections: usize,
+    /// Open them all before the first start, so that what is measured is calls and not the making of connections?
+    /// Else each is opened when it is needed.
+    pub connect_first: bool,
     /// From the moment a request gets its connection to its whole answer; also how long a start waits for one.
     pub timeout: Duration,
     /// How long starts are made; none: until stopped.

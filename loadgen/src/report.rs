@@ -260,6 +260,7 @@ mod tests {
             pace: Pace::Open { per_second: 100.0, arrivals: Arrivals::Constant },
             workers: 1,
             connections: 1,
+            connect_first: false,
             timeout: Duration::from_secs(1),
             duration: Some(Duration::from_secs(2)),
             window: Duration::from_secs(1),

@@ -20,20 +20,18 @@ use super::{
 };
 use crate::workload::{Answer, Code, OperationIndex, Prepared, RequestBuffer, Workload, codes};
 
-/// Serves `first`, then whatever waits for this endpoint, then idles for more.
-pub(super) async fn run<W: Workload>(worker: Rc<Worker<W>>, pool: Rc<Pool>, first: Start) {
+/// Serves `first`, or connects when there is none yet, then serves whatever waits for this endpoint, then idles for more.
+pub(super) async fn run<W: Workload>(worker: Rc<Worker<W>>, pool: Rc<Pool>, first: Option<Start>) {
     let mut link = Link::default();
-    let mut next = Some(first);
+    let mut next = if first.is_none() {
+        link.connect_first(&worker, &pool).await;
+        link.next(&worker, &pool).await
+    } else {
+        first
+    };
     while let Some(start) = next {
         link.call(&worker, &pool, start).await;
-        next = match worker.take_waiting(&pool) {
-            Some(start) => Some(start),
-            None if link.stream.is_none() || pool.is_over_limit() => {
-                pool.closed();
-                None
-            }
-            None => pool.idle(&mut link.stream).await,
-        };
+        next = link.next(&worker, &pool).await;
     }
 }
 
@@ -46,6 +44,24 @@ struct Link {
 }
 
 impl Link {
+    /// Connects before there is a start. When that fails, the next start tries again and says why it failed.
+    async fn connect_first<W: Workload>(&mut self, worker: &Worker<W>, pool: &Pool) {
+        let connected = tokio::time::timeout(worker.config.timeout, connect(worker, pool)).await;
+        self.stream = connected.ok().and_then(Result::ok);
+    }
+
+    /// The start that waits longest, or the next that comes. `None`: the connection has ended.
+    async fn next<W: Workload>(&mut self, worker: &Rc<Worker<W>>, pool: &Pool) -> Option<Start> {
+        match worker.take_waiting(pool) {
+            Some(start) => Some(start),
+            None if self.stream.is_none() || pool.is_over_limit() => {
+                pool.closed();
+                None
+            }
+            None => pool.idle(&mut self.stream).await,
+        }
+    }
+
     async fn call<W: Workload>(&mut self, worker: &Rc<Worker<W>>, pool: &Pool, start: Start) {
         let mut flight = Flight::new(worker.clone(), start);
         let exchanged =

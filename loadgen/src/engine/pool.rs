@@ -94,6 +94,13 @@ impl Pool {
         }
     }
 
+    /// Counts as many connections as there may be, and says how many of them its caller is to open.
+    pub(super) fn fill(&self) -> usize {
+        let missing = self.limit.get().saturating_sub(self.open.get());
+        self.open.set(self.open.get() + missing);
+        missing
+    }
+
     /// Would [`Self::hand_in`] have to queue?
     pub(super) fn is_busy(&self) -> bool {
         self.idle.borrow().is_empty() && self.open.get() >= self.limit.get().max(1)

@@ -49,6 +49,10 @@ const STOP_GRACE: Duration = Duration::from_secs(1);
 /// How often the end of a run looks whether windows are complete.
 const DRAIN_TICK: Duration = Duration::from_millis(50);
 
+/// A worker with more starts a second than this begins those of one wake-up together: a wake-up for each would take half a core
+/// from the server that is measured. Each is late by one such interval at most, and reported as late as it is.
+const WAKES_PER_SECOND_MAX: f64 = 10_000.0;
+
 /// What all workers of a run share.
 pub(super) struct Shared {
     pub(super) clock: Clock,
@@ -133,6 +137,15 @@ pub(super) fn run<W: Workload>(number: usize, shared: Shared, workload: W) -> io
     driven
 }
 
+/// How long a worker sleeps at least while starts are to come at this rate.
+fn begun_together(starts_per_second: f64) -> Duration {
+    if starts_per_second > WAKES_PER_SECOND_MAX {
+        Duration::from_secs_f64(1.0 / WAKES_PER_SECOND_MAX)
+    } else {
+        Duration::ZERO
+    }
+}
+
 impl<W: Workload> Worker<W> {
     async fn drive(
         self: &Rc<Self>,
@@ -140,6 +153,9 @@ impl<W: Workload> Worker<W> {
         stop: Shutdown,
     ) -> io::Result<()> {
         self.route(&targets.borrow_and_update());
+        if self.config.connect_first {
+            self.connect();
+        }
         let timer = Timer::new()?;
         let end = self.config.duration.map_or(Monotonic(u64::MAX), |duration| self.start + duration);
         // Workers begin together, at the start of the run, which lies a moment ahead.
@@ -164,6 +180,7 @@ impl<W: Workload> Worker<W> {
         stop: &Shutdown,
     ) -> io::Result<()> {
         let share = Share { worker: self.number, workers: self.config.workers };
+        let together = begun_together(per_second / self.config.workers as f64);
         let mut schedule = Schedule::new(arrivals, per_second, share, self.config.seed);
         let mut next = self.start + schedule.advance();
         while !stop.is_begun() {
@@ -181,7 +198,7 @@ impl<W: Workload> Worker<W> {
             } else if now >= end {
                 return Ok(());
             } else {
-                let wake = next.min(end).min(self.meter.borrow().next_end(now));
+                let wake = next.max(now + together).min(end).min(self.meter.borrow().next_end(now));
                 self.wait(wake.since(self.clock.now()), timer, targets, stop).await?;
             }
         }
@@ -276,6 +293,15 @@ impl<W: Workload> Worker<W> {
         *pools = kept;
     }
 
+    /// Opens all connections that there may be, as far as they are not open.
+    fn connect(self: &Rc<Self>) {
+        for pool in self.pools.borrow().values() {
+            for _ in 0..pool.fill() {
+                tokio::task::spawn_local(connection::run(self.clone(), pool.clone(), None));
+            }
+        }
+    }
+
     /// A start is due: chooses what it is and hands it to a connection.
     fn begin(self: &Rc<Self>, intended: Monotonic, now: Monotonic) {
         self.meter.borrow_mut().offered(intended, now.since(intended) > LATE_AFTER);
@@ -291,7 +317,7 @@ impl<W: Workload> Worker<W> {
             self.waiting.set(self.waiting.get() + 1);
         }
         if let Handed::Open(start) = pool.hand_in(start) {
-            tokio::task::spawn_local(connection::run(self.clone(), pool, start));
+            tokio::task::spawn_local(connection::run(self.clone(), pool, Some(start)));
         }
     }
 
@@ -398,5 +424,17 @@ impl<W: Workload> Worker<W> {
         if !acks.is_empty() {
             let _ = self.parts.push(Part::Acks(acks)); // as above
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_starts_that_come_faster_than_wake_ups_may_begin_together() {
+        assert_eq!(begun_together(1.0), Duration::ZERO);
+        assert_eq!(begun_together(WAKES_PER_SECOND_MAX), Duration::ZERO);
+        assert_eq!(begun_together(33_000.0), Duration::from_micros(100));
     }
 }

@@ -79,6 +79,7 @@ fn open(per_second: f64, seconds: f64) -> EngineConfig {
         pace: Pace::Open { per_second, arrivals: Arrivals::Constant },
         workers: 1,
         connections: 16,
+        connect_first: false,
         timeout: Duration::from_secs(10),
         duration: Some(Duration::from_secs_f64(seconds)),
         window: Duration::from_millis(500),
@@ -188,6 +189,36 @@ fn a_refused_connection_and_a_closed_one_are_told_apart() {
     assert_eq!(report.errors, [("connect".to_owned(), 50)].into());
     let report = run(&open(100.0, 0.5), vec![], &Shutdown::new());
     assert_eq!(report.errors, [("no-endpoint".to_owned(), 50)].into());
+}
+
+#[test]
+fn connections_that_come_first_are_there_before_they_are_needed() {
+    let server = Server::start(Box::new(|_| Reply::Answer(OK)));
+    let needed = EngineConfig { connections: 8, ..open(20.0, 0.2) };
+    let report = run(&needed, vec![server.address], &Shutdown::new());
+    let when_needed = server.connections.load(Ordering::Relaxed);
+    assert!(report.succeeded == 4 && when_needed < 8, "{when_needed} connections: {report}");
+
+    let first = EngineConfig { connect_first: true, workers: 2, ..needed };
+    let report = run(&first, vec![server.address], &Shutdown::new());
+    assert_eq!((report.offered, report.succeeded), (4, 4));
+    assert_eq!(server.connections.load(Ordering::Relaxed), when_needed + 8);
+}
+
+/// The connections that come first fail before there is a start: each start tries for itself, and says why it failed.
+#[test]
+fn connections_that_come_first_and_fail_lose_no_start() {
+    let nobody = {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        listener.local_addr().unwrap()
+    };
+    for pace in [Pace::Open { per_second: 2_000.0, arrivals: Arrivals::Constant }, Pace::Closed] {
+        let config = EngineConfig { pace, connections: 2, connect_first: true, ..open(1.0, 0.3) };
+        let report = run(&config, vec![nobody], &Shutdown::new());
+        assert_eq!(report.errors, [("connect".to_owned(), report.offered)].into());
+        let all = if matches!(pace, Pace::Closed) { 2..=62 } else { 600..=600 };
+        assert!(all.contains(&report.offered), "{pace:?}: {report}");
+    }
 }
 
 #[test]

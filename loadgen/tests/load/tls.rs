@@ -67,6 +67,24 @@ fn load(options: LoadOptions) -> LoadReport {
     run(&config, &Threads::new(), Clock::new(), &Shutdown::new()).unwrap()
 }
 
+/// Connections that come first and are never made, while the only starts that there are wait for them: each of those is
+/// served by one of them all the same, and ends as it would have without.
+#[test]
+fn starts_that_wait_for_connections_that_are_never_made_are_told_so() {
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap(); // takes connections and says no word of TLS
+    let other = Secure::start("localhost", Box::new(|_| Reply::Answer(OK)));
+    let url = format!("https://localhost:{}", silent.local_addr().unwrap().port());
+    let report = load(LoadOptions {
+        connections: Some(2),
+        timeout: Some("200ms".parse().unwrap()),
+        duration: Some("100ms".parse().unwrap()),
+        ..pings(url, other.ca.clone())
+    });
+    assert_eq!((report.offered, report.succeeded), (5, 0), "{report}");
+    let (timeouts, overdue) = (&report.errors["timeout"], report.errors.get("overdue").unwrap_or(&0));
+    assert_eq!(timeouts + overdue, 5, "{:?}", report.errors);
+}
+
 #[test]
 fn records_are_put_and_read_over_tls_under_the_name_that_was_given() {
     let (kept, heads) = (Kept::default(), Arc::<Mutex<Vec<String>>>::default());
