@@ -134,7 +134,7 @@ pub(super) fn measure(running: &Running, client: Command) -> anyhow::Result<Figu
     Ok(figures.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))).collect())
 }
 
-/// Starts with an empty folder, and ends without it.
+/// Starts with an empty folder, and ends without it and after a rest.
 pub(super) fn in_fresh_folder<T>(
     folder: &Path,
     act: impl FnOnce(&Path) -> anyhow::Result<T>,
@@ -143,7 +143,9 @@ pub(super) fn in_fresh_folder<T>(
         std::fs::remove_dir_all(folder).with_context(|| format!("remove {}", folder.display()))?;
     }
     std::fs::create_dir_all(folder).with_context(|| format!("make {}", folder.display()))?;
+    let written_before = machine::disk_bytes_written()?;
     let done = act(folder);
     std::fs::remove_dir_all(folder).with_context(|| format!("remove {}", folder.display()))?;
+    machine::rest_after(written_before)?;
     done
 }

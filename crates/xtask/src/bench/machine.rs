@@ -12,6 +12,25 @@ const QUIET: f64 = 0.8;
 const LOOK: Duration = Duration::from_millis(500);
 const LOOKS_MAX: usize = 4;
 
+/// How long a run of the suite rests for each gigabyte that the one before has written, and how long at most. Measured: after
+/// 4 GB, five seconds are enough and none is not.
+const REST_PER_GB: Duration = Duration::from_secs(1);
+const REST_MAX: Duration = Duration::from_secs(10);
+
+/// Lets what a run has left to the machine come to its end, so that it is not the next one that pays for it: the kernel frees
+/// the blocks of removed files, and a host that keeps an account of what a virtual machine may use lets it go into credit
+/// again. Before the run the disk had written `written_before` bytes.
+pub(super) fn rest_after(written_before: u64) -> anyhow::Result<()> {
+    let synced = Command::new("sync").status().context("run sync")?;
+    anyhow::ensure!(synced.success(), "sync: {synced}");
+    thread::sleep(rest(disk_bytes_written()?.saturating_sub(written_before)));
+    Ok(())
+}
+
+fn rest(bytes_written: u64) -> Duration {
+    REST_PER_GB.mul_f64(bytes_written as f64 / 1e9).min(REST_MAX)
+}
+
 /// Waits until the machine is quiet; false when it did not become so.
 pub(super) fn await_quiet() -> anyhow::Result<bool> {
     for _ in 0..LOOKS_MAX {
@@ -40,6 +59,15 @@ pub(super) fn disk_flushes() -> anyhow::Result<u64> {
     // Behind the device's three words: 15 figures, then flushes and their time, since Linux 5.5.
     let flushes = stats.lines().filter_map(|line| line.split_whitespace().nth(18)?.parse::<u64>().ok());
     Ok(flushes.sum())
+}
+
+/// Bytes that the disk with the most of them has written so far. Not a sum: a partition is counted with its disk, too.
+pub(super) fn disk_bytes_written() -> anyhow::Result<u64> {
+    /// The unit of that file, whatever the disk's own is.
+    const SECTOR_BYTES: u64 = 512;
+    let stats = fs::read_to_string("/proc/diskstats").context("read /proc/diskstats")?;
+    let sectors = stats.lines().filter_map(|line| line.split_whitespace().nth(9)?.parse::<u64>().ok());
+    Ok(sectors.max().unwrap_or(0) * SECTOR_BYTES)
 }
 
 /// The unit of the kernel's figures (USER_HZ), the same on every Linux.
@@ -123,6 +151,13 @@ pub(super) fn described(data: &Path) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn who_wrote_much_is_followed_by_a_longer_rest() {
+        assert_eq!(rest(0), Duration::ZERO);
+        assert_eq!(rest(2_500_000_000), Duration::from_millis(2_500));
+        assert_eq!(rest(u64::MAX), REST_MAX);
+    }
 
     #[test]
     fn a_process_is_read_whatever_its_name() {

@@ -3,6 +3,7 @@
 use super::{
     Bench, client,
     client::Puts,
+    machine,
     results::{Figures, Row, Section, figure, interleaved},
     service::FLOOR_D,
     subject::Subject,
@@ -15,6 +16,8 @@ pub(super) const POLL: &str = "GetRecords";
 pub(super) const PUSH: &str = "SubscribeToShard";
 pub(super) const HALF_RECORD: &str = "PutRecord, 64 connections";
 pub(super) const HALF_RECORDS: &str = "PutRecords of 500, 8 connections";
+/// An open loop runs so long at least: one pause of the machine is no tail of a thousand calls then.
+const HALF_SECONDS_MIN: u32 = 5;
 /// How much longer the slowest call of a thousand took than the middle one.
 pub(super) const TAIL: &str = "p99.9 of p50";
 
@@ -61,12 +64,14 @@ pub(super) fn half(bench: &Bench) -> Section {
 fn at_half(bench: &Bench, subject: Subject, puts: Puts) -> anyhow::Result<Figures> {
     client::in_fresh_folder(&bench.folder, |folder| {
         let running = subject.start(&bench.programs, folder)?;
+        let written_before = machine::disk_bytes_written()?;
         let fastest = client::puts(&bench.programs, subject, &running.address, puts, bench.seconds);
         let most = client::said(fastest)?;
         let half = most.succeeded as f64 / most.seconds / 2.0;
+        machine::rest_after(written_before)?;
         let mut load = client::load(&bench.programs, &running.address, puts);
         load.args(["--unsigned", "--rate", &format!("{half:.0}/s")]);
-        load.args(["--duration", &format!("{}s", bench.seconds)]);
+        load.args(["--duration", &format!("{}s", bench.seconds.max(HALF_SECONDS_MIN))]);
         let mut figures = client::measure(&running, load)?;
         figures.insert(ASKED.to_owned(), half);
         if let (Some(p50), Some(p999)) = (figures.get(figure::P50), figures.get(figure::P999)) {
