@@ -145,8 +145,9 @@ impl TryFrom<LoadOptions> for LoadConfig {
             Some(services) => services,
             None => (endpoints(&options)?, WorkloadConfig::Kinesis(kinesis(&options, engine.seed)?)),
         };
-        // One load on known endpoints. Elsewhere servers come and go, or each has a small share of the calls.
-        engine.connect_first = matches!(endpoints, EndpointSource::Fixed(_));
+        // A benchmark's load. Servers that the control plane names come and go, and a service has few calls for its connections.
+        engine.connect_first =
+            matches!((&endpoints, &workload), (EndpointSource::Fixed(_), WorkloadConfig::Kinesis(_)));
         engine.trust = trust(&endpoints, options.ca.as_deref())?;
         let files = Files { windows: options.windows, acks: options.acks, hdr: options.hdr };
         Ok(Self { engine, endpoints, workload, files })
@@ -404,6 +405,18 @@ mod tests {
         let one = LoadConfig::try_from(LoadOptions { batch: Some(1), ..options() }).unwrap();
         let WorkloadConfig::Kinesis(kinesis) = one.workload else { panic!("not Kinesis") };
         assert_eq!(kinesis.mix[0].0, Operation::PutRecord);
+    }
+
+    #[test]
+    fn only_kinesis_calls_to_endpoints_that_are_given_find_their_connections_made() {
+        let first = |change: fn(&mut LoadOptions)| {
+            let mut options = options();
+            change(&mut options);
+            LoadConfig::try_from(options).unwrap().engine.connect_first
+        };
+        assert!(first(|_| {}));
+        assert!(!first(|o| (o.endpoints, o.control) = (Vec::new(), Some("127.0.0.1:1".parse().unwrap()))));
+        assert!(!first(|o| o.service = Some(ServiceKind::SignIn)));
     }
 
     #[test]

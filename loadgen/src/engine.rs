@@ -26,9 +26,10 @@ use crate::{arrival::Arrivals, meter::WindowPart, targets::Targets, workload::Wo
 /// Parts that wait for the recorder. Workers wait when it is full, which shows as late starts: it takes a disk that
 /// stands still for tens of seconds.
 const PARTS_MAX: usize = 1_024;
-/// The run starts this long after the workers were spawned, so that all of them are ready, and their connections if these
-/// come first.
-pub(crate) const HEAD_START: Duration = Duration::from_millis(50);
+/// The run starts this long after the workers were spawned, so that all of them are ready.
+const HEAD_START: Duration = Duration::from_millis(50);
+/// And this much later for each connection that comes first: twice what one takes on a host of today, both ends included.
+const HEAD_START_PER_CONNECTION: Duration = Duration::from_micros(200);
 
 /// How requests are paced.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -51,10 +52,10 @@ pub struct EngineConfig {
     pub pace: Pace,
     /// Worker threads; at least 1.
     pub workers: usize,
-    /// Connections of all workers together; at least one for each endpoint and worker is allowed in any case.
+    /// Connections of all workers together, rounded up to as many for each worker, and there for each endpoint.
     pub connections: usize,
-    /// Open them all before the first start, so that what is measured is calls and not the making of connections?
-    /// Else each is opened when it is needed.
+    /// Open them all ahead of the first start, so that what is measured is calls and not the making of connections?
+    /// Else each is opened when it is needed. A start that comes while they are being made waits for one.
     pub connect_first: bool,
     /// From the moment a request gets its connection to its whole answer; also how long a start waits for one.
     pub timeout: Duration,
@@ -71,6 +72,12 @@ pub struct EngineConfig {
 impl EngineConfig {
     fn connections_per_worker(&self) -> usize {
         self.connections.div_ceil(self.workers)
+    }
+
+    /// How long after the workers were spawned the run starts.
+    pub(crate) fn head_start(&self) -> Duration {
+        let connections = if self.connect_first { self.connections as u32 } else { 0 };
+        HEAD_START + HEAD_START_PER_CONNECTION * connections
     }
 }
 
@@ -126,7 +133,7 @@ pub fn start<W: Workload + Send>(
     stop: &Shutdown,
     mut workload: impl FnMut(usize) -> W,
 ) -> Result<Engine, StartError> {
-    let start = clock.now() + HEAD_START;
+    let start = clock.now() + config.head_start();
     let parts = Arc::new(BoundedQueue::new(PARTS_MAX, Overflow::Block));
     let mut workers = Vec::with_capacity(config.workers);
     for number in 0..config.workers {

@@ -64,7 +64,7 @@ pub(crate) struct LoadArgs {
     /// How keys are drawn: `uniform` or `zipf:1.0` [default: uniform].
     #[arg(long)]
     skew: Option<Skew>,
-    /// Connections; to --endpoint they are opened before the first start [default: 16].
+    /// Connections. Kinesis calls to --endpoint find all of them opened; others open them when needed [default: 16].
     #[arg(long)]
     connections: Option<usize>,
     /// Worker threads [default: 1].

@@ -44,10 +44,17 @@ struct Link {
 }
 
 impl Link {
-    /// Connects before there is a start. When that fails, the next start tries again and says why it failed.
+    /// Connects before there is a start. When that fails, which nothing in the report says, the next start tries again. Starts
+    /// that wait for this have their own timeout behind it.
     async fn connect_first<W: Workload>(&mut self, worker: &Worker<W>, pool: &Pool) {
         let connected = tokio::time::timeout(worker.config.timeout, connect(worker, pool)).await;
-        self.stream = connected.ok().and_then(Result::ok);
+        match connected.unwrap_or(Err(codes::TIMEOUT)) {
+            Ok(stream) => self.stream = Some(stream),
+            Err(code) if pool.first_early_error() => {
+                tracing::warn!(endpoint = %pool.endpoint, code, "a connection was not made ahead of the first start");
+            }
+            Err(_) => {}
+        }
     }
 
     /// The start that waits longest, or the next that comes. `None`: the connection has ended.

@@ -33,6 +33,7 @@ pub(super) struct Pool {
     limit: Cell<usize>,
     open: Cell<usize>,
     tls_failed: Cell<bool>,
+    early_failed: Cell<bool>,
     /// The last one in is the first one out: at a low rate few connections are warm, as in a client's pool.
     idle: RefCell<Vec<Rc<Slot>>>,
     waiting: RefCell<VecDeque<Start>>,
@@ -62,6 +63,7 @@ impl Pool {
             limit: Cell::new(limit),
             open: Cell::new(0),
             tls_failed: Cell::new(false),
+            early_failed: Cell::new(false),
             idle: RefCell::default(),
             waiting: RefCell::default(),
         }
@@ -95,7 +97,7 @@ impl Pool {
     }
 
     /// Counts as many connections as there may be, and says how many of them its caller is to open.
-    pub(super) fn fill(&self) -> usize {
+    pub(super) fn reserve_all(&self) -> usize {
         let missing = self.limit.get().saturating_sub(self.open.get());
         self.open.set(self.open.get() + missing);
         missing
@@ -129,6 +131,11 @@ impl Pool {
     /// A connection was not made for want of trust. True for the first: one line of log says as much as thousands.
     pub(super) fn first_tls_error(&self) -> bool {
         !self.tls_failed.replace(true)
+    }
+
+    /// A connection was not made ahead of the first start. True for the first, as above.
+    pub(super) fn first_early_error(&self) -> bool {
+        !self.early_failed.replace(true)
     }
 
     /// Waits, as an idle connection, for a start. `None`: the peer closed the connection, or it is not wanted any

@@ -12,7 +12,7 @@ use crate::server::{OK, Reply, Server};
 use tokio::sync::watch;
 use weir_client::Endpoint;
 use weir_core::{
-    clock::{Clock, WallMs},
+    clock::{Clock, Monotonic, WallMs},
     threads::Threads,
 };
 use weir_loadgen::{
@@ -31,11 +31,14 @@ use weir_sync::Shutdown;
 
 const OPERATIONS: &[&str] = &["Ping"];
 
+#[derive(Default)]
 struct Ping {
     tenants: Vec<String>,
     /// Panics at this answer, from 1.
     panic_at: u64,
     answers: u64,
+    /// When starts were begun, for who wants to know.
+    begun: Option<(Clock, Arc<Mutex<Vec<Monotonic>>>)>,
 }
 
 impl Workload for Ping {
@@ -50,6 +53,9 @@ impl Workload for Ping {
     }
 
     fn choose(&mut self) -> Choice {
+        if let Some((clock, begun)) = &self.begun {
+            begun.lock().unwrap().push(clock.now());
+        }
         Choice { tenant: TenantIndex(0), operation: OperationIndex(0), detail: 0 }
     }
 
@@ -98,6 +104,15 @@ fn targets(endpoints: Vec<SocketAddr>) -> Arc<Targets> {
 }
 
 fn run_at(config: &EngineConfig, targets: &watch::Receiver<Arc<Targets>>, stop: &Shutdown) -> LoadReport {
+    run_with(config, targets, stop, |_| Ping::default())
+}
+
+fn run_with(
+    config: &EngineConfig,
+    targets: &watch::Receiver<Arc<Targets>>,
+    stop: &Shutdown,
+    ping: impl Fn(Clock) -> Ping,
+) -> LoadReport {
     let threads = Threads::new();
     let clock = Clock::new();
     let tenants = vec!["t".to_owned()];
@@ -110,8 +125,7 @@ fn run_at(config: &EngineConfig, targets: &watch::Receiver<Arc<Targets>>, stop: 
     let recorder = Recorder::create(naming, config.workers, &Files::default(), b"").unwrap();
     let engine = engine::start(&threads, clock, config, targets, stop, |_| Ping {
         tenants: tenants.clone(),
-        panic_at: 0,
-        answers: 0,
+        ..ping(clock)
     })
     .unwrap();
     let start = engine.start;
@@ -191,8 +205,25 @@ fn a_refused_connection_and_a_closed_one_are_told_apart() {
     assert_eq!(report.errors, [("no-endpoint".to_owned(), 50)].into());
 }
 
+/// At twice as many starts as wake-ups every second start comes right behind another one: never less, however busy the host.
 #[test]
-fn connections_that_come_first_are_there_before_they_are_needed() {
+fn starts_that_come_faster_than_wake_ups_begin_together() {
+    let server = Server::start(Box::new(|_| Reply::Answer(OK)));
+    let (_publish, targets) = watch::channel(targets(vec![server.address]));
+    let begun = Arc::<Mutex<Vec<Monotonic>>>::default();
+    let config = open(20_000.0, 0.3);
+    let report = run_with(&config, &targets, &Shutdown::new(), |clock| Ping {
+        begun: Some((clock, begun.clone())),
+        ..Ping::default()
+    });
+    assert_eq!(report.offered, 6_000, "{report}");
+    let begun = begun.lock().unwrap();
+    let together = begun.windows(2).filter(|pair| pair[1] - pair[0] < Duration::from_micros(25)).count();
+    assert!(together > begun.len() / 4, "{together} of {}", begun.len());
+}
+
+#[test]
+fn connections_that_come_first_are_made_without_a_need_for_them() {
     let server = Server::start(Box::new(|_| Reply::Answer(OK)));
     let needed = EngineConfig { connections: 8, ..open(20.0, 0.2) };
     let report = run(&needed, vec![server.address], &Shutdown::new());
@@ -315,8 +346,11 @@ fn a_worker_that_panics_ends_the_run_and_is_heard() {
     let path = folder.path().join("acks");
     let files = Files { acks: Some(path.clone()), ..Files::default() };
     let recorder = Recorder::create(naming, 2, &files, &acks::header(&[])).unwrap();
-    let ping =
-        |worker| Ping { tenants: vec!["t".into()], panic_at: if worker == 0 { 10 } else { 0 }, answers: 0 };
+    let ping = |worker| Ping {
+        tenants: vec!["t".into()],
+        panic_at: if worker == 0 { 10 } else { 0 },
+        ..Ping::default()
+    };
     let stop = Shutdown::new();
     let engine = engine::start(&Threads::new(), Clock::new(), &config, &receiver, &stop, ping).unwrap();
     recorder.run(&engine.parts, &stop).unwrap();
