@@ -46,7 +46,7 @@ pub use self::{
     retain::RetainOutcome,
     rewrite::RewriteOutcome,
     stage::Append,
-    survey::{Depth, SegmentSurvey, Survey},
+    survey::{Depth, KeptFor, SegmentSurvey, Survey},
 };
 use crate::{
     disk::{Disk, FolderLock, RealDisk},

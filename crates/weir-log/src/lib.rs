@@ -30,7 +30,7 @@ pub use error::{
     StorageError, WriteError,
 };
 pub use journal::{
-    Append, AppendOutcome, At, DamageFound, DamageKind, Depth, Durability, Journal, JournalConfig, ReadBatch,
-    RecoveryReport, RetainOutcome, RewriteOutcome, SegmentSurvey, ShardStatus, Survey, TornTail,
+    Append, AppendOutcome, At, DamageFound, DamageKind, Depth, Durability, Journal, JournalConfig, KeptFor,
+    ReadBatch, RecoveryReport, RetainOutcome, RewriteOutcome, SegmentSurvey, ShardStatus, Survey, TornTail,
 };
 pub use metrics::JournalMetrics;

@@ -10,7 +10,7 @@ use std::{
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 use weir_core::{calendar::timestamp, clock::WallMs};
-use weir_log::{DamageFound, DamageKind, Depth, OpenError, SegmentSurvey, ShardStatus, Survey};
+use weir_log::{DamageFound, DamageKind, Depth, KeptFor, OpenError, SegmentSurvey, ShardStatus, Survey};
 
 use crate::{
     exit::{self, Failure},
@@ -88,7 +88,7 @@ fn as_text(folder: &Path, survey: &Survey) -> String {
             segment.used_bytes,
             read_by(segment),
             stands_for(segment),
-            if segment.is_dropped { ", no longer kept" } else { "" }
+            kept_for(segment)
         ));
     }
     line(format_args!(
@@ -170,6 +170,14 @@ fn read_by(segment: &SegmentSurvey) -> &'static str {
     }
 }
 
+fn kept_for(segment: &SegmentSurvey) -> &'static str {
+    match segment.kept_for {
+        KeptFor::Records => "",
+        KeptFor::Shards => ", kept only to tell what shards there were",
+        KeptFor::Nothing => ", no longer kept",
+    }
+}
+
 fn what(kind: DamageKind) -> &'static str {
     match kind {
         DamageKind::Head => "the head (no record is lost by it)",
@@ -187,7 +195,8 @@ fn as_json(folder: &Path, survey: &Survey) -> Value {
         json!({
             "file": segment.path, "number": segment.number, "begun_ms": segment.begun.map(|begun| begun.0),
             "used_bytes": segment.used_bytes, "footer": segment.has_footer, "scanned": segment.was_scanned,
-            "dropped": segment.is_dropped, "rewritten_for": segment.stands_for,
+            "dropped": segment.kept_for == KeptFor::Nothing, "only_tells": segment.kept_for == KeptFor::Shards,
+            "rewritten_for": segment.stands_for,
         })
     };
     let shard = |shard: &ShardStatus| {

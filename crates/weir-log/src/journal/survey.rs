@@ -66,10 +66,22 @@ pub struct SegmentSurvey {
     pub has_footer: bool,
     /// It was read frame by frame, in whole or in part.
     pub was_scanned: bool,
-    /// An opening lets go of it: its records are no longer kept, nor is it needed to tell what shards there were.
-    pub is_dropped: bool,
+    /// What it is kept for.
+    pub kept_for: KeptFor,
     /// How many segments it stands for, itself the last, if it was rewritten.
     pub stands_for: Option<u32>,
+}
+
+/// What a segment is kept for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum KeptFor {
+    /// Its records.
+    Records,
+    /// It tells what shards there were, and the next one does not. Its records are no longer kept. An opening that can write
+    /// what the next one lacks lets go of it.
+    Shards,
+    /// Nothing: an opening lets go of it.
+    Nothing,
 }
 
 impl Survey {
@@ -108,6 +120,11 @@ impl Survey {
         let Recovered { segments, covered, shards, folder: facts, first_segment, report, read, .. } =
             recovered;
         let needed_from = beginning_before(first_segment, &segments);
+        let kept_for = |sequence| match sequence {
+            _ if sequence >= first_segment => KeptFor::Records,
+            _ if sequence >= needed_from => KeptFor::Shards,
+            _ => KeptFor::Nothing,
+        };
         let surveyed = segments.iter().zip(read).map(|(segment, read)| {
             let SegmentRead { begun, used_bytes, has_footer, was_scanned, stands_for } = read;
             SegmentSurvey {
@@ -117,7 +134,7 @@ impl Survey {
                 used_bytes,
                 has_footer,
                 was_scanned,
-                is_dropped: segment.sequence < needed_from,
+                kept_for: kept_for(segment.sequence),
                 stands_for,
             }
         });

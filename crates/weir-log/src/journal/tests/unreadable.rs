@@ -362,8 +362,11 @@ fn a_segment_that_tells_of_the_shards_stays_until_a_later_one_does() {
     let stay = |disk: &FaultDisk, expected: &[PathBuf]| {
         for depth in [Depth::Footers, Depth::Frames] {
             let survey = Survey::on(Arc::new(disk.clone()), Path::new("data"), depth).unwrap();
-            let stay = survey.segments.iter().filter(|segment| !segment.is_dropped);
-            assert!(stay.map(|segment| &segment.path).eq(expected), "{depth:?}: {survey:?}");
+            let stay = survey.segments.iter().filter(|segment| segment.kept_for != KeptFor::Nothing);
+            assert!(stay.clone().map(|segment| &segment.path).eq(expected), "{depth:?}: {survey:?}");
+            let (records, shards) = (KeptFor::Records, KeptFor::Shards);
+            let expected = if expected.len() == 2 { vec![shards, records] } else { vec![records] };
+            assert!(stay.map(|segment| segment.kept_for).eq(expected), "{depth:?}: {survey:?}");
         }
     };
     stay(&disk, &needed);
