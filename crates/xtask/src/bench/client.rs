@@ -146,6 +146,7 @@ pub(super) fn in_fresh_folder<T>(
     let written_before = machine::disk_bytes_written()?;
     let done = act(folder);
     std::fs::remove_dir_all(folder).with_context(|| format!("remove {}", folder.display()))?;
-    machine::rest_after(written_before)?;
-    done
+    let done = done?;
+    machine::rest_after(&written_before)?;
+    Ok(done)
 }

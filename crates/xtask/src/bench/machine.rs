@@ -2,7 +2,7 @@
 //!
 //! Read from `/proc`. A run waits for quiet a few times and then goes ahead: whether it was quiet stands beside its figure.
 
-use std::{fs, path::Path, process::Command, thread, time::Duration};
+use std::{collections::BTreeMap, fs, path::Path, process::Command, thread, time::Duration};
 
 use anyhow::Context;
 
@@ -13,17 +13,17 @@ const LOOK: Duration = Duration::from_millis(500);
 const LOOKS_MAX: usize = 4;
 
 /// How long a run of the suite rests for each gigabyte that the one before has written, and how long at most. Measured: after
-/// 4 GB, five seconds are enough and none is not.
-const REST_PER_GB: Duration = Duration::from_secs(1);
+/// 3.9 GB, five seconds are enough and none is not.
+const REST_PER_GB: Duration = Duration::from_millis(1_300);
 const REST_MAX: Duration = Duration::from_secs(10);
 
 /// Lets what a run has left to the machine come to its end, so that it is not the next one that pays for it: the kernel frees
 /// the blocks of removed files, and a host that keeps an account of what a virtual machine may use lets it go into credit
-/// again. Before the run the disk had written `written_before` bytes.
-pub(super) fn rest_after(written_before: u64) -> anyhow::Result<()> {
+/// again. Before the run the disks had written `written_before`.
+pub(super) fn rest_after(written_before: &Written) -> anyhow::Result<()> {
     let synced = Command::new("sync").status().context("run sync")?;
     anyhow::ensure!(synced.success(), "sync: {synced}");
-    thread::sleep(rest(disk_bytes_written()?.saturating_sub(written_before)));
+    thread::sleep(rest(disk_bytes_written()?.since(written_before)));
     Ok(())
 }
 
@@ -61,13 +61,32 @@ pub(super) fn disk_flushes() -> anyhow::Result<u64> {
     Ok(flushes.sum())
 }
 
-/// Bytes that the disk with the most of them has written so far. Not a sum: a partition is counted with its disk, too.
-pub(super) fn disk_bytes_written() -> anyhow::Result<u64> {
-    /// The unit of that file, whatever the disk's own is.
-    const SECTOR_BYTES: u64 = 512;
-    let stats = fs::read_to_string("/proc/diskstats").context("read /proc/diskstats")?;
-    let sectors = stats.lines().filter_map(|line| line.split_whitespace().nth(9)?.parse::<u64>().ok());
-    Ok(sectors.max().unwrap_or(0) * SECTOR_BYTES)
+/// Bytes that each disk has written so far, by name.
+#[derive(Debug)]
+pub(super) struct Written(BTreeMap<String, u64>);
+
+/// What all disks of this machine have written so far.
+pub(super) fn disk_bytes_written() -> anyhow::Result<Written> {
+    Ok(Written::read(&fs::read_to_string("/proc/diskstats").context("read /proc/diskstats")?))
+}
+
+impl Written {
+    fn read(stats: &str) -> Self {
+        /// The unit of that file, whatever the disk's own is.
+        const SECTOR_BYTES: u64 = 512;
+        let of_disk = |line: &str| {
+            let words: Vec<&str> = line.split_whitespace().collect();
+            Some((words.get(2)?.to_string(), words.get(9)?.parse::<u64>().ok()? * SECTOR_BYTES))
+        };
+        Self(stats.lines().filter_map(of_disk).collect())
+    }
+
+    /// Bytes that the disk with the most of them has written since. Not a sum: a partition is counted with its disk, too.
+    fn since(&self, before: &Self) -> u64 {
+        let of_disk =
+            |(name, bytes): (&String, &u64)| bytes.saturating_sub(before.0.get(name).copied().unwrap_or(0));
+        self.0.iter().map(of_disk).max().unwrap_or(0)
+    }
 }
 
 /// The unit of the kernel's figures (USER_HZ), the same on every Linux.
@@ -155,8 +174,19 @@ mod tests {
     #[test]
     fn who_wrote_much_is_followed_by_a_longer_rest() {
         assert_eq!(rest(0), Duration::ZERO);
-        assert_eq!(rest(2_500_000_000), Duration::from_millis(2_500));
+        assert_eq!(rest(3_000_000_000), Duration::from_millis(3_900));
         assert_eq!(rest(u64::MAX), REST_MAX);
+    }
+
+    #[test]
+    fn what_was_written_is_that_of_the_busiest_disk() {
+        let stats = |root: u64, data: u64| {
+            let line = |name, sectors| format!(" 254 0 {name} 9 0 0 0 7 0 {sectors} 0 0 0 0\n");
+            [line("vda", root), line("vda1", root), line("nvme0n1", data)].concat()
+        };
+        let before = Written::read(&stats(1_000_000, 10));
+        assert_eq!(Written::read(&stats(1_000_002, 110)).since(&before), 100 * 512);
+        assert_eq!(Written::read(&stats(1_000_200, 110)).since(&before), 200 * 512);
     }
 
     #[test]
