@@ -52,7 +52,8 @@ pub struct EngineConfig {
     pub pace: Pace,
     /// Worker threads; at least 1.
     pub workers: usize,
-    /// Connections of all workers together, rounded up to as many for each worker, and there for each endpoint.
+    /// Connections of all workers together. Each worker has an equal share and divides it equally among the endpoints; both are
+    /// rounded up.
     pub connections: usize,
     /// Open them all ahead of the first start, so that what is measured is calls and not the making of connections?
     /// Else each is opened when it is needed. A start that comes while they are being made waits for one.

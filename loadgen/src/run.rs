@@ -204,7 +204,7 @@ impl Conductor<'_> {
             tenants: tenants.clone(),
             operations,
             window_ms: engine_config.window.as_millis() as u64,
-            wall_start_ms: (self.clock.wall().0) + self.config.engine.head_start().as_millis() as u64,
+            wall_start_ms: (self.clock.wall().0) + engine_config.head_start().as_millis() as u64,
         };
         let recorder = Recorder::create(naming, engine_config.workers, &self.config.files, ack_header)?;
         let cpu_before = cpu_used();

@@ -173,8 +173,16 @@ fn read_by(segment: &SegmentSurvey) -> &'static str {
 fn kept_for(segment: &SegmentSurvey) -> &'static str {
     match segment.kept_for {
         KeptFor::Records => "",
-        KeptFor::Shards => ", kept only to tell what shards there were",
+        KeptFor::Shards => ", kept only for what shards there were",
         KeptFor::Nothing => ", no longer kept",
+    }
+}
+
+fn kept_for_word(kept_for: KeptFor) -> &'static str {
+    match kept_for {
+        KeptFor::Records => "records",
+        KeptFor::Shards => "shards",
+        KeptFor::Nothing => "nothing",
     }
 }
 
@@ -195,7 +203,7 @@ fn as_json(folder: &Path, survey: &Survey) -> Value {
         json!({
             "file": segment.path, "number": segment.number, "begun_ms": segment.begun.map(|begun| begun.0),
             "used_bytes": segment.used_bytes, "footer": segment.has_footer, "scanned": segment.was_scanned,
-            "dropped": segment.kept_for == KeptFor::Nothing, "only_tells": segment.kept_for == KeptFor::Shards,
+            "dropped": segment.kept_for == KeptFor::Nothing, "kept_for": kept_for_word(segment.kept_for),
             "rewritten_for": segment.stands_for,
         })
     };

@@ -44,13 +44,14 @@ struct Link {
 }
 
 impl Link {
-    /// Connects before there is a start. When that fails, which nothing in the report says, the next start tries again. Starts
-    /// that wait for this have their own timeout behind it.
+    /// Connects before there is a start. A failure is no start's and not in the report, so it is logged; the next start tries
+    /// again. A start that waited for this has its whole timeout from then on.
     async fn connect_first<W: Workload>(&mut self, worker: &Worker<W>, pool: &Pool) {
         let connected = tokio::time::timeout(worker.config.timeout, connect(worker, pool)).await;
         match connected.unwrap_or(Err(codes::TIMEOUT)) {
             Ok(stream) => self.stream = Some(stream),
-            Err(code) if pool.first_early_error() => {
+            // Why TLS failed is logged already.
+            Err(code) if code != codes::TLS && pool.first_early_error() => {
                 tracing::warn!(endpoint = %pool.endpoint, code, "a connection was not made ahead of the first start");
             }
             Err(_) => {}

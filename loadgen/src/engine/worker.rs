@@ -49,9 +49,9 @@ const STOP_GRACE: Duration = Duration::from_secs(1);
 /// How often the end of a run looks whether windows are complete.
 const DRAIN_TICK: Duration = Duration::from_millis(50);
 
-/// A worker with more starts a second than this sleeps so long between two wake-ups for starts that it has no more of these, and
-/// begins together what is due: at 33,000 a second a wake-up for each took 0.3 of a core from the server that is measured. A start
-/// waits for half such an interval in the mean; its latency counts that.
+/// A worker with more starts a second than this wakes for starts no more often, and begins together all that are due: at 33,000 a
+/// second a wake-up for each took 0.3 of a core from the server that is measured. A start waits for half such an interval in the
+/// mean; its latency counts that.
 const WAKES_PER_SECOND_MAX: f64 = 10_000.0;
 
 /// What all workers of a run share.
@@ -138,13 +138,18 @@ pub(super) fn run<W: Workload>(number: usize, shared: Shared, workload: W) -> io
     driven
 }
 
-/// How long a worker sleeps at least while starts are to come at this rate.
+/// How long a worker sleeps at least while starts come at this rate.
 fn begun_together(starts_per_second: f64) -> Duration {
     if starts_per_second > WAKES_PER_SECOND_MAX {
         Duration::from_secs_f64(1.0 / WAKES_PER_SECOND_MAX)
     } else {
         Duration::ZERO
     }
+}
+
+/// When to wake: for the next start, but not before `earliest`; at the end of the run or of a window in any case.
+fn wake(next: Monotonic, earliest: Monotonic, end: Monotonic, window_end: Monotonic) -> Monotonic {
+    next.max(earliest).min(end).min(window_end)
 }
 
 impl<W: Workload> Worker<W> {
@@ -160,7 +165,11 @@ impl<W: Workload> Worker<W> {
         let timer = Timer::new()?;
         let end = self.config.duration.map_or(Monotonic(u64::MAX), |duration| self.start + duration);
         // Workers begin together, at the start of the run, which lies a moment ahead.
-        timer.after(self.start.since(self.clock.now())).await?;
+        tokio::select! {
+            biased;
+            () = stop.wait_async() => {}
+            waited = timer.after(self.start.since(self.clock.now())) => waited?,
+        }
         match self.config.pace {
             Pace::Open { per_second, arrivals } => {
                 self.open_loop((per_second, arrivals), end, &timer, &mut targets, &stop).await?;
@@ -199,7 +208,7 @@ impl<W: Workload> Worker<W> {
             } else if now >= end {
                 return Ok(());
             } else {
-                let wake = next.max(now + together).min(end).min(self.meter.borrow().next_end(now));
+                let wake = wake(next, now + together, end, self.meter.borrow().next_end(now));
                 self.wait(wake.since(self.clock.now()), timer, targets, stop).await?;
             }
         }
@@ -213,6 +222,9 @@ impl<W: Workload> Worker<W> {
         targets: &mut watch::Receiver<Arc<Targets>>,
         stop: &Shutdown,
     ) -> io::Result<()> {
+        if stop.is_begun() {
+            return Ok(());
+        }
         for _ in 0..self.config.connections_per_worker() {
             let now = self.clock.now();
             self.begin(now, now);
@@ -437,5 +449,18 @@ mod tests {
         assert_eq!(begun_together(1.0), Duration::ZERO);
         assert_eq!(begun_together(WAKES_PER_SECOND_MAX), Duration::ZERO);
         assert_eq!(begun_together(33_000.0), Duration::from_micros(100));
+    }
+
+    #[test]
+    fn a_worker_wakes_for_the_next_start_unless_it_has_just_slept_or_something_ends() {
+        let wake = |next, earliest, end, window_end| {
+            let at = |micros| Monotonic::ZERO + Duration::from_micros(micros);
+            wake(at(next), at(earliest), at(end), at(window_end)).since(Monotonic::ZERO).as_micros()
+        };
+        assert_eq!(wake(50, 0, 900, 900), 50);
+        assert_eq!(wake(50, 100, 900, 900), 100);
+        assert_eq!(wake(300, 100, 900, 900), 300);
+        assert_eq!(wake(50, 100, 80, 900), 80);
+        assert_eq!(wake(50, 100, 900, 70), 70);
     }
 }

@@ -12,7 +12,7 @@ use crate::server::{OK, Reply, Server};
 use tokio::sync::watch;
 use weir_client::Endpoint;
 use weir_core::{
-    clock::{Clock, Monotonic, WallMs},
+    clock::{Clock, WallMs},
     threads::Threads,
 };
 use weir_loadgen::{
@@ -31,14 +31,11 @@ use weir_sync::Shutdown;
 
 const OPERATIONS: &[&str] = &["Ping"];
 
-#[derive(Default)]
 struct Ping {
     tenants: Vec<String>,
     /// Panics at this answer, from 1.
     panic_at: u64,
     answers: u64,
-    /// When starts were begun, for who wants to know.
-    begun: Option<(Clock, Arc<Mutex<Vec<Monotonic>>>)>,
 }
 
 impl Workload for Ping {
@@ -53,9 +50,6 @@ impl Workload for Ping {
     }
 
     fn choose(&mut self) -> Choice {
-        if let Some((clock, begun)) = &self.begun {
-            begun.lock().unwrap().push(clock.now());
-        }
         Choice { tenant: TenantIndex(0), operation: OperationIndex(0), detail: 0 }
     }
 
@@ -104,15 +98,6 @@ fn targets(endpoints: Vec<SocketAddr>) -> Arc<Targets> {
 }
 
 fn run_at(config: &EngineConfig, targets: &watch::Receiver<Arc<Targets>>, stop: &Shutdown) -> LoadReport {
-    run_with(config, targets, stop, |_| Ping::default())
-}
-
-fn run_with(
-    config: &EngineConfig,
-    targets: &watch::Receiver<Arc<Targets>>,
-    stop: &Shutdown,
-    ping: impl Fn(Clock) -> Ping,
-) -> LoadReport {
     let threads = Threads::new();
     let clock = Clock::new();
     let tenants = vec!["t".to_owned()];
@@ -125,7 +110,8 @@ fn run_with(
     let recorder = Recorder::create(naming, config.workers, &Files::default(), b"").unwrap();
     let engine = engine::start(&threads, clock, config, targets, stop, |_| Ping {
         tenants: tenants.clone(),
-        ..ping(clock)
+        panic_at: 0,
+        answers: 0,
     })
     .unwrap();
     let start = engine.start;
@@ -205,23 +191,6 @@ fn a_refused_connection_and_a_closed_one_are_told_apart() {
     assert_eq!(report.errors, [("no-endpoint".to_owned(), 50)].into());
 }
 
-/// At twice as many starts as wake-ups every second start comes right behind another one: never less, however busy the host.
-#[test]
-fn starts_that_come_faster_than_wake_ups_begin_together() {
-    let server = Server::start(Box::new(|_| Reply::Answer(OK)));
-    let (_publish, targets) = watch::channel(targets(vec![server.address]));
-    let begun = Arc::<Mutex<Vec<Monotonic>>>::default();
-    let config = open(20_000.0, 0.3);
-    let report = run_with(&config, &targets, &Shutdown::new(), |clock| Ping {
-        begun: Some((clock, begun.clone())),
-        ..Ping::default()
-    });
-    assert_eq!(report.offered, 6_000, "{report}");
-    let begun = begun.lock().unwrap();
-    let together = begun.windows(2).filter(|pair| pair[1] - pair[0] < Duration::from_micros(25)).count();
-    assert!(together > begun.len() / 4, "{together} of {}", begun.len());
-}
-
 #[test]
 fn connections_that_come_first_are_made_without_a_need_for_them() {
     let server = Server::start(Box::new(|_| Reply::Answer(OK)));
@@ -289,6 +258,17 @@ fn a_closed_loop_keeps_every_connection_busy_and_survives_a_server_that_is_not_t
 }
 
 #[test]
+fn a_run_that_is_stopped_before_its_start_makes_none() {
+    let server = Server::start(Box::new(|_| Reply::Answer(OK)));
+    let stop = Shutdown::new();
+    stop.begin();
+    for pace in [Pace::Open { per_second: 1_000.0, arrivals: Arrivals::Constant }, Pace::Closed] {
+        let config = EngineConfig { pace, connect_first: true, duration: None, ..open(1.0, 0.0) };
+        assert_eq!(run(&config, vec![server.address], &stop).offered, 0, "{pace:?}");
+    }
+}
+
+#[test]
 fn a_stopped_run_ends_at_once_and_its_books_still_balance() {
     let server = Server::start(Box::new(|_| Reply::Hang));
     let stop = Shutdown::new();
@@ -346,11 +326,8 @@ fn a_worker_that_panics_ends_the_run_and_is_heard() {
     let path = folder.path().join("acks");
     let files = Files { acks: Some(path.clone()), ..Files::default() };
     let recorder = Recorder::create(naming, 2, &files, &acks::header(&[])).unwrap();
-    let ping = |worker| Ping {
-        tenants: vec!["t".into()],
-        panic_at: if worker == 0 { 10 } else { 0 },
-        ..Ping::default()
-    };
+    let ping =
+        |worker| Ping { tenants: vec!["t".into()], panic_at: if worker == 0 { 10 } else { 0 }, answers: 0 };
     let stop = Shutdown::new();
     let engine = engine::start(&Threads::new(), Clock::new(), &config, &receiver, &stop, ping).unwrap();
     recorder.run(&engine.parts, &stop).unwrap();

@@ -77,8 +77,8 @@ pub struct SegmentSurvey {
 pub enum KeptFor {
     /// Its records.
     Records,
-    /// It tells what shards there were, and the next one does not. Its records are no longer kept. An opening that can write
-    /// what the next one lacks lets go of it.
+    /// Its records are no longer kept. It is the newest that tells what shards there were, or lies between that one and the
+    /// first whose records are kept. An opening that can write what that one lacks lets go of it.
     Shards,
     /// Nothing: an opening lets go of it.
     Nothing,

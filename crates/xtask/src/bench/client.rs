@@ -146,7 +146,8 @@ pub(super) fn in_fresh_folder<T>(
     let written_before = machine::disk_bytes_written()?;
     let done = act(folder);
     std::fs::remove_dir_all(folder).with_context(|| format!("remove {}", folder.display()))?;
+    let rested = machine::rest_after(&written_before);
     let done = done?;
-    machine::rest_after(&written_before)?;
+    rested?;
     Ok(done)
 }
