@@ -4,7 +4,10 @@
 
 use std::{
     net::SocketAddr,
-    sync::{Arc, Mutex, atomic::Ordering},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicU64, Ordering},
+    },
     time::Duration,
 };
 
@@ -36,6 +39,17 @@ struct Ping {
     /// Panics at this answer, from 1.
     panic_at: u64,
     answers: u64,
+    /// A start was begun and none has been sent since.
+    has_begun: bool,
+    /// Starts that were begun behind another one before any was sent.
+    together: Arc<AtomicU64>,
+}
+
+impl Ping {
+    fn new() -> Self {
+        let tenants = vec!["t".to_owned()];
+        Self { tenants, panic_at: 0, answers: 0, has_begun: false, together: Arc::default() }
+    }
 }
 
 impl Workload for Ping {
@@ -50,6 +64,8 @@ impl Workload for Ping {
     }
 
     fn choose(&mut self) -> Choice {
+        self.together.fetch_add(u64::from(self.has_begun), Ordering::Relaxed);
+        self.has_begun = true;
         Choice { tenant: TenantIndex(0), operation: OperationIndex(0), detail: 0 }
     }
 
@@ -60,6 +76,7 @@ impl Workload for Ping {
         _: WallMs,
         request: &mut RequestBuffer,
     ) -> Prepared<()> {
+        self.has_begun = false;
         request.head =
             format!("POST / HTTP/1.1\r\nHost: {}\r\nContent-Length: 4\r\n\r\n", endpoint.host()).into_bytes();
         request.own = b"ping".to_vec();
@@ -98,6 +115,15 @@ fn targets(endpoints: Vec<SocketAddr>) -> Arc<Targets> {
 }
 
 fn run_at(config: &EngineConfig, targets: &watch::Receiver<Arc<Targets>>, stop: &Shutdown) -> LoadReport {
+    run_with(config, targets, stop, Ping::new)
+}
+
+fn run_with(
+    config: &EngineConfig,
+    targets: &watch::Receiver<Arc<Targets>>,
+    stop: &Shutdown,
+    ping: impl Fn() -> Ping,
+) -> LoadReport {
     let threads = Threads::new();
     let clock = Clock::new();
     let tenants = vec!["t".to_owned()];
@@ -108,12 +134,7 @@ fn run_at(config: &EngineConfig, targets: &watch::Receiver<Arc<Targets>>, stop: 
         wall_start_ms: 0,
     };
     let recorder = Recorder::create(naming, config.workers, &Files::default(), b"").unwrap();
-    let engine = engine::start(&threads, clock, config, targets, stop, |_| Ping {
-        tenants: tenants.clone(),
-        panic_at: 0,
-        answers: 0,
-    })
-    .unwrap();
+    let engine = engine::start(&threads, clock, config, targets, stop, |_| ping()).unwrap();
     let start = engine.start;
     let totals = recorder.run(&engine.parts, stop).unwrap();
     engine.join().unwrap();
@@ -189,6 +210,19 @@ fn a_refused_connection_and_a_closed_one_are_told_apart() {
     assert_eq!(report.errors, [("connect".to_owned(), 50)].into());
     let report = run(&open(100.0, 0.5), vec![], &Shutdown::new());
     assert_eq!(report.errors, [("no-endpoint".to_owned(), 50)].into());
+}
+
+/// Two are due at each wake-up, and more on a host that is late.
+#[test]
+fn starts_that_come_faster_than_wake_ups_begin_together() {
+    let server = Server::start(Box::new(|_| Reply::Answer(OK)));
+    let (_publish, targets) = watch::channel(targets(vec![server.address]));
+    let together = Arc::<AtomicU64>::default();
+    let ping = || Ping { together: together.clone(), ..Ping::new() };
+    let report = run_with(&open(20_000.0, 0.3), &targets, &Shutdown::new(), ping);
+    assert_eq!(report.offered, 6_000, "{report}");
+    let together = together.load(Ordering::Relaxed);
+    assert!(together > report.offered / 4, "{together} of {}", report.offered);
 }
 
 #[test]
@@ -326,8 +360,7 @@ fn a_worker_that_panics_ends_the_run_and_is_heard() {
     let path = folder.path().join("acks");
     let files = Files { acks: Some(path.clone()), ..Files::default() };
     let recorder = Recorder::create(naming, 2, &files, &acks::header(&[])).unwrap();
-    let ping =
-        |worker| Ping { tenants: vec!["t".into()], panic_at: if worker == 0 { 10 } else { 0 }, answers: 0 };
+    let ping = |worker| Ping { panic_at: if worker == 0 { 10 } else { 0 }, ..Ping::new() };
     let stop = Shutdown::new();
     let engine = engine::start(&Threads::new(), Clock::new(), &config, &receiver, &stop, ping).unwrap();
     recorder.run(&engine.parts, &stop).unwrap();
