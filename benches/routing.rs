@@ -1,7 +1,7 @@
 //! Routing: the MD5 of a partition key, then the shard whose range holds it, in streams of 1, 64 and 4,096 shards.
 //!
 //! What a front end does for each record. Beside it the plain way, which hashes one key after another and looks at one
-//! shard after another, and the MD5 alone, of eight keys at once, below which no routing can go.
+//! shard after another, and the MD5 alone, of sixteen keys at once, below which no routing can go.
 
 use std::{hint::black_box, num::NonZeroU32};
 

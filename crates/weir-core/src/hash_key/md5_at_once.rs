@@ -1,19 +1,19 @@
-//! MD5 (RFC 1321) of eight short texts at once, one in each element of the processor's vectors.
+//! MD5 (RFC 1321) of sixteen short texts at once, one in each element of the processor's vectors.
 //!
 //! [`HashKey::of_partition_keys`](super::HashKey::of_partition_keys) calls it. One digest is a chain of 64 steps that
-//! wait for one another; eight chains side by side take as long as two or three. It knows texts of a single block only,
+//! wait for one another; sixteen chains side by side take as long as two or three. It knows texts of a single block only,
 //! and must never be asked for others.
 
-use wide::u32x8;
+use wide::u32x16;
 
-/// Texts that are digested at once.
-pub(super) const AT_ONCE: usize = 8;
+/// Texts that are digested at once: four vectors of every x86-64, which wait for one another less than two do.
+pub(super) const AT_ONCE: usize = 16;
 
 /// Bytes of the longest text whose padding still fits its block.
 pub(super) const TEXT_BYTES_MAX: usize = BLOCK_WORDS * 4 - 1 - size_of::<u64>();
 
 /// One word of each text.
-type Words = u32x8;
+type Words = u32x16;
 
 const BLOCK_WORDS: usize = 16;
 
@@ -65,47 +65,34 @@ fn words(texts: [&str; AT_ONCE]) -> [Words; BLOCK_WORDS] {
     words.map(Words::new)
 }
 
-/// The four rounds over one block. A sum takes the result of the step before last, since that is what it waits for.
+/// The four rounds over one block: which word each of a round's steps takes, and what it mixes into its sum. A sum takes the
+/// result of the step before last, since that is what it waits for.
 fn compress(words: &[Words; BLOCK_WORDS]) -> [Words; 4] {
     let start = INITIAL_STATE.map(Words::splat);
-    let [mut a, mut b, mut c, mut d] = start;
-    macro_rules! step {
-        ($round:literal, $at:literal, $word:expr, $mix:expr) => {{
-            const ROTATION: u32 = ROTATIONS[$round][$at % 4];
-            let sum = $mix(
-                a + (Words::splat(SINE_TABLE[16 * $round + $at]) + words[$word($at) % BLOCK_WORDS]),
-                b,
-                c,
-                d,
-            );
-            (a, b, c, d) = (d, b + (sum << ROTATION | sum >> (32 - ROTATION)), b, c);
-        }};
+    let state = round::<0>(start, words, |at| at, |sum, b, c, d| sum + (d ^ (b & (c ^ d))));
+    let state = round::<1>(state, words, |at| 5 * at + 1, |sum, b, c, d| sum + (c & !d) + (b & d));
+    let state = round::<2>(state, words, |at| 3 * at + 5, |sum, b, c, d| sum + (b ^ (c ^ d)));
+    let state = round::<3>(state, words, |at| 7 * at, |sum, b, c, d| sum + (c ^ (b | !d)));
+    std::array::from_fn(|at| start[at] + state[at])
+}
+
+/// One round. Its loop over groups of four steps stays one: out of all sixty-four the compiler makes a row of instructions for
+/// each vector, one row behind the other, and they take 41 ns a text instead of 17.
+fn round<const ROUND: usize>(
+    [mut a, mut b, mut c, mut d]: [Words; 4],
+    words: &[Words; BLOCK_WORDS],
+    word: impl Fn(usize) -> usize,
+    mix: impl Fn(Words, Words, Words, Words) -> Words,
+) -> [Words; 4] {
+    let (fours, _) = SINE_TABLE.as_chunks::<4>();
+    for (four, sines) in fours[4 * ROUND..][..4].iter().enumerate() {
+        for (at, (sine, rotation)) in sines.iter().zip(ROTATIONS[ROUND]).enumerate() {
+            let word = words[word(4 * four + at) % BLOCK_WORDS];
+            let sum = mix(a + (Words::splat(*sine) + word), b, c, d);
+            (a, b, c, d) = (d, b + (sum << rotation | sum >> (32 - rotation)), b, c);
+        }
     }
-    macro_rules! round {
-        ($round:literal, $word:expr, $mix:expr) => {
-            step!($round, 0, $word, $mix);
-            step!($round, 1, $word, $mix);
-            step!($round, 2, $word, $mix);
-            step!($round, 3, $word, $mix);
-            step!($round, 4, $word, $mix);
-            step!($round, 5, $word, $mix);
-            step!($round, 6, $word, $mix);
-            step!($round, 7, $word, $mix);
-            step!($round, 8, $word, $mix);
-            step!($round, 9, $word, $mix);
-            step!($round, 10, $word, $mix);
-            step!($round, 11, $word, $mix);
-            step!($round, 12, $word, $mix);
-            step!($round, 13, $word, $mix);
-            step!($round, 14, $word, $mix);
-            step!($round, 15, $word, $mix);
-        };
-    }
-    round!(0, |at: usize| at, |sum: Words, b: Words, c: Words, d: Words| sum + (d ^ (b & (c ^ d))));
-    round!(1, |at: usize| 5 * at + 1, |sum: Words, b: Words, c: Words, d: Words| sum + (c & !d) + (b & d));
-    round!(2, |at: usize| 3 * at + 5, |sum: Words, b: Words, c: Words, d: Words| sum + (b ^ (c ^ d)));
-    round!(3, |at: usize| 7 * at, |sum: Words, b: Words, c: Words, d: Words| sum + (c ^ (b | !d)));
-    [a + start[0], b + start[1], c + start[2], d + start[3]]
+    [a, b, c, d]
 }
 
 #[cfg(test)]
@@ -117,7 +104,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn each_digest_is_that_of_its_text(texts in prop::array::uniform8("[ -~]{0,55}|[à-ÿ]{0,27}")) {
+        fn each_digest_is_that_of_its_text(texts in prop::array::uniform16("[ -~]{0,55}|[à-ÿ]{0,27}")) {
             let digests = digests(texts.each_ref().map(String::as_str));
             let others = texts.each_ref().map(|text| <[u8; 16]>::from(Md5::digest(text.as_bytes())));
             prop_assert_eq!(digests, others);
