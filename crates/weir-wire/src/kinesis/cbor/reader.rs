@@ -11,7 +11,29 @@ use crate::kinesis::{
     blob::Blob,
     decode::{DEPTH_MAX, Malformed, RawText, Source, Token},
     error::ApiError,
-    shape::EpochMs,
+    shape::{EpochMs, Text},
+};
+
+/// What each byte begins, if it begins a value that is read.
+const TOKENS: [Option<Token>; 256] = {
+    let mut tokens = [None; 256];
+    let mut first = 0;
+    while first < tokens.len() {
+        tokens[first] = match ((first >> 5) as u8, (first & 0x1f) as u8) {
+            (_, 28..INDEFINITE) | (major::UNSIGNED | major::NEGATIVE, INDEFINITE) => None,
+            (major::UNSIGNED | major::NEGATIVE, _) | (major::OTHER, 25..=27) => Some(Token::Number),
+            (major::BYTES, _) => Some(Token::Bytes),
+            (major::TEXT, _) => Some(Token::Text),
+            (major::LIST, _) => Some(Token::List),
+            (major::MAP, _) => Some(Token::Object),
+            (major::OTHER, 20) => Some(Token::False),
+            (major::OTHER, 21) => Some(Token::True),
+            (major::OTHER, 22 | 23) => Some(Token::Null), // null, and undefined
+            _ => None,
+        };
+        first += 1;
+    }
+    tokens
 };
 
 /// Reads a body.
@@ -45,6 +67,7 @@ impl<'a> Reader<'a> {
     }
 
     /// The next `len` bytes.
+    #[inline]
     fn take(&mut self, len: u64) -> Result<&'a [u8], Malformed> {
         let rest = &self.bytes[self.at..];
         let taken = usize::try_from(len).ok().and_then(|len| rest.get(..len)).ok_or(self.malformed())?;
@@ -53,36 +76,38 @@ impl<'a> Reader<'a> {
     }
 
     /// An item's head: its major type, its five bits, and the number that they or the bytes behind them are.
+    #[inline]
     fn head(&mut self) -> Result<(u8, u8, u64), Malformed> {
         let first = self.byte()?;
         let info = first & 0x1f;
-        let argument = match info {
-            0..=23 | INDEFINITE => {
-                self.at += 1;
-                u64::from(info)
-            }
-            24..=27 => {
-                let len = 1 << (info - 24);
-                let start = self.at;
-                self.at += 1;
-                let digits = self.take(len).map_err(|_| Malformed { at: start })?;
-                digits.iter().fold(0, |sum, &digit| sum << 8 | u64::from(digit))
-            }
-            _ => return Err(self.malformed()),
+        let rest = &self.bytes[self.at + 1..];
+        let number = match info {
+            0..=23 | INDEFINITE => Some((u64::from(info), 0)),
+            24 => rest.first().map(|byte| (u64::from(*byte), 1)),
+            25 => rest.first_chunk().map(|bytes| (u64::from(u16::from_be_bytes(*bytes)), 2)),
+            26 => rest.first_chunk().map(|bytes| (u64::from(u32::from_be_bytes(*bytes)), 4)),
+            27 => rest.first_chunk().map(|bytes| (u64::from_be_bytes(*bytes), 8)),
+            _ => None,
         };
+        let (argument, bytes) = number.ok_or(self.malformed())?;
+        self.at += 1 + bytes;
         Ok((first >> 5, info, argument))
     }
 
     /// A string of one of the two kinds. In one piece it is still to be checked; of several pieces of a text each must be a
     /// text by itself, and is.
+    #[inline(always)] // as `decode::read_blob`, which reads it, and so are the others
     fn string(&mut self, kind: u8) -> Result<Cow<'a, [u8]>, Malformed> {
         let (found, info, len) = self.head()?;
         if found != kind {
             return Err(self.malformed());
         }
-        if info != INDEFINITE {
-            return self.take(len).map(Cow::Borrowed);
-        }
+        if info == INDEFINITE { self.pieces(kind).map(Cow::Owned) } else { self.take(len).map(Cow::Borrowed) }
+    }
+
+    /// The pieces of a string up to the break, which has no length of its own.
+    #[cold]
+    fn pieces(&mut self, kind: u8) -> Result<Vec<u8>, Malformed> {
         let mut whole = Vec::new();
         while self.byte()? != BREAK {
             let (found, info, len) = self.head()?;
@@ -92,7 +117,7 @@ impl<'a> Reader<'a> {
             whole.extend_from_slice(self.piece(kind, len)?);
         }
         self.at += 1;
-        Ok(Cow::Owned(whole))
+        Ok(whole)
     }
 
     fn piece(&mut self, kind: u8, len: u64) -> Result<&'a [u8], Malformed> {
@@ -102,6 +127,16 @@ impl<'a> Reader<'a> {
             return Err(Malformed { at: start });
         }
         Ok(piece)
+    }
+
+    /// Passes over a tag, which is what must be here, unless a number of another width than is read hangs on it.
+    #[cold]
+    fn pass_tag(&mut self) -> Result<(), Malformed> {
+        let start = self.malformed();
+        match self.head()? {
+            (major::TAG, info, tag) if info != INDEFINITE && !TAGS_BIG_NUMBERS.contains(&tag) => Ok(()),
+            _ => Err(start),
+        }
     }
 
     /// Is there more?
@@ -140,33 +175,14 @@ impl<'a> Source<'a> for Reader<'a> {
     const BYTES: Token = Token::Bytes;
 
     /// Passes over the tags before the value as well: what is a time is known from the description.
+    #[inline]
     fn peek(&mut self) -> Result<Token, Malformed> {
         loop {
             let first = self.byte()?;
-            let (kind, info) = (first >> 5, first & 0x1f);
-            if (28..INDEFINITE).contains(&info) {
-                return Err(self.malformed());
+            if let Some(token) = TOKENS[usize::from(first)] {
+                return Ok(token);
             }
-            return match (kind, info) {
-                (major::TAG, _) => {
-                    let start = self.at;
-                    let (_, info, tag) = self.head()?;
-                    if info == INDEFINITE || TAGS_BIG_NUMBERS.contains(&tag) {
-                        return Err(Malformed { at: start });
-                    }
-                    continue;
-                }
-                (major::UNSIGNED | major::NEGATIVE, INDEFINITE) => Err(self.malformed()),
-                (major::UNSIGNED | major::NEGATIVE, _) | (major::OTHER, 25..=27) => Ok(Token::Number),
-                (major::BYTES, _) => Ok(Token::Bytes),
-                (major::TEXT, _) => Ok(Token::Text),
-                (major::LIST, _) => Ok(Token::List),
-                (major::MAP, _) => Ok(Token::Object),
-                (_, 20) => Ok(Token::False),
-                (_, 21) => Ok(Token::True),
-                (_, 22 | 23) => Ok(Token::Null), // null, and undefined
-                _ => Err(self.malformed()),
-            };
+            self.pass_tag()?;
         }
     }
 
@@ -194,6 +210,18 @@ impl<'a> Source<'a> for Reader<'a> {
         Ok(RawText { bytes: self.string(major::TEXT)?, at })
     }
 
+    #[inline(always)]
+    fn text(&mut self) -> Result<Text<'a>, Malformed> {
+        let at = self.at;
+        match self.string(major::TEXT)? {
+            Cow::Borrowed(bytes) => {
+                std::str::from_utf8(bytes).map(Cow::Borrowed).map_err(|_| Malformed { at })
+            }
+            bytes => RawText { bytes, at }.into_utf8(),
+        }
+    }
+
+    #[inline(always)]
     fn blob(&mut self) -> Result<Blob<'a>, ApiError> {
         Ok(Blob::from_bytes(self.string(major::BYTES)?))
     }

@@ -128,6 +128,7 @@ fn what_is_no_cbor_is_refused_without_a_text() {
         "bf 01 02 ff", // a key that is no text
         "a1 61 41 1c", // reserved widths
         "a1 61 41 fc",
+        "9c",                         // of a list, too
         "a1 61 41 f8 20",             // a simple value that is none of ours
         "a1 61 41 ff",                // an end where nothing may end
         "a1 61 41 c2 41 01",          // a big integer
