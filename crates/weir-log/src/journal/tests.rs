@@ -600,6 +600,24 @@ fn a_shard_that_is_deleted_opened_and_closed_in_one_group_ends_where_its_second_
 }
 
 #[test]
+fn a_shard_that_is_opened_and_deleted_in_one_group_is_gone() {
+    let disk = disk();
+    let (journal, _) = open(&disk);
+    let (shard, brief) = (key(1, 0), key(2, 0));
+    open_shard(&journal, shard);
+    let release = hold_committer(&journal, shard);
+    let (answer, deleted) = sync_channel(1);
+    journal.open_shard(owned(brief, 1), |outcome| outcome.unwrap());
+    journal.delete_shard(brief, move |outcome| answer.send(outcome).unwrap());
+    release.send(()).unwrap();
+    deleted.recv().unwrap().unwrap();
+    for journal in [&journal, &open(&disk.after_kill(1)).0] {
+        assert_eq!(journal.shard(brief), None);
+        assert!(matches!(append(journal, brief, &["late"]), Err(AppendError::NoShard { .. })));
+    }
+}
+
+#[test]
 fn only_a_shard_that_is_there_is_closed_and_one_opened_again_is_open() {
     let disk = disk();
     let (journal, _) = open(&disk);

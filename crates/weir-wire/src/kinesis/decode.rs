@@ -249,8 +249,8 @@ fn read_text<'a, S: Source<'a>>(source: &mut S, token: Token) -> Result<Cow<'a, 
     }
 }
 
-// A result of so many words comes back through memory and is asked for before it has arrived there: with the encoding's own part of
-// it, five microseconds of a `PutRecords` in CBOR.
+// A result of so many words comes back through memory, and the processor reads it before it has arrived there, and waits: with the
+// encoding's own part, 5 us of 500 records in CBOR (`put_records_decode`).
 #[inline(always)]
 fn read_blob<'a, S: Source<'a>>(source: &mut S, token: Token) -> Result<Blob<'a>, ApiError> {
     if token == S::BYTES { source.blob() } else { Err(wrong_scalar(token, "a Blob")) }

@@ -96,6 +96,32 @@ fn a_full_disk_refuses_without_effect_and_writes_go_on_when_there_is_room() {
 }
 
 #[test]
+fn a_next_segment_that_the_disk_refuses_for_another_reason_is_told_as_that_and_tried_again() {
+    let disk = disk();
+    let (journal, shard) = with_shard(&disk);
+    // When the segment is half full, and when it is full.
+    (0..2).for_each(|_| disk.fail_next(Operation::LayOut, Errno::EIO));
+    let mut acknowledged = Vec::new();
+    let refused = loop {
+        let text = long(acknowledged.len());
+        match append(&journal, shard, &[&text]) {
+            Ok(_) => acknowledged.push(text),
+            Err(error) => break error,
+        }
+        assert!(acknowledged.len() < 200);
+    };
+    assert!(matches!(refused, AppendError::Write(WriteError::NoSegment(_))), "{refused}");
+    assert_eq!(refused.effect(), Effect::None);
+    assert!(!journal.metrics().stopped);
+    assert_eq!(read_all(&journal, shard, 0).unwrap(), acknowledged);
+    let next = append(&journal, shard, &["there is one"]).unwrap();
+    assert_eq!(next.first, acknowledged.len() as u64, "a refused append took no number");
+    acknowledged.push("there is one".into());
+    drop(journal);
+    assert_eq!(read_all(&open(&disk).0, shard, 0).unwrap(), acknowledged);
+}
+
+#[test]
 fn a_disk_that_is_full_to_the_last_record_still_lets_go_of_shards_and_then_takes_records() {
     let disk = FaultDisk::new(1, 2 * SEGMENT_BYTES);
     let (journal, _) = open(&disk);

@@ -14,8 +14,8 @@ use crate::kinesis::{
     shape::{EpochMs, Text},
 };
 
-/// What each byte begins, if it begins a value that is read.
-const TOKENS: [Option<Token>; 256] = {
+/// What each byte begins; nothing: a tag, or what is not read.
+static TOKENS: [Option<Token>; 256] = {
     let mut tokens = [None; 256];
     let mut first = 0;
     while first < tokens.len() {
@@ -81,7 +81,7 @@ impl<'a> Reader<'a> {
         let first = self.byte()?;
         let info = first & 0x1f;
         let rest = &self.bytes[self.at + 1..];
-        let number = match info {
+        let told = match info {
             0..=23 | INDEFINITE => Some((u64::from(info), 0)),
             24 => rest.first().map(|byte| (u64::from(*byte), 1)),
             25 => rest.first_chunk().map(|bytes| (u64::from(u16::from_be_bytes(*bytes)), 2)),
@@ -89,14 +89,14 @@ impl<'a> Reader<'a> {
             27 => rest.first_chunk().map(|bytes| (u64::from_be_bytes(*bytes), 8)),
             _ => None,
         };
-        let (argument, bytes) = number.ok_or(self.malformed())?;
-        self.at += 1 + bytes;
+        let (argument, width) = told.ok_or(self.malformed())?;
+        self.at += 1 + width;
         Ok((first >> 5, info, argument))
     }
 
     /// A string of one of the two kinds. In one piece it is still to be checked; of several pieces of a text each must be a
     /// text by itself, and is.
-    #[inline(always)] // as `decode::read_blob`, which reads it, and so are the others
+    #[inline(always)] // `decode::read_blob` says why, and so it is with texts and data
     fn string(&mut self, kind: u8) -> Result<Cow<'a, [u8]>, Malformed> {
         let (found, info, len) = self.head()?;
         if found != kind {
@@ -105,7 +105,7 @@ impl<'a> Reader<'a> {
         if info == INDEFINITE { self.pieces(kind).map(Cow::Owned) } else { self.take(len).map(Cow::Borrowed) }
     }
 
-    /// The pieces of a string up to the break, which has no length of its own.
+    /// The pieces, up to the break, of a string that tells no length.
     #[cold]
     fn pieces(&mut self, kind: u8) -> Result<Vec<u8>, Malformed> {
         let mut whole = Vec::new();
@@ -129,7 +129,7 @@ impl<'a> Reader<'a> {
         Ok(piece)
     }
 
-    /// Passes over a tag, which is what must be here, unless a number of another width than is read hangs on it.
+    /// Passes over the tag that must be here. That of a number that is no machine's is refused, and so is what is no tag.
     #[cold]
     fn pass_tag(&mut self) -> Result<(), Malformed> {
         let start = self.malformed();
@@ -210,6 +210,7 @@ impl<'a> Source<'a> for Reader<'a> {
         Ok(RawText { bytes: self.string(major::TEXT)?, at })
     }
 
+    /// As the default does it, without a text that is not checked yet on the way.
     #[inline(always)]
     fn text(&mut self) -> Result<Text<'a>, Malformed> {
         let at = self.at;

@@ -128,11 +128,14 @@ fn what_is_no_cbor_is_refused_without_a_text() {
         "bf 01 02 ff", // a key that is no text
         "a1 61 41 1c", // reserved widths
         "a1 61 41 fc",
-        "9c",                         // of a list, too
-        "a1 61 41 f8 20",             // a simple value that is none of ours
-        "a1 61 41 ff",                // an end where nothing may end
-        "a1 61 41 c2 41 01",          // a big integer
-        "a1 61 41 df",                // a tag without a number
+        "9c",                // of a list, too
+        "a1 61 41 f8 20 00", // simple values that are none of ours
+        "a1 61 41 e0 00",
+        "a1 61 41 ff",       // an end where nothing may end
+        "a1 61 41 c2 41 01", // a big integer
+        "a1 61 41 df 00",    // a tag without a number
+        "a1 61 41 1f",       // numbers of no length
+        "a1 61 41 3f",
         "a1 61 41 7f 41 00 ff",       // bytes within a text
         "a1 61 41 7f 7f ff ff",       // pieces within pieces
         "a1 61 41 62 c3 28",          // no UTF-8
