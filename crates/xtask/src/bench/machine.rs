@@ -82,7 +82,7 @@ impl Written {
     }
 
     /// Bytes that the disk with the most of them has written since. Not a sum: a partition is counted with its disk, too.
-    fn since(&self, before: &Self) -> u64 {
+    pub(super) fn since(&self, before: &Self) -> u64 {
         let of_disk =
             |(name, bytes): (&String, &u64)| bytes.saturating_sub(before.0.get(name).copied().unwrap_or(0));
         self.0.iter().map(of_disk).max().unwrap_or(0)
@@ -147,13 +147,18 @@ fn figures(stat: &str) -> Option<Vec<u64>> {
     (figures.len() > 15).then_some(figures)
 }
 
+/// The memory of the machine.
+pub(super) fn memory_bytes() -> anyhow::Result<u64> {
+    let memory = fs::read_to_string("/proc/meminfo").context("read /proc/meminfo")?;
+    let kib = memory.lines().find_map(|line| line.strip_prefix("MemTotal:")?.trim().strip_suffix(" kB"));
+    Ok(kib.context("no MemTotal in /proc/meminfo")?.parse::<u64>()? * 1024)
+}
+
 /// The machine in a line, with the disk that the data of the runs is on.
 pub(super) fn described(data: &Path) -> String {
     let cpu = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
     let model = cpu.lines().find_map(|line| line.strip_prefix("model name")?.split_once(": "));
-    let memory = fs::read_to_string("/proc/meminfo").unwrap_or_default();
-    let kib = memory.lines().find_map(|line| line.strip_prefix("MemTotal:")?.trim().strip_suffix(" kB"));
-    let gib = kib.and_then(|kib| kib.parse::<u64>().ok()).unwrap_or(0) >> 20;
+    let gib = memory_bytes().unwrap_or(0) >> 30;
     let kernel = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
     let cores = thread::available_parallelism().map_or(1, usize::from);
     let disk = Command::new("df").arg("--output=fstype,source").arg(data).output();

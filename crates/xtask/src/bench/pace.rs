@@ -1,5 +1,7 @@
 //! Weir at a pace that is held: the way from a producer to a reader, and an open loop at half of what it can take.
 
+use std::ops::RangeInclusive;
+
 use super::{
     Bench, client,
     client::Puts,
@@ -18,8 +20,12 @@ pub(super) const HALF_RECORD: &str = "PutRecord, 64 connections";
 pub(super) const HALF_RECORDS: &str = "PutRecords of 500, 8 connections";
 /// An open loop runs so long at least: one pause of five milliseconds is the whole of its slowest thousandth then.
 const HALF_SECONDS_MIN: u32 = 5;
-/// And so long before that, unmeasured: behind a rest the memory that a server writes into has to be fetched from the host again.
-const HALF_WARM_UP_SECONDS: u32 = 2;
+/// And before that, unmeasured, until so much was written, a part of the memory: as long as the kernel is left to keep more and
+/// more of Weir's log, what it is written into may have to be fetched from the host, and half of the rate may be more than that
+/// lets through.
+const KEPT_PART: u64 = 8;
+/// But so long in any case, and no longer.
+const WARM_UP_SECONDS: RangeInclusive<u32> = 2..=10;
 /// How much longer the slowest call of a thousand took than the middle one.
 pub(super) const TAIL: &str = "p99.9 of p50";
 
@@ -71,6 +77,8 @@ fn at_half(bench: &Bench, subject: Subject, puts: Puts) -> anyhow::Result<Figure
         let most = client::said(fastest)?;
         let half = most.succeeded as f64 / most.seconds / 2.0;
         machine::rest_after(&written_before)?;
+        let left = (machine::memory_bytes()? / KEPT_PART)
+            .saturating_sub(machine::disk_bytes_written()?.since(&written_before));
         let load_for = |seconds: u32| {
             let mut load = client::load(&bench.programs, &running.address, puts);
             load.args([
@@ -82,7 +90,7 @@ fn at_half(bench: &Bench, subject: Subject, puts: Puts) -> anyhow::Result<Figure
             ]);
             load
         };
-        client::said(load_for(HALF_WARM_UP_SECONDS))?;
+        client::said(load_for(warm_up_seconds(left, half * puts.bytes() as f64)))?;
         let mut figures = client::measure(&running, load_for(bench.seconds.max(HALF_SECONDS_MIN)))?;
         figures.insert(ASKED.to_owned(), half);
         if let (Some(p50), Some(p999)) = (figures.get(figure::P50), figures.get(figure::P999)) {
@@ -92,7 +100,25 @@ fn at_half(bench: &Bench, subject: Subject, puts: Puts) -> anyhow::Result<Figure
     })
 }
 
+/// How long `left` bytes take at a rate in bytes a second, and a second more, within bounds.
+fn warm_up_seconds(left: u64, rate: f64) -> u32 {
+    let seconds = (left as f64 / rate).ceil() as u32; // the cast saturates
+    seconds.saturating_add(1).clamp(*WARM_UP_SECONDS.start(), *WARM_UP_SECONDS.end())
+}
+
 fn section(bench: &Bench, name: &str, columns: &[&str], rows: Vec<Row>) -> Section {
     let columns = columns.iter().map(|&column| column.to_owned()).collect();
     Section { name: name.to_owned(), columns, rows, ..bench.section() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_open_loop_is_warm_when_what_is_kept_of_the_log_was_written() {
+        assert_eq!(warm_up_seconds(1_300_000_000, 440e6), 4);
+        assert_eq!((warm_up_seconds(0, 440e6), warm_up_seconds(3_000_000_000, 33e6)), (2, 10));
+        assert_eq!((warm_up_seconds(1, 0.0), warm_up_seconds(0, 0.0)), (10, 2), "nothing got through");
+    }
 }
