@@ -611,7 +611,9 @@ fn a_shard_that_is_opened_and_deleted_in_one_group_is_gone() {
     journal.delete_shard(brief, move |outcome| answer.send(outcome).unwrap());
     release.send(()).unwrap();
     deleted.recv().unwrap().unwrap();
-    for journal in [&journal, &open(&disk.after_kill(1)).0] {
+    let (again, report) = open(&disk.after_kill(1));
+    assert_eq!(report.damage, []);
+    for journal in [&journal, &again] {
         assert_eq!(journal.shard(brief), None);
         assert!(matches!(append(journal, brief, &["late"]), Err(AppendError::NoShard { .. })));
     }

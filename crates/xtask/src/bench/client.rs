@@ -23,11 +23,6 @@ pub(super) struct Puts {
 }
 
 impl Puts {
-    /// Bytes of data in a call.
-    pub(super) const fn bytes(&self) -> usize {
-        self.batch * self.record_bytes
-    }
-
     /// 500 records of 1 KiB a call.
     pub(super) const fn of_500(connections: usize) -> Self {
         Self { batch: 500, connections, record_bytes: 1024 }

@@ -82,7 +82,7 @@ impl Written {
     }
 
     /// Bytes that the disk with the most of them has written since. Not a sum: a partition is counted with its disk, too.
-    pub(super) fn since(&self, before: &Self) -> u64 {
+    fn since(&self, before: &Self) -> u64 {
         let of_disk =
             |(name, bytes): (&String, &u64)| bytes.saturating_sub(before.0.get(name).copied().unwrap_or(0));
         self.0.iter().map(of_disk).max().unwrap_or(0)

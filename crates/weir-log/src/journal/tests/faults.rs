@@ -112,13 +112,18 @@ fn a_next_segment_that_the_disk_refuses_for_another_reason_is_told_as_that_and_t
     };
     assert!(matches!(refused, AppendError::Write(WriteError::NoSegment(_))), "{refused}");
     assert_eq!(refused.effect(), Effect::None);
-    assert!(!journal.metrics().stopped);
+    assert!(refused.to_string().contains("lay out data/spare-"), "{refused}");
+    assert!(journal.metrics().full && !journal.metrics().stopped);
     assert_eq!(read_all(&journal, shard, 0).unwrap(), acknowledged);
-    let next = append(&journal, shard, &["there is one"]).unwrap();
+    let text = long(acknowledged.len());
+    let next = append(&journal, shard, &[&text]).unwrap();
     assert_eq!(next.first, acknowledged.len() as u64, "a refused append took no number");
-    acknowledged.push("there is one".into());
+    assert!(!journal.metrics().full);
+    acknowledged.push(text);
     drop(journal);
-    assert_eq!(read_all(&open(&disk).0, shard, 0).unwrap(), acknowledged);
+    let (again, report) = open(&disk);
+    assert_eq!(report.damage, []);
+    assert_eq!(read_all(&again, shard, 0).unwrap(), acknowledged);
 }
 
 #[test]
