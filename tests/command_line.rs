@@ -81,8 +81,8 @@ fn serve_lists_the_limits_that_its_flags_set() {
 #[test]
 fn ctrl_c_while_the_kernels_limits_are_tried_puts_them_back_first() {
     // It is led on step by step and looked at while it stands still, so that the signal comes while a limit is tried. A busy
-    // machine may still let all tries pass within one step: then it is led anew.
-    for _ in 0..20 {
+    // machine may still let all tries pass within one step, for a second and twenty times in a row: then it is led anew.
+    for _ in 0..400 {
         let folder = scratch::shared_folder();
         let mut command = Command::new(weir());
         command.arg("limits").env("TMPDIR", folder.path()).stdin(Stdio::null()).stdout(Stdio::null());
