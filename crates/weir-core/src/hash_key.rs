@@ -12,8 +12,8 @@ use serde::{Deserialize, Serialize};
 
 use self::md5_at_once::{AT_ONCE, TEXT_BYTES_MAX};
 
-/// Digests from which on it pays to take them at once: sixteen take as long as three one after another.
-const WORTH_AT_ONCE: usize = 3;
+/// Digests from which on it pays to take them at once: sixteen take as long as four one after another.
+const WORTH_AT_ONCE: usize = 4;
 
 /// A point of the hash key space, 0 to 2^128 - 1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]

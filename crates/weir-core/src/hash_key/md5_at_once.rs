@@ -1,7 +1,7 @@
 //! MD5 (RFC 1321) of sixteen short texts at once, one in each element of the processor's vectors.
 //!
 //! [`HashKey::of_partition_keys`](super::HashKey::of_partition_keys) calls it. One digest is a chain of 64 steps that
-//! wait for one another; sixteen chains side by side take as long as three. It knows texts of a single block only, and must
+//! wait for one another; sixteen chains side by side take as long as four. It knows texts of a single block only, and must
 //! never be asked for others.
 
 use wide::u32x16;

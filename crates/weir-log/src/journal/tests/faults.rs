@@ -9,6 +9,19 @@ fn with_shard(disk: &FaultDisk) -> (Journal, ShardKey) {
     (journal, shard)
 }
 
+/// What was acknowledged before something was refused, and why that was.
+fn append_until_refused(journal: &Journal, shard: ShardKey) -> (Vec<String>, AppendError) {
+    let mut acknowledged = Vec::new();
+    loop {
+        let text = long(acknowledged.len());
+        match append(journal, shard, &[&text]) {
+            Ok(_) => acknowledged.push(text),
+            Err(error) => return (acknowledged, error),
+        }
+        assert!(acknowledged.len() < 200);
+    }
+}
+
 #[test]
 fn after_a_failed_sync_nothing_is_acknowledged_and_what_was_stays_readable() {
     for operation in [Operation::Sync, Operation::Write] {
@@ -73,15 +86,7 @@ fn a_segment_whose_name_a_failed_sync_left_in_memory_only_has_it_on_disk_before_
 fn a_full_disk_refuses_without_effect_and_writes_go_on_when_there_is_room() {
     let disk = FaultDisk::new(1, 2 * SEGMENT_BYTES);
     let (journal, shard) = with_shard(&disk);
-    let mut acknowledged = Vec::new();
-    let refused = loop {
-        let text = long(acknowledged.len());
-        match append(&journal, shard, &[&text]) {
-            Ok(_) => acknowledged.push(text),
-            Err(error) => break error,
-        }
-        assert!(acknowledged.len() < 200);
-    };
+    let (mut acknowledged, refused) = append_until_refused(&journal, shard);
     assert!(matches!(refused, AppendError::Write(WriteError::NoRoom(_))), "{refused}");
     assert_eq!(refused.effect(), Effect::None);
     assert!(refused.to_string().contains("lay out data/spare-"), "{refused}");
@@ -101,15 +106,7 @@ fn a_next_segment_that_the_disk_refuses_for_another_reason_is_told_as_that_and_t
     let (journal, shard) = with_shard(&disk);
     // When the segment is half full, and when it is full.
     (0..2).for_each(|_| disk.fail_next(Operation::LayOut, Errno::EIO));
-    let mut acknowledged = Vec::new();
-    let refused = loop {
-        let text = long(acknowledged.len());
-        match append(&journal, shard, &[&text]) {
-            Ok(_) => acknowledged.push(text),
-            Err(error) => break error,
-        }
-        assert!(acknowledged.len() < 200);
-    };
+    let (mut acknowledged, refused) = append_until_refused(&journal, shard);
     assert!(matches!(refused, AppendError::Write(WriteError::NoSegment(_))), "{refused}");
     assert_eq!(refused.effect(), Effect::None);
     assert!(refused.to_string().contains("lay out data/spare-"), "{refused}");
