@@ -7,7 +7,7 @@ use std::collections::VecDeque;
 
 use weir_core::{
     batch::StoredBatch,
-    clock::WallMs,
+    clock::{Monotonic, WallMs},
     id::ShardKey,
     sequence::RecordIndex,
     shard::{ClosedShard, OwnedShard},
@@ -38,6 +38,8 @@ pub(crate) struct ShardState {
     pub(crate) runs: Runs,
     /// The newest batches, whole, without a hole up to the tip. May be empty.
     pub(crate) tail: VecDeque<StoredBatch>,
+    /// When somebody last asked for records; whether they are kept in [`Self::tail`] depends on it.
+    pub(crate) last_read: Option<Monotonic>,
     /// The first record that is served.
     pub(crate) oldest: RecordIndex,
     /// The watermark: the record after the newest durable one.
@@ -77,8 +79,18 @@ impl Shard {
         let (run, closed) = (runs.last_run(), owned.closed);
         let staged = Staged { next, arrived: last_arrived, run, closed, deleted: false };
         let key = owned.key;
-        let tail = VecDeque::new();
-        let state = ShardState { owned, opened, runs, tail, oldest, tip: next, last_arrived, damage, staged };
+        let state = ShardState {
+            owned,
+            opened,
+            runs,
+            tail: VecDeque::new(),
+            last_read: None,
+            oldest,
+            tip: next,
+            last_arrived,
+            damage,
+            staged,
+        };
         let watermark = Watermark::new(next);
         if closed.is_some() {
             watermark.end();
@@ -144,7 +156,7 @@ impl ShardState {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use weir_core::{
         hash_key::HashKeyRange,
         id::{AccountId, Epoch, Region, ShardIndex, StreamId, StreamName},
@@ -154,7 +166,8 @@ mod tests {
 
     const SEGMENT: SegmentSequence = SegmentSequence(4);
 
-    fn shard() -> Shard {
+    /// A shard with two records trimmed and three left.
+    pub(crate) fn shard() -> Shard {
         let owned = OwnedShard {
             key: ShardKey { stream: StreamId(1), shard: ShardIndex(0) },
             account: AccountId::DEFAULT,

@@ -73,7 +73,9 @@ impl Journal {
     ) -> Result<ReadBatch, ReadError> {
         let found = self.shared.shard(shard).ok_or(ReadError::NoShard { shard })?;
         let limits = Limits { records_max: u64::from(records_max), bytes_max };
-        let state = found.state.lock();
+        let now = self.shared.clock.now();
+        let mut state = found.state.lock();
+        state.last_read = Some(now);
         let (tip, oldest, tip_arrived) = (state.tip, state.oldest, state.last_arrived);
         let closed = !state.owned.is_open();
         if from > tip {

@@ -6,6 +6,7 @@ mod faults;
 mod forged;
 mod model;
 mod overlap;
+mod reading;
 mod rewriting;
 mod rewritten;
 mod schedules;
@@ -720,62 +721,6 @@ fn a_folder_is_one_journals_and_memory_is_nobodys() {
     open_shard(&journal, key(1, 0));
     append(&journal, key(1, 0), &["memory"]).unwrap();
     assert_eq!(read_all(&journal, key(1, 0), 0).unwrap(), ["memory"]);
-}
-
-/// A journal that keeps so many bytes in memory, and its two shards.
-fn two_shards(disk: &FaultDisk, cache_bytes_max: usize) -> (Journal, ShardKey, ShardKey) {
-    let config = JournalConfig { cache_bytes_max, ..config(disk) };
-    let (journal, _) = Journal::open(config, &Threads::new(), Clock::new()).unwrap();
-    let (a, b) = (key(1, 0), key(1, 1));
-    open_shard(&journal, a);
-    open_shard(&journal, b);
-    (journal, a, b)
-}
-
-#[test]
-fn reads_behind_the_cache_come_from_the_file() {
-    let (journal, a, b) = two_shards(&disk(), 5_000);
-    let texts: Vec<_> = (0..90).map(long).collect();
-    for (n, text) in texts.iter().enumerate() {
-        append(&journal, if n % 3 == 0 { a } else { b }, &[text]).unwrap();
-    }
-    let pick = |rest: bool| -> Vec<String> {
-        texts.iter().enumerate().filter(|(n, _)| (n % 3 != 0) == rest).map(|(_, text)| text.clone()).collect()
-    };
-    assert_eq!(read_all(&journal, a, 0).unwrap(), pick(false));
-    assert_eq!(read_all(&journal, b, 0).unwrap(), pick(true));
-    let metrics = journal.metrics();
-    assert!(metrics.reads_cached > 0 && metrics.reads_cached < metrics.reads, "{metrics:?}");
-}
-
-#[test]
-fn a_batch_within_which_pages_end_is_read_from_the_file_once() {
-    for between in [false, true] {
-        let disk = disk();
-        let (journal, a, b) = two_shards(&disk, 0);
-        append(&journal, a, &["0", "1", "2"]).unwrap();
-        if between {
-            append(&journal, b, &["lies between them"]).unwrap();
-        }
-        append(&journal, a, &["3", "4", "5"]).unwrap();
-        let page = |from, records| -> Result<Vec<String>, ReadError> {
-            let read = journal.read(a, from, records, 1_000)?;
-            let texts = read.batches.iter().flat_map(|stored| stored.batch.records());
-            Ok(texts.map(|record| String::from_utf8(record.data.to_vec()).unwrap()).collect())
-        };
-        assert_eq!(page(0, 4).unwrap(), ["0", "1", "2", "3", "4", "5"]);
-        disk.fail_next(Operation::Read, Errno::EIO);
-        assert_eq!(page(4, 1).unwrap(), ["3", "4", "5"], "the page before ended within it");
-        assert_eq!(page(5, 1).unwrap(), ["3", "4", "5"], "and this one did, too");
-        assert!(matches!(page(5, 1), Err(ReadError::Storage(_))), "whoever begins there anew reads the file");
-        assert_eq!(page(5, 1).unwrap(), ["3", "4", "5"]);
-
-        assert_eq!(page(3, 1).unwrap(), ["3", "4", "5"]);
-        wait(|done| journal.delete_shard(a, done)).unwrap();
-        open_shard(&journal, a);
-        append(&journal, a, &["new", "x", "y", "z"]).unwrap();
-        assert_eq!(page(3, 1).unwrap(), ["new", "x", "y", "z"], "nothing of a shard outlives it");
-    }
 }
 
 #[test]

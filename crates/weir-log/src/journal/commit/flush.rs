@@ -94,12 +94,13 @@ impl Committer {
         if let Err(error) = synced {
             return self.fail(error, group.frames);
         }
-        self.last_flush = self.shared.clock.now().since(group.begun);
+        let now = self.shared.clock.now();
+        self.last_flush = now.since(group.begun);
         self.active.end = group.end;
         if group.is_synced {
             self.active.synced_end = group.end;
         }
-        self.publish(group.frames);
+        self.publish(group.frames, now);
         self.staged_shards.clear();
         self.prepare_next();
     }

@@ -4,7 +4,11 @@
 
 use std::sync::Arc;
 
-use weir_core::{batch::StoredBatch, clock::WallMs, shard::OwnedShard};
+use weir_core::{
+    batch::StoredBatch,
+    clock::{Monotonic, WallMs},
+    shard::OwnedShard,
+};
 
 use super::{Committer, StagedFrame, Then};
 use crate::{
@@ -21,11 +25,11 @@ use crate::{
 type Answer = Box<dyn FnOnce()>;
 
 impl Committer {
-    /// Makes `frames` visible and answers.
-    pub(super) fn publish(&mut self, frames: Vec<StagedFrame>) {
+    /// Makes `frames`, durable `now`, visible and answers.
+    pub(super) fn publish(&mut self, frames: Vec<StagedFrame>, now: Monotonic) {
         let mut answers: Vec<Answer> = Vec::with_capacity(frames.len());
         for frame in frames {
-            answers.push(self.publish_frame(frame));
+            answers.push(self.publish_frame(frame, now));
         }
         for answer in answers {
             answer();
@@ -33,7 +37,7 @@ impl Committer {
         self.cache.evict(); // nobody waits for memory to be given back
     }
 
-    fn publish_frame(&mut self, frame: StagedFrame) -> Answer {
+    fn publish_frame(&mut self, frame: StagedFrame, now: Monotonic) -> Answer {
         match frame.then {
             Then::Appended { shard, batch, numbered, done } => {
                 let (first, arrived, count) = (numbered.first, numbered.arrived, batch.count());
@@ -54,7 +58,7 @@ impl Committer {
                 state.runs.push(&self.active.segment, indexed);
                 state.tip = first + u64::from(count);
                 state.last_arrived = arrived;
-                self.cache.add(&shard, &mut state, StoredBatch { first, arrived, batch });
+                self.cache.add(&shard, &mut state, StoredBatch { first, arrived, batch }, now);
                 drop(state);
                 shard.watermark.raise(first + u64::from(count));
                 Box::new(move || done.succeed(AppendOutcome { first, count, arrived }))
