@@ -196,7 +196,7 @@ pub const COMMIT_QUEUE_ITEMS_MAX: usize = 65_536;
 /// ones it is told to let go of. What it gets back is what the next segment is written into: where free memory is the host's,
 /// as on many virtual machines, getting more takes longer than writing it to disk (docs/PERFORMANCE.md).
 pub const LOG_KERNEL_CACHE_PART: u64 = 8;
-/// Bytes of the newest records that a journal keeps in memory for readers at the tail, of shards that somebody reads.
+/// Bytes of the newest records that a journal keeps in memory for readers at the tail, of shards that have some.
 pub const LOG_CACHE_BYTES_MAX: usize = 32 * MIB;
 /// Bytes of batches within which a page ended, kept for the page that begins there; over all shards.
 pub const LOG_RESTS_BYTES_MAX: usize = 8 * MIB;

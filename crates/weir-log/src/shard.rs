@@ -38,7 +38,7 @@ pub(crate) struct ShardState {
     pub(crate) runs: Runs,
     /// The newest batches, whole, without a hole up to the tip. May be empty.
     pub(crate) tail: VecDeque<StoredBatch>,
-    /// When somebody last asked for records; whether they are kept in [`Self::tail`] depends on it.
+    /// When somebody last asked for records or waited for some; whether they are kept in [`Self::tail`] depends on it.
     pub(crate) last_read: Option<Monotonic>,
     /// The first record that is served.
     pub(crate) oldest: RecordIndex,

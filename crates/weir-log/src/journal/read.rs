@@ -110,7 +110,9 @@ impl Journal {
     /// Resolves when the shard has a durable record at `record` or later, or is closed or deleted; `None` when the
     /// journal does not hold it. Whoever waits looks for itself what there is then.
     pub fn rise(&self, shard: ShardKey, record: RecordIndex) -> Option<Rise> {
-        Some(self.shared.shard(shard)?.watermark.above(record))
+        let found = self.shared.shard(shard)?;
+        found.state.lock().last_read = Some(self.shared.clock.now()); // who waits reads next
+        Some(found.watermark.above(record))
     }
 
     /// The record at `at`.

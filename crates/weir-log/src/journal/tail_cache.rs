@@ -6,19 +6,27 @@
 
 use std::{collections::VecDeque, sync::Arc, time::Duration};
 
-use weir_core::{batch::StoredBatch, clock::Monotonic, sequence::RecordIndex};
+use weir_core::{batch::StoredBatch, clock::Monotonic, limits::NODE_AWAIT_MAX, sequence::RecordIndex};
 
 use crate::shard::{Shard, ShardState};
 
-/// Whoever follows a shard reads it more often than this. When nobody did for so long, its batches are not kept.
+/// When nobody read a shard or waited for it for so long, its batches are not kept.
 const READ_WITHIN: Duration = Duration::from_secs(10);
+
+const _: () = assert!(
+    READ_WITHIN.as_nanos() > NODE_AWAIT_MAX.as_nanos(),
+    "who waits for records asks again in between"
+);
 
 /// Which batches are cached, oldest first.
 #[derive(Debug)]
 pub(super) struct TailCache {
     bytes_max: usize,
+    /// Bytes of what is in order, also where a shard has let go of it since.
     bytes: usize,
     order: VecDeque<Cached>,
+    /// What shards have let go of, until nobody waits for its memory to be given back.
+    let_go: Vec<VecDeque<StoredBatch>>,
 }
 
 #[derive(Debug)]
@@ -30,7 +38,7 @@ struct Cached {
 
 impl TailCache {
     pub(super) fn new(bytes_max: usize) -> Self {
-        Self { bytes_max, bytes: 0, order: VecDeque::new() }
+        Self { bytes_max, bytes: 0, order: VecDeque::new(), let_go: Vec::new() }
     }
 
     /// Adds the batch to `state`, which is `shard`'s and locked by the caller, if somebody reads it; [`Self::evict`] is due
@@ -42,9 +50,11 @@ impl TailCache {
         stored: StoredBatch,
         now: Monotonic,
     ) {
-        let is_read = state.last_read.is_some_and(|read| now.since(read) <= READ_WITHIN);
-        if self.bytes_max == 0 || !is_read {
-            state.tail.clear(); // what is kept has no hole up to the tip
+        if self.bytes_max == 0 || !is_read(state, now) {
+            // What is kept has no hole up to the tip.
+            if !state.tail.is_empty() {
+                self.let_go.push(std::mem::take(&mut state.tail));
+            }
             return;
         }
         let bytes = stored.batch.body().len();
@@ -53,17 +63,28 @@ impl TailCache {
         state.tail.push_back(stored);
     }
 
-    /// Takes the oldest batches out until the rest is within the bound. The caller holds no shard's lock.
-    pub(super) fn evict(&mut self) {
-        while self.bytes > self.bytes_max {
-            let oldest = self.order.pop_front().expect("bytes are those of what is in order");
-            self.bytes -= oldest.bytes;
+    /// Takes the oldest batches out until the rest is within the bound and the oldest is of a shard that is read. The caller
+    /// holds no shard's lock.
+    pub(super) fn evict(&mut self, now: Monotonic) {
+        self.let_go.clear();
+        while let Some(oldest) = self.order.front() {
             let mut state = oldest.shard.state.lock();
+            if self.bytes <= self.bytes_max && is_read(&state, now) {
+                break;
+            }
             while state.tail.front().is_some_and(|batch| batch.first <= oldest.first) {
                 state.tail.pop_front();
             }
+            drop(state);
+            self.bytes -= oldest.bytes;
+            self.order.pop_front();
         }
     }
+}
+
+/// Did somebody lately?
+fn is_read(state: &ShardState, now: Monotonic) -> bool {
+    state.last_read.is_some_and(|read| now.since(read) <= READ_WITHIN)
 }
 
 #[cfg(test)]
@@ -76,6 +97,12 @@ mod tests {
     use super::*;
     use crate::shard::tests::shard;
 
+    fn stored(first: RecordIndex) -> StoredBatch {
+        let mut builder = BatchBuilder::default();
+        builder.push(&Record { partition_key: "key", explicit_hash_key: None, data: b"data" });
+        StoredBatch { first, arrived: WallMs(1), batch: builder.finish() }
+    }
+
     /// Adds a batch of one record, `first`, at `now` to a shard last read at `last_read`; says which batches it has then.
     fn add(
         cache: &mut TailCache,
@@ -84,14 +111,11 @@ mod tests {
         last_read: Option<Monotonic>,
         now: Monotonic,
     ) -> Vec<RecordIndex> {
-        let mut builder = BatchBuilder::default();
-        builder.push(&Record { partition_key: "key", explicit_hash_key: None, data: b"data" });
-        let stored = StoredBatch { first, arrived: WallMs(1), batch: builder.finish() };
         let mut state = shard.state.lock();
         state.last_read = last_read;
-        cache.add(shard, &mut state, stored, now);
+        cache.add(shard, &mut state, stored(first), now);
         drop(state);
-        cache.evict();
+        cache.evict(now);
         firsts(shard)
     }
 
@@ -102,13 +126,34 @@ mod tests {
     #[test]
     fn a_shard_that_nobody_reads_any_more_has_no_tail_in_memory() {
         let (mut cache, shard) = (TailCache::new(1 << 20), Arc::new(shard()));
-        let read = Monotonic(7);
-        let last = Monotonic(7 + u64::try_from(READ_WITHIN.as_nanos()).unwrap());
+        let (read, last, late) = times();
         assert_eq!(add(&mut cache, &shard, 5, None, last), [0; 0]);
         assert_eq!(add(&mut cache, &shard, 6, Some(read), read), [6]);
         assert_eq!(add(&mut cache, &shard, 7, Some(read), last), [6, 7]);
-        assert_eq!(add(&mut cache, &shard, 8, Some(read), Monotonic(last.0 + 1)), [0; 0], "no hole is left");
-        assert_eq!(add(&mut cache, &shard, 9, Some(last), Monotonic(last.0 + 1)), [9]);
+        assert_eq!(add(&mut cache, &shard, 8, Some(read), late), [0; 0], "no hole is left");
+        assert_eq!(add(&mut cache, &shard, 9, Some(last), late), [9]);
+    }
+
+    /// When a shard was read, the last moment at which that counts, and the one after it.
+    fn times() -> (Monotonic, Monotonic, Monotonic) {
+        let last = 7 + u64::try_from(READ_WITHIN.as_nanos()).unwrap();
+        (Monotonic(7), Monotonic(last), Monotonic(last + 1))
+    }
+
+    #[test]
+    fn what_nobody_reads_goes_also_where_nothing_more_comes() {
+        let (a, b) = (Arc::new(shard()), Arc::new(shard()));
+        let mut cache = TailCache::new(1 << 20);
+        let (read, last, late) = times();
+        add(&mut cache, &a, 5, Some(read), read);
+        add(&mut cache, &b, 5, Some(read), read);
+        add(&mut cache, &a, 6, Some(read), read);
+        cache.evict(last);
+        assert_eq!((firsts(&a), firsts(&b)), (vec![5, 6], vec![5]));
+        b.state.lock().last_read = Some(last);
+        cache.evict(late);
+        assert_eq!((firsts(&a), firsts(&b)), (vec![6], vec![5]), "as far as no other's is older");
+        assert_eq!(cache.order.len(), 2);
     }
 
     #[test]
@@ -122,11 +167,27 @@ mod tests {
         for (shard, first) in [(&a, 6), (&b, 5), (&a, 7)] {
             add(&mut cache, shard, first, Some(now), now);
         }
-        // What a shard let go of when nobody read it goes the same way, and takes nothing newer with it.
-        add(&mut cache, &a, 8, None, now);
-        assert_eq!(add(&mut cache, &a, 9, Some(now), now), [9]);
-        assert_eq!(add(&mut cache, &b, 6, Some(now), now), [6], "the older one of it was the oldest of all");
-        assert_eq!(add(&mut cache, &b, 7, Some(now), now), [6, 7]);
-        assert_eq!((firsts(&a), cache.bytes), (vec![9], 3 * batch_bytes));
+        assert_eq!(add(&mut cache, &a, 8, Some(now), now), [7, 8]);
+        assert_eq!(add(&mut cache, &a, 9, Some(now), now), [7, 8, 9]);
+        assert_eq!((firsts(&b), cache.bytes), (vec![], 3 * batch_bytes), "b's was the oldest then");
+    }
+
+    #[test]
+    fn what_a_shard_has_let_go_of_takes_nothing_newer_with_it() {
+        let shard = Arc::new(shard());
+        let (read, _, late) = times();
+        let mut cache = TailCache::new(1 << 20);
+        let mut state = shard.state.lock();
+        for (first, at) in [(5, read), (6, late)] {
+            state.last_read = Some(read);
+            cache.add(&shard, &mut state, stored(first), at);
+        }
+        state.last_read = Some(late);
+        cache.add(&shard, &mut state, stored(7), late);
+        drop(state);
+        assert_eq!((cache.order.len(), cache.let_go.len()), (2, 1));
+        cache.bytes_max = stored(7).batch.body().len();
+        cache.evict(late);
+        assert_eq!((firsts(&shard), cache.bytes, cache.let_go.len()), (vec![7], cache.bytes_max, 0));
     }
 }
