@@ -71,7 +71,7 @@ fn read(load: &CatchUp, shard: &str, clock: Clock) -> anyhow::Result<Tally> {
         };
         let sent = clock.now();
         let body = client.call("GetRecords", &format!(r#"{{"ShardIterator":"{from}","Limit":{LIMIT}}}"#))?;
-        let records = memmem::find_iter(body, b"\"PartitionKey\"").count();
+        let records = records_in(body, load.record_bytes);
         if body.len() < records * load.record_bytes {
             bail!("{records} records in {} bytes: they are not of {} bytes", body.len(), load.record_bytes);
         }
@@ -96,6 +96,20 @@ fn shard_id(number: usize) -> String {
     format!("shardId-{number:012}")
 }
 
+/// Records of `record_bytes` in an answer, each by its key. The data of one lies between two keys, whichever comes first in a
+/// record, and is not looked through: readers share their processors with the service.
+fn records_in(body: &[u8], record_bytes: usize) -> usize {
+    const KEY: &[u8] = b"\"PartitionKey\"";
+    let base64_bytes = record_bytes.div_ceil(3) * 4;
+    let key = memmem::Finder::new(KEY);
+    let (mut rest, mut records) = (body, 0);
+    while let Some(at) = key.find(rest) {
+        records += 1;
+        rest = rest.get(at + KEY.len() + base64_bytes..).unwrap_or_default();
+    }
+    records
+}
+
 /// The text of a member: names and texts of these answers hold nothing that JSON escapes, and no record's data can hold a
 /// quotation mark.
 fn text_of<'a>(body: &'a [u8], name: &str) -> Option<&'a str> {
@@ -111,6 +125,20 @@ fn text_of<'a>(body: &'a [u8], name: &str) -> Option<&'a str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn every_record_is_counted_whether_its_key_or_its_data_comes_first() {
+        for record_bytes in [1usize, 2, 3, 100] {
+            let data = "A".repeat(record_bytes.div_ceil(3) * 4);
+            let (key, data) = (r#""PartitionKey":"k""#, format!(r#""Data":"{data}""#));
+            for record in [format!("{{{key},{data}}}"), format!("{{{data},{key}}}")] {
+                for records in [0, 1, 2, 7] {
+                    let body = format!(r#"{{"Records":[{}]}}"#, vec![record.as_str(); records].join(","));
+                    assert_eq!(records_in(body.as_bytes(), record_bytes), records, "{body}");
+                }
+            }
+        }
+    }
 
     #[test]
     fn a_member_is_found_with_or_without_blanks_and_null_is_none() {
