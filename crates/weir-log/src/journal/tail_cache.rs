@@ -13,6 +13,9 @@ use crate::shard::{Shard, ShardState};
 /// When nobody read a shard or waited for it for so long, its batches are not kept.
 const READ_WITHIN: Duration = Duration::from_secs(10);
 
+/// Batches that one [`TailCache::evict`] gives back beyond those that the bound needs: it goes on when more is published.
+const EVICTED_MAX: usize = 64;
+
 const _: () = assert!(
     READ_WITHIN.as_nanos() > NODE_AWAIT_MAX.as_nanos(),
     "who waits for records asks again in between"
@@ -25,7 +28,7 @@ pub(super) struct TailCache {
     /// Bytes of what is in order, also where a shard has let go of it since.
     bytes: usize,
     order: VecDeque<Cached>,
-    /// What shards have let go of, until nobody waits for its memory to be given back.
+    /// What shards have let go of and is not given back yet.
     let_go: Vec<VecDeque<StoredBatch>>,
 }
 
@@ -63,13 +66,23 @@ impl TailCache {
         state.tail.push_back(stored);
     }
 
-    /// Takes the oldest batches out until the rest is within the bound and the oldest is of a shard that is read. The caller
-    /// holds no shard's lock.
+    /// Takes the oldest batches out: as many as the bound needs and, a few at a time, those of shards that nobody reads and
+    /// what shards have let go of. Whoever appends waits for it. The caller holds no shard's lock.
     pub(super) fn evict(&mut self, now: Monotonic) {
-        self.let_go.clear();
+        let mut left = EVICTED_MAX;
+        while left > 0
+            && let Some(batches) = self.let_go.last_mut()
+        {
+            let given_back = left.min(batches.len());
+            batches.drain(..given_back);
+            left -= given_back;
+            if batches.is_empty() {
+                self.let_go.pop();
+            }
+        }
         while let Some(oldest) = self.order.front() {
             let mut state = oldest.shard.state.lock();
-            if self.bytes <= self.bytes_max && is_read(&state, now) {
+            if self.bytes <= self.bytes_max && (left == 0 || is_read(&state, now)) {
                 break;
             }
             while state.tail.front().is_some_and(|batch| batch.first <= oldest.first) {
@@ -78,6 +91,7 @@ impl TailCache {
             drop(state);
             self.bytes -= oldest.bytes;
             self.order.pop_front();
+            left = left.saturating_sub(1);
         }
     }
 }
@@ -154,6 +168,41 @@ mod tests {
         cache.evict(late);
         assert_eq!((firsts(&a), firsts(&b)), (vec![6], vec![5]), "as far as no other's is older");
         assert_eq!(cache.order.len(), 2);
+    }
+
+    #[test]
+    fn what_nobody_reads_goes_a_few_at_a_time() {
+        let shard = Arc::new(shard());
+        let (read, _, late) = times();
+        let mut cache = TailCache::new(1 << 20);
+        let kept = 2 * EVICTED_MAX as u64;
+        for first in 5..5 + kept {
+            add(&mut cache, &shard, first, Some(read), read);
+        }
+        cache.evict(late);
+        assert_eq!(firsts(&shard).len(), EVICTED_MAX);
+        shard.state.lock().last_read = Some(late); // somebody is back: the rest stays
+        cache.evict(late);
+        assert_eq!(firsts(&shard).len(), EVICTED_MAX);
+        add(&mut cache, &shard, 5 + kept, None, late);
+        assert_eq!((firsts(&shard).len(), cache.let_go.len()), (0, 0), "as many as one call gives back");
+        add(&mut cache, &shard, 6 + kept, Some(late), late);
+        let bytes_max = cache.bytes_max;
+        cache.bytes_max = 0;
+        cache.evict(late);
+        assert_eq!((cache.order.len(), cache.bytes), (0, 0), "the bound counts at once");
+        cache.bytes_max = bytes_max;
+        for first in 7 + kept..7 + 2 * kept {
+            add(&mut cache, &shard, first, Some(late), late);
+        }
+        let mut state = shard.state.lock();
+        state.last_read = None;
+        cache.add(&shard, &mut state, stored(7 + 2 * kept), late);
+        drop(state);
+        let held = |cache: &TailCache| cache.let_go.iter().map(VecDeque::len).sum::<usize>();
+        assert_eq!(held(&cache), 2 * EVICTED_MAX);
+        cache.evict(late);
+        assert_eq!(held(&cache), EVICTED_MAX, "what was let go of, too");
     }
 
     #[test]
