@@ -34,7 +34,7 @@ impl Committer {
         for answer in answers {
             answer();
         }
-        self.cache.evict(now); // nobody waits for what was kept to be given back
+        self.cache.evict(now); // behind the answers: only the next group waits for it
     }
 
     fn publish_frame(&mut self, frame: StagedFrame, now: Monotonic) -> Answer {
