@@ -34,6 +34,11 @@ const CHUNK: u64 = 10_000_000_000_000_000_000;
 /// 2^128 / [`CHUNK`] - 2^64, rounded down.
 const CHUNK_RECIPROCAL: u64 = (u128::MAX / CHUNK as u128) as u64;
 
+/// Digits that are added to at once.
+const WORD_DIGITS: usize = 16;
+/// One more than the largest word of digits.
+const WORD: u128 = 10_u128.pow(WORD_DIGITS as u32);
+
 /// The digits of the three chunks of a number: 56 are 18 + 19 + 19. A version of 2 in front makes them 56.
 const CHUNK_DIGITS: [std::ops::Range<usize>; 3] = [0..18, 18..37, 37..SEQUENCE_BYTES];
 
@@ -96,7 +101,11 @@ impl SequenceNumber {
 
     /// Its digits in ASCII.
     pub fn printed(&self) -> [u8; SEQUENCE_BYTES] {
-        digits_of(&self.chunks())
+        let mut text = [0; SEQUENCE_BYTES];
+        for (chunk, digits) in self.chunks().into_iter().zip(CHUNK_DIGITS) {
+            write_padded(chunk, &mut text[digits]);
+        }
+        text
     }
 
     /// Its digits by [`CHUNK_DIGITS`]: long division of 192 bits by 10^19, twice.
@@ -127,7 +136,6 @@ pub struct SequencePrinter {
 #[derive(Debug)]
 struct Printed {
     number: SequenceNumber,
-    chunks: [u64; 3],
     text: [u8; SEQUENCE_BYTES],
 }
 
@@ -143,40 +151,53 @@ impl SequencePrinter {
     }
 }
 
-fn digits_of(chunks: &[u64; 3]) -> [u8; SEQUENCE_BYTES] {
-    let mut text = [0; SEQUENCE_BYTES];
-    for (chunk, digits) in chunks.iter().zip(CHUNK_DIGITS) {
-        write_padded(*chunk, &mut text[digits]);
-    }
-    text
-}
-
 impl Printed {
     fn new(number: SequenceNumber) -> Self {
-        let chunks = number.chunks();
-        Self { number, chunks, text: digits_of(&chunks) }
+        Self { number, text: number.printed() }
     }
 
-    /// Adds one to the index: 2^80, of which the last two chunks have each a part.
+    /// Adds one to the index, which is 2^80 in the number: to the last 32 digits, sixteen at once. Those in front of them change
+    /// once in 83 million records, and then all are printed anew.
     #[inline]
     fn go_on(&mut self, number: SequenceNumber) {
         const STEP: u128 = 1 << 80;
-        const LOW: u64 = (STEP % CHUNK as u128) as u64;
-        const MIDDLE: u64 = (STEP / CHUNK as u128) as u64;
-        let [high, middle, low] = &mut self.chunks;
-        *low += LOW; // below 1.6 x 10^19, and so is the other sum
-        let carry = u64::from(*low >= CHUNK);
-        *low -= CHUNK & carry.wrapping_neg();
-        *middle += MIDDLE + carry;
-        write_padded(*low, &mut self.text[CHUNK_DIGITS[2].clone()]);
-        if *middle >= CHUNK {
-            *middle -= CHUNK;
-            *high += 1;
-            write_padded(*high, &mut self.text[CHUNK_DIGITS[0].clone()]);
+        const LOW: u128 = digits(STEP % WORD);
+        const HIGH: u128 = digits(STEP / WORD);
+        let [.., high, low] = self.text.as_rchunks_mut::<WORD_DIGITS>().1 else {
+            unreachable!("a number has more than two words")
+        };
+        let carry = add_digits(low, LOW, false);
+        if add_digits(high, HIGH, carry) {
+            *self = Self::new(number);
+        } else {
+            self.number = number;
         }
-        write_padded(*middle, &mut self.text[CHUNK_DIGITS[1].clone()]);
-        self.number = number;
     }
+}
+
+/// The last [`WORD_DIGITS`] digits of `number`, one a byte.
+const fn digits(mut number: u128) -> u128 {
+    let mut word = 0;
+    let mut at = 0;
+    while at < WORD_DIGITS {
+        word |= (number % 10) << (8 * at);
+        number /= 10;
+        at += 1;
+    }
+    word
+}
+
+/// Adds digits, one a byte, and a carry to digits in ASCII; true when it carries over. All are added at once: each byte is lifted so
+/// far that it overflows into the next one when its digit does.
+#[inline]
+fn add_digits(text: &mut [u8; WORD_DIGITS], more: u128, carry: bool) -> bool {
+    const EACH: u128 = u128::from_ne_bytes([1; WORD_DIGITS]);
+    const LIFT: u128 = EACH * (256 - 10 - b'0' as u128);
+    let (sum, over) = u128::from_be_bytes(*text).overflowing_add(more + LIFT + u128::from(carry));
+    let stayed = sum >> 7 & EACH; // a byte that has not overflowed is at 246 or above, one that has is below 10
+    let digits = (sum & (EACH * 0xf)) - stayed * 6;
+    *text = (digits | (EACH * u128::from(b'0'))).to_be_bytes();
+    over
 }
 
 impl fmt::Display for SequenceNumber {
@@ -269,31 +290,32 @@ mod tests {
         }
     }
 
-    /// Any index, and some from which on batches meet what is rare: the first chunk changes, the index is the last there is.
+    /// Any index, and some from which on batches meet what is rare: the digits in front of the last two words change, the index is
+    /// the last there is.
     fn first_index() -> impl Strategy<Value = u64> {
-        prop_oneof![any::<u64>(), Just(FIRST_CHUNK_CHANGES - 85), Just(u64::MAX - 100)]
+        prop_oneof![any::<u64>(), Just(FRONT_CHANGES - 85), Just(u64::MAX - 100)]
     }
 
-    /// The index of shard 0, created and written to when these tests say, whose number has other first digits than the one
-    /// before.
-    const FIRST_CHUNK_CHANGES: u64 = 77_173_398_424_685;
+    /// The index of shard 0, created and written to when these tests say, whose number has another front than the one before.
+    const FRONT_CHANGES: u64 = 77_173_398_424_685;
 
     #[test]
-    fn where_the_first_chunk_changes_is_where_the_tests_look_for_it() {
-        let first = |index| {
+    fn where_the_front_changes_is_where_the_tests_look_for_it() {
+        let front = |index| {
             let number = SequenceNumber {
                 shard_created_secs: 1_606_300_000,
                 index,
                 arrived_secs: 1_606_300_007,
                 shard: ShardIndex(0),
             };
-            number.chunks()[0]
+            number.printed()[..SEQUENCE_BYTES - 2 * WORD_DIGITS].to_vec()
         };
-        assert_eq!(first(FIRST_CHUNK_CHANGES), first(FIRST_CHUNK_CHANGES - 1) + 1);
+        assert_eq!(front(FRONT_CHANGES - 85), front(FRONT_CHANGES - 1));
+        assert_ne!(front(FRONT_CHANGES), front(FRONT_CHANGES - 1));
     }
 
     proptest! {
-        /// Batches one after another, near and far from where a chunk overflows.
+        /// Batches one after another, near and far from where the front changes.
         #[test]
         fn a_printer_prints_what_each_number_prints_alone(
             batches in prop::collection::vec((0..3u32, first_index(), 1..300u64), 1..20),
@@ -313,6 +335,18 @@ mod tests {
                     prop_assert_eq!(printed, number.to_string());
                 }
             }
+        }
+
+        /// Any words, and those that carry through all of their digits.
+        #[test]
+        fn digits_are_added_as_numbers_are(
+            text in prop_oneof![0..WORD, WORD - 20..WORD], more in prop_oneof![0..WORD, 0..20_u128], carry: bool,
+        ) {
+            let mut word: [u8; WORD_DIGITS] = format!("{text:016}").into_bytes().try_into().unwrap();
+            let over = add_digits(&mut word, digits(more), carry);
+            let sum = text + more + u128::from(carry);
+            prop_assert_eq!(String::from_utf8(word.to_vec()).unwrap(), format!("{:016}", sum % WORD));
+            prop_assert_eq!(over, sum >= WORD);
         }
 
         #[test]
