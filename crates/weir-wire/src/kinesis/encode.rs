@@ -4,9 +4,9 @@
 //! opened and closed, so that no encoding needs to know a count beforehand. There is no null: what is absent is not
 //! written.
 
-use std::fmt::Display;
+use std::{fmt::Display, ops::Range};
 
-use weir_core::clock::WallMs;
+use weir_core::{clock::WallMs, sequence::SEQUENCE_BYTES};
 
 use super::error::ApiError;
 
@@ -28,8 +28,8 @@ pub trait Encoder {
     fn text(&mut self, text: &str);
     /// A text that is printed: an id or a number that needs no escapes.
     fn shown(&mut self, value: &dyn Display);
-    /// A text of ASCII without escapes: what stands in every record.
-    fn plain(&mut self, text: &[u8]);
+    /// A text of ASCII without escapes: what stands in every record. Gives where it begins in what is written.
+    fn plain(&mut self, text: &[u8]) -> usize;
     /// A number.
     fn integer(&mut self, number: i64);
     /// True or false.
@@ -38,6 +38,43 @@ pub trait Encoder {
     fn blob(&mut self, bytes: &[u8]);
     /// A time.
     fn timestamp(&mut self, time: WallMs);
+    /// Where the next value begins in what is written.
+    fn begin_value(&mut self) -> usize;
+    /// Writes again, as the next value, what begins at `front.start` and ends behind the name of a member; gives the copy, to
+    /// be changed without changing its length.
+    fn again(&mut self, front: Range<usize>) -> &mut [u8];
+}
+
+/// The front of a structure that was written: a sequence number and what else stands before a member that is not in it.
+///
+/// Lists have hundreds of structures whose fronts differ in the number alone.
+#[derive(Debug)]
+pub(super) struct NumberedFront {
+    bytes: Range<usize>,
+    number_at: usize,
+}
+
+impl NumberedFront {
+    /// Writes it; `others` writes the other members and the name of the first that does not belong to it.
+    #[inline]
+    pub(super) fn write<E: Encoder>(
+        out: &mut E,
+        number: &[u8; SEQUENCE_BYTES],
+        others: impl FnOnce(&mut E),
+    ) -> Self {
+        let start = out.begin_value();
+        out.open_structure();
+        out.member("SequenceNumber");
+        let number_at = out.plain(number) - start;
+        others(out);
+        Self { bytes: start..out.written(), number_at }
+    }
+
+    /// Writes it again, with another number.
+    #[inline]
+    pub(super) fn again(&self, out: &mut impl Encoder, number: &[u8; SEQUENCE_BYTES]) {
+        out.again(self.bytes.clone())[self.number_at..][..SEQUENCE_BYTES].copy_from_slice(number);
+    }
 }
 
 /// An answer.
@@ -56,5 +93,78 @@ impl Reply for ApiError {
             out.text(message);
         }
         out.close_structure();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use ciborium::Value;
+    use weir_core::{id::ShardIndex, sequence::SequenceNumber};
+
+    use crate::kinesis::{
+        encoding::Encoding,
+        error::ErrorCode,
+        get_records::{GetRecordsReply, RecordFacts},
+        put_records::{PutRecordsReply, PutRecordsResult},
+    };
+
+    use super::*;
+
+    /// The structures of the list `Records` as another parser reads them.
+    fn records(encoding: Encoding, reply: &impl Reply) -> Vec<Value> {
+        let body = encoding.encode(reply, 0);
+        let read: Value = match encoding {
+            Encoding::Json => serde_json::from_slice(&body).unwrap(),
+            Encoding::Cbor => ciborium::from_reader(&body[..]).unwrap(),
+        };
+        let members = read.into_map().unwrap();
+        let found = members.into_iter().find(|(name, _)| name.as_text() == Some("Records"));
+        found.unwrap().1.into_array().unwrap()
+    }
+
+    fn number(index: u64) -> SequenceNumber {
+        SequenceNumber::of_record(ShardIndex(3), 1_606_300_000, index, 1_606_300_007)
+    }
+
+    #[test]
+    fn records_of_one_time_and_of_others_are_each_what_they_are_alone() {
+        let times = [1_606_300_000_007, 1_606_300_000_007, 42, 42, 10_000_000_000_000, 42];
+        let facts: Vec<_> = (0..)
+            .zip(times)
+            .map(|(index, time)| RecordFacts {
+                sequence: number(index),
+                arrived: WallMs(time),
+                data: &b"data"[..index as usize % 5],
+                partition_key: ["", "key"][index as usize % 2],
+                encrypted: index > 2,
+            })
+            .collect();
+        let reply = |records| GetRecordsReply {
+            records,
+            next_shard_iterator: None,
+            millis_behind_latest: 0,
+            children: Vec::new(),
+        };
+        for encoding in Encoding::ALL {
+            let alone: Vec<_> =
+                facts.iter().flat_map(|fact| records(encoding, &reply(vec![*fact]))).collect();
+            assert_eq!(records(encoding, &reply(facts.clone())), alone, "{encoding:?}");
+        }
+    }
+
+    #[test]
+    fn results_of_all_shards_and_failed_ones_are_each_what_they_are_alone() {
+        let stored = |index: u32| PutRecordsResult::Stored {
+            shard: ShardIndex(index % 3),
+            sequence: number(u64::from(index)),
+        };
+        let failed = || PutRecordsResult::Failed(ApiError::new(ErrorCode::InternalFailure, "no"));
+        let results = vec![failed(), stored(0), stored(1), failed(), failed(), stored(2), stored(3)];
+        let reply = |results| PutRecordsReply { results, encrypted: false };
+        for encoding in Encoding::ALL {
+            let alone: Vec<_> =
+                results.iter().flat_map(|result| records(encoding, &reply(vec![result.clone()]))).collect();
+            assert_eq!(records(encoding, &reply(results.clone())), alone, "{encoding:?}");
+        }
     }
 }

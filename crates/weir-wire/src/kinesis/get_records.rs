@@ -9,7 +9,7 @@ use weir_core::{
 
 use super::{
     describe_stream::encode_range,
-    encode::{Encoder, Reply},
+    encode::{Encoder, NumberedFront, Reply},
     model,
     put_record::encode_encryption,
     shape::{Shape, Text, structure},
@@ -46,15 +46,29 @@ pub struct RecordFacts<'a> {
     pub encrypted: bool,
 }
 
+/// What was written of the records before, for those behind them in the same answer.
+#[derive(Debug, Default)]
+pub(super) struct RecordsBefore {
+    numbers: SequencePrinter,
+    /// Of the last record that did not arrive with the one before it: those of a batch arrived together.
+    front: Option<(WallMs, NumberedFront)>,
+}
+
 impl RecordFacts<'_> {
     /// Writes the record.
-    pub(super) fn encode(&self, numbers: &mut SequencePrinter, out: &mut impl Encoder) {
-        out.open_structure();
-        out.member("SequenceNumber");
-        out.plain(numbers.print(self.sequence));
-        out.member("ApproximateArrivalTimestamp");
-        out.timestamp(self.arrived);
-        out.member("Data");
+    pub(super) fn encode(&self, before: &mut RecordsBefore, out: &mut impl Encoder) {
+        let number = before.numbers.print(self.sequence);
+        match &before.front {
+            Some((arrived, front)) if *arrived == self.arrived => front.again(out, number),
+            _ => {
+                let front = NumberedFront::write(out, number, |out| {
+                    out.member("ApproximateArrivalTimestamp");
+                    out.timestamp(self.arrived);
+                    out.member("Data");
+                });
+                before.front = Some((self.arrived, front));
+            }
+        }
         out.blob(self.data);
         if !self.partition_key.is_empty() {
             out.member("PartitionKey");
@@ -111,9 +125,9 @@ impl Reply for GetRecordsReply<'_> {
         out.open_structure();
         out.member("Records");
         out.open_list();
-        let mut numbers = SequencePrinter::default();
+        let mut before = RecordsBefore::default();
         for record in &self.records {
-            record.encode(&mut numbers, out);
+            record.encode(&mut before, out);
         }
         out.close_list();
         if let Some(iterator) = &self.next_shard_iterator {

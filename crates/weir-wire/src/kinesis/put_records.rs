@@ -7,7 +7,7 @@ use weir_core::{
 
 use super::{
     blob::Blob,
-    encode::{Encoder, Reply},
+    encode::{Encoder, NumberedFront, Reply},
     error::ApiError,
     model,
     put_record::encode_encryption,
@@ -77,16 +77,19 @@ impl Reply for PutRecordsReply {
         out.member("Records");
         out.open_list();
         let mut numbers: [SequencePrinter; NUMBERED_SHARDS] = Default::default();
+        let mut front: Option<NumberedFront> = None;
         for result in &self.results {
-            out.open_structure();
             match result {
                 PutRecordsResult::Stored { shard, sequence } => {
-                    out.member("SequenceNumber");
-                    out.plain(numbers[shard.0 as usize % NUMBERED_SHARDS].print(*sequence));
-                    out.member("ShardId");
+                    let number = numbers[shard.0 as usize % NUMBERED_SHARDS].print(*sequence);
+                    match &front {
+                        Some(front) => front.again(out, number),
+                        None => front = Some(NumberedFront::write(out, number, |out| out.member("ShardId"))),
+                    }
                     out.plain(&shard.printed());
                 }
                 PutRecordsResult::Failed(error) => {
+                    out.open_structure();
                     out.member("ErrorCode");
                     out.text(error.code.name());
                     out.member("ErrorMessage");

@@ -1,11 +1,11 @@
 //! `SubscribeToShard`: what it takes, and the events of the stream that it answers with.
 
-use weir_core::sequence::{SequenceNumber, SequencePrinter};
+use weir_core::sequence::SequenceNumber;
 
 use super::{
     encode::{Encoder, Reply},
     error::ErrorCode,
-    get_records::{ChildShard, RecordFacts},
+    get_records::{ChildShard, RecordFacts, RecordsBefore},
     model,
     shape::{EpochMs, Shape, Text, structure},
 };
@@ -59,9 +59,9 @@ impl Reply for SubscribeToShardEvent<'_> {
         out.open_structure();
         out.member("Records");
         out.open_list();
-        let mut numbers = SequencePrinter::default();
+        let mut before = RecordsBefore::default();
         for record in &self.records {
-            record.encode(&mut numbers, out);
+            record.encode(&mut before, out);
         }
         out.close_list();
         if let Some(continuation) = &self.continuation {

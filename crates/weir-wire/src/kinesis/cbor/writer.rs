@@ -2,7 +2,10 @@
 //!
 //! One pass over the answer, straight into the body; data is copied once, to its last place.
 
-use std::fmt::{Display, Write as _};
+use std::{
+    fmt::{Display, Write as _},
+    ops::Range,
+};
 
 use weir_core::clock::WallMs;
 
@@ -91,9 +94,11 @@ impl Encoder for CborWriter {
     }
 
     #[inline]
-    fn plain(&mut self, text: &[u8]) {
+    fn plain(&mut self, text: &[u8]) -> usize {
         self.head(major::TEXT, text.len() as u64);
+        let start = self.out.len();
         self.out.extend_from_slice(text);
+        start
     }
 
     fn integer(&mut self, number: i64) {
@@ -117,6 +122,18 @@ impl Encoder for CborWriter {
     fn timestamp(&mut self, time: WallMs) {
         self.head(major::TAG, u64::from(TAG_TIME));
         self.head(major::UNSIGNED, time.0);
+    }
+
+    #[inline]
+    fn begin_value(&mut self) -> usize {
+        self.out.len()
+    }
+
+    #[inline]
+    fn again(&mut self, front: Range<usize>) -> &mut [u8] {
+        let start = self.out.len();
+        self.out.extend_from_within(front);
+        &mut self.out[start..]
     }
 }
 

@@ -2,7 +2,10 @@
 //!
 //! One pass over the answer, straight into the body; data is encoded to base64 in its last place.
 
-use std::fmt::{Display, Write as _};
+use std::{
+    fmt::{Display, Write as _},
+    ops::Range,
+};
 
 use base64_turbo::STANDARD as BASE64;
 use weir_core::{clock::WallMs, decimal::write_padded};
@@ -15,8 +18,6 @@ pub struct JsonWriter {
     out: Vec<u8>,
     /// Does a comma go before what comes next?
     comma: bool,
-    /// The last time that was written, and where it begins: the records of a batch arrived together.
-    last_time: Option<(WallMs, usize)>,
 }
 
 impl JsonWriter {
@@ -138,11 +139,13 @@ impl Encoder for JsonWriter {
     }
 
     #[inline]
-    fn plain(&mut self, text: &[u8]) {
+    fn plain(&mut self, text: &[u8]) -> usize {
         self.before_value();
         self.out.push(b'"');
+        let start = self.out.len();
         self.out.extend_from_slice(text);
         self.out.push(b'"');
+        start
     }
 
     fn integer(&mut self, number: i64) {
@@ -165,21 +168,29 @@ impl Encoder for JsonWriter {
         self.out.push(b'"');
     }
 
-    #[inline]
     fn timestamp(&mut self, time: WallMs) {
         const DECIMALS: usize = 3;
         self.before_value();
         // As many digits as seconds since 1970 have until 2286, and then more.
         let width = time.secs().checked_ilog10().map_or(1, |log| log as usize + 1);
         let start = self.out.len();
-        if let Some((_, last)) = self.last_time.filter(|(last, _)| *last == time) {
-            self.out.extend_from_within(last..last + width + 1 + DECIMALS);
-            return;
-        }
-        self.last_time = Some((time, start));
         self.out.resize(start + width + 1 + DECIMALS, b'.');
         write_padded(time.secs(), &mut self.out[start..start + width]);
         write_padded(time.0 % 1_000, &mut self.out[start + width + 1..]);
+    }
+
+    #[inline]
+    fn begin_value(&mut self) -> usize {
+        self.before_value();
+        self.comma = false; // it is there
+        self.out.len()
+    }
+
+    #[inline]
+    fn again(&mut self, front: Range<usize>) -> &mut [u8] {
+        let start = self.begin_value();
+        self.out.extend_from_within(front);
+        &mut self.out[start..]
     }
 }
 
@@ -235,15 +246,15 @@ mod tests {
     }
 
     #[test]
-    fn a_time_that_is_written_again_is_the_same_and_another_is_another() {
+    fn times_have_three_decimals_and_as_many_digits_as_they_take() {
         let mut out = JsonWriter::default();
         out.open_list();
-        [1_606_300_000_007, 1_606_300_000_007, 42, 42, 10_000_000_000_000, 42]
+        [1_606_300_000_007, 42, 0, 10_000_000_000_000]
             .into_iter()
             .for_each(|time| out.timestamp(WallMs(time)));
         out.close_list();
         let text = String::from_utf8(out.finish()).unwrap();
-        assert_eq!(text, "[1606300000.007,1606300000.007,0.042,0.042,10000000000.000,0.042]");
+        assert_eq!(text, "[1606300000.007,0.042,0.000,10000000000.000]");
     }
 
     fn is_base64_of_another_codec(data: &[u8]) -> bool {
