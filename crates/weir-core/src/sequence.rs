@@ -175,7 +175,7 @@ impl Printed {
     }
 }
 
-/// The last [`WORD_DIGITS`] digits of `number`, one a byte.
+/// The last [`WORD_DIGITS`] digits of `number`, one a byte, the last of them in the lowest.
 const fn digits(mut number: u128) -> u128 {
     let mut word = 0;
     let mut at = 0;
@@ -187,8 +187,8 @@ const fn digits(mut number: u128) -> u128 {
     word
 }
 
-/// Adds digits, one a byte, and a carry to digits in ASCII; true when it carries over. All are added at once: each byte is lifted so
-/// far that it overflows into the next one when its digit does.
+/// Adds `more`, as [`digits`] gives it, and a carry to digits in ASCII, the first one first; true when the sum has a digit
+/// more. All are added at once: each byte is lifted so far that it overflows into the next one when its digit does.
 #[inline]
 fn add_digits(text: &mut [u8; WORD_DIGITS], more: u128, carry: bool) -> bool {
     const EACH: u128 = u128::from_ne_bytes([1; WORD_DIGITS]);

@@ -28,7 +28,7 @@ pub trait Encoder {
     fn text(&mut self, text: &str);
     /// A text that is printed: an id or a number that needs no escapes.
     fn shown(&mut self, value: &dyn Display);
-    /// A text of ASCII without escapes: what stands in every record. Gives where it begins in what is written.
+    /// A text of ASCII without escapes: what stands in every record. Gives the offset of its first byte in what is written.
     fn plain(&mut self, text: &[u8]) -> usize;
     /// A number.
     fn integer(&mut self, number: i64);
@@ -38,24 +38,30 @@ pub trait Encoder {
     fn blob(&mut self, bytes: &[u8]);
     /// A time.
     fn timestamp(&mut self, time: WallMs);
-    /// Where the next value begins in what is written.
+    /// Writes what separates the next value from the one before, and gives the offset at which that value begins. It must be
+    /// written next.
     fn begin_value(&mut self) -> usize;
-    /// Writes again, as the next value, what begins at `front.start` and ends behind the name of a member; gives the copy, to
-    /// be changed without changing its length.
+    /// Writes a copy of `front` as the next value, and gives the copy; its length stays. `front` runs from a
+    /// [`Self::begin_value`] to what was [`Self::written`] right behind the name of a member, whose value must be written next.
+    /// Panics if it is not within what is written.
     fn again(&mut self, front: Range<usize>) -> &mut [u8];
 }
 
-/// The front of a structure that was written: a sequence number and what else stands before a member that is not in it.
+/// The front of a structure in what is written: from its opening over a sequence number to the name of the first member
+/// whose value is each structure's own. It holds for the encoder that wrote it.
 ///
 /// Lists have hundreds of structures whose fronts differ in the number alone.
 #[derive(Debug)]
 pub(super) struct NumberedFront {
+    /// Offsets in what is written.
     bytes: Range<usize>,
+    /// The offset of the number's first digit within them.
     number_at: usize,
 }
 
 impl NumberedFront {
-    /// Writes it; `others` writes the other members and the name of the first that does not belong to it.
+    /// Writes it; `others` writes the members behind the number, and ends with the name of the one whose value the caller
+    /// writes next.
     #[inline]
     pub(super) fn write<E: Encoder>(
         out: &mut E,
@@ -70,7 +76,7 @@ impl NumberedFront {
         Self { bytes: start..out.written(), number_at }
     }
 
-    /// Writes it again, with another number.
+    /// Writes it once more, with another number; the caller goes on as behind [`Self::write`].
     #[inline]
     pub(super) fn again(&self, out: &mut impl Encoder, number: &[u8; SEQUENCE_BYTES]) {
         out.again(self.bytes.clone())[self.number_at..][..SEQUENCE_BYTES].copy_from_slice(number);
