@@ -264,8 +264,8 @@ mod tests {
         out.finish()[lead..] == *format!("\"{}\"", base64_simd::STANDARD.encode_to_string(data)).as_bytes()
     }
 
-    /// Where data is larger than five eighths of the processor's last cache, and its text begins at a multiple of 4 or 16, the codec
-    /// writes around the caches. Most caches are larger than our largest record, so this takes more than one of those has.
+    /// The codec writes around the caches where data is larger than five eighths of the processor's last one, and its text begins
+    /// at a multiple of 4 or 16. This is larger where that cache has less than 64 MiB.
     #[test]
     fn data_larger_than_most_caches_is_the_base64_of_another_codec_wherever_it_is_written() {
         const BYTES: u32 = 40 * MIB as u32;
