@@ -78,7 +78,7 @@ pub fn put_records_cbor(stream: &str, records: &[OwnRecord]) -> Vec<u8> {
     body.member("StreamName");
     body.text(stream);
     body.close_structure();
-    body.finish()
+    body.finish().into()
 }
 
 /// Bytes of data: what throughput is counted in.

@@ -15,6 +15,7 @@ pub mod named;
 pub mod shape;
 pub mod validate;
 
+pub mod body;
 pub mod cbor;
 pub mod decode;
 pub mod encode;

@@ -172,7 +172,7 @@ impl Template {
                 (layout(&mut out, stream, batch, data, data.len(), 0), out.finish())
             }
         };
-        Self { number, bytes, slots }
+        Self { number, bytes: bytes.into(), slots }
     }
 }
 

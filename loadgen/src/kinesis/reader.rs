@@ -48,7 +48,7 @@ impl Readers {
         let reader = range.start + *turn % range.len() as u32;
         let iterator = self.readers[reader as usize].iterator.as_deref()?;
         *turn = turn.wrapping_add(1);
-        own(request, self.encoding.encode(&Call([("ShardIterator", iterator)]), BODY_BYTES));
+        own(request, self.encoding.encode(&Call([("ShardIterator", iterator)]), BODY_BYTES).into());
         Some(reader)
     }
 
@@ -59,7 +59,7 @@ impl Readers {
         *turn = turn.wrapping_add(1);
         let shard_id = &self.readers[reader as usize].shard_id;
         let call = Call([("StreamName", stream), ("ShardId", shard_id), ("ShardIteratorType", self.from)]);
-        own(request, self.encoding.encode(&call, BODY_BYTES));
+        own(request, self.encoding.encode(&call, BODY_BYTES).into());
         reader
     }
 

@@ -4,6 +4,7 @@
 //! and a module beside [`super::json`] and [`super::cbor`]; no operation knows which one is used.
 
 use super::{
+    body::Body,
     cbor::{self, CborWriter},
     encode::Reply,
     error::ApiError,
@@ -56,7 +57,7 @@ impl Encoding {
     }
 
     /// Writes an answer of about `bytes`.
-    pub fn encode(self, reply: &impl Reply, bytes: usize) -> Vec<u8> {
+    pub fn encode(self, reply: &impl Reply, bytes: usize) -> Body {
         match self {
             Self::Json => {
                 let mut out = JsonWriter::with_capacity(bytes);

@@ -8,24 +8,24 @@ use bytes::Bytes;
 use super::{ResponseBody, full};
 
 /// Bytes and what they took.
-struct Held<P> {
-    bytes: Vec<u8>,
+struct Held<B, P> {
+    bytes: B,
     _permit: P,
 }
 
-impl<P> AsRef<[u8]> for Held<P> {
+impl<B: AsRef<[u8]>, P> AsRef<[u8]> for Held<B, P> {
     fn as_ref(&self) -> &[u8] {
-        &self.bytes
+        self.bytes.as_ref()
     }
 }
 
 /// A body of `bytes`, which `permit` was taken for.
-pub fn held<P: Send + 'static>(bytes: Vec<u8>, permit: P) -> ResponseBody {
+pub fn held(bytes: impl AsRef<[u8]> + Send + 'static, permit: impl Send + 'static) -> ResponseBody {
     full(held_bytes(bytes, permit))
 }
 
 /// Bytes that hold what was taken for them: a part of an answer that is made while it is read.
-pub fn held_bytes<P: Send + 'static>(bytes: Vec<u8>, permit: P) -> Bytes {
+pub fn held_bytes(bytes: impl AsRef<[u8]> + Send + 'static, permit: impl Send + 'static) -> Bytes {
     Bytes::from_owner(Held { bytes, _permit: permit })
 }
 

@@ -10,22 +10,22 @@ use std::{
 use weir_core::clock::WallMs;
 
 use super::{BREAK, INDEFINITE, TAG_TIME, major};
-use crate::kinesis::encode::Encoder;
+use crate::kinesis::{body::Body, encode::Encoder};
 
 /// A body that grows.
 #[derive(Debug, Default)]
 pub struct CborWriter {
-    out: Vec<u8>,
+    out: Body,
 }
 
 impl CborWriter {
     /// An empty body with room for `bytes`.
     pub fn with_capacity(bytes: usize) -> Self {
-        Self { out: Vec::with_capacity(bytes) }
+        Self { out: Body::with_capacity(bytes) }
     }
 
     /// The body.
-    pub fn finish(self) -> Vec<u8> {
+    pub fn finish(self) -> Body {
         self.out
     }
 
@@ -33,7 +33,7 @@ impl CborWriter {
     #[inline]
     fn head(&mut self, kind: u8, argument: u64) {
         let (head, len) = head(kind, argument);
-        self.out.extend_from_slice(&head[..len]);
+        self.out.extend(&head[..len]);
     }
 
     #[inline]
@@ -75,29 +75,28 @@ impl Encoder for CborWriter {
     #[inline]
     fn text(&mut self, text: &str) {
         self.head(major::TEXT, text.len() as u64);
-        self.out.extend_from_slice(text.as_bytes());
+        self.out.extend(text.as_bytes());
     }
 
     /// The text is printed behind room for its head, which is mostly of two bytes: ids have 24 to 255.
     fn shown(&mut self, value: &dyn Display) {
         const ROOM: usize = 2;
         let start = self.out.len();
-        self.out.extend_from_slice(&[0; ROOM]);
-        let _ = write!(Printed(&mut self.out), "{value}"); // a vector takes everything
+        self.out.extend(&[0; ROOM]);
+        let _ = write!(self.out, "{value}"); // a body takes everything
         let printed = self.out.len() - start - ROOM;
         let (head, len) = head(major::TEXT, printed as u64);
-        if len == ROOM {
-            self.out[start..start + ROOM].copy_from_slice(&head[..len]);
-        } else {
-            self.out.splice(start..start + ROOM, head[..len].iter().copied());
+        if len != ROOM {
+            self.out.move_end(start + ROOM, start + len);
         }
+        self.out.written_mut()[start..start + len].copy_from_slice(&head[..len]);
     }
 
     #[inline]
     fn plain(&mut self, text: &[u8]) -> usize {
         self.head(major::TEXT, text.len() as u64);
         let start = self.out.len();
-        self.out.extend_from_slice(text);
+        self.out.extend(text);
         start
     }
 
@@ -115,7 +114,7 @@ impl Encoder for CborWriter {
     #[inline]
     fn blob(&mut self, bytes: &[u8]) {
         self.head(major::BYTES, bytes.len() as u64);
-        self.out.extend_from_slice(bytes);
+        self.out.extend(bytes);
     }
 
     #[inline]
@@ -131,9 +130,7 @@ impl Encoder for CborWriter {
 
     #[inline]
     fn again(&mut self, front: Range<usize>) -> &mut [u8] {
-        let start = self.out.len();
-        self.out.extend_from_within(front);
-        &mut self.out[start..]
+        self.out.again(front)
     }
 }
 
@@ -150,14 +147,4 @@ fn head(kind: u8, argument: u64) -> ([u8; 9], usize) {
     head[0] = kind << 5 | info;
     head[1..=len].copy_from_slice(&argument.to_be_bytes()[8 - len..]);
     (head, len + 1)
-}
-
-/// Formatting into a body.
-struct Printed<'a>(&'a mut Vec<u8>);
-
-impl std::fmt::Write for Printed<'_> {
-    fn write_str(&mut self, text: &str) -> std::fmt::Result {
-        self.0.extend_from_slice(text.as_bytes());
-        Ok(())
-    }
 }

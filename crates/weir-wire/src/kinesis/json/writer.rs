@@ -10,12 +10,12 @@ use std::{
 use base64_turbo::STANDARD as BASE64;
 use weir_core::{clock::WallMs, decimal::write_padded};
 
-use crate::kinesis::encode::Encoder;
+use crate::kinesis::{body::Body, encode::Encoder};
 
 /// A body that grows.
 #[derive(Debug, Default)]
 pub struct JsonWriter {
-    out: Vec<u8>,
+    out: Body,
     /// Does a comma go before what comes next?
     comma: bool,
 }
@@ -23,11 +23,11 @@ pub struct JsonWriter {
 impl JsonWriter {
     /// An empty body with room for `bytes`.
     pub fn with_capacity(bytes: usize) -> Self {
-        Self { out: Vec::with_capacity(bytes), ..Self::default() }
+        Self { out: Body::with_capacity(bytes), ..Self::default() }
     }
 
     /// The body.
-    pub fn finish(self) -> Vec<u8> {
+    pub fn finish(self) -> Body {
         self.out
     }
 
@@ -52,26 +52,23 @@ impl JsonWriter {
         self.comma = true;
     }
 
-    #[inline]
-    fn quoted(&mut self, text: &str) {
-        self.out.push(b'"');
-        // Most texts have nothing to escape, which a look at all bytes tells at once, many at a time.
-        if text.bytes().fold(false, |found, byte| found | is_escaped(byte)) {
-            self.with_escapes(text);
-        } else {
-            self.out.extend_from_slice(text.as_bytes());
-        }
-        self.out.push(b'"');
+    /// Room for a value of so many bytes between quotation marks, which are written.
+    #[inline(always)] // three for each record of an answer
+    fn quoted(&mut self, bytes: usize) -> &mut [u8] {
+        self.before_value();
+        let [open, text @ .., close] = self.out.next(1 + bytes + 1) else { unreachable!("two at least") };
+        (*open, *close) = (b'"', b'"');
+        text
     }
 
-    fn with_escapes(&mut self, text: &str) {
-        let mut rest = text.as_bytes();
+    fn with_escapes(&mut self, text: &[u8]) {
+        let mut rest = text;
         while let Some(at) = rest.iter().position(|byte| is_escaped(*byte)) {
-            self.out.extend_from_slice(&rest[..at]);
+            self.out.extend(&rest[..at]);
             self.escaped(rest[at]);
             rest = &rest[at + 1..];
         }
-        self.out.extend_from_slice(rest);
+        self.out.extend(rest);
     }
 
     fn escaped(&mut self, byte: u8) {
@@ -83,11 +80,11 @@ impl JsonWriter {
             b'\r' => b'r',
             b'\t' => b't',
             _ => {
-                let _ = write!(Ascii(&mut self.out), "\\u{byte:04x}"); // a vector takes everything
+                let _ = write!(self.out, "\\u{byte:04x}"); // a body takes everything
                 return;
             }
         };
-        self.out.extend_from_slice(&[b'\\', letter]);
+        self.out.extend(&[b'\\', letter]);
     }
 }
 
@@ -118,54 +115,51 @@ impl Encoder for JsonWriter {
 
     #[inline]
     fn member(&mut self, name: &'static str) {
-        self.before_value();
-        self.out.push(b'"');
-        self.out.extend_from_slice(name.as_bytes());
-        self.out.extend_from_slice(b"\":");
+        self.quoted(name.len()).copy_from_slice(name.as_bytes());
+        self.out.push(b':');
         self.comma = false;
     }
 
     #[inline]
     fn text(&mut self, text: &str) {
-        self.before_value();
-        self.quoted(text);
+        let text = text.as_bytes();
+        if has_escaped(text) {
+            self.before_value();
+            self.out.push(b'"');
+            self.with_escapes(text);
+            self.out.push(b'"');
+        } else {
+            self.quoted(text.len()).copy_from_slice(text);
+        }
     }
 
     fn shown(&mut self, value: &dyn Display) {
         self.before_value();
         self.out.push(b'"');
-        let _ = write!(Ascii(&mut self.out), "{value}"); // a vector takes everything
+        let _ = write!(self.out, "{value}"); // a body takes everything
         self.out.push(b'"');
     }
 
     #[inline]
     fn plain(&mut self, text: &[u8]) -> usize {
-        self.before_value();
-        self.out.push(b'"');
-        let start = self.out.len();
-        self.out.extend_from_slice(text);
-        self.out.push(b'"');
-        start
+        self.quoted(text.len()).copy_from_slice(text);
+        self.out.len() - 1 - text.len()
     }
 
     fn integer(&mut self, number: i64) {
         self.before_value();
-        let _ = write!(Ascii(&mut self.out), "{number}"); // a vector takes everything
+        let _ = write!(self.out, "{number}"); // a body takes everything
     }
 
     fn boolean(&mut self, value: bool) {
         self.before_value();
-        self.out.extend_from_slice(if value { b"true" } else { b"false" });
+        self.out.extend(if value { b"true" } else { b"false" });
     }
 
     #[inline]
     fn blob(&mut self, bytes: &[u8]) {
-        self.before_value();
-        self.out.push(b'"');
-        let start = self.out.len();
-        self.out.resize(start + BASE64.encoded_len(bytes.len()), 0);
-        BASE64.encode_slice(bytes, &mut self.out[start..]).expect("there is as much room as it asked for");
-        self.out.push(b'"');
+        let text = self.quoted(BASE64.encoded_len(bytes.len()));
+        BASE64.encode_slice(bytes, text).expect("there is as much room as it asked for");
     }
 
     fn timestamp(&mut self, time: WallMs) {
@@ -173,10 +167,11 @@ impl Encoder for JsonWriter {
         self.before_value();
         // As many digits as seconds since 1970 have until 2286, and then more.
         let width = time.secs().checked_ilog10().map_or(1, |log| log as usize + 1);
-        let start = self.out.len();
-        self.out.resize(start + width + 1 + DECIMALS, b'.');
-        write_padded(time.secs(), &mut self.out[start..start + width]);
-        write_padded(time.0 % 1_000, &mut self.out[start + width + 1..]);
+        let text = self.out.next(width + 1 + DECIMALS);
+        let (whole, decimals) = text.split_at_mut(width);
+        write_padded(time.secs(), whole);
+        decimals[0] = b'.';
+        write_padded(time.0 % 1_000, &mut decimals[1..]);
     }
 
     #[inline]
@@ -188,25 +183,33 @@ impl Encoder for JsonWriter {
 
     #[inline]
     fn again(&mut self, front: Range<usize>) -> &mut [u8] {
-        let start = self.begin_value();
-        self.out.extend_from_within(front);
-        &mut self.out[start..]
+        self.begin_value();
+        self.out.again(front)
     }
+}
+
+/// Eight bytes are looked at together, the last eight whether they were before or not: most texts are keys of few bytes.
+#[inline]
+fn has_escaped(text: &[u8]) -> bool {
+    let Some(last) = text.last_chunk() else { return text.iter().copied().any(is_escaped) };
+    let (words, _) = text.as_chunks();
+    words.iter().fold(escaped_of(*last), |found, word| found | escaped_of(*word)) != 0
+}
+
+/// Not zero if one of these [`is_escaped`].
+#[inline]
+fn escaped_of(bytes: [u8; 8]) -> u64 {
+    const ONES: u64 = u64::MAX / 0xff;
+    // The highest bit of each byte that is below `than`, and of some behind the first such one.
+    let below = |word: u64, than: u8| word.wrapping_sub(ONES * u64::from(than)) & !word;
+    let word = u64::from_le_bytes(bytes);
+    let is = |byte: u8| below(word ^ (ONES * u64::from(byte)), 1);
+    (below(word, b' ') | is(b'"') | is(b'\\')) & (ONES << 7)
 }
 
 #[inline]
 fn is_escaped(byte: u8) -> bool {
     byte < b' ' || byte == b'"' || byte == b'\\'
-}
-
-/// Formatting into a body: for numbers and ids, which need no escapes.
-struct Ascii<'a>(&'a mut Vec<u8>);
-
-impl std::fmt::Write for Ascii<'_> {
-    fn write_str(&mut self, text: &str) -> std::fmt::Result {
-        self.0.extend_from_slice(text.as_bytes());
-        Ok(())
-    }
 }
 
 #[cfg(test)]
@@ -238,7 +241,7 @@ mod tests {
         out.member("F");
         out.plain(b"abc");
         out.close_structure();
-        let text = String::from_utf8(out.finish()).unwrap();
+        let text = String::from_utf8(out.finish().into()).unwrap();
         assert_eq!(
             text,
             r#"{"A":"x\"\\\u0001\n","B":[-5,{},"ZGF0YQ=="],"C":true,"D":1606300000.007,"E":"42","F":"abc"}"#
@@ -253,13 +256,14 @@ mod tests {
             .into_iter()
             .for_each(|time| out.timestamp(WallMs(time)));
         out.close_list();
-        let text = String::from_utf8(out.finish()).unwrap();
+        let text = String::from_utf8(out.finish().into()).unwrap();
         assert_eq!(text, "[1606300000.007,0.042,0.000,10000000000.000]");
     }
 
     /// Behind so many other bytes.
     fn is_base64_of_another_codec(data: &[u8], lead: usize) -> bool {
-        let mut out = JsonWriter { out: vec![b' '; lead], comma: false };
+        let mut out = JsonWriter::default();
+        out.out.extend(&vec![b' '; lead]);
         out.blob(data);
         out.finish()[lead..] == *format!("\"{}\"", base64_simd::STANDARD.encode_to_string(data)).as_bytes()
     }
@@ -285,7 +289,14 @@ mod tests {
         }
 
         #[test]
-        fn any_text_is_read_back_by_another_parser(text: String) {
+        fn what_must_be_escaped_is_found_wherever_it_stands(
+            text in vec(prop_oneof![8 => Just(b'k'), 1 => any::<u8>(), 1 => Just(0x1f), 1 => Just(b' ')], 0..40),
+        ) {
+            prop_assert_eq!(has_escaped(&text), text.iter().copied().any(is_escaped));
+        }
+
+        #[test]
+        fn any_text_is_read_back_by_another_parser(text in prop_oneof![any::<String>(), "[\x00-\x24a\\\\]{0,30}"]) {
             let mut out = JsonWriter::default();
             out.text(&text);
             let read: String = serde_json::from_slice(&out.finish()).unwrap();
