@@ -141,7 +141,7 @@ fn owned(appends: &[ShardAppend]) -> Vec<OwnRecord> {
     let records = appends.iter().flat_map(|append| append.batch.records());
     records
         .map(|record| OwnRecord {
-            partition_key: record.partition_key.to_owned(),
+            partition_key: record.partition_key.as_str().to_owned(),
             data: record.data.to_vec(),
         })
         .collect()

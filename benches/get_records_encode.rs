@@ -129,7 +129,7 @@ fn plainly(batches: &[StoredBatch]) -> Vec<u8> {
                 )
                 .expect("a time is finite"),
                 data: base64::engine::general_purpose::STANDARD.encode(record.data),
-                partition_key: record.partition_key.to_owned(),
+                partition_key: record.partition_key.as_str().to_owned(),
             });
         }
     }

@@ -131,7 +131,7 @@ fn ours(decode: Decode, body: &[u8], stream: &StreamShards) -> Batches {
         groups.into_iter().map(|(shard, bytes)| (shard, BatchBuilder::with_capacity(bytes))).collect();
     for (entry, group) in entries.iter().zip(places) {
         let (partition_key, data) = required(entry);
-        data.push_to(&mut builders[group].1, partition_key, None);
+        data.push_to(&mut builders[group].1, partition_key.into(), None);
     }
     builders.into_iter().map(|(shard, builder)| (shard, builder.finish())).collect()
 }
@@ -198,7 +198,11 @@ fn gather<'a, T>(
         let (partition_key, data) = open(entry);
         let builder =
             builders.entry(shard_of(HashKey::of_partition_key(&partition_key), stream)).or_default();
-        builder.push(&Record { partition_key: &partition_key, explicit_hash_key: None, data: &data });
+        builder.push(&Record {
+            partition_key: partition_key.as_ref().into(),
+            explicit_hash_key: None,
+            data: &data,
+        });
     }
     builders.into_iter().map(|(shard, builder)| (shard, builder.finish())).collect()
 }

@@ -45,7 +45,11 @@ pub fn batch_of(records: &[OwnRecord]) -> Batch {
 
 /// The record as a batch takes it.
 pub fn as_record(record: &OwnRecord) -> Record<'_> {
-    Record { partition_key: &record.partition_key, explicit_hash_key: None, data: &record.data }
+    Record {
+        partition_key: record.partition_key.as_str().into(),
+        explicit_hash_key: None,
+        data: &record.data,
+    }
 }
 
 /// The body of a `PutRecords` of these records, as the SDKs write it.

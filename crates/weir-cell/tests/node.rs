@@ -56,7 +56,7 @@ fn owned(shard: u32, epoch: u64) -> OwnedShard {
 fn append(shard: u32, texts: &[&str]) -> ShardAppend {
     let mut builder = BatchBuilder::default();
     for text in texts {
-        builder.push(&Record { partition_key: "k", explicit_hash_key: None, data: text.as_bytes() });
+        builder.push(&Record { partition_key: "k".into(), explicit_hash_key: None, data: text.as_bytes() });
     }
     ShardAppend { key: key(shard), batch: builder.finish() }
 }

@@ -16,6 +16,7 @@ use crate::{
     clock::WallMs,
     hash_key::HashKey,
     limits::{KIB, PARTITION_KEY_BYTES_MAX},
+    partition_key::PartitionKey,
     sequence::RecordIndex,
 };
 
@@ -41,7 +42,7 @@ thread_local! {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Record<'a> {
     /// The partition key.
-    pub partition_key: &'a str,
+    pub partition_key: PartitionKey<'a>,
     /// The hash key that the producer set instead of the key's MD5.
     pub explicit_hash_key: Option<HashKey>,
     /// The data.
@@ -49,10 +50,15 @@ pub struct Record<'a> {
 }
 
 impl Record<'_> {
+    /// Bytes of the data and the partition key, by which the API bounds and counts.
+    pub fn payload_bytes(&self) -> usize {
+        self.data.len() + self.partition_key.len()
+    }
+
     /// Bytes that the record takes in a batch.
     pub fn encoded_bytes(&self) -> usize {
         let explicit = if self.explicit_hash_key.is_some() { 16 } else { 0 };
-        RECORD_HEADER_BYTES + explicit + self.partition_key.len() + self.data.len()
+        RECORD_HEADER_BYTES + explicit + self.payload_bytes()
     }
 }
 
@@ -64,6 +70,7 @@ impl Record<'_> {
 pub struct Batch {
     count: u32,
     crc: u32,
+    payload_bytes: usize,
     body: Bytes,
 }
 
@@ -96,14 +103,16 @@ impl Batch {
         if computed != crc {
             return Err(BatchError::Checksum { found: crc, computed });
         }
-        let batch = Self { count, crc, body };
         let mut offset = 0;
+        let mut payload_bytes = 0;
         for _ in 0..count {
-            let (_, next) = record_at(&batch.body, offset).ok_or(BatchError::Malformed { count, offset })?;
+            let malformed = BatchError::Malformed { count, offset };
+            let (record, next) = record_at(&body, offset, PartitionKey::of_utf8).ok_or(malformed)?;
+            payload_bytes += record.payload_bytes();
             offset = next;
         }
-        if offset == batch.body.len() && count > 0 {
-            Ok(batch)
+        if offset == body.len() && count > 0 {
+            Ok(Self { count, crc, payload_bytes, body })
         } else {
             Err(BatchError::Malformed { count, offset })
         }
@@ -112,6 +121,11 @@ impl Batch {
     /// Records in the batch; at least one.
     pub fn count(&self) -> u32 {
         self.count
+    }
+
+    /// [`Record::payload_bytes`] of all records.
+    pub fn payload_bytes(&self) -> usize {
+        self.payload_bytes
     }
 
     /// CRC32C of [`Self::body`].
@@ -149,7 +163,8 @@ impl<'a> Iterator for Records<'a> {
 
     fn next(&mut self) -> Option<Record<'a>> {
         self.left = self.left.checked_sub(1)?;
-        let (record, next) = record_at(self.body, self.offset).expect("checked when the batch was made");
+        let key = |bytes| Some(PartitionKey::of_checked(bytes));
+        let (record, next) = record_at(self.body, self.offset, key).expect("checked when the batch was made");
         self.offset = next;
         Some(record)
     }
@@ -161,7 +176,12 @@ impl<'a> Iterator for Records<'a> {
 
 impl ExactSizeIterator for Records<'_> {}
 
-fn record_at(body: &[u8], offset: usize) -> Option<(Record<'_>, usize)> {
+#[inline]
+fn record_at<'a>(
+    body: &'a [u8],
+    offset: usize,
+    key: impl FnOnce(&'a [u8]) -> Option<PartitionKey<'a>>,
+) -> Option<(Record<'a>, usize)> {
     let (header, rest) = body.get(offset..)?.split_first_chunk::<RECORD_HEADER_BYTES>()?;
     let data_len = u32::from_le_bytes([header[0], header[1], header[2], header[3]]) as usize;
     let key_len = usize::from(u16::from_le_bytes([header[4], header[5]]));
@@ -175,7 +195,7 @@ fn record_at(body: &[u8], offset: usize) -> Option<(Record<'_>, usize)> {
         let (key, rest) = rest.split_first_chunk::<16>()?;
         (Some(HashKey(u128::from_le_bytes(*key))), rest)
     };
-    let partition_key = std::str::from_utf8(rest.get(..key_len)?).ok()?;
+    let partition_key = key(rest.get(..key_len)?)?;
     let data = rest.get(key_len..key_len.checked_add(data_len)?)?;
     let record = Record { partition_key, explicit_hash_key, data };
     let next = offset + record.encoded_bytes();
@@ -186,6 +206,7 @@ fn record_at(body: &[u8], offset: usize) -> Option<(Record<'_>, usize)> {
 #[derive(Debug, Default)]
 pub struct BatchBuilder {
     count: u32,
+    payload_bytes: usize,
     body: BytesMut,
 }
 
@@ -193,7 +214,7 @@ impl BatchBuilder {
     /// An empty batch with room for `bytes`.
     pub fn with_capacity(bytes: usize) -> Self {
         let body = if bytes > SMALL_BYTES_MAX { BytesMut::with_capacity(bytes) } else { of_chunk(bytes) };
-        Self { count: 0, body }
+        Self { count: 0, payload_bytes: 0, body }
     }
 
     /// Appends a record. The caller has checked its sizes against the limits of the API.
@@ -205,7 +226,7 @@ impl BatchBuilder {
     /// Appends a record whose data `fill` writes straight into the batch: base64 is decoded into its last place.
     pub fn push_with(
         &mut self,
-        partition_key: &str,
+        partition_key: PartitionKey<'_>,
         explicit_hash_key: Option<HashKey>,
         data_bytes: usize,
         fill: impl FnOnce(&mut [u8]),
@@ -217,7 +238,12 @@ impl BatchBuilder {
     }
 
     /// All of a record but its data.
-    fn begin_record(&mut self, partition_key: &str, explicit_hash_key: Option<HashKey>, data_bytes: usize) {
+    fn begin_record(
+        &mut self,
+        partition_key: PartitionKey<'_>,
+        explicit_hash_key: Option<HashKey>,
+        data_bytes: usize,
+    ) {
         assert!(partition_key.len() <= PARTITION_KEY_BYTES_MAX, "the caller checks the partition key");
         self.body.put_u32_le(u32::try_from(data_bytes).expect("the caller checks the data's size"));
         self.body.put_u16_le(partition_key.len() as u16);
@@ -228,6 +254,7 @@ impl BatchBuilder {
         }
         self.body.put_slice(partition_key.as_bytes());
         self.count += 1;
+        self.payload_bytes += data_bytes + partition_key.len();
     }
 
     /// Records so far.
@@ -244,7 +271,7 @@ impl BatchBuilder {
     pub fn finish(self) -> Batch {
         assert!(self.count > 0, "an empty batch has no first record");
         let body = self.body.freeze();
-        Batch { count: self.count, crc: crc32c(&body), body }
+        Batch { count: self.count, crc: crc32c(&body), payload_bytes: self.payload_bytes, body }
     }
 }
 
@@ -286,7 +313,11 @@ mod tests {
     fn batch_of(records: &[(String, Option<u128>, Vec<u8>)]) -> Batch {
         let mut builder = BatchBuilder::default();
         for (key, explicit, data) in records {
-            builder.push(&Record { partition_key: key, explicit_hash_key: explicit.map(HashKey), data });
+            builder.push(&Record {
+                partition_key: key.as_str().into(),
+                explicit_hash_key: explicit.map(HashKey),
+                data,
+            });
         }
         builder.finish()
     }
@@ -302,7 +333,7 @@ mod tests {
     /// A batch of one record with `data`, begun with room for `room` bytes.
     fn begun(room: usize, data: &[u8]) -> BatchBuilder {
         let mut builder = BatchBuilder::with_capacity(room);
-        builder.push(&Record { partition_key: "k", explicit_hash_key: None, data });
+        builder.push(&Record { partition_key: "k".into(), explicit_hash_key: None, data });
         builder
     }
 
@@ -325,7 +356,7 @@ mod tests {
             let data = |at: usize| vec![at as u8; given[at].1];
             let mut builders: Vec<_> = (0..given.len()).map(|at| begun(given[at].0, &data(at))).collect();
             for (at, builder) in builders.iter_mut().enumerate() {
-                builder.push(&Record { partition_key: "", explicit_hash_key: Some(HashKey(1)), data: &data(at) });
+                builder.push(&Record { partition_key: "".into(), explicit_hash_key: Some(HashKey(1)), data: &data(at) });
             }
             for (at, builder) in builders.into_iter().enumerate() {
                 let batch = builder.finish();
@@ -340,8 +371,10 @@ mod tests {
         ) {
             let batch = batch_of(&records);
             let again = Batch::from_parts(batch.count(), batch.crc(), batch.body().clone()).unwrap();
+            let payload_bytes: usize = records.iter().map(|(key, _, data)| key.len() + data.len()).sum();
+            prop_assert_eq!((batch.payload_bytes(), again.payload_bytes()), (payload_bytes, payload_bytes));
             let read: Vec<_> = again.records()
-                .map(|r| (r.partition_key.to_owned(), r.explicit_hash_key.map(|k| k.0), r.data.to_vec()))
+                .map(|r| (r.partition_key.as_str().to_owned(), r.explicit_hash_key.map(|k| k.0), r.data.to_vec()))
                 .collect();
             prop_assert_eq!(read, records);
         }

@@ -12,6 +12,7 @@ pub mod checksum;
 pub mod effect;
 pub mod hash_key;
 pub mod id;
+pub mod partition_key;
 pub mod sequence;
 pub mod shard;
 

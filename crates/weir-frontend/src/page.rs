@@ -55,7 +55,7 @@ pub(crate) fn cut<'a>(
             if index < page.next {
                 continue;
             }
-            let bytes = record.data.len() + record.partition_key.len();
+            let bytes = record.payload_bytes();
             let full = page.bytes + bytes > bounds.bytes_max && !page.records.is_empty();
             if page.records.len() >= bounds.records_max || full {
                 return page;
@@ -128,7 +128,11 @@ mod tests {
     fn batch(first: RecordIndex, arrived: u64, sizes: &[usize]) -> StoredBatch {
         let mut builder = BatchBuilder::default();
         for &size in sizes {
-            builder.push(&Record { partition_key: "k", explicit_hash_key: None, data: &vec![7; size] });
+            builder.push(&Record {
+                partition_key: "k".into(),
+                explicit_hash_key: None,
+                data: &vec![7; size],
+            });
         }
         StoredBatch { first, arrived: WallMs(arrived), batch: builder.finish() }
     }

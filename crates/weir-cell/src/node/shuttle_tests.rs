@@ -141,7 +141,7 @@ fn call(node: &Node, caller: usize) -> Told {
             let record = text.clone();
             write!(text, "{}", ".".repeat(TEXT_BYTES)).unwrap();
             let mut batch = BatchBuilder::default();
-            batch.push(&Record { partition_key: "k", explicit_hash_key: None, data: text.as_bytes() });
+            batch.push(&Record { partition_key: "k".into(), explicit_hash_key: None, data: text.as_bytes() });
             (record, ShardAppend { key: key(*shard), batch: batch.finish() })
         };
         let (records, appends): (Vec<_>, Vec<_>) = shards.iter().map(put).unzip();

@@ -304,7 +304,7 @@ mod tests {
             let key = ShardKey { stream: StreamId(1), shard: ShardIndex(shard) };
             let node = SocketAddr::from(([127, 0, 0, 1], 4_000 + (shard % 3) as u16));
             let mut builder = BatchBuilder::default();
-            builder.push(&Record { partition_key: "k", explicit_hash_key: None, data: b"data" });
+            builder.push(&Record { partition_key: "k".into(), explicit_hash_key: None, data: b"data" });
             (ShardPlace { key, created_secs: 1, node }, builder.finish())
         };
         let sent = append_to_each(&forwarder, (0..7).map(group).collect()).await;

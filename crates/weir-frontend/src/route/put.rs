@@ -105,7 +105,7 @@ pub(crate) fn route_put(
         if let RecordPlace::Placed { group, .. } = place {
             *group = planner.met[*group].group;
             let batch = &mut builders[*group].1;
-            record.data.push_to(batch, record.partition_key, record.explicit_hash_key);
+            record.data.push_to(batch, record.partition_key.into(), record.explicit_hash_key);
         }
     }
     let groups = builders.into_iter().map(|(place, builder)| (place, builder.finish())).collect();
@@ -332,7 +332,7 @@ mod tests {
                 let hash = explicit.map_or_else(|| HashKey::of_partition_key(key), HashKey);
                 prop_assert!(stream.shard(shard.key.shard).unwrap().shard.range.contains(hash));
                 let stored = batch.records().nth(at as usize).unwrap();
-                prop_assert_eq!((stored.partition_key, stored.data), (key.as_str(), data.as_slice()));
+                prop_assert_eq!((stored.partition_key.as_str(), stored.data), (key.as_str(), data.as_slice()));
                 prop_assert_eq!(stored.explicit_hash_key, explicit.map(HashKey));
             }
             let total: u32 = plan.groups.iter().map(|(_, batch)| batch.count()).sum();

@@ -103,7 +103,7 @@ mod tests {
         let file = MemoryDisk::new(10).lay_out(Path::new("f/s"), 1, false).unwrap();
         let segment = Arc::new(Segment::new(SegmentSequence(1), 0, "f/s".into(), file));
         let mut builder = BatchBuilder::default();
-        builder.push(&Record { partition_key: "k", explicit_hash_key: None, data: &vec![7; bytes] });
+        builder.push(&Record { partition_key: "k".into(), explicit_hash_key: None, data: &vec![7; bytes] });
         let stored = StoredBatch { first: 9, arrived: WallMs(1), batch: builder.finish() };
         (FrameRead { segment, offset, bytes: bytes as u32, first: 9 }, stored)
     }

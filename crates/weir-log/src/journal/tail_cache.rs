@@ -113,7 +113,7 @@ mod tests {
 
     fn stored(first: RecordIndex) -> StoredBatch {
         let mut builder = BatchBuilder::default();
-        builder.push(&Record { partition_key: "key", explicit_hash_key: None, data: b"data" });
+        builder.push(&Record { partition_key: "key".into(), explicit_hash_key: None, data: b"data" });
         StoredBatch { first, arrived: WallMs(1), batch: builder.finish() }
     }
 

@@ -79,7 +79,7 @@ fn owned(key: ShardKey, epoch: u64) -> OwnedShard {
 fn batch(texts: &[&str]) -> Batch {
     let mut builder = BatchBuilder::default();
     for text in texts {
-        builder.push(&Record { partition_key: "key", explicit_hash_key: None, data: text.as_bytes() });
+        builder.push(&Record { partition_key: "key".into(), explicit_hash_key: None, data: text.as_bytes() });
     }
     builder.finish()
 }

@@ -260,7 +260,7 @@ mod tests {
 
     fn answers() -> Vec<CellReply> {
         let mut builder = BatchBuilder::default();
-        builder.push(&Record { partition_key: "k", explicit_hash_key: None, data: b"data" });
+        builder.push(&Record { partition_key: "k".into(), explicit_hash_key: None, data: b"data" });
         let stored = StoredBatch { first: 3, arrived: WallMs(1_000), batch: builder.finish() };
         let done = AppendReply { first: 9, arrived: WallMs(77) };
         vec![

@@ -173,7 +173,7 @@ mod tests {
 
     fn append(n: u32) -> ShardAppend {
         let mut builder = BatchBuilder::default();
-        builder.push(&Record { partition_key: "k", explicit_hash_key: None, data: b"data" });
+        builder.push(&Record { partition_key: "k".into(), explicit_hash_key: None, data: b"data" });
         ShardAppend { key: key(n), batch: builder.finish() }
     }
 

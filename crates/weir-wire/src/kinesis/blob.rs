@@ -9,6 +9,7 @@ use std::borrow::Cow;
 use weir_core::{
     batch::{BatchBuilder, Record},
     hash_key::HashKey,
+    partition_key::PartitionKey,
 };
 
 /// Checked bytes.
@@ -64,7 +65,12 @@ impl<'a> Blob<'a> {
     }
 
     /// Appends a record with these bytes to `batch`: what came as it is needs no room made first.
-    pub fn push_to(&self, batch: &mut BatchBuilder, partition_key: &str, explicit_hash_key: Option<HashKey>) {
+    pub fn push_to(
+        &self,
+        batch: &mut BatchBuilder,
+        partition_key: PartitionKey<'_>,
+        explicit_hash_key: Option<HashKey>,
+    ) {
         match &self.0 {
             Form::Plain(data) => batch.push(&Record { partition_key, explicit_hash_key, data }),
             Form::Base64(_, len) => {

@@ -25,7 +25,11 @@ pub trait Encoder {
     /// The name of a structure's next member.
     fn member(&mut self, name: &'static str);
     /// A text.
-    fn text(&mut self, text: &str);
+    fn text(&mut self, text: &str) {
+        self.utf8(text.as_bytes());
+    }
+    /// A text, given as bytes that are known to be UTF-8.
+    fn utf8(&mut self, text: &[u8]);
     /// A text that is printed: an id or a number that needs no escapes.
     fn shown(&mut self, value: &dyn Display);
     /// A text of ASCII without escapes: what stands in every record. Gives the offset of its first byte in what is written.
@@ -141,7 +145,7 @@ mod tests {
                 sequence: number(index),
                 arrived: WallMs(time),
                 data: &b"data"[..index as usize % 5],
-                partition_key: ["", "key"][index as usize % 2],
+                partition_key: ["", "key"][index as usize % 2].into(),
                 encrypted: index > 2,
             })
             .collect();

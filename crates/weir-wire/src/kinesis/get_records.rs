@@ -4,6 +4,7 @@ use weir_core::{
     clock::WallMs,
     hash_key::HashKeyRange,
     id::ShardIndex,
+    partition_key::PartitionKey,
     sequence::{SequenceNumber, SequencePrinter},
 };
 
@@ -41,7 +42,7 @@ pub struct RecordFacts<'a> {
     /// The data.
     pub data: &'a [u8],
     /// The partition key; empty: it was put without one.
-    pub partition_key: &'a str,
+    pub partition_key: PartitionKey<'a>,
     /// Is it shown as encrypted?
     pub encrypted: bool,
 }
@@ -72,7 +73,7 @@ impl RecordFacts<'_> {
         out.blob(self.data);
         if !self.partition_key.is_empty() {
             out.member("PartitionKey");
-            out.text(self.partition_key);
+            out.utf8(self.partition_key.as_bytes());
         }
         encode_encryption(self.encrypted, out);
         out.close_structure();

@@ -55,6 +55,7 @@ impl Reply for PutRecordReply {
 }
 
 /// Writes how a record is encrypted; nothing where it is not.
+#[inline]
 pub(super) fn encode_encryption(encrypted: bool, out: &mut impl Encoder) {
     if encrypted {
         out.member("EncryptionType");

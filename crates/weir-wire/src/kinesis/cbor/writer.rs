@@ -73,9 +73,9 @@ impl Encoder for CborWriter {
     }
 
     #[inline]
-    fn text(&mut self, text: &str) {
+    fn utf8(&mut self, text: &[u8]) {
         self.head(major::TEXT, text.len() as u64);
-        self.out.extend(text.as_bytes());
+        self.out.extend(text);
     }
 
     /// The text is printed behind room for its head, which is mostly of two bytes: ids have 24 to 255.

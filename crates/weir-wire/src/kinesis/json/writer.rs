@@ -121,8 +121,7 @@ impl Encoder for JsonWriter {
     }
 
     #[inline]
-    fn text(&mut self, text: &str) {
-        let text = text.as_bytes();
+    fn utf8(&mut self, text: &[u8]) {
         if has_escaped(text) {
             self.before_value();
             self.out.push(b'"');
