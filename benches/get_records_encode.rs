@@ -78,26 +78,19 @@ fn number(record: u64, stored: &StoredBatch) -> SequenceNumber {
 
 fn ours(batches: &[StoredBatch]) -> Body {
     let checked: Vec<Batch> = batches.iter().map(checked).collect();
-    let mut facts = Vec::with_capacity(checked.iter().map(|batch| batch.count() as usize).sum());
-    let mut bytes = 0;
-    for (stored, batch) in batches.iter().zip(&checked) {
-        for (record, at) in batch.records().zip(stored.first..) {
-            bytes += record.data.len() / 3 * 4 + record.partition_key.len() + 192;
-            facts.push(RecordFacts {
-                sequence: number(at, stored),
-                arrived: stored.arrived,
-                data: record.data,
-                partition_key: record.partition_key,
-                encrypted: false,
-            });
-        }
-    }
-    let reply = GetRecordsReply {
-        records: facts,
-        next_shard_iterator: None,
-        millis_behind_latest: 7,
-        children: Vec::new(),
-    };
+    let bytes: usize =
+        checked.iter().map(|batch| batch.payload_bytes() / 3 * 4 + batch.count() as usize * 192).sum();
+    let records = batches.iter().zip(&checked).flat_map(|(stored, batch)| {
+        batch.records().zip(stored.first..).map(move |(record, at)| RecordFacts {
+            sequence: number(at, stored),
+            arrived: stored.arrived,
+            data: record.data,
+            partition_key: record.partition_key,
+            encrypted: false,
+        })
+    });
+    let reply =
+        GetRecordsReply { records, next_shard_iterator: None, millis_behind_latest: 7, children: Vec::new() };
     Encoding::Json.encode(&reply, bytes)
 }
 

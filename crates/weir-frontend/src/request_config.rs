@@ -75,7 +75,12 @@ impl RequestConfig {
 
     /// Is a record of this stream that arrived then shown as encrypted?
     pub(crate) fn is_encrypted(&self, stream: StreamId, arrived: WallMs) -> bool {
-        self.encrypted.get(&stream).is_some_and(|since| arrived >= *since)
+        self.encrypted_since(stream).is_some_and(|since| arrived >= since)
+    }
+
+    /// Records of this stream that arrived then or later are shown as encrypted.
+    pub(crate) fn encrypted_since(&self, stream: StreamId) -> Option<WallMs> {
+        self.encrypted.get(&stream).copied()
     }
 }
 

@@ -12,7 +12,7 @@ use parking_lot::Mutex;
 use prometheus_client::registry::Registry;
 use tokio::sync::{Semaphore, watch};
 use weir_core::{
-    clock::Clock,
+    clock::{Clock, WallMs},
     effect::Effect,
     id::StreamId,
     limits::{NODE_CALL_TIMEOUT, RESHARD_WAITING_MAX},
@@ -24,7 +24,6 @@ use weir_wire::{
     kinesis::{
         encoding::Encoding,
         error::{ApiError, ErrorCode},
-        get_records::RecordFacts,
         operation::{self, Operation},
     },
 };
@@ -97,14 +96,9 @@ pub(crate) struct Common {
 }
 
 impl Common {
-    /// Marks the records that are shown as encrypted, by the configuration of this moment.
-    pub(crate) fn show_encrypted(&self, stream: StreamId, records: &mut [RecordFacts<'_>]) {
-        let config = self.config.load();
-        for record in records {
-            let shown =
-                Option::as_ref(&config).is_some_and(|config| config.is_encrypted(stream, record.arrived));
-            record.encrypted = shown;
-        }
+    /// Records of this stream that arrived then or later are shown as encrypted, by the configuration of this moment.
+    pub(crate) fn encrypted_since(&self, stream: StreamId) -> Option<WallMs> {
+        Option::as_ref(&self.config.load())?.encrypted_since(stream)
     }
 }
 

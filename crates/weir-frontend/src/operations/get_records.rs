@@ -16,7 +16,7 @@ use crate::{
     forward::ForwardError,
     iterator::ShardIterator,
     lookup::StreamSelector,
-    page::{Page, PageBounds, RECORD_FRAME_BYTES, behind, children, cut},
+    page::{Page, PageBounds, children},
     route::{ReadTicket, Routed, ShardPlace, route_read, usable_map},
 };
 
@@ -51,25 +51,22 @@ pub(super) async fn run(call: &Call<'_>) -> Result<Answer, RequestError> {
     }
 
     let place = routed.get().place;
-    let Page { mut records, bytes, next } = cut(&read, iterator.record, &place, bounds);
-    for record in &mut records {
-        record.encrypted = call.config.is_encrypted(iterator.key.stream, record.arrived);
-    }
-    let count = records.len();
-    let answer_bytes = SMALL_ANSWER_BYTES + bytes / 3 * 4 + count * RECORD_FRAME_BYTES;
-    let millis_behind_latest = behind(&read, &records, next, call.wall());
+    let page = Page::cut(&read, iterator.record, &place, bounds);
+    let Page { count, payload_bytes, next, .. } = page;
+    let millis_behind_latest = page.behind(&read, call.wall());
     let children = if read.closed && next >= read.tip { children(stream, iterator.key.shard) } else { None };
     let goes_on = children.is_none();
     let reply = GetRecordsReply {
         children: children.unwrap_or_default(),
         millis_behind_latest,
-        records,
+        records: page.records(call.config.encrypted_since(iterator.key.stream)),
         next_shard_iterator: goes_on.then(|| iterator.at(next).seal(&call.config.sealer, call.wall())),
     };
+    let answer_bytes = SMALL_ANSWER_BYTES + page.answer_bytes();
     let answer = call.common.answers.settle(permit, call.encoding.encode(&reply, answer_bytes))?;
-    routed.get().charge(call.now(), bytes);
-    call.common.metrics.given_out(count, bytes);
-    call.common.shard_metrics.given_out(iterator.key, count, bytes, millis_behind_latest);
+    routed.get().charge(call.now(), payload_bytes);
+    call.common.metrics.given_out(count, payload_bytes);
+    call.common.shard_metrics.given_out(iterator.key, count, payload_bytes, millis_behind_latest);
     Ok(answer)
 }
 

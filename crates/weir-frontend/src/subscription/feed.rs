@@ -5,7 +5,7 @@
 //! when its time is over, when its seat is lost, when shard or consumer is gone, and at the end of a closed shard; what
 //! goes wrong is told in the stream, since the status has long gone out.
 
-use std::{sync::Arc, time::Duration};
+use std::{iter, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use weir_core::{
@@ -20,6 +20,7 @@ use weir_wire::{
     control::{ConsumerKey, ConsumerStatus, ControlError},
     http::server::Source,
     kinesis::{
+        encode::Reply,
         encoding::Encoding,
         event_stream::Message,
         get_records::ChildShard,
@@ -33,7 +34,7 @@ use crate::{
     error::{ConsumerError, RequestError},
     forward::{ForwardError, Forwarder},
     metrics::SubscriptionGuard,
-    page::{Page, PageBounds, RECORD_FRAME_BYTES, behind, children, cut},
+    page::{Page, PageBounds, children},
     respond::{StreamException, stream_exception},
     route::{ShardPlace, usable_map},
     server::Common,
@@ -274,21 +275,21 @@ impl Follower {
         let bounds =
             PageBounds { records_max: GET_RECORDS_COUNT_MAX, bytes_max: SUBSCRIPTION_EVENT_BYTES_MAX };
         let read = self.read(&place, bounds).await?;
-        let Page { mut records, bytes, next } = cut(&read, self.next, &place, bounds);
-        self.rooms.common.show_encrypted(self.subscription.shard.stream, &mut records);
-        let count = records.len();
+        let page = Page::cut(&read, self.next, &place, bounds);
+        let Page { count, payload_bytes, next, .. } = page;
         self.behind = next < read.tip;
-        let Some(last) = records.last() else {
+        let Some(last) = page.last() else {
             self.next = next;
             return Ok(None);
         };
+        let encrypted_since = self.rooms.common.encrypted_since(self.subscription.shard.stream);
         let event = SubscribeToShardEvent {
-            continuation: Some(last.sequence),
-            millis_behind_latest: behind(&read, &records, next, self.rooms.common.clock.wall()),
-            records,
+            continuation: Some(last),
+            millis_behind_latest: page.behind(&read, self.rooms.common.clock.wall()),
+            records: page.records(encrypted_since),
             children: vec![],
         };
-        let message = message(&event, EVENT_BYTES + bytes / 3 * 4 + count * RECORD_FRAME_BYTES);
+        let message = message(&event, EVENT_BYTES + page.answer_bytes());
         let message = match room.settle(message) {
             Ok(message) => message,
             Err(bytes) => {
@@ -302,8 +303,8 @@ impl Follower {
         let now = self.now();
         self.next = next;
         self.event_due = now + self.heartbeat;
-        self.pace.charge(now, bytes);
-        self.rooms.common.metrics.given_out(count, bytes);
+        self.pace.charge(now, payload_bytes);
+        self.rooms.common.metrics.given_out(count, payload_bytes);
         Ok(Some(message))
     }
 
@@ -324,7 +325,7 @@ impl Follower {
     fn empty(&self, reached: SequenceNumber) -> Bytes {
         let continuation = Some(reached);
         let event = SubscribeToShardEvent {
-            records: vec![],
+            records: iter::empty(),
             continuation,
             millis_behind_latest: 0,
             children: vec![],
@@ -334,8 +335,12 @@ impl Follower {
 
     /// The last event of a closed shard: there is no place in it to go on from.
     fn end(&self, children: Vec<ChildShard>) -> Bytes {
-        let event =
-            SubscribeToShardEvent { records: vec![], continuation: None, millis_behind_latest: 0, children };
+        let event = SubscribeToShardEvent {
+            records: iter::empty(),
+            continuation: None,
+            millis_behind_latest: 0,
+            children,
+        };
         message(&event, EVENT_BYTES).into()
     }
 
@@ -398,6 +403,6 @@ impl Follower {
     }
 }
 
-fn message(event: &SubscribeToShardEvent<'_>, bytes: usize) -> Vec<u8> {
+fn message(event: &impl Reply, bytes: usize) -> Vec<u8> {
     Message::event(EVENT, PAYLOAD_TYPE, &PAYLOAD.encode(event, bytes)).encode()
 }

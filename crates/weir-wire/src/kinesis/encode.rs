@@ -149,8 +149,8 @@ mod tests {
                 encrypted: index > 2,
             })
             .collect();
-        let reply = |records| GetRecordsReply {
-            records,
+        let reply = |records: Vec<_>| GetRecordsReply {
+            records: records.into_iter(),
             next_shard_iterator: None,
             millis_behind_latest: 0,
             children: Vec::new(),

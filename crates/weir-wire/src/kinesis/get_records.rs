@@ -49,15 +49,21 @@ pub struct RecordFacts<'a> {
 
 /// What was written of the records before, for those behind them in the same answer.
 #[derive(Debug, Default)]
-pub(super) struct RecordsBefore {
+struct RecordsBefore {
     numbers: SequencePrinter,
     /// Of the last record that did not arrive with the one before it: those of a batch arrived together.
     front: Option<(WallMs, NumberedFront)>,
 }
 
+/// Writes the records, one behind another.
+pub(super) fn encode_records<'a>(records: impl Iterator<Item = RecordFacts<'a>>, out: &mut impl Encoder) {
+    let mut before = RecordsBefore::default();
+    // Not a loop: an iterator over several batches goes through each of them by itself then.
+    records.for_each(|record| record.encode(&mut before, out));
+}
+
 impl RecordFacts<'_> {
-    /// Writes the record.
-    pub(super) fn encode(&self, before: &mut RecordsBefore, out: &mut impl Encoder) {
+    fn encode(&self, before: &mut RecordsBefore, out: &mut impl Encoder) {
         let number = before.numbers.print(self.sequence);
         match &before.front {
             Some((arrived, front)) if *arrived == self.arrived => front.again(out, number),
@@ -82,9 +88,9 @@ impl RecordFacts<'_> {
 
 /// What `GetRecords` tells.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct GetRecordsReply<'a> {
-    /// The records, in order.
-    pub records: Vec<RecordFacts<'a>>,
+pub struct GetRecordsReply<R> {
+    /// The records, in order; each is asked for when it is written.
+    pub records: R,
     /// Where to read next; absent at the end of a closed shard.
     pub next_shard_iterator: Option<String>,
     /// How far the reader is behind the newest record, in time.
@@ -121,15 +127,12 @@ impl ChildShard {
     }
 }
 
-impl Reply for GetRecordsReply<'_> {
+impl<'a, R: Iterator<Item = RecordFacts<'a>> + Clone> Reply for GetRecordsReply<R> {
     fn encode(&self, out: &mut impl Encoder) {
         out.open_structure();
         out.member("Records");
         out.open_list();
-        let mut before = RecordsBefore::default();
-        for record in &self.records {
-            record.encode(&mut before, out);
-        }
+        encode_records(self.records.clone(), out);
         out.close_list();
         if let Some(iterator) = &self.next_shard_iterator {
             out.member("NextShardIterator");

@@ -5,7 +5,7 @@ use weir_core::sequence::SequenceNumber;
 use super::{
     encode::{Encoder, Reply},
     error::ErrorCode,
-    get_records::{ChildShard, RecordFacts, RecordsBefore},
+    get_records::{ChildShard, RecordFacts, encode_records},
     model,
     shape::{EpochMs, Shape, Text, structure},
 };
@@ -43,9 +43,9 @@ pub const EVENT: &str = "SubscribeToShardEvent";
 
 /// One event.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct SubscribeToShardEvent<'a> {
-    /// The records, in order.
-    pub records: Vec<RecordFacts<'a>>,
+pub struct SubscribeToShardEvent<R> {
+    /// The records, in order; each is asked for when it is written.
+    pub records: R,
     /// After this record another subscription goes on; absent at the end of a closed shard.
     pub continuation: Option<SequenceNumber>,
     /// How far the subscriber is behind the newest record, in time.
@@ -54,15 +54,12 @@ pub struct SubscribeToShardEvent<'a> {
     pub children: Vec<ChildShard>,
 }
 
-impl Reply for SubscribeToShardEvent<'_> {
+impl<'a, R: Iterator<Item = RecordFacts<'a>> + Clone> Reply for SubscribeToShardEvent<R> {
     fn encode(&self, out: &mut impl Encoder) {
         out.open_structure();
         out.member("Records");
         out.open_list();
-        let mut before = RecordsBefore::default();
-        for record in &self.records {
-            record.encode(&mut before, out);
-        }
+        encode_records(self.records.clone(), out);
         out.close_list();
         if let Some(continuation) = &self.continuation {
             out.member("ContinuationSequenceNumber");
