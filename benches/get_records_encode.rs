@@ -17,7 +17,7 @@ use weir_core::{
     sequence::SequenceNumber,
 };
 use weir_wire::kinesis::{
-    body::Body,
+    encoded_body::EncodedBody,
     encoding::Encoding,
     get_records::{GetRecordsReply, RecordFacts},
 };
@@ -76,7 +76,7 @@ fn number(record: u64, stored: &StoredBatch) -> SequenceNumber {
     SequenceNumber::of_record(SHARD, CREATED_SECS, record, stored.arrived.secs())
 }
 
-fn ours(batches: &[StoredBatch]) -> Body {
+fn ours(batches: &[StoredBatch]) -> EncodedBody {
     let checked: Vec<Batch> = batches.iter().map(checked).collect();
     let bytes: usize =
         checked.iter().map(|batch| batch.payload_bytes() / 3 * 4 + batch.count() as usize * 192).sum();

@@ -13,7 +13,7 @@ impl<'a> PartitionKey<'a> {
     /// The key of these bytes; none if they are not UTF-8.
     #[inline]
     pub fn of_utf8(bytes: &'a [u8]) -> Option<Self> {
-        // Most keys are ASCII, which is told several bytes at a time.
+        // Most keys are ASCII and short: `from_utf8` looks at the first and the last bytes one by one.
         (bytes.is_ascii() || str::from_utf8(bytes).is_ok()).then_some(Self(bytes))
     }
 

@@ -16,7 +16,7 @@ use weir_core::limits::{
 use weir_sync::{ByteBudget, byte_budget::Permit};
 use weir_wire::{
     http::server::{ResponseBody, held_bytes},
-    kinesis::body::Body,
+    kinesis::encoded_body::EncodedBody,
 };
 
 use crate::error::RequestError;
@@ -37,7 +37,7 @@ pub(crate) enum Answer {
     /// A whole body, and what it holds of the budget.
     Whole {
         /// In the request's encoding; empty where an operation tells nothing.
-        body: Body,
+        body: EncodedBody,
         /// None: it is not counted.
         held: Option<Permit>,
     },
@@ -113,7 +113,7 @@ impl AnswerBudget {
     }
 
     /// The answer that `permit` was reserved for, now that it is encoded and its size is known.
-    pub(crate) fn settle(&self, permit: Permit, body: Body) -> Result<Answer, RequestError> {
+    pub(crate) fn settle(&self, permit: Permit, body: EncodedBody) -> Result<Answer, RequestError> {
         let permit = resized(permit, body.capacity())?;
         Ok(Answer::Whole { body, held: Some(permit) })
     }
@@ -131,9 +131,9 @@ impl EventRoom {
     }
 }
 
-impl From<Body> for Answer {
+impl From<EncodedBody> for Answer {
     /// An answer that is not counted.
-    fn from(body: Body) -> Self {
+    fn from(body: EncodedBody) -> Self {
         Self::Whole { body, held: None }
     }
 }
@@ -141,7 +141,7 @@ impl From<Body> for Answer {
 impl Default for Answer {
     /// That it was done, and nothing more.
     fn default() -> Self {
-        Body::default().into()
+        EncodedBody::default().into()
     }
 }
 
@@ -188,7 +188,7 @@ mod tests {
     fn an_answer_holds_what_it_is_and_no_longer_what_it_might_have_been() {
         let answers = AnswerBudget::default();
         let (permit, _) = answers.reserve_page(10, RECORD_BYTES_MAX).unwrap();
-        let answer = answers.settle(permit, Body::with_capacity(100)).unwrap();
+        let answer = answers.settle(permit, EncodedBody::with_capacity(100)).unwrap();
         assert_eq!(answers.available(), HTTP_ANSWERS_BYTES_MAX - 100);
         drop(answer);
         assert_eq!(answers.available(), HTTP_ANSWERS_BYTES_MAX);
@@ -198,7 +198,10 @@ mod tests {
     fn an_answer_that_became_larger_than_there_is_room_is_refused_and_takes_nothing() {
         let answers = AnswerBudget { bytes: ByteBudget::new(10), ..AnswerBudget::default() };
         let permit = answers.reserve(5).unwrap();
-        assert!(matches!(answers.settle(permit, Body::with_capacity(100)), Err(RequestError::AnswersFull)));
+        assert!(matches!(
+            answers.settle(permit, EncodedBody::with_capacity(100)),
+            Err(RequestError::AnswersFull)
+        ));
         assert_eq!(answers.available(), 10);
     }
 

@@ -15,10 +15,10 @@ pub mod named;
 pub mod shape;
 pub mod validate;
 
-pub mod body;
 pub mod cbor;
 pub mod decode;
 pub mod encode;
+pub mod encoded_body;
 pub mod encoding;
 pub mod event_stream;
 pub mod json;

@@ -52,21 +52,21 @@ pub(super) async fn run(call: &Call<'_>) -> Result<Answer, RequestError> {
 
     let place = routed.get().place;
     let page = Page::cut(&read, iterator.record, &place, bounds);
-    let Page { count, payload_bytes, next, .. } = page;
     let millis_behind_latest = page.behind(&read, call.wall());
-    let children = if read.closed && next >= read.tip { children(stream, iterator.key.shard) } else { None };
+    let children =
+        if read.closed && page.next >= read.tip { children(stream, iterator.key.shard) } else { None };
     let goes_on = children.is_none();
     let reply = GetRecordsReply {
         children: children.unwrap_or_default(),
         millis_behind_latest,
         records: page.records(call.config.encrypted_since(iterator.key.stream)),
-        next_shard_iterator: goes_on.then(|| iterator.at(next).seal(&call.config.sealer, call.wall())),
+        next_shard_iterator: goes_on.then(|| iterator.at(page.next).seal(&call.config.sealer, call.wall())),
     };
     let answer_bytes = SMALL_ANSWER_BYTES + page.answer_bytes();
     let answer = call.common.answers.settle(permit, call.encoding.encode(&reply, answer_bytes))?;
-    routed.get().charge(call.now(), payload_bytes);
-    call.common.metrics.given_out(count, payload_bytes);
-    call.common.shard_metrics.given_out(iterator.key, count, payload_bytes, millis_behind_latest);
+    routed.get().charge(call.now(), page.payload_bytes);
+    call.common.metrics.given_out(page.count, page.payload_bytes);
+    call.common.shard_metrics.given_out(iterator.key, page.count, page.payload_bytes, millis_behind_latest);
     Ok(answer)
 }
 

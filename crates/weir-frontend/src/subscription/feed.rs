@@ -276,10 +276,9 @@ impl Follower {
             PageBounds { records_max: GET_RECORDS_COUNT_MAX, bytes_max: SUBSCRIPTION_EVENT_BYTES_MAX };
         let read = self.read(&place, bounds).await?;
         let page = Page::cut(&read, self.next, &place, bounds);
-        let Page { count, payload_bytes, next, .. } = page;
-        self.behind = next < read.tip;
+        self.behind = page.next < read.tip;
         let Some(last) = page.last() else {
-            self.next = next;
+            self.next = page.next;
             return Ok(None);
         };
         let encrypted_since = self.rooms.common.encrypted_since(self.subscription.shard.stream);
@@ -301,10 +300,10 @@ impl Follower {
         };
         self.event_bytes = EVENT_ROOM_BYTES;
         let now = self.now();
-        self.next = next;
+        self.next = page.next;
         self.event_due = now + self.heartbeat;
-        self.pace.charge(now, payload_bytes);
-        self.rooms.common.metrics.given_out(count, payload_bytes);
+        self.pace.charge(now, page.payload_bytes);
+        self.rooms.common.metrics.given_out(page.count, page.payload_bytes);
         Ok(Some(message))
     }
 

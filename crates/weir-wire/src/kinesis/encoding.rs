@@ -4,9 +4,9 @@
 //! and a module beside [`super::json`] and [`super::cbor`]; no operation knows which one is used.
 
 use super::{
-    body::Body,
     cbor::{self, CborWriter},
     encode::Reply,
+    encoded_body::EncodedBody,
     error::ApiError,
     json::{self, JsonWriter},
     shape::Fields,
@@ -57,7 +57,7 @@ impl Encoding {
     }
 
     /// Writes an answer of about `bytes`.
-    pub fn encode(self, reply: &impl Reply, bytes: usize) -> Body {
+    pub fn encode(self, reply: &impl Reply, bytes: usize) -> EncodedBody {
         match self {
             Self::Json => {
                 let mut out = JsonWriter::with_capacity(bytes);

@@ -58,7 +58,7 @@ struct RecordsBefore {
 /// Writes the records, one behind another.
 pub(super) fn encode_records<'a>(records: impl Iterator<Item = RecordFacts<'a>>, out: &mut impl Encoder) {
     let mut before = RecordsBefore::default();
-    // Not a loop: an iterator over several batches goes through each of them by itself then.
+    // Not `for`: an iterator over several batches has one inner loop a batch here, and would ask for each record which it is in.
     records.for_each(|record| record.encode(&mut before, out));
 }
 
@@ -87,7 +87,7 @@ impl RecordFacts<'_> {
 }
 
 /// What `GetRecords` tells.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug)]
 pub struct GetRecordsReply<R> {
     /// The records, in order; each is asked for when it is written.
     pub records: R,

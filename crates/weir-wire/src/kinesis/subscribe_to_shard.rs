@@ -42,7 +42,7 @@ structure! {
 pub const EVENT: &str = "SubscribeToShardEvent";
 
 /// One event.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug)]
 pub struct SubscribeToShardEvent<R> {
     /// The records, in order; each is asked for when it is written.
     pub records: R,

@@ -10,22 +10,22 @@ use std::{
 use weir_core::clock::WallMs;
 
 use super::{BREAK, INDEFINITE, TAG_TIME, major};
-use crate::kinesis::{body::Body, encode::Encoder};
+use crate::kinesis::{encode::Encoder, encoded_body::EncodedBody};
 
 /// A body that grows.
 #[derive(Debug, Default)]
 pub struct CborWriter {
-    out: Body,
+    out: EncodedBody,
 }
 
 impl CborWriter {
     /// An empty body with room for `bytes`.
     pub fn with_capacity(bytes: usize) -> Self {
-        Self { out: Body::with_capacity(bytes) }
+        Self { out: EncodedBody::with_capacity(bytes) }
     }
 
     /// The body.
-    pub fn finish(self) -> Body {
+    pub fn finish(self) -> EncodedBody {
         self.out
     }
 
@@ -33,7 +33,7 @@ impl CborWriter {
     #[inline]
     fn head(&mut self, kind: u8, argument: u64) {
         let (head, len) = head(kind, argument);
-        self.out.extend(&head[..len]);
+        self.out.extend_from_slice(&head[..len]);
     }
 
     #[inline]
@@ -75,28 +75,31 @@ impl Encoder for CborWriter {
     #[inline]
     fn utf8(&mut self, text: &[u8]) {
         self.head(major::TEXT, text.len() as u64);
-        self.out.extend(text);
+        self.out.extend_from_slice(text);
     }
 
     /// The text is printed behind room for its head, which is mostly of two bytes: ids have 24 to 255.
     fn shown(&mut self, value: &dyn Display) {
         const ROOM: usize = 2;
         let start = self.out.len();
-        self.out.extend(&[0; ROOM]);
+        self.out.extend_from_slice(&[0; ROOM]);
         let _ = write!(self.out, "{value}"); // a body takes everything
         let printed = self.out.len() - start - ROOM;
         let (head, len) = head(major::TEXT, printed as u64);
-        if len != ROOM {
-            self.out.move_end(start + ROOM, start + len);
+        if len == ROOM {
+            self.out[start..start + ROOM].copy_from_slice(&head[..len]);
+        } else {
+            let text = self.out[start + ROOM..].to_vec();
+            self.out.truncate(start);
+            self.utf8(&text);
         }
-        self.out.written_mut()[start..start + len].copy_from_slice(&head[..len]);
     }
 
     #[inline]
     fn plain(&mut self, text: &[u8]) -> usize {
         self.head(major::TEXT, text.len() as u64);
         let start = self.out.len();
-        self.out.extend(text);
+        self.out.extend_from_slice(text);
         start
     }
 
@@ -114,7 +117,7 @@ impl Encoder for CborWriter {
     #[inline]
     fn blob(&mut self, bytes: &[u8]) {
         self.head(major::BYTES, bytes.len() as u64);
-        self.out.extend(bytes);
+        self.out.extend_from_slice(bytes);
     }
 
     #[inline]
@@ -130,7 +133,7 @@ impl Encoder for CborWriter {
 
     #[inline]
     fn again(&mut self, front: Range<usize>) -> &mut [u8] {
-        self.out.again(front)
+        self.out.extend_from_within(front)
     }
 }
 

@@ -10,12 +10,12 @@ use std::{
 use base64_turbo::STANDARD as BASE64;
 use weir_core::{clock::WallMs, decimal::write_padded};
 
-use crate::kinesis::{body::Body, encode::Encoder};
+use crate::kinesis::{encode::Encoder, encoded_body::EncodedBody};
 
 /// A body that grows.
 #[derive(Debug, Default)]
 pub struct JsonWriter {
-    out: Body,
+    out: EncodedBody,
     /// Does a comma go before what comes next?
     comma: bool,
 }
@@ -23,11 +23,11 @@ pub struct JsonWriter {
 impl JsonWriter {
     /// An empty body with room for `bytes`.
     pub fn with_capacity(bytes: usize) -> Self {
-        Self { out: Body::with_capacity(bytes), ..Self::default() }
+        Self { out: EncodedBody::with_capacity(bytes), ..Self::default() }
     }
 
     /// The body.
-    pub fn finish(self) -> Body {
+    pub fn finish(self) -> EncodedBody {
         self.out
     }
 
@@ -56,7 +56,7 @@ impl JsonWriter {
     #[inline(always)] // three for each record of an answer
     fn quoted(&mut self, bytes: usize) -> &mut [u8] {
         self.before_value();
-        let [open, text @ .., close] = self.out.next(1 + bytes + 1) else { unreachable!("two at least") };
+        let [open, text @ .., close] = self.out.claim(1 + bytes + 1) else { unreachable!("two at least") };
         (*open, *close) = (b'"', b'"');
         text
     }
@@ -64,11 +64,11 @@ impl JsonWriter {
     fn with_escapes(&mut self, text: &[u8]) {
         let mut rest = text;
         while let Some(at) = rest.iter().position(|byte| is_escaped(*byte)) {
-            self.out.extend(&rest[..at]);
+            self.out.extend_from_slice(&rest[..at]);
             self.escaped(rest[at]);
             rest = &rest[at + 1..];
         }
-        self.out.extend(rest);
+        self.out.extend_from_slice(rest);
     }
 
     fn escaped(&mut self, byte: u8) {
@@ -84,7 +84,7 @@ impl JsonWriter {
                 return;
             }
         };
-        self.out.extend(&[b'\\', letter]);
+        self.out.extend_from_slice(&[b'\\', letter]);
     }
 }
 
@@ -152,7 +152,7 @@ impl Encoder for JsonWriter {
 
     fn boolean(&mut self, value: bool) {
         self.before_value();
-        self.out.extend(if value { b"true" } else { b"false" });
+        self.out.extend_from_slice(if value { b"true" } else { b"false" });
     }
 
     #[inline]
@@ -166,7 +166,7 @@ impl Encoder for JsonWriter {
         self.before_value();
         // As many digits as seconds since 1970 have until 2286, and then more.
         let width = time.secs().checked_ilog10().map_or(1, |log| log as usize + 1);
-        let text = self.out.next(width + 1 + DECIMALS);
+        let text = self.out.claim(width + 1 + DECIMALS);
         let (whole, decimals) = text.split_at_mut(width);
         write_padded(time.secs(), whole);
         decimals[0] = b'.';
@@ -183,7 +183,7 @@ impl Encoder for JsonWriter {
     #[inline]
     fn again(&mut self, front: Range<usize>) -> &mut [u8] {
         self.begin_value();
-        self.out.again(front)
+        self.out.extend_from_within(front)
     }
 }
 
@@ -199,7 +199,8 @@ fn has_escaped(text: &[u8]) -> bool {
 #[inline]
 fn escaped_of(bytes: [u8; 8]) -> u64 {
     const ONES: u64 = u64::MAX / 0xff;
-    // The highest bit of each byte that is below `than`, and of some behind the first such one.
+    // The highest bit of each byte that is below `than`. It may be set behind such a byte for no reason, for that one borrows, but
+    // not where there is none.
     let below = |word: u64, than: u8| word.wrapping_sub(ONES * u64::from(than)) & !word;
     let word = u64::from_le_bytes(bytes);
     let is = |byte: u8| below(word ^ (ONES * u64::from(byte)), 1);
@@ -262,7 +263,7 @@ mod tests {
     /// Behind so many other bytes.
     fn is_base64_of_another_codec(data: &[u8], lead: usize) -> bool {
         let mut out = JsonWriter::default();
-        out.out.extend(&vec![b' '; lead]);
+        out.out.extend_from_slice(&vec![b' '; lead]);
         out.blob(data);
         out.finish()[lead..] == *format!("\"{}\"", base64_simd::STANDARD.encode_to_string(data)).as_bytes()
     }
