@@ -112,6 +112,10 @@ pub const HTTP_ANSWERS_BYTES_MAX: usize = 512 * MIB;
 /// Bytes of events that one front end holds for its subscribers at once. Apart from answers, so that subscribers who do
 /// not read take nothing of other calls; who finds it full waits.
 pub const HTTP_EVENTS_BYTES_MAX: usize = 128 * MIB;
+/// Answers whose memory each thread keeps for the next ones: most are sent whole before the next is encoded.
+pub const HTTP_ANSWERS_RECYCLED_MAX: usize = 2;
+/// Bytes of the largest memory that is kept so: a page of 500 records of a kibibyte takes three quarters of it.
+pub const HTTP_ANSWER_RECYCLED_BYTES_MAX: usize = MIB;
 /// Events that are being read from one node and made at once: it gives whole batches, of which an event may take a small
 /// part, and those are counted nowhere else.
 pub const EVENTS_MADE_MAX: usize = 8;

@@ -1,7 +1,8 @@
 //! A partition key that is carried and not read.
 //!
 //! Batches give their records with it, answers write it. It is text, but between the two nobody needs more than its bytes:
-//! whether they are UTF-8 is looked at once, when they come from outside. It must not be made of bytes that were not.
+//! whether they are UTF-8 is looked at when a batch is made of them, and not again for each walk over its records. It must not
+//! be made of bytes that were not looked at.
 
 use std::{fmt, str};
 
@@ -40,7 +41,7 @@ impl<'a> PartitionKey<'a> {
         self.0.len()
     }
 
-    /// Was the record put without a key?
+    /// Has it no bytes? A record that was put without a key has such a one.
     #[inline]
     pub fn is_empty(self) -> bool {
         self.0.is_empty()

@@ -10,8 +10,8 @@
 
 use bytes::Bytes;
 use weir_core::limits::{
-    GET_RECORDS_BYTES_MAX, HTTP_ANSWERS_BYTES_MAX, HTTP_EVENTS_BYTES_MAX, RECORD_BYTES_LIMIT,
-    RECORD_BYTES_MAX, SUBSCRIPTION_EVENT_BYTES_MAX,
+    GET_RECORDS_BYTES_MAX, HTTP_ANSWER_RECYCLED_BYTES_MAX, HTTP_ANSWERS_BYTES_MAX, HTTP_EVENTS_BYTES_MAX,
+    RECORD_BYTES_LIMIT, RECORD_BYTES_MAX, SUBSCRIPTION_EVENT_BYTES_MAX,
 };
 use weir_sync::{ByteBudget, byte_budget::Permit};
 use weir_wire::{
@@ -30,6 +30,10 @@ pub(crate) const EVENT_ROOM_BYTES: usize = page_bytes(SUBSCRIPTION_EVENT_BYTES_M
 pub(crate) const TENANT_EVENTS_BYTES_MAX: usize = HTTP_EVENTS_BYTES_MAX / 2;
 
 const _: () = assert!(page_bytes(RECORD_BYTES_LIMIT) < TENANT_EVENTS_BYTES_MAX, "every event has room");
+const _: () = assert!(
+    page_bytes(RECORD_BYTES_MAX) > HTTP_ANSWER_RECYCLED_BYTES_MAX,
+    "whatever memory a page is given, as much was reserved for it"
+);
 
 /// What a served call is answered with.
 #[derive(Debug)]

@@ -1,7 +1,8 @@
 //! A page of records: what of a node's answer goes into one answer of ours.
 //!
 //! `GetRecords` and the events of subscriptions are made of pages. The node gives whole batches, a page has records, each
-//! with its number. It only slices: nothing is copied before it is encoded.
+//! with its number. It only slices: nothing is copied before it is encoded, and most records are walked only then. What a batch
+//! has in front of the place that was asked for, or of the end of the batch before it, is passed over.
 
 use weir_core::{
     batch::{Records, StoredBatch},
