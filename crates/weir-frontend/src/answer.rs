@@ -32,7 +32,7 @@ pub(crate) const TENANT_EVENTS_BYTES_MAX: usize = HTTP_EVENTS_BYTES_MAX / 2;
 const _: () = assert!(page_bytes(RECORD_BYTES_LIMIT) < TENANT_EVENTS_BYTES_MAX, "every event has room");
 const _: () = assert!(
     page_bytes(RECORD_BYTES_MAX) > HTTP_ANSWER_RECYCLED_BYTES_MAX,
-    "whatever memory a page is given, as much was reserved for it"
+    "whatever recycled memory a page is given, as much was reserved for it"
 );
 
 /// What a served call is answered with.
