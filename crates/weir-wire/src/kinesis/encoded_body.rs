@@ -17,7 +17,7 @@ use weir_core::limits::{HTTP_ANSWER_RECYCLED_BYTES_MAX, HTTP_ANSWERS_RECYCLED_MA
 /// Bytes of the smallest memory that is kept: less is soon zeroed.
 const RECYCLED_BYTES_MIN: usize = 64 * KIB;
 /// Large bodies begin with a multiple of so many bytes, or with up to so many more: one fits where another was a little larger
-/// or smaller, and none has more than twice as many bytes more than it asked for.
+/// or smaller, and none begins with over 128 KiB more than it asked for.
 const STEP_BYTES: usize = 64 * KIB;
 
 thread_local! {

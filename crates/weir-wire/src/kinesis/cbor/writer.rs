@@ -78,21 +78,19 @@ impl Encoder for CborWriter {
         self.out.extend_from_slice(text);
     }
 
-    /// The text is printed behind room for its head, which is mostly of two bytes: ids have 24 to 255.
+    /// The text is printed behind room for a head of two bytes, as texts of 24 to 255 have it, and moved where it has another:
+    /// ids of shards have one byte.
     fn shown(&mut self, value: &dyn Display) {
         const ROOM: usize = 2;
         let start = self.out.len();
         self.out.extend_from_slice(&[0; ROOM]);
         let _ = write!(self.out, "{value}"); // a body takes everything
-        let printed = self.out.len() - start - ROOM;
-        let (head, len) = head(major::TEXT, printed as u64);
-        if len == ROOM {
-            self.out[start..start + ROOM].copy_from_slice(&head[..len]);
-        } else {
-            let text = self.out[start + ROOM..].to_vec();
-            self.out.truncate(start);
-            self.utf8(&text);
-        }
+        let end = self.out.len();
+        let (head, len) = head(major::TEXT, (end - start - ROOM) as u64);
+        self.out.claim(len.saturating_sub(ROOM)); // the text moves there
+        self.out.copy_within(start + ROOM..end, start + len);
+        self.out.truncate(end - ROOM + len);
+        self.out[start..start + len].copy_from_slice(&head[..len]);
     }
 
     #[inline]
